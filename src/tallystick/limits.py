@@ -1,0 +1,66 @@
+"""Every limit of the product, with its unit and its reason. Nothing else belongs here."""
+
+from __future__ import annotations
+
+EVENT_BYTES = 1024 * 1024
+"""One event as it comes in: large enough for a document, small enough to hold thousands."""
+
+BATCH_BYTES = 16 * 1024 * 1024
+"""One request body with many events; what is read into memory for one caller."""
+
+BATCH_EVENTS = 10_000
+"""Events in one all-or-nothing batch: they become one transaction."""
+
+NAME_BYTES = 1024
+"""Ids, kinds and names, in UTF-8: they are index keys."""
+
+SCOPES = 16
+"""Scopes of one event: each one is a list that the event appears in."""
+
+TRAILS = 64
+"""Trails of one event, likewise."""
+
+JSON_DEPTH = 64
+"""Nesting of any JSON that comes in; keeps recursion bounded in every later step."""
+
+LIST_LIMIT = 50
+"""Events on a page of the native API when the caller does not say."""
+
+LIST_LIMIT_MAX = 1000
+"""Events on a page of the native API at most."""
+
+QUERY_BYTES = 8 * 1024
+"""Text of one query, in UTF-8."""
+
+QUERY_DEPTH = 32
+"""Nesting of one query."""
+
+QUERY_CLAUSES = 256
+"""Clauses of one query: bounds the work of planning and matching."""
+
+QUERY_TERMS = 10_000
+"""Index terms that one wildcard, prefix or fuzzy clause may expand to."""
+
+QUEUE_EVENTS = 20_000
+"""Drafts waiting for the sequencer; beyond it callers are told to come back."""
+
+QUEUE_BYTES = 64 * 1024 * 1024
+"""Bytes of drafts waiting for the sequencer."""
+
+COMMIT_EVENTS = 2_048
+"""Drafts in one commit: bounds the time a commit holds the writer."""
+
+COMMIT_BYTES = 8 * 1024 * 1024
+"""Section bytes in one commit."""
+
+BLOB_BYTES = 100 * 1024 * 1024
+"""One uploaded blob, unless a setting says otherwise."""
+
+OCCURRED_MS_MIN = -62_104_060_800_000
+"""0002-01-01T00:00:00Z: every zone's rendering of an earlier time would leave year 1."""
+
+OCCURRED_MS_MAX = 253_370_764_799_999
+"""9998-12-31T23:59:59.999Z, for the same reason at the other end."""
+
+READ_WAIT_S = 5.0
+"""How long a read waits for a follower before it answers 503."""

@@ -1,0 +1,1 @@
+"""Queries: one tree for every little language, and what it means over plain values."""
