@@ -72,8 +72,9 @@ class HeadSlot(enum.IntEnum):
 class Draft(msgspec.Struct, kw_only=True):
     """An event on its way in.
 
-    `occurred_ms` None means "when it is recorded". `claim` makes a retry safe: the pair of its
-    bytes and `digest` is kept for good, the same claim with another digest is refused.
+    `occurred_ms` None means "when it is recorded". `claims` (its own id, an idempotency key) make
+    a retry safe: they are kept for good with `digest`, and a claim that comes again is answered
+    with the first event, or refused when the digest differs.
     """
 
     kind: str
@@ -89,8 +90,8 @@ class Draft(msgspec.Struct, kw_only=True):
     dialect: str = "native"
     subject: str | None = None
     original: Json | None = None
-    claim: bytes | None = None
-    digest: bytes | None = None
+    claims: tuple[bytes, ...] = ()
+    digest: bytes = b""
     expects: tuple[Expectation, ...] = ()
 
 

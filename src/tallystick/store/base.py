@@ -1,0 +1,216 @@
+"""What a store promises, in prose and as a protocol.
+
+Durability contract, the same for every implementation:
+
+* `transaction` is atomic. When its block ends without an exception, everything written in it is on
+  disk and will be there after any crash. When it ends with an exception, either nothing of it is
+  stored or (the commit's answer got lost) all of it is: whoever needs to know reads the head again.
+* A tenant's log is extended by one transaction at a time. `Writer.head` is the lock: from its
+  return to the end of the block nobody else extends that tenant.
+* Rows of the log are never changed, with one exception: an erasure sets section columns to NULL
+  and leaves nothing of the old bytes in the files of the store.
+* Reads see committed data only; a reader that has seen index i sees every lower index.
+
+A store knows nothing of meaning: no clock, no signatures, no JSON. It shares no base class with
+its sibling, only the contract suite in `tests/store`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from hashlib import blake2b
+from typing import NamedTuple, Protocol
+
+from tallystick.entry import Prepared, Sealed, Sections
+from tallystick.event import HeadSlot
+
+SCHEMA_VERSION = 1
+
+
+class LogHead(NamedTuple):
+    """The state of one tenant's log after its latest commit."""
+
+    tenant: str
+    origin: str
+    key_id: bytes
+    size: int
+    frontier: bytes
+    root: bytes
+    checkpoint: str
+    recorded_ms: int
+
+
+class LogRow(NamedTuple):
+    """One entry as stored; each present section is its salt followed by its bytes."""
+
+    index: int
+    entry: bytes
+    leaf: bytes
+    sections: Sections
+
+
+class Tile(NamedTuple):
+    """A complete tile: 256 hashes side by side, and the root over them."""
+
+    level: int
+    number: int
+    hashes: bytes
+    root: bytes
+
+
+class ResourceHead(NamedTuple):
+    """Where the latest entry of a resource stands; `live` is False once it was deleted."""
+
+    index: int
+    live: bool
+
+
+class Claim(NamedTuple):
+    """A client-chosen id or idempotency key, with the digest of what came with it."""
+
+    claim: bytes
+    digest: bytes
+    index: int
+
+
+class IdentityWrite(NamedTuple):
+    """A change to an identity record; `doc` None deletes it.
+
+    `lookups` are (namespace, text) pairs, unique in the whole store, that find the record. A
+    record that is `new` must not exist yet.
+    """
+
+    tenant: str
+    kind: str
+    id: str
+    doc: bytes | None
+    lookups: tuple[tuple[str, str], ...] = ()
+    new: bool = False
+
+
+class IdentityRow(NamedTuple):
+    """An identity record as stored."""
+
+    tenant: str
+    kind: str
+    id: str
+    doc: bytes
+
+
+class Erasure(NamedTuple):
+    """Sections of one entry whose salt and bytes are to be destroyed."""
+
+    index: int
+    sections: tuple[str, ...]
+
+
+class TenantCommit(NamedTuple):
+    """Everything one transaction writes for one tenant.
+
+    Shape: `rows` are contiguous from `old_size`; `prepared` are the drafts they were sealed from,
+    in the same order, for stores that write their lists in the same transaction.
+    """
+
+    old_size: int
+    head: LogHead
+    rows: Sequence[Sealed]
+    prepared: Sequence[Prepared]
+    tiles: Sequence[Tile] = ()
+    heads: Sequence[tuple[bytes, ResourceHead]] = ()
+    claims: Sequence[Claim] = ()
+    identity: Sequence[IdentityWrite] = ()
+    erasures: Sequence[Erasure] = ()
+
+
+def head_key(slot: HeadSlot, type: str, id: str) -> bytes:
+    """Return the key of one of a resource's heads: 16 bytes, the same for the same resource."""
+    kind = type.encode("utf-8", "surrogatepass")
+    digest = blake2b(digest_size=16)
+    digest.update(b"%d:%d:" % (slot, len(kind)))
+    digest.update(kind)
+    digest.update(id.encode("utf-8", "surrogatepass"))
+    return digest.digest()
+
+
+class Writer(Protocol):
+    """One open transaction."""
+
+    def head(self, tenant: str) -> LogHead | None:
+        """Return the head of a tenant's log and keep others from extending it; None: no log."""
+
+    def resource_heads(self, tenant: str, keys: Sequence[bytes]) -> dict[bytes, ResourceHead]:
+        """Return the heads that exist among `keys`."""
+
+    def claims(self, tenant: str, claims: Sequence[bytes]) -> dict[bytes, Claim]:
+        """Return the claims that exist among `claims`."""
+
+    def leaves(self, tenant: str, start: int, stop: int) -> list[bytes]:
+        """Return the leaf hashes of [start, stop)."""
+
+    def tile_roots(self, tenant: str, level: int, start: int, stop: int) -> list[bytes]:
+        """Return the roots of the complete tiles [start, stop) of a level."""
+
+    def append(self, commit: TenantCommit) -> None:
+        """Write one tenant's share of the transaction.
+
+        Raises: Conflict when an identity record or lookup belongs to somebody else.
+        """
+
+
+class Store(Protocol):
+    """The log of record and identity of all tenants."""
+
+    name: str
+    """What metrics and messages call it: `sqlite`, `postgres`."""
+
+    many_tenants: bool
+    """Whether one transaction may hold several tenants (one flush for all) or exactly one."""
+
+    def transaction(self) -> AbstractContextManager[Writer]:
+        """Open a transaction; leaving the block commits it.
+
+        Raises: StoreBusy, StoreFailed, StoreCorrupt.
+        """
+
+    def log_head(self, tenant: str) -> LogHead | None:
+        """Return the committed head of a tenant's log."""
+
+    def log_heads(self) -> list[LogHead]:
+        """Return the committed heads of all logs, by tenant."""
+
+    def rows(self, tenant: str, start: int, stop: int) -> list[LogRow]:
+        """Return the entries [start, stop) that exist, in order."""
+
+    def rows_at(self, tenant: str, indexes: Iterable[int]) -> dict[int, LogRow]:
+        """Return the entries at `indexes` that exist."""
+
+    def entries(self, tenant: str, start: int, stop: int) -> list[bytes]:
+        """Return the entry bytes of [start, stop), without their sections."""
+
+    def leaves(self, tenant: str, start: int, stop: int) -> list[bytes]:
+        """Return the leaf hashes of [start, stop)."""
+
+    def tile(self, tenant: str, level: int, number: int) -> bytes | None:
+        """Return the hashes of a complete tile."""
+
+    def tile_roots(self, tenant: str, level: int, start: int, stop: int) -> list[bytes]:
+        """Return the roots of the complete tiles [start, stop) of a level."""
+
+    def resource_heads(self, tenant: str, keys: Sequence[bytes]) -> dict[bytes, ResourceHead]:
+        """Return the committed heads that exist among `keys`."""
+
+    def claims(self, tenant: str, claims: Sequence[bytes]) -> dict[bytes, Claim]:
+        """Return the committed claims that exist among `claims`."""
+
+    def identity(self, tenant: str, kind: str, id: str) -> IdentityRow | None:
+        """Return one identity record."""
+
+    def identities(self, tenant: str | None, kind: str) -> list[IdentityRow]:
+        """Return the records of a kind, of one tenant or (None) of all, by tenant and id."""
+
+    def find_identity(self, namespace: str, text: str) -> IdentityRow | None:
+        """Return the record that a lookup leads to."""
+
+    def close(self) -> None:
+        """Release files and connections; idempotent."""
