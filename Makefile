@@ -29,7 +29,7 @@ check: $(VENV)/.dev ## Check style, types and layers
 	echo "==> ruff check" && $(BIN)/ruff check
 	echo "==> ruff format --check" && $(BIN)/ruff format --check
 	echo "==> mypy --strict" && $(BIN)/mypy
-	echo "==> lint-imports" && $(BIN)/lint-imports
+	echo "==> lint-imports" && $(BIN)/lint-imports --no-logo
 
 bench: $(VENV)/.bench ## Measure the server beside its peers and print medians and raw rounds
 	$(BIN)/python -m bench $(ARGS)

