@@ -1,0 +1,69 @@
+"""Rules of the package tree that import-linter cannot say: see `[tool.importlinter]` for the rest.
+
+Synchronous core, asynchronous door: only what talks to the network is `async`. A dialect knows
+no other dialect, a new one included, without being listed anywhere.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import re
+import sys
+import tomllib
+from fnmatch import fnmatch
+from pathlib import Path
+
+from tests.house.tree import PACKAGE, imports, modules
+from tests.needs import ROOT
+
+# `dialects/base.py` holds the protocol of that door.
+ASYNCHRONOUS = ("http/*", "web/*", "dialects/base.py", "dialects/*/routes*")
+ASYNC_NODES = (ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith, ast.Await)
+
+
+def test_only_the_door_is_async() -> None:
+    found = [
+        f"{name}:{node.lineno}"
+        for name, tree in modules().items()
+        if not any(fnmatch(name, pattern) for pattern in ASYNCHRONOUS)
+        for node in ast.walk(tree)
+        if isinstance(node, ASYNC_NODES)
+    ]
+    assert found == []
+
+
+def test_dialects_do_not_import_each_other() -> None:
+    dialects = {path.name for path in (PACKAGE / "dialects").glob("*/")}
+    found = [
+        f"{name} imports {imported}"
+        for name in modules()
+        if fnmatch(name, "dialects/*/*")
+        for imported in imports(name)
+        if imported.startswith("tallystick.dialects.")
+        and imported.split(".")[2] in dialects - {Path(name).parts[1]}
+    ]
+    assert found == []
+
+
+def test_product_imports_only_what_it_declares() -> None:
+    """A package that only the tests install would break every user and no test."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    groups = [project["dependencies"], *project["optional-dependencies"].values()]
+    allowed = {distribution_name(requirement) for group in groups for requirement in group}
+    providers = importlib.metadata.packages_distributions()
+    found = [
+        f"{name} imports {imported}"
+        for name in modules()
+        for imported in imports(name)
+        if (root := imported.split(".")[0]) not in sys.stdlib_module_names | {"tallystick"}
+        if not allowed & {distribution_name(provider) for provider in providers.get(root, [])}
+    ]
+    assert found == []
+
+
+def distribution_name(requirement: str) -> str:
+    """Return the normalised name of a requirement such as `psycopg[binary]>=3`."""
+    name = re.match(r"[A-Za-z0-9._-]+", requirement)
+    assert name is not None, requirement
+    return re.sub(r"[-_.]+", "-", name[0]).lower()
