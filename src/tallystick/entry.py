@@ -189,6 +189,17 @@ def decode(tenant: str, index: int, entry: bytes, sections: Sections) -> Event:
         raise StoreCorrupt(f"entry {index} of tenant {tenant!r} does not decode") from error
 
 
+def id_of(entry: bytes) -> str:
+    """Return the event id that an entry names."""
+    return _entry_decoder.decode(entry).id
+
+
+def committed_sections(entry: bytes) -> tuple[str, ...]:
+    """Return the names of the sections that an entry commits to, in section order."""
+    named = _entry_decoder.decode(entry).sections
+    return tuple(name for name in SECTIONS if name in named)
+
+
 def salt_hash(sections: Sections, erased: tuple[str, ...]) -> bytes | None:
     """Return the SHA-256 of the salts in section order; None once a section is erased."""
     if erased:

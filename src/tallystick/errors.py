@@ -11,8 +11,10 @@ and body are not here: each dialect holds its own table from class to answer.
           UnsupportedOperator                                             operator, allowed
         TooLarge                a named limit was exceeded                limit, actual
         Unauthenticated
+          TokenExpired
         Forbidden                                                         role_needed
         NotFound
+        MethodNotAllowed                                          allowed
         Conflict                same id, different bytes; or somebody was faster
           PreconditionFailed    what the caller expected is no longer so
           IdempotencyMismatch   same key or id again with another body
@@ -141,6 +143,12 @@ class Unauthenticated(RequestError):
     code = "unauthenticated"
 
 
+class TokenExpired(Unauthenticated):
+    """The token has expired."""
+
+    code = "token_expired"
+
+
 class Forbidden(RequestError):
     """The credentials do not allow this."""
 
@@ -157,6 +165,22 @@ class NotFound(RequestError):
     """There is no such thing here."""
 
     code = "not_found"
+
+
+class MethodNotAllowed(RequestError):
+    """The path exists, but not with this method."""
+
+    code = "method_not_allowed"
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        allowed: tuple[str, ...] = (),
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.allowed = allowed
 
 
 class Conflict(RequestError):

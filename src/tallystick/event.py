@@ -73,8 +73,8 @@ class Draft(msgspec.Struct, kw_only=True):
     """An event on its way in.
 
     `occurred_ms` None means "when it is recorded". `claims` (its own id, an idempotency key) make
-    a retry safe: they are kept for good with `digest`, and a claim that comes again is answered
-    with the first event, or refused when the digest differs.
+    a retry safe: pairs of a text and the digest of what came with it, kept for good. A claim that
+    comes again is answered with the first event, or refused when the digest differs.
     """
 
     kind: str
@@ -90,8 +90,7 @@ class Draft(msgspec.Struct, kw_only=True):
     dialect: str = "native"
     subject: str | None = None
     original: Json | None = None
-    claims: tuple[bytes, ...] = ()
-    digest: bytes = b""
+    claims: tuple[tuple[bytes, bytes], ...] = ()
     expects: tuple[Expectation, ...] = ()
 
 

@@ -10,8 +10,21 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
 from tallystick.errors import SettingsError
 from tallystick.tlog.note import Signer
+
+_ORDERS = {
+    "secp256r1": 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551,
+    "secp384r1": int(
+        "FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFC7634D81F4372DDF"
+        "581A0DB248B0A77AECEC196ACCC52973",
+        16,
+    ),
+}
 
 
 class LogKey:
@@ -32,6 +45,18 @@ class LogKey:
         if signer is None:
             signer = self._signers[origin] = self._base.under(origin)
         return signer
+
+    def derive_ec_key(self, curve: ec.EllipticCurve, purpose: str) -> ec.EllipticCurvePrivateKey:
+        """Return the private key for another purpose that this key implies, always the same.
+
+        Source: RFC 5869, with the purpose as its info.
+        """
+        length = (curve.key_size + 7) // 8 + 8
+        info = f"tallystick {purpose}".encode()
+        secret = HKDF(SHA256(), length, None, info).derive(self._base.seed())
+        # Eight bytes more than the order has make the reduction's bias negligible.
+        order = _ORDERS[curve.name]
+        return ec.derive_private_key(int.from_bytes(secret, "big") % (order - 1) + 1, curve)
 
 
 def open_log_key(path: Path, server_name: str) -> LogKey:

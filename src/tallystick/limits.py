@@ -64,3 +64,12 @@ OCCURRED_MS_MAX = 253_370_764_799_999
 
 READ_WAIT_S = 5.0
 """How long a read waits for a follower before it answers 503."""
+
+DATATRAILS_EVENT_BYTES = 64 * 1024
+"""One event as DataTrails takes it in: what its API documents."""
+
+DATATRAILS_SEARCH_TOP = 20
+"""Events in a DataTrails search answer when the caller does not say."""
+
+DATATRAILS_SEARCH_TOP_MAX = 50
+"""Events in a DataTrails search answer at most: what its API documents."""

@@ -59,6 +59,8 @@ class Item(NamedTuple):
     prepared: Prepared
     identity: tuple[IdentityWrite, ...] = ()
     erasures: tuple[Erasure, ...] = ()
+    origin: str | None = None
+    """Names the tenant's new log; only the first item of a new tenant has one."""
 
 
 class Accepted(NamedTuple):
@@ -109,9 +111,10 @@ class CommitStats(NamedTuple):
 
     events: int
     duration_s: float
+    identity_changed: bool
 
 
-Committed = Callable[[Sequence[LogHead], CommitStats], None]
+CommitListener = Callable[[Sequence[LogHead], CommitStats], None]
 
 
 class Sequencer:
@@ -127,14 +130,12 @@ class Sequencer:
         key: LogKey,
         clock: Clock,
         *,
-        new_origin: Callable[[str], str],
-        committed: Committed = lambda heads, stats: None,
+        committed: CommitListener = lambda heads, stats: None,
         threads: int = 4,
     ) -> None:
         self._store = store
         self._key = key
         self._clock = clock
-        self._new_origin = new_origin
         self._committed = committed
         # Guarded by `_condition`: lanes, queued counts, busy tenants, stopping.
         self._condition = threading.Condition()
@@ -267,7 +268,11 @@ class Sequencer:
             self._settle(plans, batch, error)
         except Exception as error:  # whatever a store lets through must not stop the sequencer
             self._settle(plans, batch, StoreFailed(f"the store failed: {type(error).__name__}"))
-        stats = CommitStats(sum(len(p.rows) for p in plans), time.perf_counter() - started_s)
+        stats = CommitStats(
+            sum(len(plan.rows) for plan in plans),
+            time.perf_counter() - started_s,
+            any(plan.identity for plan in plans),
+        )
         heads = [plan.head for plan in plans]
         if heads:
             self._committed(heads, stats)
@@ -276,11 +281,11 @@ class Sequencer:
 
     def _plan(self, writer: Writer, tenant: str, works: list[Work]) -> TenantCommit | None:
         head = writer.head(tenant)
-        if head is None and not _creates(works[0], tenant):
+        origin = works[0].items[0].origin if head is None else head.origin
+        if origin is None:
             for work in works:
                 work.fail(NotFound(f"there is no tenant {tenant!r}"))
             return None
-        origin = self._new_origin(tenant) if head is None else head.origin
         signer = self._key.signer(origin)
         if head is not None and head.key_id != signer.key_id:
             raise StoreCorrupt(
@@ -366,7 +371,7 @@ class _Planner:
 
     def _look_up(self, items: Sequence[Item]) -> _Found:
         drafts = [item.prepared.draft for item in items]
-        claims = [claim for draft in drafts for claim in draft.claims]
+        claims = [text for draft in drafts for text, _ in draft.claims]
         keys = [head_key(e.slot, e.type, e.id) for draft in drafts for e in draft.expects]
         return _Found(
             self._writer.claims(self._tenant, claims) if claims else {},
@@ -376,10 +381,10 @@ class _Planner:
     def _judge(self, item: Item, found: _Found) -> Outcome | None:
         """Return the outcome of an item that is not to be stored; None when it is."""
         draft = item.prepared.draft
-        for text in draft.claims:
+        for text, digest in draft.claims:
             claim = self._claims.get(text) or found.claims.get(text)
             if claim is not None:
-                return _replay(claim, draft.digest)
+                return _replay(claim, digest)
         for expected in draft.expects:
             key = head_key(expected.slot, expected.type, expected.id)
             head = self._heads.get(key) or found.heads.get(key)
@@ -399,8 +404,8 @@ class _Planner:
         self._identity += item.identity
         self._erasures += item.erasures
         self._move_heads(prepared, index)
-        for text in draft.claims:
-            self._claims[text] = Claim(text, draft.digest, index)
+        for text, digest in draft.claims:
+            self._claims[text] = Claim(text, digest, index)
         return Accepted(index, sealed.id, sealed.recorded_ms, sealed.occurred_ms)
 
     def _latest_ms(self) -> int:
@@ -499,10 +504,3 @@ def _replay(claim: Claim, digest: bytes) -> Outcome:
 def _recorded_ms(head: LogHead | None) -> int:
     return 0 if head is None else head.recorded_ms
 
-
-def _creates(work: Work, tenant: str) -> bool:
-    return any(
-        write.kind == "tenant" and write.id == tenant and write.doc is not None
-        for item in work.items
-        for write in item.identity
-    )

@@ -150,6 +150,8 @@ class Near(Expr, frozen=True):
     latitude: float
     longitude: float
     distance_m: float
+    unit: str = "m"
+    """In which the distance was given and distances are shown; no part of the meaning."""
 
 
 class Box(Expr, frozen=True):

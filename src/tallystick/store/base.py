@@ -212,5 +212,18 @@ class Store(Protocol):
     def find_identity(self, namespace: str, text: str) -> IdentityRow | None:
         """Return the record that a lookup leads to."""
 
+    def scan_heads(
+        self, tenant: str, after: bytes, limit: int
+    ) -> list[tuple[bytes, ResourceHead]]:
+        """Return the next `limit` heads of a tenant whose keys are greater than `after`."""
+
+    def scan_claims(self, tenant: str, after: bytes, limit: int) -> list[Claim]:
+        """Return the next `limit` claims of a tenant that are greater than `after`."""
+
+    def scan_identity(
+        self, after: tuple[str, str, str] | None, limit: int
+    ) -> list[IdentityWrite]:
+        """Return the next `limit` records, with their lookups, by tenant, kind and id."""
+
     def close(self) -> None:
         """Release files and connections; idempotent."""

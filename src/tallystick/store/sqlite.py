@@ -27,6 +27,7 @@ from tallystick.errors import (
     StoreFailed,
     TallystickError,
 )
+from tallystick.store import sqlite_scan
 from tallystick.store.base import (
     SCHEMA_VERSION,
     Claim,
@@ -260,6 +261,27 @@ class SqliteStore:
                 (namespace, text),
             ).fetchone()
             return None if row is None else IdentityRow(*row)
+
+    def scan_heads(
+        self, tenant: str, after: bytes, limit: int
+    ) -> list[tuple[bytes, ResourceHead]]:
+        """Return the next heads of a tenant by key."""
+        with self._reader() as connection:
+            log = self.number(connection, tenant)
+            return [] if log is None else sqlite_scan.heads(connection, log, after, limit)
+
+    def scan_claims(self, tenant: str, after: bytes, limit: int) -> list[Claim]:
+        """Return the next claims of a tenant."""
+        with self._reader() as connection:
+            log = self.number(connection, tenant)
+            return [] if log is None else sqlite_scan.claims(connection, log, after, limit)
+
+    def scan_identity(
+        self, after: tuple[str, str, str] | None, limit: int
+    ) -> list[IdentityWrite]:
+        """Return the next identity records, with their lookups."""
+        with self._reader() as connection:
+            return sqlite_scan.identity(connection, after, limit)
 
     def _base(self, connection: apsw.Connection, tenant: str) -> int | None:
         number = self.number(connection, tenant)

@@ -131,6 +131,10 @@ class Signer:
         """Return a signer with the same key under another name, and so with another key id."""
         return Signer(name, self._key)
 
+    def seed(self) -> bytes:
+        """Return the 32 secret bytes of the key, from which others may be derived."""
+        return self._key.private_bytes_raw()
+
     def to_private_text(self) -> str:
         """Return the encoded private key, a line to be kept secret."""
         seed = to_base64(_ED25519 + self._key.private_bytes_raw())

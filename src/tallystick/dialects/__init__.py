@@ -1,0 +1,15 @@
+"""The dialects that are served: one line each."""
+
+from __future__ import annotations
+
+from tallystick.dialects.base import Dialect
+from tallystick.reading import DialectRules, Rules
+
+DIALECTS: tuple[Dialect, ...] = ()
+
+NATIVE = DialectRules(shows=lambda view: not view.retracted, derived=lambda view: {})
+
+
+def rules() -> Rules:
+    """Return what every dialect shows and filters by; the indexes are built from it."""
+    return {"native": NATIVE, **{dialect.name: dialect.rules for dialect in DIALECTS}}

@@ -1,0 +1,66 @@
+"""What a dialect is: a codec, its rules, its routes and its error table, as one value.
+
+A dialect may use the ledger, identity and the query tree. It does not see the store, the indexes,
+the transparency log or another dialect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from tallystick.clock import Clock
+from tallystick.errors import TallystickError
+from tallystick.identity import Identity
+from tallystick.ledger import Ledger
+from tallystick.reading import DialectRules
+from tallystick.sequencer import Item, Outcome
+from tallystick.settings import Settings
+from tallystick.tokens import Issuer
+
+
+class Door(Protocol):
+    """How routes reach the synchronous core; see `http.door`."""
+
+    async def append(
+        self, tenant: str, items: Sequence[Item], *, atomic: bool = False
+    ) -> list[Outcome]:
+        """Store items and return the outcome of each once they are durable."""
+
+    async def run(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Run a synchronous function in a worker thread."""
+
+
+class Services(NamedTuple):
+    """What a dialect's routes are given."""
+
+    ledger: Ledger
+    identity: Identity
+    issuer: Issuer
+    settings: Settings
+    clock: Clock
+    door: Callable[[], Door]
+    """The door of the running event loop."""
+
+
+class Dialect(NamedTuple):
+    """One Events API.
+
+    `owns` tells whether a path lies in its URL space: unknown paths and methods there, and every
+    error, are answered by `error_response` in the dialect's own shape.
+    """
+
+    name: str
+    title: str
+    rules: DialectRules
+    routes: Callable[[Services], Sequence[BaseRoute]]
+    owns: Callable[[str], bool]
+    error_response: Callable[[Request, TallystickError], Response]
+    openapi: str
+    """Name of the OpenAPI document in the dialect's folder."""
+    headers: Callable[[Request], Mapping[str, str]] = lambda request: {}
+    """Headers that every answer of the dialect carries, errors included."""

@@ -1,0 +1,1 @@
+"""The asynchronous door: routes, credentials from requests, errors as answers."""

@@ -1,0 +1,192 @@
+"""The native API's JSON: events in, events out. A codec, no I/O."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tallystick import entry, ids, jsontext, times
+from tallystick.errors import Malformed
+from tallystick.event import Draft, Event, Json, Op, Resource, View
+from tallystick.ledger import claim_of_key
+from tallystick.sequencer import Accepted
+from tallystick.viewing import claim_of_id
+
+
+class EventIn(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
+    """An event as it comes in; only `kind` is required."""
+
+    kind: str
+    id: str | None = None
+    occurred_at: str | int | None = None
+    actor: Resource | None = None
+    target: Resource | None = None
+    scopes: tuple[Resource, ...] = ()
+    trails: tuple[str, ...] = ()
+    data: Json = {}
+    previous: Json | None = None
+    original: Json | None = None
+
+
+class EventOut(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """An event as it goes out; members without a value are left out."""
+
+    id: str
+    index: int
+    kind: str
+    op: Op
+    occurred_at: str
+    recorded_at: str
+    actor: Resource | None = None
+    target: Resource | None = None
+    scopes: tuple[Resource, ...] = ()
+    trails: tuple[str, ...] = ()
+    data: Json = msgspec.field(default_factory=dict)
+    previous: Json | None = None
+    original: Json | None = None
+    dialect: str
+    subject: str | None = None
+    erased: tuple[str, ...] = ()
+    revision: int
+    receipt: str
+
+
+class RevisionIn(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What a revision may bring."""
+
+    data: Json
+    previous: Json | None = None
+    actor: Resource | None = None
+
+
+class RetractionIn(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What a retraction may bring."""
+
+    actor: Resource | None = None
+    erase: bool = False
+
+
+EVENT = msgspec.json.Decoder(EventIn)
+EVENTS = msgspec.json.Decoder(list[EventIn])
+REVISION = msgspec.json.Decoder(RevisionIn)
+RETRACTION = msgspec.json.Decoder(RetractionIn)
+
+
+def to_draft(event: EventIn, claims: tuple[tuple[bytes, bytes], ...] = ()) -> Draft:
+    """Return the draft of an event that came in.
+
+    Raises: Malformed.
+    """
+    if not event.kind:
+        raise Malformed("kind must not be empty", path="/kind")
+    occurred_at = event.occurred_at
+    if isinstance(occurred_at, str):
+        occurred_at = times.from_rfc3339(occurred_at, "/occurred_at")
+    event_id = None if event.id is None else event.id.lower()
+    draft = Draft(
+        kind=event.kind,
+        id=event_id,
+        occurred_ms=occurred_at,
+        actor=event.actor,
+        target=event.target,
+        scopes=event.scopes,
+        trails=event.trails,
+        data=event.data,
+        previous=event.previous,
+        original=event.original,
+        claims=claims,
+    )
+    if event_id is not None:
+        if not ids.is_uuid(event_id):
+            raise Malformed("an event id is a UUID", path="/id")
+        draft.claims = (*claims, (claim_of_id(event_id), entry.digest_of(event)))
+    return draft
+
+
+def idempotency_claim(
+    key: str | None, body: object, line: int | None = None
+) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the claim of an Idempotency-Key over what came with it; none without a key."""
+    return () if key is None else ((claim_of_key(key, line), entry.digest_of(body)),)
+
+
+def stored(draft: Draft, accepted: Accepted) -> EventOut:
+    """Return the event that a draft became."""
+    return EventOut(
+        id=accepted.id,
+        index=accepted.index,
+        kind=draft.kind,
+        op=draft.op,
+        occurred_at=times.to_rfc3339(accepted.occurred_ms),
+        recorded_at=times.to_rfc3339(accepted.recorded_ms),
+        actor=draft.actor,
+        target=draft.target,
+        scopes=draft.scopes,
+        trails=draft.trails,
+        data=draft.data,
+        previous=draft.previous,
+        original=draft.original,
+        dialect=draft.dialect,
+        subject=draft.subject,
+        revision=accepted.index,
+        receipt=receipt_link(accepted.id),
+    )
+
+
+def from_view(view: View) -> EventOut:
+    """Return a view as the native API shows it: its latest revision folded in."""
+    event = view.event
+    return EventOut(
+        id=event.id,
+        index=event.index,
+        kind=event.kind,
+        op=event.op,
+        occurred_at=times.to_rfc3339(event.occurred_ms),
+        recorded_at=times.to_rfc3339(event.recorded_ms),
+        actor=event.actor,
+        target=event.target,
+        scopes=event.scopes,
+        trails=event.trails,
+        data=event.data,
+        previous=event.previous,
+        original=event.original,
+        dialect=event.dialect,
+        subject=event.subject,
+        erased=event.erased,
+        revision=view.revision,
+        receipt=receipt_link(event.id),
+    )
+
+
+def from_recorded(event: Event) -> EventOut:
+    """Return an entry as the log has it, whatever came after it."""
+    view = View(event=event, first=event, revision=event.index, revised_ms=event.recorded_ms)
+    return from_view(view)
+
+
+def receipt_link(event_id: str) -> str:
+    """Return where the receipt of an event is."""
+    return f"/v1/events/{event_id}/receipt"
+
+
+def to_json(value: object) -> bytes:
+    """Return what goes out as JSON text."""
+    return jsontext.encode(value)
+
+
+def etag(revision: int) -> str:
+    """Return the entity tag of an event at a revision."""
+    return f'"{revision}"'
+
+
+def expected_revision(if_match: str | None) -> int | None:
+    """Return the revision that an If-Match value names; None for no condition.
+
+    Raises: Malformed.
+    """
+    if if_match is None or if_match.strip() == "*":
+        return None
+    text = if_match.strip().removeprefix("W/").strip('"')
+    if not (text.isascii() and text.isdigit() and len(text) < 16):
+        raise Malformed('If-Match names a revision, such as "17"', path="If-Match")
+    return int(text)
+

@@ -1,0 +1,116 @@
+"""Errors of the native API as RFC 9457 problem documents."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from tallystick import jsontext
+from tallystick.errors import (
+    Conflict,
+    Forbidden,
+    IdempotencyMismatch,
+    InvalidQuery,
+    Malformed,
+    MethodNotAllowed,
+    NotFound,
+    PreconditionFailed,
+    Pushback,
+    QuotaExceeded,
+    RateLimited,
+    RequestError,
+    TallystickError,
+    TooLarge,
+    Unauthenticated,
+    UnsupportedField,
+    UnsupportedOperator,
+)
+
+CONTENT_TYPE = "application/problem+json"
+
+# The first class of an error's ancestry that stands here decides.
+STATUS: dict[type[TallystickError], int] = {
+    Malformed: 400,
+    InvalidQuery: 400,
+    TooLarge: 413,
+    Unauthenticated: 401,
+    Forbidden: 403,
+    NotFound: 404,
+    MethodNotAllowed: 405,
+    IdempotencyMismatch: 422,
+    PreconditionFailed: 412,
+    Conflict: 409,
+    RateLimited: 429,
+    QuotaExceeded: 402,
+    RequestError: 400,
+    Pushback: 503,
+    TallystickError: 503,
+}
+
+
+def status_of(error: TallystickError) -> int:
+    """Return the HTTP status of an error."""
+    return next(STATUS[cls] for cls in type(error).__mro__ if cls in STATUS)
+
+
+def problem(error: TallystickError, request_id: str) -> dict[str, object]:
+    """Return the problem document of an error.
+
+    Shape: `type` is stable and documented in `docs/errors.md`; `pointer`, `position`, `limit`,
+    `allowed` stand only where they apply.
+    """
+    document: dict[str, object] = {
+        "type": f"urn:tallystick:error:{error.code}",
+        "title": (type(error).__doc__ or error.code).split("\n", 1)[0],
+        "status": status_of(error),
+        "detail": error.message,
+        "request_id": request_id,
+    }
+    if error.hint is not None:
+        document["hint"] = error.hint
+    document.update(_extras(error))
+    return document
+
+
+def _extras(error: TallystickError) -> dict[str, object]:
+    match error:
+        case Malformed() if error.path is not None:
+            return {"pointer": error.path}
+        case TooLarge():
+            extras = {"limit": error.limit, "actual": error.actual, "pointer": error.path}
+            return {name: value for name, value in extras.items() if value is not None}
+        case UnsupportedField():
+            return {"field": error.field, "allowed": error.allowed, "position": error.position}
+        case UnsupportedOperator():
+            return {
+                "operator": error.operator, "allowed": error.allowed, "position": error.position
+            }  # fmt: skip
+        case InvalidQuery() if error.position is not None:
+            return {"position": error.position}
+        case Forbidden() if error.role_needed is not None:
+            return {"role_needed": error.role_needed}
+        case RateLimited() | Pushback():
+            return {"retry_after_s": error.retry_after_s}
+    return {}
+
+
+def headers_of(error: TallystickError) -> dict[str, str]:
+    """Return the headers that go with an error, whatever the shape of its body."""
+    if isinstance(error, RateLimited | Pushback):
+        return {"Retry-After": str(max(1, round(error.retry_after_s)))}
+    if isinstance(error, MethodNotAllowed) and error.allowed:
+        return {"Allow": ", ".join(error.allowed)}
+    if isinstance(error, Unauthenticated):
+        return {"WWW-Authenticate": 'Bearer realm="tallystick"'}
+    if not isinstance(error, RequestError):
+        return {"Retry-After": "5"}
+    return {}
+
+
+def problem_response(error: TallystickError, request_id: str) -> Response:
+    """Return the answer that tells of an error."""
+    return Response(
+        jsontext.encode(problem(error, request_id)),
+        status_of(error),
+        headers_of(error),
+        CONTENT_TYPE,
+    )

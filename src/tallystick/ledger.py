@@ -1,0 +1,484 @@
+"""The ledger: what the rest of the program may do with the log of record.
+
+It turns drafts into entries through the sequencer, entries into views, and hashes into proofs; it
+asks the indexes through the `Reader` it was given. Every read takes what the caller may see as an
+expression. Synchronous throughout; the asynchronous door is in `http`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from hashlib import sha256
+from typing import NamedTuple
+
+import msgspec
+
+from tallystick import entry, limits
+from tallystick.clock import Clock
+from tallystick.diff import changed_members
+from tallystick.entry import SALT_BYTES, SECTIONS
+from tallystick.errors import (
+    Conflict,
+    Malformed,
+    NotFound,
+    PreconditionFailed,
+    StoreBusy,
+    TallystickError,
+)
+from tallystick.event import Draft, Event, Expectation, HeadSlot, Json, Op, Resource, View
+from tallystick.identity import Act
+from tallystick.keys import LogKey
+from tallystick.query.aggregate import Aggregate, AggregateResult
+from tallystick.query.expr import Everything, Expr, all_of
+from tallystick.query.match import matches
+from tallystick.reading import Find, Found, Hit, Plan, Reader, ResourceQuery, ResourceSummary
+from tallystick.sequencer import Accepted, Item, Outcome, Sequencer, Work
+from tallystick.store.base import Erasure, LogHead, LogRow, ResourceHead, Store, head_key
+from tallystick.tlog.proof import consistency_proof, inclusion_proof
+from tallystick.tlog.receipt import build_receipt
+from tallystick.tlog.tile import TILE_WIDTH, split_hashes
+from tallystick.viewing import events_of, find_index, views_of
+
+_RETRIES = 20
+
+
+class Page(NamedTuple):
+    """A page of views with the rows they stand in."""
+
+    views: Sequence[View]
+    hits: Sequence[Hit]
+    more: bool
+    total: int | None
+    plan: Plan
+
+
+class Ledger:
+    """Reads and writes of every tenant's log; safe to share between threads."""
+
+    def __init__(
+        self,
+        store: Store,
+        sequencer: Sequencer,
+        reader: Reader,
+        key: LogKey,
+        clock: Clock,
+    ) -> None:
+        self.store = store
+        self.sequencer = sequencer
+        self.reader = reader
+        self.clock = clock
+        self._key = key
+
+    # Writing
+
+    def submit(
+        self,
+        tenant: str,
+        items: Sequence[Item],
+        done: Callable[[Work], None],
+        *,
+        atomic: bool = True,
+    ) -> None:
+        """Queue items; `done` is called from the sequencer's thread once they are durable.
+
+        Raises: SequencerFull, StoreBusy.
+        """
+        self.sequencer.submit(Work(tenant, items, done, atomic=atomic))
+
+    def append_each(
+        self, tenant: str, items: Sequence[Item], *, atomic: bool = False
+    ) -> list[Outcome]:
+        """Store items and return the outcome of each, waiting until they are durable.
+
+        Raises: SequencerFull, StoreBusy.
+        """
+        finished = threading.Event()
+        work = Work(tenant, items, lambda _: finished.set(), atomic=atomic)
+        self.sequencer.submit(work)
+        finished.wait()
+        return work.outcomes
+
+    def append(self, tenant: str, drafts: Sequence[Draft]) -> list[Accepted]:
+        """Store drafts, all of them or none, waiting until they are durable.
+
+        Raises: the first draft's error, for all of them.
+        """
+        items = [Item(entry.prepare(draft)) for draft in drafts]
+        return _accepted(self.append_each(tenant, items, atomic=True))
+
+    def append_with_diff(
+        self, tenant: str, drafts: Sequence[Draft], *, ignore: frozenset[str] = frozenset()
+    ) -> list[Accepted]:
+        """Store drafts, each with `previous` computed against the event before it on its target.
+
+        A draft that brings `previous`, has no target, or is the first on its target is stored as
+        it is. `ignore` names members that do not count as changed.
+        """
+        for _ in range(_RETRIES):
+            try:
+                return self.append(tenant, self._with_diffs(tenant, drafts, ignore))
+            except PreconditionFailed:
+                continue
+        raise StoreBusy("others keep writing to the same target", hint="send again shortly")
+
+    def _with_diffs(
+        self, tenant: str, drafts: Sequence[Draft], ignore: frozenset[str]
+    ) -> list[Draft]:
+        latest: dict[tuple[str, str], Json | None] = {}
+        diffed: list[Draft] = []
+        for draft in drafts:
+            target = draft.target
+            if target is None:
+                diffed.append(draft)
+                continue
+            expects = draft.expects
+            if target.key not in latest:
+                head = self.head(tenant, HeadSlot.EVENT, target.type, target.id)
+                latest[target.key] = None if head is None else self._data_at(tenant, head.index)
+                index = None if head is None else head.index
+                expects += (Expectation(HeadSlot.EVENT, *target.key, index),)
+            before = latest[target.key]
+            previous = draft.previous
+            if previous is None and before is not None:
+                previous = changed_members(before, draft.data, ignore) or None
+            diffed.append(msgspec.structs.replace(draft, previous=previous, expects=expects))
+            latest[target.key] = draft.data
+        return diffed
+
+    def _data_at(self, tenant: str, index: int) -> Json:
+        return self.view_at(tenant, index).event.data
+
+    def administer(self, tenant: str, *acts: Act) -> list[Accepted]:
+        """Carry out acts of administration and record them in the tenant's log, as one.
+
+        Raises: Conflict when an id, login or key is taken.
+        """
+        items = [Item(entry.prepare(act.draft), act.writes, (), act.origin) for act in acts]
+        return _accepted(self.append_each(tenant, items, atomic=True))
+
+    def revise(
+        self,
+        tenant: str,
+        id: str,
+        data: Json,
+        *,
+        visible: Expr,
+        dialect: str,
+        actor: Resource | None = None,
+        previous: Json | None = None,
+        expected: int | None = None,
+    ) -> View:
+        """Show the event with other `data` from here on; its first content stays in the log.
+
+        `expected` is the revision the caller saw.
+        Raises: NotFound, Conflict for an event of another dialect, PreconditionFailed.
+        """
+        view = self._changeable(tenant, id, visible, dialect, expected)
+        draft = Draft(
+            kind=view.first.kind,
+            op=Op.REVISE,
+            subject=view.first.id,
+            actor=actor,
+            data=data,
+            previous=previous,
+            original={"revision": view.revision},
+            dialect=dialect,
+            expects=(self._revision_expected(view),),
+        )
+        self.append(tenant, [draft])
+        return self.get(tenant, id, visible)
+
+    def retract(
+        self,
+        tenant: str,
+        id: str,
+        *,
+        visible: Expr,
+        dialect: str,
+        actor: Resource | None = None,
+        expected: int | None = None,
+        erase: bool = False,
+    ) -> Accepted:
+        """Stop showing the event; with `erase` its content is destroyed in the same transaction.
+
+        Raises: NotFound, Conflict for an event of another dialect, PreconditionFailed.
+        """
+        view = self._changeable(tenant, id, visible, dialect, expected)
+        retraction = Draft(
+            kind=view.first.kind,
+            op=Op.RETRACT,
+            subject=view.first.id,
+            actor=actor,
+            original={"revision": view.revision},
+            dialect=dialect,
+            expects=(self._revision_expected(view),),
+        )
+        items = [Item(entry.prepare(retraction))]
+        if erase:
+            items.append(self._erasure_item(tenant, [view.index], view.first.id, actor, dialect))
+        return _accepted(self.append_each(tenant, items, atomic=True))[0]
+
+    def erase(
+        self,
+        tenant: str,
+        indexes: Iterable[int],
+        *,
+        subject: str,
+        dialect: str = "native",
+        actor: Resource | None = None,
+    ) -> Accepted:
+        """Destroy the section bytes of entries, and of the revisions of the events among them.
+
+        The entries, their proofs and the fact of the erasure remain.
+        Raises: NotFound when there is nothing to erase.
+        """
+        item = self._erasure_item(tenant, indexes, subject, actor, dialect)
+        return _accepted(self.append_each(tenant, [item], atomic=True))[0]
+
+    def _erasure_item(
+        self,
+        tenant: str,
+        indexes: Iterable[int],
+        subject: str,
+        actor: Resource | None,
+        dialect: str,
+    ) -> Item:
+        rows = self.store.rows_at(tenant, self._with_revisions(tenant, indexes))
+        erasures = tuple(
+            Erasure(row.index, present)
+            for row in sorted(rows.values())
+            if (present := _present_sections(row))
+        )
+        if not erasures:
+            raise NotFound("there is nothing left to erase")
+        told = {"entries": [{"index": e.index, "sections": e.sections} for e in erasures]}
+        draft = Draft(
+            kind="erase", op=Op.ERASE, subject=subject, actor=actor, data=told, dialect=dialect
+        )
+        return Item(entry.prepare(draft), (), erasures)
+
+    def _with_revisions(self, tenant: str, indexes: Iterable[int]) -> set[int]:
+        """Add the revisions of events, following each one back to the one it replaced."""
+        found = set(indexes)
+        for event in events_of(tenant, list(self.store.rows_at(tenant, found).values())):
+            head = self.head(tenant, HeadSlot.REVISION, "event", event.id)
+            index = None if head is None else head.index
+            while index is not None and index not in found:
+                found.add(index)
+                row = self.store.rows_at(tenant, [index])[index]
+                index = (events_of(tenant, [row])[0].original or {}).get("revision")
+        return found
+
+    def _changeable(
+        self, tenant: str, id: str, visible: Expr, dialect: str, expected: int | None
+    ) -> View:
+        view = self.get(tenant, id, visible)
+        if view.first.dialect != dialect:
+            raise Conflict(
+                f"the event was written through {view.first.dialect} and is changed only there"
+            )
+        if expected is not None and expected != view.revision:
+            raise PreconditionFailed(f"the event is at revision {view.revision}, not {expected}")
+        return view
+
+    @staticmethod
+    def _revision_expected(view: View) -> Expectation:
+        index = None if view.revision == view.index else view.revision
+        return Expectation(HeadSlot.REVISION, "event", view.first.id, index)
+
+    # Reading
+
+    def get(self, tenant: str, id: str, visible: Expr) -> View:
+        """Return the event with an id.
+
+        Raises: NotFound, also for what the caller may not see and for what was retracted.
+        """
+        index = self.index_of(tenant, id)
+        view = None if index is None else self._views_at(tenant, [index]).get(index)
+        if view is None or view.retracted or not self.may_see(view, visible):
+            raise NotFound(f"there is no event {id!r}")
+        return view
+
+    def index_of(self, tenant: str, id: str) -> int | None:
+        """Return where the entry with an id stands.
+
+        Cost: one or two point reads.
+        """
+        return find_index(self.store, tenant, id)
+
+    def view_at(self, tenant: str, index: int, visible: Expr = Everything()) -> View:
+        """Return the entry at an index as readers see it.
+
+        Raises: NotFound.
+        """
+        view = self._views_at(tenant, [index]).get(index)
+        if view is None or not self.may_see(view, visible):
+            raise NotFound(f"there is no entry {index}")
+        return view
+
+    def views_at(self, tenant: str, indexes: Iterable[int]) -> dict[int, View]:
+        """Return the entries at indexes as readers see them, those that exist."""
+        return self._views_at(tenant, indexes)
+
+    def may_see(self, view: View, visible: Expr) -> bool:
+        """Tell whether a view matches what a caller may see."""
+        return isinstance(visible, Everything) or matches(visible, view)
+
+    def find(self, tenant: str, question: Find, visible: Expr) -> Page:
+        """Return a page of views, in the order asked for.
+
+        Raises: InvalidQuery, FollowerBehind.
+        """
+        asked = self._bound(question, visible)
+        found: Found = self.reader.find(tenant, asked)
+        views = self._views_at(tenant, [hit.index for hit in found.hits])
+        # A row may have been retracted since the index was asked; it is simply no longer there.
+        hits = [hit for hit in found.hits if hit.index in views]
+        return Page(
+            [views[hit.index] for hit in hits], hits, found.more, found.total, found.plan
+        )
+
+    def count(self, tenant: str, where: Expr, visible: Expr, *, dialect: str = "native") -> int:
+        """Return how many events match, exactly."""
+        return self.reader.count(tenant, all_of((where, visible)), dialect=dialect)
+
+    def aggregate(
+        self, tenant: str, question: Find, requests: Sequence[Aggregate], visible: Expr
+    ) -> Sequence[AggregateResult]:
+        """Return aggregates over everything that a question matches."""
+        return self.reader.aggregate(tenant, self._bound(question, visible), requests)
+
+    def resource(self, tenant: str, type: str, id: str) -> ResourceSummary | None:
+        """Return what is known of a resource."""
+        return self.reader.resource(tenant, type, id)
+
+    def resources(self, tenant: str, question: ResourceQuery) -> list[ResourceSummary]:
+        """Return a page of resources by id."""
+        return self.reader.resources(tenant, question)
+
+    def head(self, tenant: str, slot: HeadSlot, type: str, id: str) -> ResourceHead | None:
+        """Return where the latest entry of a resource stands, as of this moment."""
+        key = head_key(slot, type, id)
+        return self.store.resource_heads(tenant, [key]).get(key)
+
+    def document(self, tenant: str, type: str, id: str) -> Event | None:
+        """Return the latest document of an item; None when it never was or is deleted."""
+        head = self.head(tenant, HeadSlot.DOCUMENT, type, id)
+        if head is None or not head.live:
+            return None
+        return self.view_at(tenant, head.index).first
+
+    @staticmethod
+    def _bound(question: Find, visible: Expr) -> Find:
+        if isinstance(visible, Everything):
+            return question
+        return msgspec.structs.replace(question, where=all_of((question.where, visible)))
+
+    def _views_at(self, tenant: str, indexes: Iterable[int]) -> dict[int, View]:
+        rows = self.store.rows_at(tenant, indexes)
+        return {view.index: view for view in views_of(self.store, tenant, list(rows.values()))}
+
+    # Proving
+
+    def log_head(self, tenant: str) -> LogHead:
+        """Return the head of a tenant's log, its signed checkpoint included.
+
+        Raises: NotFound.
+        """
+        head = self.store.log_head(tenant)
+        if head is None:
+            raise NotFound(f"there is no tenant {tenant!r}")
+        return head
+
+    def verifier_key(self, tenant: str) -> str:
+        """Return the key that verifies a tenant's checkpoints, as a C2SP vkey."""
+        return str(self._key.signer(self.log_head(tenant).origin).verifier)
+
+    def receipt(self, tenant: str, index: int) -> bytes:
+        """Return the receipt of an entry as JSON: all that is needed to verify it offline.
+
+        Raises: NotFound.
+        """
+        head = self.log_head(tenant)
+        row = self.store.rows_at(tenant, [index]).get(index)
+        if row is None or index >= head.size:
+            raise NotFound(f"there is no entry {index}")
+        committed = entry.committed_sections(row.entry)
+        sections = dict(zip(SECTIONS, row.sections, strict=True))
+        return build_receipt(
+            origin=head.origin,
+            index=index,
+            entry=row.entry,
+            sections={name: _salt_and_bytes(sections[name]) for name in committed},
+            proof=inclusion_proof(index, head.size, StoreHashes(self.store, tenant)),
+            checkpoint=head.checkpoint,
+            verifier=self._key.signer(head.origin).verifier,
+        )
+
+    def consistency(self, tenant: str, old_size: int, new_size: int) -> list[bytes]:
+        """Return the proof that the log at one size continues the log at another.
+
+        Raises: Malformed for sizes the log does not have.
+        """
+        size = self.log_head(tenant).size
+        if not 0 <= old_size <= new_size <= size:
+            raise Malformed(f"sizes run from 0 to {size}, the smaller first", path="from")
+        return consistency_proof(old_size, new_size, StoreHashes(self.store, tenant))
+
+
+class StoreHashes:
+    """The hashes of one tenant's tree, read from its store."""
+
+    def __init__(self, store: Store, tenant: str) -> None:
+        self._store = store
+        self._tenant = tenant
+
+    def hashes(self, level: int, start: int, count: int) -> list[bytes]:
+        """Return `count` hashes of a level from `start` on.
+
+        Raises: NotFound if the log is not that big.
+        """
+        if count == TILE_WIDTH and start % TILE_WIDTH == 0:
+            tile = self._store.tile(self._tenant, level, start // TILE_WIDTH)
+            if tile is not None:
+                return split_hashes(tile)
+        if level == 0:
+            found = self._store.leaves(self._tenant, start, start + count)
+        else:
+            found = self._store.tile_roots(self._tenant, level - 1, start, start + count)
+        if len(found) != count:
+            raise NotFound("the log is not that big")
+        return found
+
+
+def claim_of_key(idempotency_key: str, line: int | None = None) -> bytes:
+    """Return the claim of an idempotency key; each line of a stream has one of its own.
+
+    Raises: Malformed when the key is empty or too long.
+    """
+    text = idempotency_key.encode("utf-8", "surrogatepass")
+    if not 0 < len(text) <= limits.NAME_BYTES:
+        raise Malformed(
+            f"an Idempotency-Key has 1 to {limits.NAME_BYTES} bytes", path="Idempotency-Key"
+        )
+    suffix = b"" if line is None else b"\n%d" % line
+    return b"k" + sha256(text + suffix).digest()
+
+
+def _accepted(outcomes: Sequence[Outcome]) -> list[Accepted]:
+    accepted: list[Accepted] = []
+    for outcome in outcomes:
+        if isinstance(outcome, TallystickError):
+            raise outcome
+        accepted.append(outcome)
+    return accepted
+
+
+def _present_sections(row: LogRow) -> tuple[str, ...]:
+    present = zip(SECTIONS, row.sections, strict=True)
+    return tuple(name for name, value in present if value is not None)
+
+
+def _salt_and_bytes(section: bytes | None) -> tuple[bytes, bytes] | None:
+    return None if section is None else (section[:SALT_BYTES], section[SALT_BYTES:])

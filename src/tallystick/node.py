@@ -1,0 +1,115 @@
+"""One running Tallystick without its HTTP face: store, sequencer, indexes, identity, ledger.
+
+`open_node` is where these are joined; everything below takes what it needs as arguments. A data
+folder belongs to one process at a time, which the lock file in it makes sure of.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from tallystick.clock import Clock, SystemClock
+from tallystick.errors import SettingsError, StoreLocked
+from tallystick.identity import Identity
+from tallystick.index.opening import Index, open_index
+from tallystick.keys import LogKey, open_log_key
+from tallystick.ledger import Ledger
+from tallystick.sequencer import CommitListener, CommitStats, Sequencer
+from tallystick.settings import Settings
+from tallystick.store.base import LogHead, Store
+from tallystick.store.sqlite import open_sqlite
+from tallystick.tokens import Issuer
+
+LEDGER_FILE = "ledger.db"
+KEY_FILE = "log.key"
+LOCK_FILE = "lock"
+SOCKET_FILE = "control.sock"
+
+# How long another process's change of identity may go unnoticed on a shared database.
+_SHARED_IDENTITY_TTL_S = 2.0
+
+
+class Node:
+    """What `open_node` joined; close it to commit what is queued and release the folder."""
+
+    def __init__(
+        self, store: Store, key: LogKey, index: Index, settings: Settings, clock: Clock
+    ) -> None:
+        self.store = store
+        self.key = key
+        self.index = index
+        self.settings = settings
+        self.clock = clock
+        self.commit_listeners: list[CommitListener] = []
+        ttl_s = None if store.many_tenants else _SHARED_IDENTITY_TTL_S
+        self.identity = Identity(store, ttl_s=ttl_s)
+        self.sequencer = Sequencer(store, key, clock, committed=self._committed)
+        self.ledger = Ledger(store, self.sequencer, index.reader, key, clock)
+        url = settings.external_url or f"http://{settings.server_name}:{settings.port}"
+        token_key = key.derive_ec_key(ec.SECP256R1(), "tokens")
+        self.issuer = Issuer(token_key, self.identity, clock, url=f"{url}/oauth/token")
+        self._lock: int | None = None
+
+    def hold(self, lock: int) -> None:
+        """Keep the lock of the data folder until the node is closed."""
+        self._lock = lock
+
+    def close(self) -> None:
+        """Commit what is queued, stop the followers, release store and folder."""
+        self.sequencer.close()
+        self.index.close()
+        self.store.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _committed(self, heads: Sequence[LogHead], stats: CommitStats) -> None:
+        if stats.identity_changed:
+            self.identity.changed()
+        self.index.committed(heads, stats)
+        for listener in self.commit_listeners:
+            listener(heads, stats)
+
+
+def open_node(
+    folder: Path, settings: Settings, *, followers: bool, clock: Clock | None = None
+) -> Node:
+    """Open the data folder, making it if there is none.
+
+    With `followers` the indexes are kept by a child process, as a server wants it; without, by
+    this process whenever it asks, as a command wants it.
+    Raises: StoreLocked when another process has the folder, SchemaMismatch, SettingsError.
+    """
+    lock = _lock_folder(folder)
+    try:
+        key = open_log_key(folder / KEY_FILE, settings.server_name)
+        store = open_sqlite(folder / LEDGER_FILE)
+        index = open_index(folder, store, child=followers)
+        node = Node(store, key, index, settings, clock or SystemClock())
+    except BaseException:
+        os.close(lock)
+        raise
+    node.hold(lock)
+    return node
+
+
+def _lock_folder(folder: Path) -> int:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise SettingsError(f"{folder} cannot be used as data folder: {error.strerror}") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(handle)
+        raise StoreLocked(
+            f"another process is using {folder}",
+            hint="stop that server, or reach it with --url, or choose another --data folder",
+        ) from error
+    return handle

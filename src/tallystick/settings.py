@@ -1,0 +1,75 @@
+"""Settings of one server: values given once, passed along, never imported from afar.
+
+They come from a TOML file, then the environment, then the command line, the later winning. A
+dialect's own settings are a table under its name.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tallystick import limits
+from tallystick.errors import SettingsError
+
+ENVIRONMENT_PREFIX = "TALLYSTICK_"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that may be configured; `docs/operations.md` explains each."""
+
+    server_name: str = "localhost"
+    """Names new logs and issues tokens; fixed for a log once it exists."""
+    host: str = "127.0.0.1"
+    port: int = 8080
+    external_url: str | None = None
+    """How clients reach the server, when that differs from what requests say."""
+    dialects: tuple[str, ...] | None = None
+    """The dialects to serve; None serves all."""
+    blob_bytes: int = limits.BLOB_BYTES
+    log_level: str = "info"
+    orchestrate: dict[str, Any] = {}
+    kvass: dict[str, Any] = {}
+    datatrails: dict[str, Any] = {}
+    cloudfoundry: dict[str, Any] = {}
+    onehub: dict[str, Any] = {}
+
+    def of_dialect(self, name: str) -> Mapping[str, Any]:
+        """Return the settings table of one dialect."""
+        table: Mapping[str, Any] = getattr(self, name, {})
+        return table
+
+
+def load_settings(
+    file: Path | None = None,
+    environment: Mapping[str, str] = os.environ,
+    **given: object,
+) -> Settings:
+    """Return the settings from a file, the environment and arguments that are not None.
+
+    Raises: SettingsError naming the setting.
+    """
+    values: dict[str, Any] = {} if file is None else _read(file)
+    for name in Settings.__struct_fields__:
+        text = environment.get(ENVIRONMENT_PREFIX + name.upper())
+        if text is not None:
+            values[name] = text.split(",") if name == "dialects" else text
+    values.update({name: value for name, value in given.items() if value is not None})
+    try:
+        return msgspec.convert(values, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"bad setting: {error}") from None
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(f"there is no settings file {file.name}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file.name} is not TOML: {error}") from None
