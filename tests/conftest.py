@@ -31,7 +31,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.fixture(scope="session")
-def test_data() -> Path:
-    """Return the folder that holds `data/` with the real sets."""
+def shared_data() -> Path:
+    """Return the folder that holds the real sets, each in a folder below `data`."""
     needs.demand("data")
     return needs.DATA

@@ -33,8 +33,8 @@ def test_misspelt_requirement_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
         needs.required()
 
 
-def test_shared_data_holds_the_real_sets(test_data: Path) -> None:
-    assert any((test_data / "data").iterdir())
+def test_shared_data_holds_the_real_sets(shared_data: Path) -> None:
+    assert any((shared_data / "data").iterdir())
 
 
 def test_database_is_empty_and_its_server_new_enough(postgres_database: str) -> None:
