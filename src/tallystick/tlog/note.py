@@ -137,7 +137,7 @@ class Signer:
 
     def to_private_text(self) -> str:
         """Return the encoded private key, a line to be kept secret."""
-        seed = to_base64(_ED25519 + self._key.private_bytes_raw())
+        seed = to_base64(_ED25519 + self.seed())
         return f"{_PRIVATE_PREFIX}{self.name}+{self.key_id.hex()}+{seed}\n"
 
     def sign(self, text: str) -> str:

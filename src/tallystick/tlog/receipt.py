@@ -233,7 +233,7 @@ def _parse_json(text: str, what: str) -> object:
         )
     except (ValueError, RecursionError) as exc:
         raise MalformedReceipt(f"{what} is not JSON that can be read safely") from exc
-    if not is_shallow(value):
+    if not _is_shallow(value):
         raise MalformedReceipt(f"{what} is nested deeper than {DEPTH_MAX}")
     return value
 
@@ -256,17 +256,14 @@ def _finite(text: str) -> float:
     return number
 
 
-def is_shallow(value: object) -> bool:
+def _is_shallow(value: object) -> bool:
     """Tell whether JSON values are nested at most `DEPTH_MAX` deep."""
-    level = [value]
-    for _ in range(DEPTH_MAX + 1):
-        level = [child for parent in level for child in _children(parent)]
-        if not level:
-            return True
-    return False
+    level = _containers([value])
+    for _ in range(DEPTH_MAX):
+        level = [child for parent in level for child in _containers(parent)]
+    return not level
 
 
-def _children(value: object) -> list[Any]:
-    if isinstance(value, dict):
-        return list(value.values())
-    return value if isinstance(value, list) else []
+def _containers(parent: dict[str, Any] | list[Any]) -> list[dict[str, Any] | list[Any]]:
+    children = parent.values() if isinstance(parent, dict) else parent
+    return [child for child in children if isinstance(child, (dict, list))]
