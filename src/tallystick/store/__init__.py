@@ -1,1 +1,1 @@
-"""Stores: where the log of record and identity are kept. Two native implementations, one contract."""
+"""Stores: where the log of record and identity are kept; two native ones, one contract."""

@@ -44,7 +44,7 @@ class LogHead(NamedTuple):
 class LogRow(NamedTuple):
     """One entry as stored; each present section is its salt followed by its bytes."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # a tuple has a method of that name
     entry: bytes
     leaf: bytes
     sections: Sections
@@ -62,7 +62,7 @@ class Tile(NamedTuple):
 class ResourceHead(NamedTuple):
     """Where the latest entry of a resource stands; `live` is False once it was deleted."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # a tuple has a method of that name
     live: bool
 
 
@@ -71,7 +71,7 @@ class Claim(NamedTuple):
 
     claim: bytes
     digest: bytes
-    index: int
+    index: int  # type: ignore[assignment]  # a tuple has a method of that name
 
 
 class IdentityWrite(NamedTuple):
@@ -101,7 +101,7 @@ class IdentityRow(NamedTuple):
 class Erasure(NamedTuple):
     """Sections of one entry whose salt and bytes are to be destroyed."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # a tuple has a method of that name
     sections: tuple[str, ...]
 
 
@@ -212,17 +212,13 @@ class Store(Protocol):
     def find_identity(self, namespace: str, text: str) -> IdentityRow | None:
         """Return the record that a lookup leads to."""
 
-    def scan_heads(
-        self, tenant: str, after: bytes, limit: int
-    ) -> list[tuple[bytes, ResourceHead]]:
+    def scan_heads(self, tenant: str, after: bytes, limit: int) -> list[tuple[bytes, ResourceHead]]:
         """Return the next `limit` heads of a tenant whose keys are greater than `after`."""
 
     def scan_claims(self, tenant: str, after: bytes, limit: int) -> list[Claim]:
         """Return the next `limit` claims of a tenant that are greater than `after`."""
 
-    def scan_identity(
-        self, after: tuple[str, str, str] | None, limit: int
-    ) -> list[IdentityWrite]:
+    def scan_identity(self, after: tuple[str, str, str] | None, limit: int) -> list[IdentityWrite]:
         """Return the next `limit` records, with their lookups, by tenant, kind and id."""
 
     def close(self) -> None:

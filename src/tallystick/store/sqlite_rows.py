@@ -1,0 +1,214 @@
+"""How rows are keyed and read in the SQLite store: functions of a connection, nothing else.
+
+`pos` is a tenant's number and an index in one integer, so that a log is one stretch of one B-tree.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import apsw
+
+from tallystick.store.base import (
+    Claim,
+    IdentityRow,
+    IdentityWrite,
+    LogHead,
+    LogRow,
+    ResourceHead,
+)
+
+INDEX_BITS = 40
+HEAD_COLUMNS = "tenant, origin, key_id, size, frontier, root, checkpoint, recorded_ms"
+
+_LEVEL_BITS = 35
+_TILE_BITS = 32
+_ROW_COLUMNS = "pos, entry, leaf, actor, target, place, data, previous"
+
+
+def tile_pos(log: int, level: int, number: int) -> int:
+    """Return the key of a tile."""
+    return (log << _LEVEL_BITS) | (level << _TILE_BITS) | number
+
+
+def number(connection: apsw.Connection, tenant: str) -> int | None:
+    """Return the number of a tenant's log; None: it has none."""
+    found: int | None = connection.execute(
+        "SELECT number FROM logs WHERE tenant = ?", (tenant,)
+    ).get
+    return found
+
+
+def log_head(connection: apsw.Connection, tenant: str) -> LogHead | None:
+    """Return the head of a tenant's log."""
+    row = connection.execute(
+        f"SELECT {HEAD_COLUMNS} FROM logs WHERE tenant = ?", (tenant,)
+    ).fetchone()
+    return None if row is None else LogHead(*row)
+
+
+def log_heads(connection: apsw.Connection) -> list[LogHead]:
+    """Return the heads of all logs, by tenant."""
+    rows = connection.execute(f"SELECT {HEAD_COLUMNS} FROM logs ORDER BY tenant")
+    return [LogHead(*row) for row in rows]
+
+
+def rows(connection: apsw.Connection, log: int, start: int, stop: int) -> list[LogRow]:
+    """Return the entries [start, stop) that exist, in order."""
+    found = connection.execute(
+        f"SELECT {_ROW_COLUMNS} FROM log WHERE pos >= ? AND pos < ? ORDER BY pos",
+        _stretch(log, start, stop),
+    )
+    base = log << INDEX_BITS
+    return [LogRow(row[0] - base, row[1], row[2], row[3:]) for row in found]
+
+
+def rows_at(connection: apsw.Connection, log: int, indexes: Iterable[int]) -> dict[int, LogRow]:
+    """Return the entries at `indexes` that exist."""
+    base = log << INDEX_BITS
+    found = connection.execute(
+        f"SELECT {_ROW_COLUMNS} FROM json_each(?) CROSS JOIN log ON log.pos = json_each.value",
+        (json.dumps([base + index for index in indexes]),),
+    )
+    return {row[0] - base: LogRow(row[0] - base, row[1], row[2], row[3:]) for row in found}
+
+
+def entries(connection: apsw.Connection, log: int, start: int, stop: int) -> list[bytes]:
+    """Return the entry bytes of [start, stop)."""
+    found = connection.execute(
+        "SELECT entry FROM log WHERE pos >= ? AND pos < ? ORDER BY pos", _stretch(log, start, stop)
+    )
+    return [row[0] for row in found]
+
+
+def leaves(connection: apsw.Connection, log: int, start: int, stop: int) -> list[bytes]:
+    """Return the leaf hashes of [start, stop)."""
+    found = connection.execute(
+        "SELECT leaf FROM log WHERE pos >= ? AND pos < ? ORDER BY pos", _stretch(log, start, stop)
+    )
+    return [row[0] for row in found]
+
+
+def tile(connection: apsw.Connection, log: int, level: int, number: int) -> bytes | None:
+    """Return the hashes of a complete tile."""
+    hashes: bytes | None = connection.execute(
+        "SELECT hashes FROM tiles WHERE pos = ?", (tile_pos(log, level, number),)
+    ).get
+    return hashes
+
+
+def tile_roots(
+    connection: apsw.Connection, log: int, level: int, start: int, stop: int
+) -> list[bytes]:
+    """Return the roots of the complete tiles [start, stop) of a level."""
+    found = connection.execute(
+        "SELECT root FROM tiles WHERE pos >= ? AND pos < ? ORDER BY pos",
+        (tile_pos(log, level, start), tile_pos(log, level, stop)),
+    )
+    return [row[0] for row in found]
+
+
+def resource_heads(
+    connection: apsw.Connection, log: int, keys: Sequence[bytes]
+) -> dict[bytes, ResourceHead]:
+    """Return the heads that exist among `keys`."""
+    found = connection.execute(
+        "SELECT key, idx, live FROM json_each(?) CROSS JOIN heads"
+        " ON heads.number = ? AND heads.key = unhex(json_each.value)",
+        (json.dumps([key.hex() for key in keys]), log),
+    )
+    return {key: ResourceHead(index, bool(live)) for key, index, live in found}
+
+
+def claims(connection: apsw.Connection, log: int, wanted: Sequence[bytes]) -> dict[bytes, Claim]:
+    """Return the claims that exist among `wanted`."""
+    found = connection.execute(
+        "SELECT claim, digest, idx FROM json_each(?) CROSS JOIN claims"
+        " ON claims.number = ? AND claims.claim = unhex(json_each.value)",
+        (json.dumps([claim.hex() for claim in wanted]), log),
+    )
+    return {row[0]: Claim(*row) for row in found}
+
+
+def identity(connection: apsw.Connection, tenant: str, kind: str, id: str) -> IdentityRow | None:
+    """Return one identity record."""
+    row = connection.execute(
+        "SELECT tenant, kind, id, doc FROM identity WHERE tenant = ? AND kind = ? AND id = ?",
+        (tenant, kind, id),
+    ).fetchone()
+    return None if row is None else IdentityRow(*row)
+
+
+def identities(connection: apsw.Connection, tenant: str | None, kind: str) -> list[IdentityRow]:
+    """Return the records of a kind, of one tenant or of all, by tenant and id."""
+    found = connection.execute(
+        "SELECT tenant, kind, id, doc FROM identity"
+        " WHERE kind = ?1 AND (?2 IS NULL OR tenant = ?2) ORDER BY tenant, id",
+        (kind, tenant),
+    )
+    return [IdentityRow(*row) for row in found]
+
+
+def find_identity(connection: apsw.Connection, namespace: str, text: str) -> IdentityRow | None:
+    """Return the record that a lookup leads to."""
+    row = connection.execute(
+        "SELECT i.tenant, i.kind, i.id, i.doc FROM lookups AS l JOIN identity AS i"
+        " USING (tenant, kind, id) WHERE l.namespace = ? AND l.text = ?",
+        (namespace, text),
+    ).fetchone()
+    return None if row is None else IdentityRow(*row)
+
+
+def scan_heads(
+    connection: apsw.Connection, log: int, after: bytes, limit: int
+) -> list[tuple[bytes, ResourceHead]]:
+    """Return the next heads of a log by key."""
+    found = connection.execute(
+        "SELECT key, idx, live FROM heads WHERE number = ? AND key > ? ORDER BY key LIMIT ?",
+        (log, after, limit),
+    )
+    return [(key, ResourceHead(index, bool(live))) for key, index, live in found]
+
+
+def scan_claims(connection: apsw.Connection, log: int, after: bytes, limit: int) -> list[Claim]:
+    """Return the next claims of a log."""
+    found = connection.execute(
+        "SELECT claim, digest, idx FROM claims WHERE number = ? AND claim > ?"
+        " ORDER BY claim LIMIT ?",
+        (log, after, limit),
+    )
+    return [Claim(*row) for row in found]
+
+
+def scan_identity(
+    connection: apsw.Connection, after: tuple[str, str, str] | None, limit: int
+) -> list[IdentityWrite]:
+    """Return the next identity records, with their lookups."""
+    records: list[tuple[Any, ...]] = connection.execute(
+        "SELECT tenant, kind, id, doc FROM identity"
+        " WHERE ?1 IS NULL OR (tenant, kind, id) > (?1, ?2, ?3)"
+        " ORDER BY tenant, kind, id LIMIT ?4",
+        (*(after or (None, None, None)), limit),
+    ).fetchall()
+    return [
+        IdentityWrite(tenant, kind, id, doc, _lookups(connection, tenant, kind, id))
+        for tenant, kind, id, doc in records
+    ]
+
+
+def _lookups(
+    connection: apsw.Connection, tenant: str, kind: str, id: str
+) -> tuple[tuple[str, str], ...]:
+    found = connection.execute(
+        "SELECT namespace, text FROM lookups WHERE (tenant, kind, id) = (?, ?, ?)"
+        " ORDER BY namespace, text",
+        (tenant, kind, id),
+    )
+    return tuple((namespace, text) for namespace, text in found)
+
+
+def _stretch(log: int, start: int, stop: int) -> tuple[int, int]:
+    base = log << INDEX_BITS
+    return base + start, base + max(start, stop)

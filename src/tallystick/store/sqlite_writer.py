@@ -1,0 +1,148 @@
+"""The one open write transaction of a SQLite store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+import apsw
+
+from tallystick.entry import SECTIONS, Sealed
+from tallystick.errors import StoreCorrupt
+from tallystick.store import sqlite_rows
+from tallystick.store.base import (
+    Claim,
+    Erasure,
+    IdentityWrite,
+    LogHead,
+    ResourceHead,
+    TenantCommit,
+)
+from tallystick.store.sqlite_rows import HEAD_COLUMNS, INDEX_BITS
+
+# Statements for many rows at once come in a few sizes, so that the connection keeps them prepared.
+_SIZES = (256, 64, 16, 4, 1)
+_INSERT_LOG = {n: "INSERT INTO log VALUES " + ",".join(["(?,?,?,?,?,?,?,?)"] * n) for n in _SIZES}
+_ERASE = {name: f"UPDATE log SET {name} = NULL WHERE pos = ?" for name in SECTIONS}
+
+
+class SqliteWriter:
+    """Writes between BEGIN and COMMIT.
+
+    `numbers` of logs are only handed back once the transaction is committed: before, the number
+    of a new log may yet become another's.
+    """
+
+    def __init__(self, connection: apsw.Connection, committed: Mapping[str, int]) -> None:
+        self._connection = connection
+        self._committed = committed
+        self.numbers: dict[str, int] = {}
+        self.erased = False
+
+    def head(self, tenant: str) -> LogHead | None:
+        """Return the head of a tenant's log; the whole file is locked already."""
+        return sqlite_rows.log_head(self._connection, tenant)
+
+    def resource_heads(self, tenant: str, keys: Sequence[bytes]) -> dict[bytes, ResourceHead]:
+        """Return the heads that exist among `keys`."""
+        log = self._number(tenant)
+        return {} if log is None else sqlite_rows.resource_heads(self._connection, log, keys)
+
+    def claims(self, tenant: str, claims: Sequence[bytes]) -> dict[bytes, Claim]:
+        """Return the claims that exist among `claims`."""
+        log = self._number(tenant)
+        return {} if log is None else sqlite_rows.claims(self._connection, log, claims)
+
+    def leaves(self, tenant: str, start: int, stop: int) -> list[bytes]:
+        """Return the leaf hashes of [start, stop)."""
+        log = self._number(tenant)
+        return [] if log is None else sqlite_rows.leaves(self._connection, log, start, stop)
+
+    def tile_roots(self, tenant: str, level: int, start: int, stop: int) -> list[bytes]:
+        """Return the roots of the complete tiles [start, stop) of a level."""
+        log = self._number(tenant)
+        if log is None:
+            return []
+        return sqlite_rows.tile_roots(self._connection, log, level, start, stop)
+
+    def append(self, commit: TenantCommit) -> None:
+        """Write one tenant's share of the transaction."""
+        log = self._extend_head(commit)
+        self._insert_rows(log << INDEX_BITS, commit.rows)
+        execute = self._connection.execute
+        for tile in commit.tiles:
+            pos = sqlite_rows.tile_pos(log, tile.level, tile.number)
+            execute("INSERT INTO tiles VALUES (?, ?, ?)", (pos, tile.root, tile.hashes))
+        if commit.heads:
+            rows = [[key.hex(), head.index, int(head.live)] for key, head in commit.heads]
+            execute(
+                "INSERT INTO heads SELECT ?, unhex(value ->> 0), value ->> 1, value ->> 2"
+                " FROM json_each(?) WHERE true ON CONFLICT (number, key)"
+                " DO UPDATE SET idx = excluded.idx, live = excluded.live",
+                (log, json.dumps(rows)),
+            )
+        if commit.claims:
+            rows = [[c.claim.hex(), c.digest.hex(), c.index] for c in commit.claims]
+            execute(
+                "INSERT INTO claims SELECT ?, unhex(value ->> 0), unhex(value ->> 1), value ->> 2"
+                " FROM json_each(?)",
+                (log, json.dumps(rows)),
+            )
+        for write in commit.identity:
+            self._write_identity(write)
+        for erasure in commit.erasures:
+            self._erase(log << INDEX_BITS, erasure)
+
+    def _number(self, tenant: str) -> int | None:
+        number = self._committed.get(tenant) or self.numbers.get(tenant)
+        if number is None:
+            number = sqlite_rows.number(self._connection, tenant)
+            if number is not None:
+                self.numbers[tenant] = number
+        return number
+
+    def _extend_head(self, commit: TenantCommit) -> int:
+        head = commit.head
+        log = self._number(head.tenant)
+        if log is None:
+            self._connection.execute(
+                f"INSERT INTO logs ({HEAD_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", head
+            )
+            return self._connection.last_insert_rowid()
+        self._connection.execute(
+            "UPDATE logs SET key_id = ?, size = ?, frontier = ?, root = ?, checkpoint = ?,"
+            " recorded_ms = ? WHERE number = ? AND size = ?",
+            (*head[2:], log, commit.old_size),
+        )
+        if self._connection.changes() != 1:
+            raise StoreCorrupt(f"the log of {head.tenant!r} moved while it was being extended")
+        return log
+
+    def _insert_rows(self, base: int, rows: Sequence[Sealed]) -> None:
+        values: list[object] = []
+        for row in rows:
+            values += (base + row.index, row.entry, row.leaf, *row.sections)
+        at, left = 0, len(rows)
+        for size in _SIZES:
+            while left >= size:
+                self._connection.execute(_INSERT_LOG[size], values[at : at + 8 * size])
+                at += 8 * size
+                left -= size
+
+    def _write_identity(self, write: IdentityWrite) -> None:
+        execute = self._connection.execute
+        record = (write.tenant, write.kind, write.id)
+        execute("DELETE FROM lookups WHERE tenant = ? AND kind = ? AND id = ?", record)
+        if write.doc is None:
+            execute("DELETE FROM identity WHERE tenant = ? AND kind = ? AND id = ?", record)
+            return
+        if not write.new:
+            execute("DELETE FROM identity WHERE tenant = ? AND kind = ? AND id = ?", record)
+        execute("INSERT INTO identity VALUES (?, ?, ?, ?)", (*record, write.doc))
+        for namespace, text in write.lookups:
+            execute("INSERT INTO lookups VALUES (?, ?, ?, ?, ?)", (namespace, text, *record))
+
+    def _erase(self, base: int, erasure: Erasure) -> None:
+        self.erased = True
+        for section in erasure.sections:
+            self._connection.execute(_ERASE[section], (base + erasure.index,))
