@@ -33,6 +33,7 @@ and body are not here: each dialect holds its own table from class to answer.
         SchemaMismatch
         StoreLocked             another process has the data folder
       SettingsError
+      Unexpected                a defect of ours; the log has the details
 """
 
 from __future__ import annotations
@@ -325,3 +326,9 @@ class SettingsError(TallystickError):
     """A setting is missing or wrong."""
 
     code = "settings"
+
+
+class Unexpected(TallystickError):
+    """Something went wrong here; it has been logged."""
+
+    code = "internal"

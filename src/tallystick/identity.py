@@ -229,7 +229,12 @@ class Identity:
 
 
 def create_tenant(
-    id: str, *, server_name: str, now_ms: int, name: str | None = None, aliases: tuple[str, ...] = ()
+    id: str,
+    *,
+    server_name: str,
+    now_ms: int,
+    name: str | None = None,
+    aliases: tuple[str, ...] = (),
 ) -> tuple[Tenant, Act]:
     """Return a new tenant and the act that makes it.
 

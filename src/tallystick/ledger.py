@@ -335,9 +335,7 @@ class Ledger:
         views = self._views_at(tenant, [hit.index for hit in found.hits])
         # A row may have been retracted since the index was asked; it is simply no longer there.
         hits = [hit for hit in found.hits if hit.index in views]
-        return Page(
-            [views[hit.index] for hit in hits], hits, found.more, found.total, found.plan
-        )
+        return Page([views[hit.index] for hit in hits], hits, found.more, found.total, found.plan)
 
     def count(self, tenant: str, where: Expr, visible: Expr, *, dialect: str = "native") -> int:
         """Return how many events match, exactly."""

@@ -299,7 +299,9 @@ class Sequencer:
             return None
         return planner.finish(signer)
 
-    def _settle(self, plans: list[TenantCommit], batch: Sequence[Work], error: TallystickError) -> None:
+    def _settle(
+        self, plans: list[TenantCommit], batch: Sequence[Work], error: TallystickError
+    ) -> None:
         """After a failed or unanswered commit, find out which tenants' events are stored."""
         stored = {p.head.tenant for p in plans if self._is_stored(p)}
         for work in batch:
@@ -503,4 +505,3 @@ def _replay(claim: Claim, digest: bytes) -> Outcome:
 
 def _recorded_ms(head: LogHead | None) -> int:
     return 0 if head is None else head.recorded_ms
-

@@ -187,9 +187,7 @@ class Issuer:
         }
         refresh = None
         if refresh_s is not None:
-            refresh = self._sign(
-                {**common, "jti": jti + _REFRESH_SUFFIX, "exp": now_s + refresh_s}
-            )
+            refresh = self._sign({**common, "jti": jti + _REFRESH_SUFFIX, "exp": now_s + refresh_s})
         return Issued(self._sign(common), refresh, ACCESS_TOKEN_S, " ".join(scopes), jti)
 
     def _sign(self, claims: Json) -> str:
@@ -330,4 +328,3 @@ class Attempts:
             self._failures = {}
         recent = [at for at in self._failures.get(key, ()) if now_s - at < self._window_s]
         self._failures[key] = [*recent, now_s]
-

@@ -5,10 +5,20 @@ from __future__ import annotations
 import binascii
 from base64 import b64decode
 
+from starlette.types import Scope
+
+from tallystick import access
 from tallystick.access import Principal
-from tallystick.errors import Unauthenticated
+from tallystick.errors import Malformed, Unauthenticated
+from tallystick.http.body import text_header
 from tallystick.identity import Identity
 from tallystick.tokens import Issuer
+
+CONTROL = "tallystick.control"
+"""Name in a request's state that only the data folder's control socket sets."""
+
+TENANT_HEADER = b"x-tallystick-tenant"
+"""Names the tenant of a request over the control socket."""
 
 
 class Authenticator:
@@ -17,6 +27,26 @@ class Authenticator:
     def __init__(self, identity: Identity, issuer: Issuer) -> None:
         self._identity = identity
         self._issuer = issuer
+
+    def of_scope(self, scope: Scope) -> Principal:
+        """Return the principal of a request.
+
+        Raises: Unauthenticated.
+        """
+        if scope["state"].get(CONTROL):
+            return self._in_control(text_header(scope, TENANT_HEADER))
+        return self.principal(
+            text_header(scope, b"authorization"), text_header(scope, b"x-api-key")
+        )
+
+    def _in_control(self, tenant: str | None) -> Principal:
+        if tenant is None:
+            tenants = self._identity.tenants()
+            if len(tenants) != 1:
+                raise Malformed("there are several tenants; name one", hint="use --tenant ID")
+            tenant = tenants[0].id
+        self._identity.tenant(tenant)
+        return Principal(tenant=tenant, scopes=frozenset({access.Scope.ADMIN}))
 
     def principal(self, authorization: str | None, api_key: str | None = None) -> Principal:
         """Return the principal of an `Authorization` value and an `X-Api-Key` value.

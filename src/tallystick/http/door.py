@@ -40,16 +40,12 @@ class Door:
         Raises: SequencerFull, StoreBusy.
         """
         future: asyncio.Future[list[Outcome]] = self._loop.create_future()
-        self._ledger.submit(
-            tenant, items, lambda work: self._finish(future, work), atomic=atomic
-        )
+        self._ledger.submit(tenant, items, lambda work: self._finish(future, work), atomic=atomic)
         return await future
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a synchronous function in a worker thread and return what it returns."""
-        return await self._loop.run_in_executor(
-            self._threads, lambda: function(*args, **kwargs)
-        )
+        return await self._loop.run_in_executor(self._threads, lambda: function(*args, **kwargs))
 
     def close(self) -> None:
         """Wait for the worker threads to finish what they are doing."""

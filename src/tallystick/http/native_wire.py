@@ -189,4 +189,3 @@ def expected_revision(if_match: str | None) -> int | None:
     if not (text.isascii() and text.isdigit() and len(text) < 16):
         raise Malformed('If-Match names a revision, such as "17"', path="If-Match")
     return int(text)
-

@@ -21,6 +21,7 @@ from tallystick.errors import (
     TallystickError,
     TooLarge,
     Unauthenticated,
+    Unexpected,
     UnsupportedField,
     UnsupportedOperator,
 )
@@ -43,6 +44,7 @@ STATUS: dict[type[TallystickError], int] = {
     QuotaExceeded: 402,
     RequestError: 400,
     Pushback: 503,
+    Unexpected: 500,
     TallystickError: 503,
 }
 

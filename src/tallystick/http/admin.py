@@ -1,0 +1,346 @@
+"""Administration under `/v1/admin`: tenants, keys, users, grants, key sets, rebuilds.
+
+A key with scope `admin` administers its own tenant. The control socket of the data folder, which
+only the folder's owner can open, administers all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from tallystick import access, credentials, identity, jsontext, limits, times
+from tallystick.access import Grant, Scope
+from tallystick.dialects.base import Services
+from tallystick.errors import Forbidden, Malformed, NotFound
+from tallystick.event import Json
+from tallystick.http.auth import CONTROL, Authenticator
+from tallystick.http.body import body_of
+from tallystick.identity import ApiKey, KeySet, Tenant, User
+
+
+class _Input(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """A request body of administration; unknown members are refused."""
+
+
+class TenantIn(_Input, frozen=True):
+    """A tenant to be made."""
+
+    id: str
+    name: str | None = None
+    aliases: tuple[str, ...] = ()
+
+
+class KeyIn(_Input, frozen=True):
+    """A key to be made; `secret` takes over one that programs already have."""
+
+    scopes: tuple[Scope, ...]
+    label: str | None = None
+    service: bool = False
+    secret: str | None = None
+
+
+class UserIn(_Input, frozen=True):
+    """A user to be made."""
+
+    id: str
+    login: str | None = None
+    name: str | None = None
+    email: str | None = None
+    time_zone: str = "UTC"
+    password: str | None = None
+    aliases: tuple[str, ...] = ()
+    attributes: Json | None = None
+
+
+class GrantIn(_Input, frozen=True):
+    """A role within a scope."""
+
+    scope: str
+    role: str
+
+
+class KeySetIn(_Input, frozen=True):
+    """Keys that verify foreign JWTs."""
+
+    id: str
+    secret: str | None = None
+    public_keys: tuple[str, ...] = ()
+    issuer: str | None = None
+    audience: str | None = None
+    user_claim: str = "sub"
+    admin_claim: str | None = None
+
+
+Shape = TypeVar("Shape", bound=_Input)
+Handler = Callable[[Request, str], Response]
+
+
+class AdminApi:
+    """Handlers of administration; every change is an entry in the tenant's log."""
+
+    def __init__(self, services: Services, authenticator: Authenticator) -> None:
+        self._services = services
+        self._identity = services.identity
+        self._ledger = services.ledger
+        self._authenticator = authenticator
+
+    def routes(self) -> Sequence[BaseRoute]:
+        """Return the routes."""
+        base = "/v1/admin/tenants"
+        one = base + "/{tenant}"
+        return [
+            Route(base, self.list_tenants, methods=["GET"]),
+            Route(base, self.create_tenant, methods=["POST"]),
+            Route(one, self._on(self._get_tenant), methods=["GET"]),
+            Route(one + "/keys", self._on(self._list_keys), methods=["GET"]),
+            Route(one + "/keys", self._on(self._create_key), methods=["POST"]),
+            Route(one + "/keys/{id}", self._on(self._revoke_key), methods=["DELETE"]),
+            Route(one + "/users", self._on(self._list_users), methods=["GET"]),
+            Route(one + "/users", self._on(self._create_user), methods=["POST"]),
+            Route(one + "/users/{id}", self._on(self._delete_user), methods=["DELETE"]),
+            Route(one + "/users/{id}/grants", self._on(self._list_grants), methods=["GET"]),
+            Route(one + "/users/{id}/grants", self._on(self._add_grant), methods=["POST"]),
+            Route(one + "/users/{id}/grants", self._on(self._remove_grant), methods=["DELETE"]),
+            Route(one + "/keysets", self._on(self._list_key_sets), methods=["GET"]),
+            Route(one + "/keysets", self._on(self._save_key_set), methods=["POST"]),
+            Route(one + "/keysets/{id}", self._on(self._delete_key_set), methods=["DELETE"]),
+            Route(one + "/log-key", self._on(self._log_key), methods=["GET"]),
+        ]
+
+    def _on(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+        async def guarded(request: Request) -> Response:
+            tenant = request.path_params["tenant"]
+            self._authorise(request, tenant)
+            request.state.body = await body_of(request, limits.EVENT_BYTES)
+            response: Response = await self._services.door().run(handler, request, tenant)
+            return response
+
+        return guarded
+
+    def _authorise(self, request: Request, tenant: str | None) -> None:
+        if request.scope["state"].get(CONTROL):
+            return
+        principal = self._authenticator.of_scope(request.scope)
+        access.require(principal, Scope.ADMIN)
+        if tenant is None:
+            raise Forbidden("tenants are made through the control socket of the data folder")
+        if principal.tenant != tenant:
+            raise NotFound(f"there is no tenant {tenant!r}")
+
+    # Tenants
+
+    async def list_tenants(self, request: Request) -> Response:
+        """Answer the tenants the caller administers."""
+        if request.scope["state"].get(CONTROL):
+            tenants = await self._services.door().run(self._identity.tenants)
+        else:
+            principal = self._authenticator.of_scope(request.scope)
+            access.require(principal, Scope.ADMIN)
+            tenants = [self._identity.tenant(principal.tenant)]
+        return _json({"tenants": [_tenant(tenant) for tenant in tenants]})
+
+    async def create_tenant(self, request: Request) -> Response:
+        """Make a tenant and its log."""
+        self._authorise(request, None)
+        wanted = _decode(TenantIn, await body_of(request, limits.EVENT_BYTES))
+        tenant, act = identity.create_tenant(
+            wanted.id,
+            server_name=self._services.settings.server_name,
+            now_ms=self._services.clock.now_ms(),
+            name=wanted.name,
+            aliases=wanted.aliases,
+        )
+        await self._services.door().run(self._ledger.administer, tenant.id, act)
+        return _json(_tenant(tenant), 201)
+
+    def _get_tenant(self, request: Request, tenant: str) -> Response:
+        return _json(_tenant(self._identity.tenant(tenant)))
+
+    def _log_key(self, request: Request, tenant: str) -> Response:
+        head = self._ledger.log_head(tenant)
+        return _json({"origin": head.origin, "verifier_key": self._ledger.verifier_key(tenant)})
+
+    # Keys
+
+    def _list_keys(self, request: Request, tenant: str) -> Response:
+        self._identity.tenant(tenant)
+        return _json({"keys": [_key(key) for key in self._identity.list(ApiKey, tenant)]})
+
+    def _create_key(self, request: Request, tenant: str) -> Response:
+        wanted = _decode(KeyIn, request.state.body)
+        self._identity.tenant(tenant)
+        key, secret, act = identity.create_key(
+            tenant,
+            wanted.scopes,
+            now_ms=self._services.clock.now_ms(),
+            secret=wanted.secret,
+            label=wanted.label,
+            service=wanted.service,
+        )
+        self._ledger.administer(tenant, act)
+        return _json({**_key(key), "key": secret}, 201)
+
+    def _revoke_key(self, request: Request, tenant: str) -> Response:
+        key = self._identity.get(ApiKey, tenant, request.path_params["id"])
+        if key is None:
+            raise NotFound("there is no such key")
+        if key.revoked_ms is None:
+            act = identity.revoke_key(key, now_ms=self._services.clock.now_ms())
+            self._ledger.administer(tenant, act)
+        return Response(status_code=204)
+
+    # Users and grants
+
+    def _list_users(self, request: Request, tenant: str) -> Response:
+        self._identity.tenant(tenant)
+        return _json({"users": [_user(user) for user in self._identity.list(User, tenant)]})
+
+    def _create_user(self, request: Request, tenant: str) -> Response:
+        wanted = _decode(UserIn, request.state.body)
+        self._identity.tenant(tenant)
+        _check_zone(wanted.time_zone)
+        user = User(
+            id=wanted.id,
+            tenant=tenant,
+            created_ms=self._services.clock.now_ms(),
+            login=wanted.login,
+            name=wanted.name,
+            email=wanted.email,
+            time_zone=wanted.time_zone,
+            password=None if not wanted.password else credentials.hash_password(wanted.password),
+            aliases=wanted.aliases,
+            attributes=wanted.attributes,
+        )
+        self._ledger.administer(tenant, identity.create_user(user))
+        return _json(_user(user), 201)
+
+    def _delete_user(self, request: Request, tenant: str) -> Response:
+        self._ledger.administer(tenant, identity.delete(self._user(request), "user.deleted"))
+        return Response(status_code=204)
+
+    def _list_grants(self, request: Request, tenant: str) -> Response:
+        return _json({"grants": [_grant(grant) for grant in self._user(request).grants]})
+
+    def _add_grant(self, request: Request, tenant: str) -> Response:
+        wanted = _decode(GrantIn, request.state.body)
+        grant = Grant(wanted.scope, wanted.role)
+        self._ledger.administer(tenant, identity.add_grant(self._user(request), grant))
+        return _json(_grant(grant), 201)
+
+    def _remove_grant(self, request: Request, tenant: str) -> Response:
+        params = request.query_params
+        if "scope" not in params:
+            raise Malformed("scope names the grant to remove", path="scope")
+        act = identity.remove_grant(self._user(request), params["scope"], params.get("role"))
+        self._ledger.administer(tenant, act)
+        return Response(status_code=204)
+
+    def _user(self, request: Request) -> User:
+        tenant, id = request.path_params["tenant"], request.path_params["id"]
+        user = self._identity.get(User, tenant, id)
+        if user is None:
+            raise NotFound(f"there is no user {id!r}")
+        return user
+
+    # Key sets for JWTs
+
+    def _list_key_sets(self, request: Request, tenant: str) -> Response:
+        found = self._identity.list(KeySet, tenant)
+        return _json({"keysets": [_key_set(key_set) for key_set in found]})
+
+    def _save_key_set(self, request: Request, tenant: str) -> Response:
+        wanted = _decode(KeySetIn, request.state.body)
+        self._identity.tenant(tenant)
+        members = msgspec.structs.asdict(wanted)
+        key_set = KeySet(tenant=tenant, created_ms=self._services.clock.now_ms(), **members)
+        self._ledger.administer(tenant, identity.save_key_set(key_set))
+        return _json(_key_set(key_set), 201)
+
+    def _delete_key_set(self, request: Request, tenant: str) -> Response:
+        key_set = self._identity.get(KeySet, tenant, request.path_params["id"])
+        if key_set is None:
+            raise NotFound("there is no such key set")
+        self._ledger.administer(tenant, identity.delete(key_set, "keyset.deleted"))
+        return Response(status_code=204)
+
+
+def _decode(shape: type[Shape], body: bytes) -> Shape:
+    return jsontext.decode_as(msgspec.json.Decoder(shape), body)
+
+
+def _check_zone(name: str) -> None:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise Malformed(
+            f"{name!r} is no time zone; write it like America/Los_Angeles", path="/time_zone"
+        ) from None
+
+
+def _tenant(tenant: Tenant) -> Json:
+    return {
+        "id": tenant.id,
+        "name": tenant.name,
+        "uuid": tenant.uuid,
+        "hex": tenant.hex,
+        "number": tenant.number,
+        "log_id": tenant.log_id,
+        "created_at": times.to_rfc3339(tenant.created_ms),
+    }
+
+
+def _key(key: ApiKey) -> Json:
+    told: Json = {
+        "id": key.id,
+        "tenant": key.tenant,
+        "scope": " ".join(key.scopes),
+        "service": key.service,
+        "created_at": times.to_rfc3339(key.created_ms),
+    }
+    if key.label is not None:
+        told["label"] = key.label
+    if key.revoked_ms is not None:
+        told["revoked_at"] = times.to_rfc3339(key.revoked_ms)
+    return told
+
+
+def _user(user: User) -> Json:
+    return {
+        "id": user.id,
+        "tenant": user.tenant,
+        "login": user.login,
+        "name": user.name,
+        "email": user.email,
+        "time_zone": user.time_zone,
+        "aliases": user.aliases,
+        "grants": [_grant(grant) for grant in user.grants],
+        "created_at": times.to_rfc3339(user.created_ms),
+    }
+
+
+def _grant(grant: Grant) -> Json:
+    return {"scope": grant.scope, "role": grant.role}
+
+
+def _key_set(key_set: KeySet) -> Json:
+    return {
+        "id": key_set.id,
+        "tenant": key_set.tenant,
+        "issuer": key_set.issuer,
+        "audience": key_set.audience,
+        "user_claim": key_set.user_claim,
+        "admin_claim": key_set.admin_claim,
+        "has_secret": key_set.secret is not None,
+        "public_keys": key_set.public_keys,
+    }
+
+
+def _json(value: object, status: int = 200) -> Response:
+    return Response(jsontext.encode(value), status, media_type="application/json")

@@ -1,0 +1,204 @@
+"""The composition root of the HTTP side: one ASGI application over one node.
+
+It gives every request an id, finds whose URL space a path is in, and turns every exception into an
+answer of that API's shape. All routes live on the root of one port.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import uuid
+from collections.abc import Sequence
+
+import structlog
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Router
+from starlette.types import Message, Receive, Scope, Send
+
+from tallystick.dialects.base import Dialect, Services
+from tallystick.errors import (
+    Malformed,
+    MethodNotAllowed,
+    NotFound,
+    TallystickError,
+    Unexpected,
+)
+from tallystick.http.admin import AdminApi
+from tallystick.http.append import Appender
+from tallystick.http.auth import Authenticator
+from tallystick.http.body import ClientGone, header
+from tallystick.http.door import Door
+from tallystick.http.metrics import Metrics
+from tallystick.http.native import NativeApi
+from tallystick.http.openapi import OpenapiApi
+from tallystick.http.ops import OpsApi
+from tallystick.http.problem import problem_response
+from tallystick.http.tlog_api import TlogApi
+from tallystick.node import Node
+
+_APPEND = ("POST", "/v1/events")
+_REQUEST_ID_CHARS_MAX = 128
+
+_log = structlog.get_logger("tallystick.http")
+
+
+class App:
+    """Everything that listens, as one ASGI application."""
+
+    def __init__(self, node: Node, dialects: Sequence[Dialect]) -> None:
+        self.node = node
+        self._door: Door | None = None
+        wanted = node.settings.dialects
+        self._dialects = [d for d in dialects if wanted is None or d.name in wanted]
+        self.services = Services(
+            node.ledger,
+            node.identity,
+            node.issuer,
+            node.settings,
+            node.clock,
+            self._the_door,
+        )
+        self._metrics = Metrics(node)
+        authenticator = Authenticator(node.identity, node.issuer)
+        self._appender = Appender(self.services, authenticator)
+        self.router = Router(self._routes(authenticator), redirect_slashes=False)
+
+    def _routes(self, authenticator: Authenticator) -> list[BaseRoute]:
+        routes: list[BaseRoute] = [
+            *NativeApi(self.services, authenticator).routes(),
+            *AdminApi(self.services, authenticator).routes(),
+            *OpsApi(self.node, self._metrics).routes(),
+            *TlogApi(self.services, authenticator).routes(),
+            *OpenapiApi(self._dialects).routes(),
+        ]
+        for dialect in self._dialects:
+            routes += dialect.routes(self.services)
+        return routes
+
+    def _the_door(self) -> Door:
+        if self._door is None:
+            self._door = Door(self.node.ledger)
+        return self._door
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection event of the server."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1000})
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        state = scope.setdefault("state", {})
+        request_id = state["request_id"] = _request_id(scope)
+        scope["app"] = self
+        owner = self._owner(scope["path"])
+        answer = _Answer(send, request_id, owner, scope, self._metrics)
+        try:
+            if (scope["method"], scope["path"]) == _APPEND:
+                await self._appender(scope, receive, answer)
+            else:
+                await self.router(scope, receive, answer)
+        except ClientGone:
+            return
+        except TallystickError as error:
+            await self._fail(scope, receive, answer, error)
+        except HTTPException as error:
+            await self._fail(scope, receive, answer, _from_http(error))
+        except Exception:
+            _log.exception("request failed", path=scope["path"], request_id=request_id)
+            await self._fail(scope, receive, answer, Unexpected())
+
+    def _owner(self, path: str) -> Dialect | None:
+        return next((dialect for dialect in self._dialects if dialect.owns(path)), None)
+
+    async def _fail(
+        self, scope: Scope, receive: Receive, answer: _Answer, error: TallystickError
+    ) -> None:
+        if answer.started:
+            # Half an answer cannot be taken back; closing the connection tells the client.
+            _log.warning("answer broken off", path=scope["path"], error=error.code)
+            raise error
+        request = Request(scope, receive)
+        response: Response
+        if answer.owner is None:
+            response = problem_response(error, scope["state"]["request_id"])
+        else:
+            response = answer.owner.error_response(request, error)
+        await response(scope, receive, answer)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                # What exists now lives as long as the server: keep the collector away from it, and
+                # let the event loop take the interpreter back from other threads quickly.
+                gc.collect()
+                gc.freeze()
+                gc.set_threshold(50_000, 20, 50)
+                sys.setswitchinterval(0.0005)
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                if self._door is not None:
+                    self._door.close()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+
+class _Answer:
+    """Passes an answer on, adding what every answer carries, and counts it."""
+
+    __slots__ = ("_metrics", "_request_id", "_scope", "_send", "owner", "started")
+
+    def __init__(
+        self,
+        send: Send,
+        request_id: str,
+        owner: Dialect | None,
+        scope: Scope,
+        metrics: Metrics,
+    ) -> None:
+        self._send = send
+        self._request_id = request_id
+        self.owner = owner
+        self._scope = scope
+        self._metrics = metrics
+        self.started = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.started = True
+            headers = message["headers"] = list(message.get("headers", ()))
+            headers.append((b"x-content-type-options", b"nosniff"))
+            if self.owner is None:
+                headers.append((b"x-request-id", self._request_id.encode("latin-1")))
+                name = "native"
+            else:
+                name = self.owner.name
+                extra = self.owner.headers(Request(self._scope))
+                headers += [(k.encode("latin-1"), v.encode("latin-1")) for k, v in extra.items()]
+            self._metrics.count_request(name, message["status"])
+        await self._send(message)
+
+
+def _request_id(scope: Scope) -> str:
+    """Return the caller's request id if it is a plain token, else a new one."""
+    given = header(scope, b"x-request-id")
+    if given is not None and 0 < len(given) <= _REQUEST_ID_CHARS_MAX:
+        text = given.decode("latin-1")
+        if text.isascii() and text.replace("-", "").replace("_", "").isalnum():
+            return text
+    return uuid.uuid4().hex
+
+
+def _from_http(error: HTTPException) -> TallystickError:
+    if error.status_code == 404:
+        return NotFound("there is nothing at this path")
+    if error.status_code == 405:
+        allow = (error.headers or {}).get("Allow", "")
+        return MethodNotAllowed(allowed=tuple(filter(None, allow.split(", "))))
+    return Malformed(error.detail)

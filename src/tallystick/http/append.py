@@ -1,0 +1,207 @@
+"""`POST /v1/events`: the hot path, straight on ASGI.
+
+One object, an array (stored whole or not at all), or lines of JSON (each with an outcome of its
+own). Everything costly here is measured by `bench/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from urllib.parse import parse_qs
+
+from starlette.types import Receive, Scope, Send
+
+from tallystick import access, jsontext, limits
+from tallystick.access import Principal
+from tallystick.access import Scope as Right
+from tallystick.dialects.base import Door, Services
+from tallystick.entry import prepare
+from tallystick.errors import Malformed, TallystickError, TooLarge
+from tallystick.event import Draft, Json
+from tallystick.http import native_wire as wire
+from tallystick.http.auth import Authenticator
+from tallystick.http.body import header, read_body, text_header
+from tallystick.http.problem import problem
+from tallystick.sequencer import Accepted, Item, Outcome
+
+_NDJSON = b"application/x-ndjson"
+_LINES_AT_ONCE = 500
+_JSON_HEADER = (b"content-type", b"application/json")
+
+
+class Appender:
+    """Answers `POST /v1/events`."""
+
+    def __init__(self, services: Services, authenticator: Authenticator) -> None:
+        self._services = services
+        self._authenticator = authenticator
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Store what the request brings and answer once it is durable."""
+        principal = self._authenticator.of_scope(scope)
+        access.require(principal, Right.WRITE)
+        key = text_header(scope, b"idempotency-key")
+        content_type = header(scope, b"content-type") or b""
+        body = await read_body(scope, receive, limits.BATCH_BYTES)
+        if content_type.startswith(_NDJSON):
+            await self._append_lines(scope, send, principal, body, key)
+            return
+        if body.lstrip(b" \t\r\n")[:1] == b"[":
+            drafts = await self._services.door().run(_array, body, key)
+            events = await self._append(scope, principal, drafts)
+            await _answer(send, 201, wire.to_json(events), ())
+            return
+        stored = await self._append(scope, principal, [_single(body, key)])
+        location = f"/v1/events/{stored[0].id}".encode()
+        etag = wire.etag(stored[0].revision).encode()
+        await _answer(
+            send, 201, wire.to_json(stored[0]), ((b"location", location), (b"etag", etag))
+        )
+
+    async def _append(
+        self, scope: Scope, principal: Principal, drafts: Sequence[Draft]
+    ) -> list[wire.EventOut]:
+        services = self._services
+        if not drafts:
+            return []
+        if scope["query_string"] and _wants_diff(scope["query_string"]):
+            accepted = await services.door().run(
+                services.ledger.append_with_diff, principal.tenant, drafts
+            )
+            return await services.door().run(self._reread, principal.tenant, accepted)
+        items = [Item(prepare(draft)) for draft in drafts]
+        outcomes = await services.door().append(principal.tenant, items, atomic=True)
+        if any(type(outcome) is not Accepted or outcome.replayed for outcome in outcomes):
+            return await services.door().run(self._reread, principal.tenant, outcomes)
+        return [
+            wire.stored(draft, outcome)  # type: ignore[arg-type]  # all are Accepted here
+            for draft, outcome in zip(drafts, outcomes, strict=True)
+        ]
+
+    def _reread(self, tenant: str, outcomes: Sequence[Outcome]) -> list[wire.EventOut]:
+        indexes: list[int] = []
+        for outcome in outcomes:
+            if isinstance(outcome, TallystickError):
+                raise outcome
+            indexes.append(outcome.index)
+        views = self._services.ledger.views_at(tenant, indexes)
+        return [wire.from_recorded(views[index].first) for index in indexes]
+
+    async def _append_lines(
+        self, scope: Scope, send: Send, principal: Principal, body: bytes, key: str | None
+    ) -> None:
+        """Answer with one line a line, in order, as the chunks become durable."""
+        request_id = str(scope["state"]["request_id"])
+        headers = [(b"content-type", _NDJSON)]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        for chunk in _chunks(body):
+            answers = await self._append_chunk(principal.tenant, chunk, key, request_id)
+            await send({"type": "http.response.body", "body": answers, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _append_chunk(
+        self, tenant: str, chunk: Sequence[tuple[int, bytes]], key: str | None, request_id: str
+    ) -> bytes:
+        door: Door = self._services.door()
+        prepared: list[Item | TallystickError] = await door.run(_prepare_lines, chunk, key)
+        items = [item for item in prepared if isinstance(item, Item)]
+        try:
+            outcomes = iter(await door.append(tenant, items, atomic=False) if items else ())
+        except TallystickError as error:
+            outcomes = iter([error] * len(items))
+        merged = [next(outcomes) if isinstance(item, Item) else item for item in prepared]
+        answers = await door.run(self._line_answers, tenant, chunk, merged, request_id)
+        return bytes(answers)
+
+    def _line_answers(
+        self,
+        tenant: str,
+        chunk: Sequence[tuple[int, bytes]],
+        outcomes: Sequence[Outcome],
+        request_id: str,
+    ) -> bytes:
+        replayed = [o.index for o in outcomes if isinstance(o, Accepted) and o.replayed]
+        views = self._services.ledger.views_at(tenant, replayed) if replayed else {}
+        lines: list[bytes] = []
+        for (number, _), outcome in zip(chunk, outcomes, strict=True):
+            if isinstance(outcome, TallystickError):
+                told = problem(outcome, request_id)
+                line: Json = {"line": number, "status": told["status"], "error": told}
+            else:
+                replay = views[outcome.index].first.id if outcome.replayed else outcome.id
+                status = 200 if outcome.replayed else 201
+                line = {"line": number, "status": status, "id": replay, "index": outcome.index}
+            lines.append(jsontext.encode(line))
+        return b"\n".join(lines) + b"\n"
+
+
+def _single(body: bytes, key: str | None) -> Draft:
+    if len(body) > limits.EVENT_BYTES * 2:
+        raise TooLarge(f"one event may have {limits.EVENT_BYTES:,} bytes", limit=limits.EVENT_BYTES)
+    event = jsontext.decode_as(wire.EVENT, body)
+    return wire.to_draft(event, wire.idempotency_claim(key, event))
+
+
+def _array(body: bytes, key: str | None) -> list[Draft]:
+    events = jsontext.decode_as(wire.EVENTS, body)
+    if len(events) > limits.BATCH_EVENTS:
+        raise TooLarge(
+            f"a batch may have {limits.BATCH_EVENTS:,} events; this one has {len(events):,}",
+            limit=limits.BATCH_EVENTS,
+            actual=len(events),
+        )
+    drafts: list[Draft] = []
+    for n, event in enumerate(events):
+        try:
+            drafts.append(wire.to_draft(event, wire.idempotency_claim(key, events, n)))
+        except Malformed as error:
+            raise Malformed(error.message, path=f"/{n}{error.path or ''}") from None
+    return drafts
+
+
+def _chunks(body: bytes) -> Iterator[list[tuple[int, bytes]]]:
+    """Cut a body into numbered lines, a few hundred at a time; blank lines are skipped."""
+    chunk: list[tuple[int, bytes]] = []
+    for number, line in enumerate(body.split(b"\n"), 1):
+        if line.strip():
+            chunk.append((number, line))
+        if len(chunk) == _LINES_AT_ONCE:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _prepare_lines(
+    chunk: Sequence[tuple[int, bytes]], key: str | None
+) -> list[Item | TallystickError]:
+    prepared: list[Item | TallystickError] = []
+    for number, line in chunk:
+        try:
+            event = jsontext.decode_as(wire.EVENT, line)
+            claims = wire.idempotency_claim(key, event, number)
+            prepared.append(Item(prepare(wire.to_draft(event, claims))))
+        except TallystickError as error:
+            prepared.append(error)
+    return prepared
+
+
+def _wants_diff(query: bytes) -> bool:
+    values = parse_qs(query.decode("latin-1"), keep_blank_values=True).get("diff", ["false"])
+    if values[-1] not in ("true", "false"):
+        raise Malformed("diff is true or false", path="diff")
+    return values[-1] == "true"
+
+
+async def _answer(
+    send: Send, status: int, body: bytes, headers: Sequence[tuple[bytes, bytes]]
+) -> None:
+    length = (b"content-length", str(len(body)).encode())
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [_JSON_HEADER, length, *headers],
+        }
+    )
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,74 @@
+"""What Prometheus scrapes: ingest, commits, queue, follower lag, checkpoint age, requests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from tallystick.clock import Clock
+from tallystick.node import Node
+from tallystick.sequencer import CommitStats
+from tallystick.store.base import LogHead
+
+_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_EVENTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 10_000)
+
+
+class Metrics:
+    """The metrics of one server, in a registry of their own."""
+
+    content_type = "text/plain; version=0.0.4; charset=utf-8"
+
+    def __init__(self, node: Node) -> None:
+        registry = self._registry = CollectorRegistry()
+        self._clock: Clock = node.clock
+        self._latest_ms = 0
+        self._events = Counter("tallystick_events", "Entries made durable.", registry=registry)
+        self._commit_events = Histogram(
+            "tallystick_commit_events", "Entries in a commit.", buckets=_EVENTS, registry=registry
+        )
+        self._commit_seconds = Histogram(
+            "tallystick_commit_seconds", "Duration of a commit.", buckets=_SECONDS,
+            registry=registry,
+        )  # fmt: skip
+        self._requests = Counter(
+            "tallystick_requests", "Requests answered.", ("dialect", "status"), registry=registry
+        )
+        # Looking a labelled counter up costs more than counting with it.
+        self._request_counters: dict[tuple[str, int], Counter] = {}
+        self._gauge("tallystick_queue_events", "Drafts waiting.", lambda: node.sequencer.queued[0])
+        self._gauge("tallystick_queue_bytes", "Bytes waiting.", lambda: node.sequencer.queued[1])
+        self._gauge("tallystick_checkpoint_age_seconds", "Since the latest checkpoint.", self._age)
+        self._lag = Gauge(
+            "tallystick_follower_lag_entries", "Entries a follower is behind.", ("follower",),
+            registry=registry,
+        )  # fmt: skip
+        self._node = node
+        node.commit_listeners.append(self._committed)
+
+    def count_request(self, dialect: str, status: int) -> None:
+        """Count an answered request."""
+        key = (dialect, status)
+        counter = self._request_counters.get(key)
+        if counter is None:
+            counter = self._request_counters[key] = self._requests.labels(dialect, str(status))
+        counter.inc()
+
+    def render(self) -> bytes:
+        """Return everything in the text format."""
+        for follower, behind in self._node.ledger.reader.lag().items():
+            self._lag.labels(follower).set(behind)
+        return generate_latest(self._registry)
+
+    def _gauge(self, name: str, text: str, value: Callable[[], float]) -> None:
+        Gauge(name, text, registry=self._registry).set_function(value)
+
+    def _age(self) -> float:
+        return max(0, self._clock.now_ms() - self._latest_ms) / 1000 if self._latest_ms else 0.0
+
+    def _committed(self, heads: Sequence[LogHead], stats: CommitStats) -> None:
+        self._events.inc(stats.events)
+        self._commit_events.observe(stats.events)
+        self._commit_seconds.observe(stats.duration_s)
+        self._latest_ms = max(head.recorded_ms for head in heads)

@@ -1,0 +1,360 @@
+"""The native API under `/v1`: reading, changing and proving events.
+
+The hot write path is in `append`, administration in `admin`; `openapi.yaml` beside this file says
+what every route takes and answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeVar
+from urllib.parse import urlencode
+
+import msgspec
+from starlette.datastructures import QueryParams
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from tallystick import access, jsontext, limits, times
+from tallystick.access import Principal
+from tallystick.access import Scope as Right
+from tallystick.dialects.base import Services
+from tallystick.errors import Malformed, NotFound
+from tallystick.event import Json, Op, View
+from tallystick.http import native_wire as wire
+from tallystick.http.auth import Authenticator
+from tallystick.http.body import body_of
+from tallystick.query import cursor
+from tallystick.query.expr import Eq, Everything, Expr, In, Prefix, Range, Sort, all_of, any_of
+from tallystick.query.lucene import parse
+from tallystick.query.native_fields import NativeFields
+from tallystick.reading import Find, Over
+from tallystick.tlog.encoding import to_base64
+
+T = TypeVar("T")
+Handler = Callable[[Request, Principal], Awaitable[Response]]
+
+_FIND_PARAMETERS = frozenset(
+    {
+        "q", "kind", "actor", "target", "scope", "trail", "dialect", "from", "to", "order",
+        "sort", "limit", "cursor", "offset", "total", "view", "explain",
+    }
+)  # fmt: skip
+_RESOURCE_FILTERS = ("actor", "target", "scope")
+
+
+class NativeApi:
+    """Handlers of the native API."""
+
+    def __init__(self, services: Services, authenticator: Authenticator) -> None:
+        self._services = services
+        self._ledger = services.ledger
+        self._authenticator = authenticator
+
+    def routes(self) -> Sequence[BaseRoute]:
+        """Return the routes; `POST /v1/events` is served before routing."""
+        read, write = Right.READ, Right.WRITE
+        return [
+            Route("/v1/events", self._guarded(read, self.list_events), methods=["GET"]),
+            Route("/v1/events/{id}", self._guarded(read, self.get_event), methods=["GET"]),
+            Route("/v1/events/{id}/receipt", self._guarded(read, self.receipt), methods=["GET"]),
+            Route("/v1/events/{id}/revise", self._guarded(write, self.revise), methods=["POST"]),
+            Route(
+                "/v1/events/{id}/retract",
+                self._guarded(Right.PURGE, self.retract),
+                methods=["POST"],
+            ),
+            Route(
+                "/v1/resources/{type}/{id:path}",
+                self._guarded(read, self.get_resource),
+                methods=["GET"],
+            ),
+            Route("/v1/checkpoint", self._guarded(read, self.checkpoint), methods=["GET"]),
+            Route("/v1/proofs/consistency", self._guarded(read, self.consistency), methods=["GET"]),
+        ]
+
+    def _guarded(self, right: Right, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+        async def guarded(request: Request) -> Response:
+            principal = self._authenticator.of_scope(request.scope)
+            access.require(principal, right)
+            return await handler(request, principal)
+
+        return guarded
+
+    async def list_events(self, request: Request, principal: Principal) -> Response:
+        """Answer a page of events."""
+        return await self._services.door().run(self._list_events, request, principal)
+
+    def _list_events(self, request: Request, principal: Principal) -> Response:
+        params = request.query_params
+        question = self._question(principal.tenant, params)
+        visible = access.visible(principal)
+        fingerprint = cursor.fingerprint(msgspec.structs.replace(question, limit=0, total=False))
+        if "cursor" in params:
+            position = cursor.decode(params["cursor"], fingerprint)
+            question = msgspec.structs.replace(question, after=position)
+        page = self._ledger.find(principal.tenant, question, visible)
+        render = _recorded if question.over is Over.LOG else wire.from_view
+        answer: Json = {"events": [render(view) for view in page.views], "next": None}
+        headers: dict[str, str] = {}
+        if page.more and page.hits:
+            answer["next"] = cursor.encode(page.hits[-1].position, fingerprint)
+            headers["Link"] = f'<{_next_link(request, answer["next"])}>; rel="next"'
+        if page.total is not None:
+            answer["total"] = page.total
+        if _flag(params, "explain"):
+            answer["plan"] = {"index": page.plan.index, "reason": page.plan.reason}
+        return _json(answer, headers=headers)
+
+    def _question(self, tenant: str, params: QueryParams) -> Find:
+        unknown = sorted(params.keys() - _FIND_PARAMETERS)
+        if unknown:
+            raise Malformed(
+                f"unknown parameter {unknown[0]!r}",
+                path=unknown[0],
+                hint=f"known ones are {', '.join(sorted(_FIND_PARAMETERS))}",
+            )
+        over = _one_of(params, "view", {"default": Over.EVENTS, "log": Over.LOG}, "default")
+        descending = _one_of(params, "order", {"desc": True, "asc": False}, "desc")
+        return Find(
+            where=self._where(tenant, params),
+            over=over,
+            sort=_sort(params, over, descending),
+            limit=_whole(params, "limit", limits.LIST_LIMIT, 1, limits.LIST_LIMIT_MAX),
+            offset=_whole(params, "offset", 0, 0, 10**9),
+            total=_flag(params, "total"),
+        )
+
+    def _where(self, tenant: str, params: QueryParams) -> Expr:
+        parts: list[Expr] = [_time_range(params)]
+        if kinds := params.getlist("kind"):
+            parts.append(any_of(_kind(kind) for kind in kinds))
+        for name in _RESOURCE_FILTERS:
+            if values := params.getlist(name):
+                parts.append(In(name, tuple(_resource_text(value, name) for value in values)))
+        for name in ("trail", "dialect"):
+            if values := params.getlist(name):
+                parts.append(In(name, tuple(values)))
+        text = params.get("q")
+        if text is not None:
+            fields = NativeFields(
+                lambda path: self._ledger.reader.known_path(tenant, path),
+                lambda path: self._ledger.reader.suggest_path(tenant, path),
+            )
+            parts.append(parse(text, fields, default_operator="and"))
+        return all_of(parts)
+
+    async def get_event(self, request: Request, principal: Principal) -> Response:
+        """Answer one event, its latest revision folded in."""
+        view = await self._view(request, principal)
+        headers = {"ETag": wire.etag(view.revision)}
+        if request.headers.get("if-none-match") == headers["ETag"]:
+            return Response(status_code=304, headers=headers)
+        return _json(wire.from_view(view), headers=headers)
+
+    async def receipt(self, request: Request, principal: Principal) -> Response:
+        """Answer the receipt of an entry: an event the caller may see, retracted or not."""
+        return await self._services.door().run(self._receipt, request, principal)
+
+    def _receipt(self, request: Request, principal: Principal) -> Response:
+        event_id = request.path_params["id"]
+        index = self._ledger.index_of(principal.tenant, event_id)
+        if index is None:
+            raise NotFound(f"there is no event {event_id!r}")
+        try:
+            self._ledger.view_at(principal.tenant, index, access.visible(principal))
+        except NotFound:
+            raise NotFound(f"there is no event {event_id!r}") from None
+        body = self._ledger.receipt(principal.tenant, index)
+        disposition = f'attachment; filename="{event_id.lower()}.receipt.json"'
+        return Response(
+            body, media_type="application/json", headers={"Content-Disposition": disposition}
+        )
+
+    async def revise(self, request: Request, principal: Principal) -> Response:
+        """Show an event with other content from here on."""
+        body = await body_of(request, limits.EVENT_BYTES * 2)
+        revision = jsontext.decode_as(wire.REVISION, body)
+        view = await self._services.door().run(
+            self._ledger.revise,
+            principal.tenant,
+            request.path_params["id"],
+            revision.data,
+            visible=access.visible(principal),
+            dialect="native",
+            actor=revision.actor,
+            previous=revision.previous,
+            expected=wire.expected_revision(request.headers.get("if-match")),
+        )
+        return _json(wire.from_view(view), headers={"ETag": wire.etag(view.revision)})
+
+    async def retract(self, request: Request, principal: Principal) -> Response:
+        """Stop showing an event, and with `erase` destroy its content."""
+        body = await body_of(request, limits.EVENT_BYTES)
+        retraction = jsontext.decode_as(wire.RETRACTION, body or b"{}")
+        accepted = await self._services.door().run(
+            self._ledger.retract,
+            principal.tenant,
+            request.path_params["id"],
+            visible=access.visible(principal),
+            dialect="native",
+            actor=retraction.actor,
+            expected=wire.expected_revision(request.headers.get("if-match")),
+            erase=retraction.erase,
+        )
+        return _json(
+            {
+                "id": accepted.id,
+                "index": accepted.index,
+                "op": Op.RETRACT,
+                "recorded_at": times.to_rfc3339(accepted.recorded_ms),
+                "subject": request.path_params["id"].lower(),
+                "receipt": wire.receipt_link(accepted.id),
+            }
+        )
+
+    async def get_resource(self, request: Request, principal: Principal) -> Response:
+        """Answer what is known of a resource."""
+        return await self._services.door().run(self._get_resource, request, principal)
+
+    def _get_resource(self, request: Request, principal: Principal) -> Response:
+        type, id = request.path_params["type"], request.path_params["id"]
+        name = f"{type}:{id}"
+        seen = any_of((Eq("target", name), Eq("actor", name), Eq("scope", name)))
+        found = self._ledger.resource(principal.tenant, type, id)
+        visible = access.visible(principal)
+        if found is None or not (
+            isinstance(visible, Everything)
+            or self._ledger.find(principal.tenant, Find(where=seen, limit=1), visible).views
+        ):
+            raise NotFound(f"there is no resource {name!r}")
+        answer: Json = {
+            "type": found.type,
+            "id": found.id,
+            "name": found.name,
+            "parents": [{"type": type, "id": id} for type, id in found.parents],
+            "first_seen_at": times.to_rfc3339(found.first_ms),
+            "last_seen_at": times.to_rfc3339(found.last_ms),
+            "last_index": found.last_index,
+            "count": found.count,
+        }
+        if found.document is not None and isinstance(visible, Everything):
+            answer["document"] = self._ledger.view_at(principal.tenant, found.document).first.data
+        return _json(answer)
+
+    async def checkpoint(self, request: Request, principal: Principal) -> Response:
+        """Answer the signed checkpoint of the caller's log."""
+        head = await self._services.door().run(self._ledger.log_head, principal.tenant)
+        return _json(
+            {
+                "origin": head.origin,
+                "size": head.size,
+                "root": to_base64(head.root),
+                "checkpoint": head.checkpoint,
+                "verifier_key": self._ledger.verifier_key(principal.tenant),
+                "recorded_at": times.to_rfc3339(head.recorded_ms),
+            }
+        )
+
+    async def consistency(self, request: Request, principal: Principal) -> Response:
+        """Answer the proof that the log only grew between two sizes."""
+        params = request.query_params
+        old_size = _whole(params, "from", None, 0, 2**53)
+        new_size = _whole(params, "to", None, 0, 2**53)
+        proof = await self._services.door().run(
+            self._ledger.consistency, principal.tenant, old_size, new_size
+        )
+        return _json(
+            {"from": old_size, "to": new_size, "hashes": [to_base64(hash) for hash in proof]}
+        )
+
+    async def _view(self, request: Request, principal: Principal) -> View:
+        view: View = await self._services.door().run(
+            self._ledger.get,
+            principal.tenant,
+            request.path_params["id"],
+            access.visible(principal),
+        )
+        return view
+
+
+def _recorded(view: View) -> wire.EventOut:
+    return wire.from_recorded(view.first)
+
+
+def _sort(params: QueryParams, over: Over, descending: bool) -> tuple[Sort, ...]:
+    text = params.get("sort")
+    if text is None:
+        field = "index" if over is Over.LOG else "occurred_ms"
+        return (Sort(field, descending=descending),)
+    names = {"occurred_at": "occurred_ms", "recorded_at": "recorded_ms"}
+    sorts: list[Sort] = []
+    for part in text.split(","):
+        name = part.strip().removeprefix("-")
+        if not name:
+            raise Malformed("sort is a list such as -occurred_at,data.total", path="sort")
+        sorts.append(Sort(names.get(name, name), descending=part.strip().startswith("-")))
+    return tuple(sorts)
+
+
+def _kind(text: str) -> Expr:
+    if text.endswith(".*"):
+        return Prefix("kind", text[:-1])
+    return Everything() if text == "*" else Eq("kind", text)
+
+
+def _time_range(params: QueryParams) -> Expr:
+    low, high = (_time(params, name) for name in ("from", "to"))
+    if low is None and high is None:
+        return Everything()
+    return Range("occurred_ms", low, high, low_inclusive=True, high_inclusive=False)
+
+
+def _time(params: QueryParams, name: str) -> int | None:
+    text = params.get(name)
+    if text is None:
+        return None
+    if text.lstrip("-").isascii() and text.lstrip("-").isdigit() and len(text) < 18:
+        return int(text)
+    return times.from_rfc3339(text, name)
+
+
+def _resource_text(text: str, name: str) -> str:
+    type, colon, id = text.partition(":")
+    if not (type and colon and id):
+        raise Malformed(f"{name} is written TYPE:ID, such as user:481", path=name)
+    return text
+
+
+def _one_of(params: QueryParams, name: str, values: Mapping[str, T], default: str) -> T:
+    text = params.get(name, default)
+    if text not in values:
+        raise Malformed(f"{name} is one of {', '.join(values)}", path=name)
+    return values[text]
+
+
+def _flag(params: QueryParams, name: str) -> bool:
+    return _one_of(params, name, {"true": True, "false": False}, "false")
+
+
+def _whole(params: QueryParams, name: str, default: int | None, low: int, high: int) -> int:
+    text = params.get(name)
+    if text is None and default is not None:
+        return default
+    if text is None or not (text.isascii() and text.isdigit() and len(text) < 17):
+        raise Malformed(f"{name} is a whole number from {low} to {high}", path=name)
+    if not low <= int(text) <= high:
+        raise Malformed(f"{name} is a whole number from {low} to {high}", path=name)
+    return int(text)
+
+
+def _next_link(request: Request, position: str) -> str:
+    kept = [(k, v) for k, v in request.query_params.multi_items() if k not in ("cursor", "offset")]
+    return f"{request.url.path}?{urlencode([*kept, ('cursor', position)])}"
+
+
+def _json(
+    value: object, *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    return Response(wire.to_json(value), status, headers, "application/json")

@@ -1,0 +1,146 @@
+"""Running the application: one uvicorn server on a port, one on the folder's control socket."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import uvicorn
+from starlette.types import Receive, Scope, Send
+
+from tallystick.errors import SettingsError
+from tallystick.http.app import App
+from tallystick.http.auth import CONTROL
+
+_GRACE_S = 10
+_KEEP_ALIVE_S = 75
+_BACKLOG = 2048
+
+
+def serve(
+    app: App,
+    host: str,
+    port: int,
+    control_socket: Path | None,
+    ready: Callable[[str], None],
+) -> None:
+    """Serve until SIGINT or SIGTERM; `ready` is called with the URL once requests are taken.
+
+    Requests under way are finished first, for ten seconds at most.
+    Raises: SettingsError when the address cannot be had.
+    """
+    listener = _listen(host, port)
+    with contextlib.ExitStack() as stack:
+        servers = [(_server(app), listener)]
+        if control_socket is not None:
+            control = stack.enter_context(_control_listener(control_socket))
+            servers.append((_server(_InControl(app)), control))
+        shown = f"[{host}]" if ":" in host else host
+        url = f"http://{shown}:{listener.getsockname()[1]}"
+        asyncio.run(_run(servers, lambda: ready(url)), loop_factory=_loop_factory())
+
+
+async def _run(
+    servers: list[tuple[uvicorn.Server, socket.socket]], ready: Callable[[], None]
+) -> None:
+    def stop() -> None:
+        for server, _ in servers:
+            # A second signal means: do not wait for anybody.
+            server.force_exit = server.should_exit
+            server.should_exit = True
+
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, stop)
+    tasks = [asyncio.create_task(server.serve([listener])) for server, listener in servers]
+    while not all(
+        server.started or task.done() for (server, _), task in zip(servers, tasks, strict=True)
+    ):
+        await asyncio.sleep(0.005)
+    if not any(task.done() for task in tasks):
+        ready()
+    await asyncio.gather(*tasks)
+
+
+class _Server(uvicorn.Server):
+    """A uvicorn server that leaves signals to its caller."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class _InControl:
+    """The application with every right, for whoever can open the control socket."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            return
+        scope.setdefault("state", {})[CONTROL] = True
+        await self._app(scope, receive, send)
+
+
+def _server(app: App | _InControl) -> uvicorn.Server:
+    config = uvicorn.Config(
+        app,
+        http="httptools",
+        ws="none",
+        lifespan="on" if isinstance(app, App) else "off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=_GRACE_S,
+        backlog=_BACKLOG,
+    )
+    return _Server(config)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    import uvloop
+
+    return uvloop.new_event_loop
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise SettingsError(
+            f"cannot listen on {host} port {port}: {error.strerror}",
+            hint="choose another --port, or stop what is using it",
+        ) from error
+    listener.set_inheritable(False)
+    return listener
+
+
+@contextlib.contextmanager
+def _control_listener(path: Path) -> Iterator[socket.socket]:
+    """Listen on a socket file that only its owner can open, and remove it in the end."""
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    mask = os.umask(0o177)
+    try:
+        listener.bind(str(path))
+    except OSError as error:
+        raise SettingsError(f"cannot make {path.name}: {error.strerror}") from error
+    finally:
+        os.umask(mask)
+    try:
+        yield listener
+    finally:
+        listener.close()
+        path.unlink(missing_ok=True)
