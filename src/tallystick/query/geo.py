@@ -47,7 +47,7 @@ def distance_m(a: Place, b: Place) -> float:
     half_lat = (phi_b - phi_a) / 2
     half_lon = math.radians(b.longitude - a.longitude) / 2
     h = math.sin(half_lat) ** 2 + math.cos(phi_a) * math.cos(phi_b) * math.sin(half_lon) ** 2
-    return 2 * EARTH_RADIUS_M * math.asin(math.sqrt(min(1.0, h)))
+    return 2 * EARTH_RADIUS_M * math.asin(math.sqrt(min(h, 1.0)))
 
 
 def in_box(place: Place, *, north: float, south: float, east: float, west: float) -> bool:
