@@ -1,7 +1,7 @@
 """The sequencer: the one place where events get their position in a log.
 
 Works wait in a queue, bounded in count and bytes, in a lane per tenant; a thread takes what is
-there, seals it, and commits it in one transaction; then everybody who waited is told at once.
+there, has it planned, and commits it in one transaction; then everybody who waited is told at once.
 When nothing else waits, a single event commits immediately: the batch is whatever gathered while
 the previous commit was being flushed. A work that fails, fails alone.
 
@@ -10,100 +10,42 @@ Stores that hold one tenant in a transaction get several threads, each on a tena
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from tallystick import entry, ids, limits
+import structlog
+
+from tallystick import limits
 from tallystick.clock import Clock
-from tallystick.entry import Prepared, Sealed
 from tallystick.errors import (
-    IdempotencyMismatch,
     NotFound,
-    PreconditionFailed,
     SequencerFull,
     StoreBusy,
     StoreCorrupt,
     StoreFailed,
     TallystickError,
 )
-from tallystick.event import HeadSlot, Op
 from tallystick.keys import LogKey
-from tallystick.store.base import (
-    Claim,
-    Erasure,
-    IdentityWrite,
-    LogHead,
-    ResourceHead,
-    Store,
-    TenantCommit,
-    Tile,
-    Writer,
-    head_key,
-)
-from tallystick.tlog import tile
-from tallystick.tlog.checkpoint import sign_checkpoint
-from tallystick.tlog.frontier import Frontier
-from tallystick.tlog.note import Signer
+from tallystick.planning import Accepted, Item, Outcome, Planner, Work
+from tallystick.store.base import LogHead, Store, TenantCommit, Writer
 
-_TILE_WIDTH = 256
+__all__ = [
+    "Accepted",
+    "CommitListener",
+    "CommitStats",
+    "Item",
+    "Outcome",
+    "Sequencer",
+    "Work",
+]
+
 _RECHECKS = 20
+_RECHECK_WAIT_S_MAX = 1.0
 
-
-class Item(NamedTuple):
-    """A prepared draft and what else must become true in the same transaction."""
-
-    prepared: Prepared
-    identity: tuple[IdentityWrite, ...] = ()
-    erasures: tuple[Erasure, ...] = ()
-    origin: str | None = None
-    """Names the tenant's new log; only the first item of a new tenant has one."""
-
-
-class Accepted(NamedTuple):
-    """Where an event was stored; `replayed` when it already was, by an earlier request."""
-
-    index: int
-    id: str
-    recorded_ms: int
-    occurred_ms: int
-    replayed: bool = False
-
-
-Outcome = Accepted | TallystickError
-
-
-class Work:
-    """Items of one request and the outcome of each, once `done` was called.
-
-    An `atomic` work is stored whole or not at all; its first failure is every item's outcome.
-    """
-
-    __slots__ = ("alone", "atomic", "done", "items", "outcomes", "size_bytes", "tenant")
-
-    def __init__(
-        self,
-        tenant: str,
-        items: Sequence[Item],
-        done: Callable[[Work], None],
-        *,
-        atomic: bool = True,
-    ) -> None:
-        self.tenant = tenant
-        self.items = items
-        self.done = done
-        self.atomic = atomic
-        self.size_bytes = sum(item.prepared.size_bytes for item in items)
-        # Identity may collide with what is stored; alone in its transaction it harms nobody else.
-        self.alone = any(item.identity for item in items)
-        self.outcomes: list[Outcome] = []
-
-    def fail(self, error: TallystickError) -> None:
-        """Give every item the same failure as its outcome."""
-        self.outcomes = [error] * len(self.items)
+_log = structlog.get_logger(__name__)
 
 
 class CommitStats(NamedTuple):
@@ -115,6 +57,28 @@ class CommitStats(NamedTuple):
 
 
 CommitListener = Callable[[Sequence[LogHead], CommitStats], None]
+
+
+class _Lane:
+    """The works of one tenant that wait, and how much they hold."""
+
+    __slots__ = ("events", "size_bytes", "works")
+
+    def __init__(self) -> None:
+        self.works: deque[Work] = deque()
+        self.events = 0
+        self.size_bytes = 0
+
+    def put(self, work: Work) -> None:
+        self.works.append(work)
+        self.events += len(work.items)
+        self.size_bytes += work.size_bytes
+
+    def take(self) -> Work:
+        work = self.works.popleft()
+        self.events -= len(work.items)
+        self.size_bytes -= work.size_bytes
+        return work
 
 
 class Sequencer:
@@ -139,7 +103,7 @@ class Sequencer:
         self._committed = committed
         # Guarded by `_condition`: lanes, queued counts, busy tenants, stopping.
         self._condition = threading.Condition()
-        self._lanes: OrderedDict[str, deque[Work]] = OrderedDict()
+        self._lanes: OrderedDict[str, _Lane] = OrderedDict()
         self._busy: set[str] = set()
         self._queued_events = 0
         self._queued_bytes = 0
@@ -160,32 +124,45 @@ class Sequencer:
     def submit(self, work: Work) -> None:
         """Queue `work`; its `done` is called from the sequencer's thread.
 
-        Raises: SequencerFull when the queue is full, StoreFailed after `close`, the fatal error
-        once the sequencer has stopped itself.
+        Raises: SequencerFull when the tenant's share of the queue is used up, StoreBusy after
+        `close`, the fatal error once the sequencer has stopped itself.
         """
         with self._condition:
             if self.failure is not None:
                 raise self.failure
             if self._stopping:
                 raise StoreBusy("the server is shutting down")
-            if (
-                self._queued_events + len(work.items) > limits.QUEUE_EVENTS
-                or self._queued_bytes + work.size_bytes > limits.QUEUE_BYTES
-            ) and self._queued_events:
+            lane = self._lanes.get(work.tenant)
+            if lane is None:
+                lane = _Lane()
+            if self._is_full(lane, work):
                 raise SequencerFull(
                     f"{self._queued_events:,} events are waiting to be written",
                     hint="send again after the given time",
                 )
+            lane.put(work)
+            self._lanes[work.tenant] = lane
             self._queued_events += len(work.items)
             self._queued_bytes += work.size_bytes
-            lane = self._lanes.get(work.tenant)
-            if lane is None:
-                lane = self._lanes[work.tenant] = deque()
-            lane.append(work)
             if len(self._threads) == 1:
                 self._condition.notify()
             else:
                 self._condition.notify_all()
+
+    def _is_full(self, lane: _Lane, work: Work) -> bool:
+        """Tell whether a tenant would hold more than it leaves free for the others.
+
+        One busy tenant gets half of the queue, two get a third each, and so on, so that there is
+        always room for one more.
+        """
+        if not lane.works and not self._queued_events:
+            return False
+        free_events = limits.QUEUE_EVENTS - self._queued_events
+        free_bytes = limits.QUEUE_BYTES - self._queued_bytes
+        return (
+            lane.events + len(work.items) > free_events
+            or lane.size_bytes + work.size_bytes > free_bytes
+        )
 
     def close(self) -> None:
         """Commit what is queued, then stop; idempotent."""
@@ -227,7 +204,7 @@ class Sequencer:
         while free:
             for tenant in tuple(free):
                 lane = self._lanes[tenant]
-                work = lane[0]
+                work = lane.works[0]
                 if batch and (
                     work.alone
                     or batch[0].alone
@@ -236,10 +213,10 @@ class Sequencer:
                 ):
                     free.clear()
                     break
-                batch.append(lane.popleft())
+                batch.append(lane.take())
                 events += len(work.items)
                 size_bytes += work.size_bytes
-                if not lane:
+                if not lane.works:
                     del self._lanes[tenant]
                     free.remove(tenant)
         # Whoever was served goes to the back, so that no tenant starves another.
@@ -267,21 +244,18 @@ class Sequencer:
         except TallystickError as error:
             self._settle(plans, batch, error)
         except Exception as error:  # whatever a store lets through must not stop the sequencer
+            _log.exception("commit_failed")
             self._settle(plans, batch, StoreFailed(f"the store failed: {type(error).__name__}"))
         stats = CommitStats(
             sum(len(plan.rows) for plan in plans),
             time.perf_counter() - started_s,
             any(plan.identity for plan in plans),
         )
-        heads = [plan.head for plan in plans]
-        if heads:
-            self._committed(heads, stats)
-        for work in batch:
-            work.done(work)
+        self._tell(plans, stats, batch)
 
     def _plan(self, writer: Writer, tenant: str, works: list[Work]) -> TenantCommit | None:
         head = writer.head(tenant)
-        origin = works[0].items[0].origin if head is None else head.origin
+        origin = works[0].origin if head is None else head.origin
         if origin is None:
             for work in works:
                 work.fail(NotFound(f"there is no tenant {tenant!r}"))
@@ -292,9 +266,8 @@ class Sequencer:
                 f"the log of {tenant!r} is signed with another key",
                 hint="start the server with the signing key that the log names",
             )
-        planner = _Planner(writer, tenant, head, max(self._clock.now_ms(), _recorded_ms(head)))
-        for work in works:
-            planner.add(work)
+        planner = Planner(writer, tenant, head, self._clock.now_ms())
+        planner.add(works)
         if not planner.rows:
             return None
         return planner.finish(signer)
@@ -303,205 +276,70 @@ class Sequencer:
         self, plans: list[TenantCommit], batch: Sequence[Work], error: TallystickError
     ) -> None:
         """After a failed or unanswered commit, find out which tenants' events are stored."""
-        stored = {p.head.tenant for p in plans if self._is_stored(p)}
+        stored: set[str] = set()
+        unknown: set[str] = set()
+        for plan in plans:
+            is_stored = self._is_stored(plan)
+            if is_stored is None:
+                unknown.add(plan.head.tenant)
+            elif is_stored:
+                stored.add(plan.head.tenant)
         for work in batch:
-            if work.tenant not in stored:
+            if work.tenant in unknown:
+                work.fail(_outcome_unknown())
+            elif work.tenant not in stored:
                 work.fail(error)
         plans[:] = [plan for plan in plans if plan.head.tenant in stored]
 
-    def _is_stored(self, plan: TenantCommit) -> bool:
+    def _is_stored(self, plan: TenantCommit) -> bool | None:
+        """Tell whether a commit took effect after all; None when nobody can be asked.
+
+        Asking with the log held makes the answer final: a commit that the database is still busy
+        with holds it too.
+        """
         tenant, last = plan.head.tenant, plan.rows[-1]
         for attempt in range(_RECHECKS):
             try:
-                return self._store.leaves(tenant, last.index, last.index + 1) == [last.leaf]
+                with self._store.transaction() as writer:
+                    head = writer.head(tenant)
+                    if head is None or head.size <= last.index:
+                        return False
+                    return writer.leaves(tenant, last.index, last.index + 1) == [last.leaf]
             except StoreCorrupt:
                 raise
             except TallystickError:
                 # The database may be on its way back; nobody can be told anything before.
-                time.sleep(min(0.05 * 2**attempt, 1.0))
-        return False
+                time.sleep(min(0.05 * 2**attempt, _RECHECK_WAIT_S_MAX))
+        return None
+
+    def _tell(
+        self, plans: Sequence[TenantCommit], stats: CommitStats, batch: Sequence[Work]
+    ) -> None:
+        """Tell followers, then everybody who waits; whoever cannot listen harms nobody else."""
+        try:
+            if plans:
+                self._committed([plan.head for plan in plans], stats)
+        except Exception:
+            _log.exception("commit_listener_failed")
+        for work in batch:
+            try:
+                work.done(work)
+            except Exception:
+                _log.exception("waiting_request_failed", tenant=work.tenant)
 
     def _stop_for_good(self, error: TallystickError, batch: Sequence[Work]) -> None:
         with self._condition:
             self.failure = error
-            waiting = [work for lane in self._lanes.values() for work in lane]
+            waiting = [work for lane in self._lanes.values() for work in lane.works]
             self._lanes.clear()
             self._queued_events = self._queued_bytes = 0
         for work in (*batch, *waiting):
             work.fail(error)
-            work.done(work)
+        self._tell((), CommitStats(0, 0.0, False), (*batch, *waiting))
 
 
-class _Planner:
-    """Gives the works of one tenant their places, on top of what the transaction can see."""
-
-    def __init__(self, writer: Writer, tenant: str, head: LogHead | None, now_ms: int) -> None:
-        self._writer = writer
-        self._tenant = tenant
-        self._head = head
-        self._now_ms = now_ms
-        self._size = 0 if head is None else head.size
-        self._heads: dict[bytes, ResourceHead] = {}
-        self._claims: dict[bytes, Claim] = {}
-        self.rows: list[Sealed] = []
-        self._prepared: list[Prepared] = []
-        self._identity: list[IdentityWrite] = []
-        self._erasures: list[Erasure] = []
-
-    def add(self, work: Work) -> None:
-        """Decide the outcome of every item of `work`, sealing those that are accepted."""
-        found = self._look_up(work.items)
-        mark = self._mark()
-        for item in work.items:
-            outcome = self._judge(item, found)
-            if work.atomic and isinstance(outcome, TallystickError):
-                self._rewind(mark)
-                work.fail(outcome)
-                return
-            work.outcomes.append(self._accept(item) if outcome is None else outcome)
-
-    def _mark(self) -> _Mark:
-        return _Mark(
-            len(self.rows), len(self._identity), len(self._erasures), self._now_ms,
-            dict(self._heads), dict(self._claims),
-        )  # fmt: skip
-
-    def _rewind(self, mark: _Mark) -> None:
-        del self.rows[mark.rows :], self._prepared[mark.rows :]
-        del self._identity[mark.identity :], self._erasures[mark.erasures :]
-        self._now_ms, self._heads, self._claims = mark.now_ms, mark.heads, mark.claims
-
-    def _look_up(self, items: Sequence[Item]) -> _Found:
-        drafts = [item.prepared.draft for item in items]
-        claims = [text for draft in drafts for text, _ in draft.claims]
-        keys = [head_key(e.slot, e.type, e.id) for draft in drafts for e in draft.expects]
-        return _Found(
-            self._writer.claims(self._tenant, claims) if claims else {},
-            self._writer.resource_heads(self._tenant, keys) if keys else {},
-        )
-
-    def _judge(self, item: Item, found: _Found) -> Outcome | None:
-        """Return the outcome of an item that is not to be stored; None when it is."""
-        draft = item.prepared.draft
-        for text, digest in draft.claims:
-            claim = self._claims.get(text) or found.claims.get(text)
-            if claim is not None:
-                return _replay(claim, digest)
-        for expected in draft.expects:
-            key = head_key(expected.slot, expected.type, expected.id)
-            head = self._heads.get(key) or found.heads.get(key)
-            if (head.index if head else None) != expected.index:
-                return PreconditionFailed(f"{expected.type} {expected.id!r} was changed meanwhile")
-        return None
-
-    def _accept(self, item: Item) -> Accepted:
-        prepared = item.prepared
-        draft = prepared.draft
-        index = self._size + len(self.rows)
-        if index and ids.wraps_idtimestamp(index):
-            self._now_ms = max(self._now_ms, self._latest_ms() + 1)
-        sealed = entry.seal(prepared, index, self._now_ms, os.urandom(entry.NOISE_BYTES))
-        self.rows.append(sealed)
-        self._prepared.append(prepared)
-        self._identity += item.identity
-        self._erasures += item.erasures
-        self._move_heads(prepared, index)
-        for text, digest in draft.claims:
-            self._claims[text] = Claim(text, digest, index)
-        return Accepted(index, sealed.id, sealed.recorded_ms, sealed.occurred_ms)
-
-    def _latest_ms(self) -> int:
-        return self.rows[-1].recorded_ms if self.rows else _recorded_ms(self._head)
-
-    def _move_heads(self, prepared: Prepared, index: int) -> None:
-        draft = prepared.draft
-        target = draft.target
-        if draft.op is Op.RECORD and target is not None:
-            key = head_key(HeadSlot.EVENT, target.type, target.id)
-            self._heads[key] = ResourceHead(index, live=True)
-        elif draft.op is Op.DOCUMENT and target is not None:
-            key = head_key(HeadSlot.DOCUMENT, target.type, target.id)
-            self._heads[key] = ResourceHead(index, live=not draft.kind.endswith(".delete"))
-        elif draft.op in (Op.REVISE, Op.RETRACT) and draft.subject is not None:
-            key = head_key(HeadSlot.REVISION, "event", draft.subject)
-            self._heads[key] = ResourceHead(index, live=draft.op is Op.REVISE)
-
-    def finish(self, signer: Signer) -> TenantCommit:
-        """Return the commit: new frontier, complete tiles and signed checkpoint included."""
-        old = self._head
-        frontier = Frontier.empty() if old is None else Frontier.from_bytes(old.frontier)
-        leaves = [row.leaf for row in self.rows]
-        frontier.extend(leaves)
-        size, root = self._size + len(self.rows), frontier.root()
-        head = LogHead(
-            tenant=self._tenant,
-            origin=signer.name,
-            key_id=signer.key_id,
-            size=size,
-            frontier=frontier.to_bytes(),
-            root=root,
-            checkpoint=sign_checkpoint(signer, signer.name, size, root),
-            recorded_ms=self.rows[-1].recorded_ms,
-        )
-        return TenantCommit(
-            old_size=self._size,
-            head=head,
-            rows=self.rows,
-            prepared=self._prepared,
-            tiles=self._tiles(leaves),
-            heads=tuple(self._heads.items()),
-            claims=tuple(self._claims.values()),
-            identity=self._identity,
-            erasures=self._erasures,
-        )
-
-    def _tiles(self, leaves: list[bytes]) -> list[Tile]:
-        """Return the tiles that become complete, lowest level first."""
-        tiles: list[Tile] = []
-        level, start, hashes = 0, self._size, leaves
-        while hashes and start // _TILE_WIDTH != (start + len(hashes)) // _TILE_WIDTH:
-            first = start - start % _TILE_WIDTH
-            hashes = [*self._hashes(level, first, start), *hashes]
-            full = len(hashes) // _TILE_WIDTH
-            roots: list[bytes] = []
-            for n in range(full):
-                block = hashes[n * _TILE_WIDTH : (n + 1) * _TILE_WIDTH]
-                roots.append(tile.tile_root(block))
-                number = first // _TILE_WIDTH + n
-                tiles.append(Tile(level, number, b"".join(block), roots[-1]))
-            level, start, hashes = level + 1, first // _TILE_WIDTH, roots
-        return tiles
-
-    def _hashes(self, level: int, start: int, stop: int) -> list[bytes]:
-        if start == stop:
-            return []
-        if level == 0:
-            return self._writer.leaves(self._tenant, start, stop)
-        return self._writer.tile_roots(self._tenant, level - 1, start, stop)
-
-
-class _Mark(NamedTuple):
-    rows: int
-    identity: int
-    erasures: int
-    now_ms: int
-    heads: dict[bytes, ResourceHead]
-    claims: dict[bytes, Claim]
-
-
-class _Found(NamedTuple):
-    claims: dict[bytes, Claim]
-    heads: dict[bytes, ResourceHead]
-
-
-def _replay(claim: Claim, digest: bytes) -> Outcome:
-    if claim.digest != digest:
-        return IdempotencyMismatch(
-            "this id or Idempotency-Key was used before with another body",
-            hint="retry with the same body, or choose a new id or key",
-        )
-    return Accepted(claim.index, "", 0, 0, replayed=True)
-
-
-def _recorded_ms(head: LogHead | None) -> int:
-    return 0 if head is None else head.recorded_ms
+def _outcome_unknown() -> StoreBusy:
+    return StoreBusy(
+        "the store went away; it is not known whether the events were stored",
+        hint="send them again with the same id or Idempotency-Key",
+    )

@@ -115,7 +115,7 @@ def resource_heads(
 ) -> dict[bytes, ResourceHead]:
     """Return the heads that exist among `keys`."""
     found = connection.execute(
-        "SELECT key, idx, live FROM json_each(?) CROSS JOIN heads"
+        "SELECT heads.key, idx, live FROM json_each(?) CROSS JOIN heads"
         " ON heads.number = ? AND heads.key = unhex(json_each.value)",
         (json.dumps([key.hex() for key in keys]), log),
     )
