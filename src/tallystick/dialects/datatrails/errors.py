@@ -38,8 +38,10 @@ CODES: dict[type[TallystickError], Code] = {
     # The documented codes of a create request know no 413.
     errors.TooLarge: Code(400, 3),
     errors.Unauthenticated: Code(401, 16),
+    errors.TokenExpired: Code(401, 16),
     errors.Forbidden: Code(403, 7),
     errors.NotFound: Code(404, 5),
+    errors.MethodNotAllowed: Code(405, 12),
     errors.Conflict: Code(409, 10),
     errors.PreconditionFailed: Code(412, 9),
     errors.IdempotencyMismatch: Code(422, 6),
@@ -62,6 +64,7 @@ CODES: dict[type[TallystickError], Code] = {
     errors.SchemaMismatch: Code(500, 13),
     errors.StoreLocked: Code(503, 14),
     errors.SettingsError: Code(500, 13),
+    errors.Unexpected: Code(500, 13),
 }
 
 RATE_LIMIT_RESET = "Archivist-Rate-Limit-Reset"
@@ -104,6 +107,10 @@ def _headers(error: TallystickError) -> dict[str, str]:
         return {RATE_LIMIT_RESET: f"{wait_s:.3f}", "Retry-After": str(_whole_seconds(wait_s))}
     if isinstance(error, errors.Pushback):
         return {"Retry-After": str(_whole_seconds(error.retry_after_s))}
+    if isinstance(error, errors.Unauthenticated):
+        return {"WWW-Authenticate": "Bearer"}
+    if isinstance(error, errors.MethodNotAllowed) and error.allowed:
+        return {"Allow": ", ".join(error.allowed)}
     return {}
 
 

@@ -166,6 +166,9 @@ def verify_consistency_receipt(
 def _only_proof(message: cose.Message, kind: int) -> object:
     proofs = message.unprotected.get(PROOFS)
     found = proofs.get(kind) if isinstance(proofs, Mapping) else None
+    if isinstance(found, bytes) and kind == _CONSISTENCY:
+        # The draft speaks of one proof here and of a list there; both are in use.
+        return found
     if isinstance(found, list | tuple) and len(found) == 1:
         return found[0]
     raise MalformedReceipt("a receipt carries one proof of its kind")
