@@ -19,17 +19,17 @@ def changed_members(before: Json, after: Json, ignore: frozenset[str] = frozense
         if name in ignore:
             continue
         old, new = before.get(name, _ABSENT), after.get(name, _ABSENT)
-        if not _is_same(old, new):
+        if not is_same(old, new):
             changed[name] = None if old is _ABSENT else old
     return changed
 
 
-def _is_same(old: object, new: object) -> bool:
-    """Compare as JSON does: True is not 1, though 1 is 1.0 for Python and for us."""
+def is_same(old: object, new: object) -> bool:
+    """Tell whether two JSON values are equal: True is not 1, though 1 is 1.0."""
     if isinstance(old, bool) or isinstance(new, bool):
         return old is new
     if isinstance(old, dict) and isinstance(new, dict):
-        return old.keys() == new.keys() and all(_is_same(old[key], new[key]) for key in old)
+        return old.keys() == new.keys() and all(is_same(old[key], new[key]) for key in old)
     if isinstance(old, list) and isinstance(new, list):
-        return len(old) == len(new) and all(map(_is_same, old, new))
+        return len(old) == len(new) and all(map(is_same, old, new))
     return old == new

@@ -50,7 +50,7 @@ class Prepared(NamedTuple):
 class Sealed(NamedTuple):
     """A draft with its place in the log: exactly what the store keeps."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # a tuple has a method of that name
     id: str
     recorded_ms: int
     occurred_ms: int

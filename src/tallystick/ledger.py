@@ -1,6 +1,6 @@
 """The ledger: what the rest of the program may do with the log of record.
 
-It turns drafts into entries through the sequencer, entries into views, and hashes into proofs; it
+It turns drafts into entries through the sequencer and entries into views; it
 asks the indexes through the `Reader` it was given. Every read takes what the caller may see as an
 expression. Synchronous throughout; the asynchronous door is in `http`.
 """
@@ -17,7 +17,7 @@ import msgspec
 from tallystick import entry, limits
 from tallystick.clock import Clock
 from tallystick.diff import changed_members
-from tallystick.entry import SALT_BYTES, SECTIONS
+from tallystick.entry import SECTIONS
 from tallystick.errors import (
     Conflict,
     Malformed,
@@ -29,15 +29,13 @@ from tallystick.errors import (
 from tallystick.event import Draft, Event, Expectation, HeadSlot, Json, Op, Resource, View
 from tallystick.identity import Act
 from tallystick.keys import LogKey
+from tallystick.proving import Proofs
 from tallystick.query.aggregate import Aggregate, AggregateResult
 from tallystick.query.expr import Everything, Expr, all_of
 from tallystick.query.match import matches
 from tallystick.reading import Find, Found, Hit, Plan, Reader, ResourceQuery, ResourceSummary
 from tallystick.sequencer import Accepted, Item, Outcome, Sequencer, Work
-from tallystick.store.base import Erasure, LogHead, LogRow, ResourceHead, Store, head_key
-from tallystick.tlog.proof import consistency_proof, inclusion_proof
-from tallystick.tlog.receipt import build_receipt
-from tallystick.tlog.tile import TILE_WIDTH, split_hashes
+from tallystick.store.base import Erasure, LogRow, ResourceHead, Store, head_key
 from tallystick.viewing import events_of, find_index, views_of
 
 _RETRIES = 20
@@ -68,7 +66,7 @@ class Ledger:
         self.sequencer = sequencer
         self.reader = reader
         self.clock = clock
-        self._key = key
+        self.proofs = Proofs(store, key)
 
     # Writing
 
@@ -377,78 +375,6 @@ class Ledger:
         rows = self.store.rows_at(tenant, indexes)
         return {view.index: view for view in views_of(self.store, tenant, list(rows.values()))}
 
-    # Proving
-
-    def log_head(self, tenant: str) -> LogHead:
-        """Return the head of a tenant's log, its signed checkpoint included.
-
-        Raises: NotFound.
-        """
-        head = self.store.log_head(tenant)
-        if head is None:
-            raise NotFound(f"there is no tenant {tenant!r}")
-        return head
-
-    def verifier_key(self, tenant: str) -> str:
-        """Return the key that verifies a tenant's checkpoints, as a C2SP vkey."""
-        return str(self._key.signer(self.log_head(tenant).origin).verifier)
-
-    def receipt(self, tenant: str, index: int) -> bytes:
-        """Return the receipt of an entry as JSON: all that is needed to verify it offline.
-
-        Raises: NotFound.
-        """
-        head = self.log_head(tenant)
-        row = self.store.rows_at(tenant, [index]).get(index)
-        if row is None or index >= head.size:
-            raise NotFound(f"there is no entry {index}")
-        committed = entry.committed_sections(row.entry)
-        sections = dict(zip(SECTIONS, row.sections, strict=True))
-        return build_receipt(
-            origin=head.origin,
-            index=index,
-            entry=row.entry,
-            sections={name: _salt_and_bytes(sections[name]) for name in committed},
-            proof=inclusion_proof(index, head.size, StoreHashes(self.store, tenant)),
-            checkpoint=head.checkpoint,
-            verifier=self._key.signer(head.origin).verifier,
-        )
-
-    def consistency(self, tenant: str, old_size: int, new_size: int) -> list[bytes]:
-        """Return the proof that the log at one size continues the log at another.
-
-        Raises: Malformed for sizes the log does not have.
-        """
-        size = self.log_head(tenant).size
-        if not 0 <= old_size <= new_size <= size:
-            raise Malformed(f"sizes run from 0 to {size}, the smaller first", path="from")
-        return consistency_proof(old_size, new_size, StoreHashes(self.store, tenant))
-
-
-class StoreHashes:
-    """The hashes of one tenant's tree, read from its store."""
-
-    def __init__(self, store: Store, tenant: str) -> None:
-        self._store = store
-        self._tenant = tenant
-
-    def hashes(self, level: int, start: int, count: int) -> list[bytes]:
-        """Return `count` hashes of a level from `start` on.
-
-        Raises: NotFound if the log is not that big.
-        """
-        if count == TILE_WIDTH and start % TILE_WIDTH == 0:
-            tile = self._store.tile(self._tenant, level, start // TILE_WIDTH)
-            if tile is not None:
-                return split_hashes(tile)
-        if level == 0:
-            found = self._store.leaves(self._tenant, start, start + count)
-        else:
-            found = self._store.tile_roots(self._tenant, level - 1, start, start + count)
-        if len(found) != count:
-            raise NotFound("the log is not that big")
-        return found
-
 
 def claim_of_key(idempotency_key: str, line: int | None = None) -> bytes:
     """Return the claim of an idempotency key; each line of a stream has one of its own.
@@ -476,7 +402,3 @@ def _accepted(outcomes: Sequence[Outcome]) -> list[Accepted]:
 def _present_sections(row: LogRow) -> tuple[str, ...]:
     present = zip(SECTIONS, row.sections, strict=True)
     return tuple(name for name, value in present if value is not None)
-
-
-def _salt_and_bytes(section: bytes | None) -> tuple[bytes, bytes] | None:
-    return None if section is None else (section[:SALT_BYTES], section[SALT_BYTES:])

@@ -49,7 +49,7 @@ class Find(msgspec.Struct, frozen=True, kw_only=True):
 class Hit(NamedTuple):
     """One row of a page."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # a tuple has a method of that name
     position: tuple[Any, ...]
     """Its sort values and index: what `Find.after` of the next page takes."""
     score: float | None = None
@@ -59,7 +59,7 @@ class Hit(NamedTuple):
 class Plan(NamedTuple):
     """Which index answers a question, and why."""
 
-    index: str
+    index: str  # type: ignore[assignment]  # a tuple has a method of that name
     reason: str
 
 
@@ -162,5 +162,3 @@ class Reader(Protocol):
 
     def lag(self) -> Mapping[str, int]:
         """Return by how many entries each follower is behind, over all tenants."""
-
-

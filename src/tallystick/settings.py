@@ -48,7 +48,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 def load_settings(
     file: Path | None = None,
     environment: Mapping[str, str] = os.environ,
-    **given: object,
+    given: Mapping[str, object] | None = None,
 ) -> Settings:
     """Return the settings from a file, the environment and arguments that are not None.
 
@@ -59,7 +59,7 @@ def load_settings(
         text = environment.get(ENVIRONMENT_PREFIX + name.upper())
         if text is not None:
             values[name] = text.split(",") if name == "dialects" else text
-    values.update({name: value for name, value in given.items() if value is not None})
+    values.update({name: value for name, value in (given or {}).items() if value is not None})
     try:
         return msgspec.convert(values, Settings, strict=False)
     except msgspec.ValidationError as error:

@@ -74,6 +74,4 @@ def _offset(text: str) -> tzinfo:
 
 
 def _malformed(text: str, path: str | None) -> Malformed:
-    return Malformed(
-        f"{text[:64]!r} is no time; write it like 2026-11-21T09:30:00.000Z", path=path
-    )
+    return Malformed(f"{text[:64]!r} is no time; write it like 2026-11-21T09:30:00.000Z", path=path)

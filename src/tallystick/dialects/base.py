@@ -7,7 +7,7 @@ the transparency log or another dialect.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, ParamSpec, Protocol, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -22,6 +22,9 @@ from tallystick.sequencer import Item, Outcome
 from tallystick.settings import Settings
 from tallystick.tokens import Issuer
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 
 class Door(Protocol):
     """How routes reach the synchronous core; see `http.door`."""
@@ -31,7 +34,7 @@ class Door(Protocol):
     ) -> list[Outcome]:
         """Store items and return the outcome of each once they are durable."""
 
-    async def run(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a synchronous function in a worker thread."""
 
 

@@ -164,8 +164,9 @@ class AdminApi:
         return _json(_tenant(self._identity.tenant(tenant)))
 
     def _log_key(self, request: Request, tenant: str) -> Response:
-        head = self._ledger.log_head(tenant)
-        return _json({"origin": head.origin, "verifier_key": self._ledger.verifier_key(tenant)})
+        head = self._ledger.proofs.head(tenant)
+        key = self._ledger.proofs.verifier_key(tenant)
+        return _json({"origin": head.origin, "verifier_key": key})
 
     # Keys
 

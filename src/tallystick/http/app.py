@@ -83,6 +83,12 @@ class App:
             self._door = Door(self.node.ledger)
         return self._door
 
+    def close(self) -> None:
+        """Let the worker threads finish what they are doing."""
+        if self._door is not None:
+            self._door.close()
+            self._door = None
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection event of the server."""
         if scope["type"] == "lifespan":
@@ -143,8 +149,7 @@ class App:
                 sys.setswitchinterval(0.0005)
                 await send({"type": "lifespan.startup.complete"})
             else:
-                if self._door is not None:
-                    self._door.close()
+                self.close()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 

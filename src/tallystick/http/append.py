@@ -135,6 +135,14 @@ class Appender:
         return b"\n".join(lines) + b"\n"
 
 
+def prepare_events(events: Sequence[Json]) -> list[Item]:
+    """Return events in the native API's shape, ready to be stored.
+
+    Raises: Malformed, TooLarge.
+    """
+    return [Item(prepare(draft)) for draft in _array(jsontext.encode(events), None)]
+
+
 def _single(body: bytes, key: str | None) -> Draft:
     if len(body) > limits.EVENT_BYTES * 2:
         raise TooLarge(f"one event may have {limits.EVENT_BYTES:,} bytes", limit=limits.EVENT_BYTES)

@@ -43,7 +43,7 @@ class Door:
         self._ledger.submit(tenant, items, lambda work: self._finish(future, work), atomic=atomic)
         return await future
 
-    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a synchronous function in a worker thread and return what it returns."""
         return await self._loop.run_in_executor(self._threads, lambda: function(*args, **kwargs))
 

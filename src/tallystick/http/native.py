@@ -166,7 +166,7 @@ class NativeApi:
             self._ledger.view_at(principal.tenant, index, access.visible(principal))
         except NotFound:
             raise NotFound(f"there is no event {event_id!r}") from None
-        body = self._ledger.receipt(principal.tenant, index)
+        body = self._ledger.proofs.receipt(principal.tenant, index)
         disposition = f'attachment; filename="{event_id.lower()}.receipt.json"'
         return Response(
             body, media_type="application/json", headers={"Content-Disposition": disposition}
@@ -245,14 +245,14 @@ class NativeApi:
 
     async def checkpoint(self, request: Request, principal: Principal) -> Response:
         """Answer the signed checkpoint of the caller's log."""
-        head = await self._services.door().run(self._ledger.log_head, principal.tenant)
+        head = await self._services.door().run(self._ledger.proofs.head, principal.tenant)
         return _json(
             {
                 "origin": head.origin,
                 "size": head.size,
                 "root": to_base64(head.root),
                 "checkpoint": head.checkpoint,
-                "verifier_key": self._ledger.verifier_key(principal.tenant),
+                "verifier_key": self._ledger.proofs.verifier_key(principal.tenant),
                 "recorded_at": times.to_rfc3339(head.recorded_ms),
             }
         )
@@ -263,7 +263,7 @@ class NativeApi:
         old_size = _whole(params, "from", None, 0, 2**53)
         new_size = _whole(params, "to", None, 0, 2**53)
         proof = await self._services.door().run(
-            self._ledger.consistency, principal.tenant, old_size, new_size
+            self._ledger.proofs.consistency, principal.tenant, old_size, new_size
         )
         return _json(
             {"from": old_size, "to": new_size, "hashes": [to_base64(hash) for hash in proof]}

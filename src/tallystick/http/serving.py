@@ -7,10 +7,12 @@ import contextlib
 import os
 import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import uvicorn
+import uvloop
 from starlette.types import Receive, Scope, Send
 
 from tallystick.errors import SettingsError
@@ -42,7 +44,33 @@ def serve(
             servers.append((_server(_InControl(app)), control))
         shown = f"[{host}]" if ":" in host else host
         url = f"http://{shown}:{listener.getsockname()[1]}"
-        asyncio.run(_run(servers, lambda: ready(url)), loop_factory=_loop_factory())
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_run(servers, lambda: ready(url)))
+
+
+@contextlib.contextmanager
+def in_thread(app: App, control_socket: Path) -> Iterator[Path]:
+    """Serve on a control socket from a thread of its own until the block ends."""
+    with _control_listener(control_socket) as listener:
+        server = _server(_InControl(app))
+        started = threading.Event()
+
+        async def run() -> None:
+            task = asyncio.create_task(server.serve([listener]))
+            while not server.started and not task.done():
+                await asyncio.sleep(0.001)
+            started.set()
+            await task
+            app.close()
+
+        thread = threading.Thread(target=lambda: asyncio.run(run()), name="local-server")
+        thread.start()
+        started.wait()
+        try:
+            yield control_socket
+        finally:
+            server.should_exit = True
+            thread.join()
 
 
 async def _run(
@@ -103,12 +131,6 @@ def _server(app: App | _InControl) -> uvicorn.Server:
         backlog=_BACKLOG,
     )
     return _Server(config)
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
-    import uvloop
-
-    return uvloop.new_event_loop
 
 
 def _listen(host: str, port: int) -> socket.socket:

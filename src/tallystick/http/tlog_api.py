@@ -18,7 +18,7 @@ from tallystick.dialects.base import Services
 from tallystick.errors import Malformed, NotFound, Unauthenticated
 from tallystick.http.auth import Authenticator
 from tallystick.identity import Tenant
-from tallystick.ledger import StoreHashes
+from tallystick.proving import StoreHashes
 from tallystick.query.expr import Everything
 from tallystick.tlog import tile
 
@@ -49,7 +49,7 @@ class TlogApi:
         tenant = self._tenant(request)
         if not tenant.public_log:
             self._require_key(request, tenant)
-        head = self._ledger.log_head(tenant.id)
+        head = self._ledger.proofs.head(tenant.id)
         return Response(
             head.checkpoint,
             media_type="text/plain; charset=utf-8",
@@ -68,7 +68,7 @@ class TlogApi:
             raise NotFound("there is no such tile") from None
         if level == "entries" or not tenant.public_log:
             self._require_key(request, tenant)
-        if tile.tile_end(level, index, width) > self._ledger.log_head(tenant.id).size:
+        if tile.tile_end(level, index, width) > self._ledger.proofs.head(tenant.id).size:
             raise NotFound("the log is not that big")
         start = index * tile.TILE_WIDTH
         if level == "entries":

@@ -1,0 +1,269 @@
+"""Identity: tenants, keys, users, grants, key sets for JWTs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from urllib.parse import quote
+
+import click
+
+from tallystick.cli.reach import Reach, with_reach
+from tallystick.client import Json
+
+_BASE = "/v1/admin/tenants"
+
+
+def _path(tenant: str, *parts: str) -> str:
+    return "/".join((_BASE, quote(tenant, safe=""), *(quote(part, safe="") for part in parts)))
+
+
+@click.group()
+def tenants() -> None:
+    """Make and list tenants; each has a log of its own."""
+
+
+@tenants.command("create")
+@click.argument("name")
+@click.option("--id", "tenant_id", help="Id, if it should not be the name.")
+@click.option("--alias", multiple=True, help="Other form of the id: UUID, 24 hex, integer.")
+@with_reach
+def create_tenant(reach: Reach, name: str, tenant_id: str | None, alias: tuple[str, ...]) -> None:
+    """Make the tenant NAME."""
+    body: Json = {"id": tenant_id or name, "name": name, "aliases": alias}
+    with reach.client() as client:
+        made = client.request("POST", _BASE, body=body)
+    reach.show(made, lambda: f"tenant {made['id']} made; its log is {made['log_id']}")
+
+
+@tenants.command("list")
+@with_reach
+def list_tenants(reach: Reach) -> None:
+    """List the tenants."""
+    with reach.client() as client:
+        rows = client.request("GET", _BASE)["tenants"]
+    reach.show_table(rows, ("id", "name", "uuid", "hex", "log_id", "created_at"))
+
+
+@click.group()
+def keys() -> None:
+    """Make, list and revoke API keys; print a log's verifier key."""
+
+
+@keys.command("create")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    required=True,
+    type=click.Choice(["read", "write", "purge", "admin"]),
+    help="What the key may do; repeatable.",
+)
+@click.option("--label", help="What the key is for.")
+@click.option("--service", is_flag=True, help="A service account: needs no user's token.")
+@click.option("--secret", help="Take over a secret that programs already have.")
+@with_reach
+def create_key(
+    reach: Reach,
+    scopes: tuple[str, ...],
+    label: str | None,
+    service: bool,
+    secret: str | None,
+) -> None:
+    """Make an API key; its secret is printed once."""
+    body: Json = {"scopes": scopes, "label": label, "service": service, "secret": secret}
+    with reach.client() as client:
+        made = client.request("POST", _path(reach.tenant(client), "keys"), body=body)
+    reach.show(made, lambda: f"{made['key']}\n(key {made['id']}, scope {made['scope']})")
+
+
+@keys.command("list")
+@with_reach
+def list_keys(reach: Reach) -> None:
+    """List API keys, without their secrets."""
+    with reach.client() as client:
+        rows = client.request("GET", _path(reach.tenant(client), "keys"))["keys"]
+    reach.show_table(rows, ("id", "scope", "service", "label", "created_at", "revoked_at"))
+
+
+@keys.command("revoke")
+@click.argument("key_id")
+@with_reach
+def revoke_key(reach: Reach, key_id: str) -> None:
+    """Make an API key useless, at once and for good."""
+    with reach.client() as client:
+        client.request("DELETE", _path(reach.tenant(client), "keys", key_id))
+    reach.show({"revoked": key_id}, lambda: f"key {key_id} revoked")
+
+
+@keys.command("log")
+@with_reach
+def log_key(reach: Reach) -> None:
+    """Print the key that verifies the checkpoints of a tenant's log."""
+    with reach.client() as client:
+        found = client.request("GET", _path(reach.tenant(client), "log-key"))
+    reach.show(found, lambda: found["verifier_key"])
+
+
+@click.group()
+def users() -> None:
+    """Make, list and delete users."""
+
+
+@users.command("create")
+@click.option("--id", "user_id", required=True, help="Id, kept as it is.")
+@click.option("--login", help="Unique on the server.")
+@click.option("--name", help="Display name.")
+@click.option("--email")
+@click.option("--time-zone", default="UTC", show_default=True, help="Such as Europe/Oslo.")
+@click.option("--alias", multiple=True, help="Other form of the id: UUID, 24 hex, integer.")
+@click.option("--password-stdin", is_flag=True, help="Read a password from standard input.")
+@with_reach
+def create_user(
+    reach: Reach,
+    user_id: str,
+    login: str | None,
+    name: str | None,
+    email: str | None,
+    time_zone: str,
+    alias: tuple[str, ...],
+    password_stdin: bool,
+) -> None:
+    """Make a user."""
+    body: Json = {
+        "id": user_id, "login": login, "name": name, "email": email, "time_zone": time_zone,
+        "aliases": alias,
+        "password": sys.stdin.readline().rstrip("\n") if password_stdin else None,
+    }  # fmt: skip
+    with reach.client() as client:
+        made = client.request("POST", _path(reach.tenant(client), "users"), body=body)
+    reach.show(made, lambda: f"user {made['id']} made")
+
+
+@users.command("list")
+@with_reach
+def list_users(reach: Reach) -> None:
+    """List users."""
+    with reach.client() as client:
+        rows = client.request("GET", _path(reach.tenant(client), "users"))["users"]
+    reach.show_table(rows, ("id", "login", "name", "email", "time_zone", "created_at"))
+
+
+@users.command("delete")
+@click.argument("user_id")
+@with_reach
+def delete_user(reach: Reach, user_id: str) -> None:
+    """Delete a user; what the user did stays in the log."""
+    with reach.client() as client:
+        client.request("DELETE", _path(reach.tenant(client), "users", user_id))
+    reach.show({"deleted": user_id}, lambda: f"user {user_id} deleted")
+
+
+@click.group()
+def grants() -> None:
+    """Give users roles within scopes, list and take them away."""
+
+
+_USER = click.option("--user", "user_id", required=True, help="Id of the user.")
+_SCOPE = click.option("--scope", required=True, help="Such as workspace:4137 or tenant:*.")
+
+
+@grants.command("add")
+@_USER
+@_SCOPE
+@click.option("--role", required=True, help="Such as Moderator or space_developer.")
+@with_reach
+def add_grant(reach: Reach, user_id: str, scope: str, role: str) -> None:
+    """Give a user a role."""
+    body: Json = {"scope": scope, "role": role}
+    with reach.client() as client:
+        path = _path(reach.tenant(client), "users", user_id, "grants")
+        made = client.request("POST", path, body=body)
+    reach.show(made, lambda: f"{user_id} is {role} in {scope}")
+
+
+@grants.command("list")
+@_USER
+@with_reach
+def list_grants(reach: Reach, user_id: str) -> None:
+    """List a user's roles."""
+    with reach.client() as client:
+        path = _path(reach.tenant(client), "users", user_id, "grants")
+        rows = client.request("GET", path)["grants"]
+    reach.show_table(rows, ("scope", "role"))
+
+
+@grants.command("revoke")
+@_USER
+@_SCOPE
+@click.option("--role", help="Only this role.")
+@with_reach
+def revoke_grant(reach: Reach, user_id: str, scope: str, role: str | None) -> None:
+    """Take a user's roles in a scope away."""
+    with reach.client() as client:
+        path = _path(reach.tenant(client), "users", user_id, "grants")
+        client.request("DELETE", path, params={"scope": scope, "role": role})
+    reach.show({"revoked": scope}, lambda: f"{user_id} has no such role in {scope} any more")
+
+
+@click.group()
+def keysets() -> None:
+    """Register keys that verify JWTs of other issuers."""
+
+
+@keysets.command("save")
+@click.argument("keyset_id")
+@click.option("--secret", help="Secret of HS256 tokens.")
+@click.option(
+    "--public-key",
+    "public_keys",
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="PEM file; repeatable.",
+)
+@click.option("--issuer", help="The `iss` by which tokens find these keys.")
+@click.option("--audience", help="Refuse tokens for anybody else.")
+@click.option("--user-claim", default="sub", show_default=True)
+@click.option("--admin-claim", help="Claim that holds `admin` for administrators.")
+@with_reach
+def save_keyset(
+    reach: Reach,
+    keyset_id: str,
+    secret: str | None,
+    public_keys: tuple[Path, ...],
+    issuer: str | None,
+    audience: str | None,
+    user_claim: str,
+    admin_claim: str | None,
+) -> None:
+    """Register or replace a key set."""
+    body: Json = {
+        "id": keyset_id, "secret": secret, "public_keys": [p.read_text() for p in public_keys],
+        "issuer": issuer, "audience": audience, "user_claim": user_claim,
+        "admin_claim": admin_claim,
+    }  # fmt: skip
+    with reach.client() as client:
+        made = client.request("POST", _path(reach.tenant(client), "keysets"), body=body)
+    reach.show(made, lambda: f"key set {made['id']} saved")
+
+
+@keysets.command("list")
+@with_reach
+def list_keysets(reach: Reach) -> None:
+    """List key sets, without their secrets."""
+    with reach.client() as client:
+        rows = client.request("GET", _path(reach.tenant(client), "keysets"))["keysets"]
+    reach.show_table(rows, ("id", "issuer", "audience", "user_claim", "admin_claim"))
+
+
+@keysets.command("delete")
+@click.argument("keyset_id")
+@with_reach
+def delete_keyset(reach: Reach, keyset_id: str) -> None:
+    """Delete a key set; its tokens are refused from now on."""
+    with reach.client() as client:
+        client.request("DELETE", _path(reach.tenant(client), "keysets", keyset_id))
+    reach.show({"deleted": keyset_id}, lambda: f"key set {keyset_id} deleted")
+
+
+COMMANDS = (tenants, keys, users, grants, keysets)

@@ -1,0 +1,206 @@
+"""Events and proofs: append, list, get, search, receipt, verify."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import click
+import msgspec
+
+from tallystick.cli.reach import Reach, with_reach
+from tallystick.client import Json
+from tallystick.errors import Malformed
+from tallystick.tlog.note import Verifier
+from tallystick.tlog.receipt import verify_receipt
+
+_COLUMNS = ("index", "occurred_at", "kind", "actor", "target", "id")
+_RECEIPT_BYTES_MAX = 16 * 1024 * 1024
+
+
+@click.command()
+@click.argument("file", type=click.File("rb"), default="-")
+@click.option("--idempotency-key", help="Makes sending the same input again safe.")
+@with_reach
+def append(reach: Reach, file: IO[bytes], idempotency_key: str | None) -> None:
+    """Store events from FILE (or standard input): one JSON object, or one a line.
+
+    Lines that are refused are reported and do not stop the others.
+    """
+    stored = failed = 0
+    with reach.client() as client:
+        for results in client.append_lines(_events(file), idempotency_key=idempotency_key):
+            for result in results:
+                if result.error is None:
+                    stored += 1
+                    if not reach.as_json:
+                        click.echo(result.id)
+                else:
+                    failed += 1
+                    click.echo(f"line {result.line}: {result.error}", err=True)
+    reach.show({"stored": stored, "failed": failed}, lambda: f"{stored} stored, {failed} refused")
+    if failed:
+        raise SystemExit(1)
+
+
+def _events(file: IO[bytes]) -> Iterator[bytes]:
+    """Yield one JSON text an event: the whole input if it is one value, else its lines."""
+    first = file.readline()
+    try:
+        msgspec.json.decode(first)
+    except msgspec.DecodeError:
+        # Not a line of its own: the input is one object or array over many lines.
+        text = first + file.read()
+        try:
+            value = msgspec.json.decode(text)
+        except msgspec.DecodeError as error:
+            raise Malformed(f"the input is neither JSON nor lines of JSON: {error}") from None
+        values = value if isinstance(value, list) else [value]
+        yield from map(msgspec.json.encode, values)
+        return
+    value = msgspec.json.decode(first)
+    yield from map(msgspec.json.encode, value) if isinstance(value, list) else [first.strip()]
+    for line in file:
+        if line.strip():
+            yield line.strip()
+
+
+@click.group()
+def events() -> None:
+    """Read events."""
+
+
+@events.command("list")
+@click.option("--kind", multiple=True, help="Kind, exact or like order.*; repeatable.")
+@click.option("--actor", multiple=True, metavar="TYPE:ID")
+@click.option("--target", multiple=True, metavar="TYPE:ID")
+@click.option("--scope", multiple=True, metavar="TYPE:ID")
+@click.option("--trail", multiple=True)
+@click.option("--from", "start", help="Not before this time (RFC 3339).")
+@click.option("--to", "stop", help="Before this time (RFC 3339).")
+@click.option("--order", type=click.Choice(["desc", "asc"]), default="desc", show_default=True)
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True)
+@click.option("--log", "whole_log", is_flag=True, help="Every entry of the log, as recorded.")
+@click.option("-q", "query", help="Search query; see `tallystick search --help`.")
+@with_reach
+def list_events(
+    reach: Reach,
+    kind: tuple[str, ...],
+    actor: tuple[str, ...],
+    target: tuple[str, ...],
+    scope: tuple[str, ...],
+    trail: tuple[str, ...],
+    start: str | None,
+    stop: str | None,
+    order: str,
+    limit: int,
+    whole_log: bool,
+    query: str | None,
+) -> None:
+    """List events, newest first."""
+    params: Json = {
+        "kind": kind, "actor": actor, "target": target, "scope": scope, "trail": trail,
+        "from": start, "to": stop, "order": order, "q": query,
+        "view": "log" if whole_log else None,
+    }  # fmt: skip
+    with reach.client() as client:
+        rows = list(client.events(params, limit=limit))
+    reach.show_table(rows, _COLUMNS)
+
+
+@events.command("get")
+@click.argument("event_id")
+@with_reach
+def get_event(reach: Reach, event_id: str) -> None:
+    """Print one event."""
+    with reach.client() as client:
+        found = client.event(event_id)
+    pretty = msgspec.json.format(msgspec.json.encode(found), indent=2).decode()
+    click.echo(pretty)
+
+
+@click.command()
+@click.argument("query")
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True)
+@click.option("--sort", help="Fields, such as -occurred_at,data.total; default newest first.")
+@click.option("--total", is_flag=True, help="Say how many match in all.")
+@with_reach
+def search(reach: Reach, query: str, limit: int, sort: str | None, total: bool) -> None:
+    """Search events with Lucene syntax.
+
+    For example: actor:alice kind:order.* -kind:order.viewed data.total:[100 TO *] "free text"
+    """
+    with reach.client() as client:
+        rows = list(client.events({"q": query, "sort": sort}, limit=limit))
+        if total:
+            page = client.page({"q": query, "limit": 1, "total": "true"})
+            click.echo(f"{page['total']} events match", err=True)
+    reach.show_table(rows, _COLUMNS)
+
+
+@click.command()
+@click.argument("event_id")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file.")
+@with_reach
+def receipt(reach: Reach, event_id: str, out: Path | None) -> None:
+    """Fetch the receipt of an event, verify it, and print or write it."""
+    with reach.client() as client:
+        body = client.receipt(event_id)
+    if out is None:
+        sys.stdout.buffer.write(body)
+        return
+    out.write_bytes(body)
+    click.echo(f"receipt written to {out}", err=True)
+
+
+@click.command()
+@click.argument("file", type=click.File("rb"))
+@click.option("--key", "vkey", help="Verifier key of the log, as `tallystick keys log` prints it.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def verify(file: IO[bytes], vkey: str | None, as_json: bool) -> None:
+    """Verify a receipt offline: entry, content, inclusion, signature.
+
+    Without --key the receipt is checked against the key it names itself, which shows that it is
+    whole but not whose it is. Exits with 3 when anything does not hold.
+    """
+    verifier = None if vkey is None else Verifier.parse(vkey)
+    found = verify_receipt(file.read(_RECEIPT_BYTES_MAX + 1), verifier=verifier)
+    told: Json = {
+        "verified": True,
+        "key_pinned": found.pinned,
+        "key": found.key,
+        "origin": found.origin,
+        "index": found.index,
+        "size": found.size,
+        "entry": found.entry,
+        "sections": found.sections,
+        "not_included_or_erased": list(found.erased),
+    }
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(told), indent=2).decode())
+    else:
+        click.echo(_verdict(told))
+
+
+def _verdict(told: Json) -> str:
+    entry = told["entry"]
+    lines = [
+        f"verified: entry {told['index']} of the log {told['origin']}",
+        f"  kind        {entry['kind']}",
+        f"  id          {entry['id']}",
+        f"  log size    {told['size']} when the checkpoint was signed",
+        f"  sections    {', '.join(told['sections']) or 'none'}",
+    ]
+    if told["not_included_or_erased"]:
+        lines.append(f"  not included or erased: {', '.join(told['not_included_or_erased'])}")
+    lines.append(
+        "  key         pinned: it is the log's"
+        if told["key_pinned"]
+        else "  key         not pinned: pass --key to be sure whose log this is"
+    )
+    return "\n".join(lines)
+
+
+COMMANDS = (append, events, search, receipt, verify)

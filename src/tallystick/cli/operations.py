@@ -1,0 +1,112 @@
+"""Running a server's data: fsck, backup, restore, rebuild."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+import click
+import msgspec
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from tallystick import backup as backups
+from tallystick import fsck as checks
+from tallystick.cli.reach import Reach, with_reach
+from tallystick.errors import SettingsError
+from tallystick.keys import open_log_key
+from tallystick.node import KEY_FILE, LEDGER_FILE
+from tallystick.store.sqlite import open_sqlite
+from tallystick.tlog.note import Verifier
+
+DAMAGED = 3
+
+
+@click.command()
+@with_reach
+def fsck(reach: Reach) -> None:
+    """Recompute everything in a data folder from its stored bytes.
+
+    Works beside a running server. Exits with 3 and names the first difference if there is one.
+    """
+    report = _check(reach.folder, reach)
+    told = {**msgspec.structs.asdict(report), "clean": report.clean}
+    reach.show(told, lambda: _report(report))
+    if not report.clean:
+        raise SystemExit(DAMAGED)
+
+
+def _check(folder: Path, reach: Reach) -> checks.Report:
+    if not (folder / LEDGER_FILE).exists():
+        raise SettingsError(f"{folder} holds no store", hint="name the folder with --data")
+    key = open_log_key(folder / KEY_FILE, reach.settings().server_name)
+
+    def verifier_of(origin: str) -> Verifier:
+        return key.signer(origin).verifier
+
+    store = open_sqlite(folder / LEDGER_FILE)
+    try:
+        with _bar(reach, "checking", "entries") as progress:
+            return checks.check(store, verifier_of, progress=progress)
+    finally:
+        store.close()
+
+
+def _report(report: checks.Report) -> str:
+    counted = (
+        f"{report.logs} logs, {report.entries} entries, {report.sections} sections "
+        f"({report.erased} erased), {report.tiles} tiles, {report.heads} heads, "
+        f"{report.claims} claims, {report.identities} identity records"
+    )
+    if report.clean:
+        return f"clean: {counted}"
+    return f"DIFFERENCE: {report.difference}\nchecked so far: {counted}"
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, writable=True))
+@with_reach
+def backup(reach: Reach, file: Path) -> None:
+    """Write a consistent backup of the data folder to FILE (tar), beside a running server."""
+    if file.exists():
+        raise SettingsError(f"{file} exists already", hint="choose another name")
+    with file.open("xb") as out, _bar(reach, "copying", "pages") as progress:
+        file.chmod(0o600)
+        manifest = backups.back_up(reach.folder, out, progress)
+    reach.show(
+        {"file": str(file), "files": manifest.files},
+        lambda: f"{len(manifest.files)} files in {file}; it holds the signing key: keep it safe",
+    )
+
+
+@click.command()
+@click.argument("file", type=click.File("rb"))
+@with_reach
+def restore(reach: Reach, file: IO[bytes]) -> None:
+    """Fill a new data folder (--data) from a backup, and check all of it."""
+    manifest = backups.restore(file, reach.folder)
+    report = _check(reach.folder, reach)
+    reach.show(
+        {"files": manifest.files, "clean": report.clean, "difference": report.difference},
+        lambda: f"{len(manifest.files)} files restored to {reach.folder}\n{_report(report)}",
+    )
+    if not report.clean:
+        raise SystemExit(DAMAGED)
+
+
+@contextlib.contextmanager
+def _bar(reach: Reach, verb: str, what: str) -> Iterator[Callable[[int, int], None]]:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(what),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=reach.progress) as progress:
+        task = progress.add_task(verb, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+COMMANDS = (fsck, backup, restore)

@@ -1,0 +1,244 @@
+"""A typed, synchronous client of the native API that verifies receipts itself.
+
+It reaches a server by URL and key, or by the control socket of a data folder. The command line is
+written on it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import httpx2
+import msgspec
+
+from tallystick.errors import TallystickError
+from tallystick.tlog.note import Verifier
+from tallystick.tlog.receipt import VerifiedReceipt, verify_receipt
+
+Json = dict[str, Any]
+
+_TIMEOUT_S = 60.0
+_TRIES = 8
+_LINES_AT_ONCE = 1000
+_RETRY_STATUS = frozenset({429, 503})
+
+
+class ApiError(TallystickError):
+    """The server refused the request."""
+
+    code = "api"
+
+    def __init__(self, status: int, problem: Json) -> None:
+        message = str(problem.get("detail") or problem.get("title") or f"status {status}")
+        hint = problem.get("hint")
+        super().__init__(message, hint=None if hint is None else str(hint))
+        self.status = status
+        self.problem = problem
+
+
+class Unreachable(TallystickError):
+    """The server cannot be reached."""
+
+    code = "unreachable"
+
+
+class LineResult(NamedTuple):
+    """What became of one line of a stream of events."""
+
+    line: int
+    status: int
+    id: str | None
+    index: int | None  # type: ignore[assignment]  # a tuple has a method of that name
+    error: str | None
+
+
+class Client:
+    """The native API as methods; use it as a context manager."""
+
+    def __init__(
+        self,
+        url: str = "http://tallystick",
+        key: str | None = None,
+        *,
+        tenant: str | None = None,
+        control_socket: Path | None = None,
+    ) -> None:
+        headers: dict[str, str] = {}
+        if key is not None:
+            headers["Authorization"] = f"Bearer {key}"
+        if tenant is not None:
+            headers["X-Tallystick-Tenant"] = tenant
+        transport = None
+        if control_socket is not None:
+            transport = httpx2.HTTPTransport(uds=str(control_socket))
+        self._http = httpx2.Client(
+            base_url=url, headers=headers, timeout=_TIMEOUT_S, transport=transport
+        )
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    # Events
+
+    def append(self, event: Json, *, idempotency_key: str | None = None) -> Json:
+        """Store one event and return it as stored."""
+        headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
+        stored: Json = self.request("POST", "/v1/events", body=event, headers=headers)
+        return stored
+
+    def append_lines(
+        self, events: Iterable[Json | bytes], *, idempotency_key: str | None = None
+    ) -> Iterator[list[LineResult]]:
+        """Store many events, each with an outcome of its own; yield outcomes chunk by chunk.
+
+        Line numbers count from 1 over the whole stream.
+        """
+        chunk: list[bytes] = []
+        done = 0
+        for event in events:
+            chunk.append(event if isinstance(event, bytes) else msgspec.json.encode(event))
+            if len(chunk) == _LINES_AT_ONCE:
+                yield self._append_chunk(chunk, done, idempotency_key)
+                done += len(chunk)
+                chunk = []
+        if chunk:
+            yield self._append_chunk(chunk, done, idempotency_key)
+
+    def _append_chunk(
+        self, chunk: Sequence[bytes], done: int, idempotency_key: str | None
+    ) -> list[LineResult]:
+        headers = {"Content-Type": "application/x-ndjson"}
+        if idempotency_key is not None:
+            headers["Idempotency-Key"] = f"{idempotency_key}/{done}"
+        response = self._send("POST", "/v1/events", content=b"\n".join(chunk), headers=headers)
+        results: list[LineResult] = []
+        for line in response.content.splitlines():
+            told = msgspec.json.decode(line)
+            error = told.get("error")
+            results.append(
+                LineResult(
+                    done + told["line"],
+                    told["status"],
+                    told.get("id"),
+                    told.get("index"),
+                    None if error is None else str(error.get("detail")),
+                )
+            )
+        return results
+
+    def event(self, event_id: str) -> Json:
+        """Return one event."""
+        found: Json = self.request("GET", f"/v1/events/{quote(event_id, safe='')}")
+        return found
+
+    def page(self, params: Mapping[str, object]) -> Json:
+        """Return one page of events with its cursor."""
+        found: Json = self.request("GET", "/v1/events", params=params)
+        return found
+
+    def events(self, params: Mapping[str, object], *, limit: int | None = None) -> Iterator[Json]:
+        """Yield events page by page until there are no more, or `limit` were yielded."""
+        asked = dict(params)
+        left = limit
+        while left is None or left > 0:
+            asked["limit"] = min(left or 1000, 1000)
+            page = self.page(asked)
+            yield from page["events"]
+            if page["next"] is None:
+                return
+            asked["cursor"] = page["next"]
+            left = None if left is None else left - len(page["events"])
+
+    def receipt(self, event_id: str, *, verifier: Verifier | None = None) -> bytes:
+        """Return the receipt of an event after verifying it.
+
+        Raises: VerificationError when the server's receipt does not hold.
+        """
+        path = f"/v1/events/{quote(event_id, safe='')}/receipt"
+        body = self._send("GET", path).content
+        self.verify(body, verifier=verifier)
+        return body
+
+    @staticmethod
+    def verify(receipt: bytes, *, verifier: Verifier | None = None) -> VerifiedReceipt:
+        """Verify a receipt here, without asking anybody."""
+        return verify_receipt(receipt, verifier=verifier)
+
+    def checkpoint(self) -> Json:
+        """Return the signed checkpoint of the log and the key that verifies it."""
+        found: Json = self.request("GET", "/v1/checkpoint")
+        return found
+
+    # Anything else
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: object = None,
+        params: Mapping[str, object] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Any:
+        """Send a request of JSON and return the JSON it is answered with, None for an empty one.
+
+        Raises: ApiError, Unreachable.
+        """
+        content = None if body is None else msgspec.json.encode(body)
+        sent = {**(headers or {})}
+        if content is not None:
+            sent["Content-Type"] = "application/json"
+        response = self._send(method, path, content=content, params=params, headers=sent)
+        return msgspec.json.decode(response.content) if response.content else None
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        content: bytes | None = None,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx2.Response:
+        """Send a request, again after the time the server asks for while it is busy."""
+        given = {k: v for k, v in (params or {}).items() if v is not None and v != ()}
+        for attempt in range(_TRIES):
+            try:
+                response = self._http.request(
+                    method, path, content=content, params=given, headers=headers
+                )
+            except httpx2.HTTPError as error:
+                raise Unreachable(
+                    f"the server cannot be reached: {error}", hint="is it running? see --url"
+                ) from error
+            if response.status_code not in _RETRY_STATUS or attempt == _TRIES - 1:
+                break
+            time.sleep(min(float(response.headers.get("retry-after", "1")), 5.0))
+        if response.status_code >= 400:
+            raise ApiError(response.status_code, _problem(response))
+        return response
+
+
+def _problem(response: httpx2.Response) -> Json:
+    try:
+        problem = msgspec.json.decode(response.content)
+    except msgspec.DecodeError:
+        problem = None
+    return problem if isinstance(problem, dict) else {"detail": response.text[:500]}
