@@ -1,0 +1,131 @@
+"""A real server on a socket, for tests: uvicorn in a thread over a node in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import uvicorn
+
+from tallystick import credentials, identity
+from tallystick.access import Grant, Scope
+from tallystick.clock import Clock
+from tallystick.dialects import DIALECTS
+from tallystick.dialects.base import Dialect
+from tallystick.fsck import check
+from tallystick.http.app import App
+from tallystick.identity import KeySet, User
+from tallystick.node import Node, open_node
+from tallystick.settings import Settings
+
+TENANT = "default"
+
+
+class LiveServer:
+    """A server that listens on a free port, with a tenant and an admin key."""
+
+    def __init__(self, node: Node, url: str) -> None:
+        self.node = node
+        self.url = url
+        self.admin_key = self.create_tenant(TENANT)
+
+    def http(self, key: str | None = None, **headers: str) -> httpx2.Client:
+        """Return an HTTP client with a key as bearer (the admin key unless another is given)."""
+        bearer = {"Authorization": f"Bearer {key or self.admin_key}"}
+        return httpx2.Client(base_url=self.url, headers={**bearer, **headers}, timeout=30)
+
+    def plain_http(self, **headers: str) -> httpx2.Client:
+        """Return an HTTP client without credentials."""
+        return httpx2.Client(base_url=self.url, headers=headers, timeout=30)
+
+    def create_tenant(self, id: str, *, aliases: Sequence[str] = ()) -> str:
+        """Make a tenant and return an admin key of it."""
+        node = self.node
+        _, act = identity.create_tenant(
+            id,
+            server_name=node.settings.server_name,
+            now_ms=node.clock.now_ms(),
+            aliases=tuple(aliases),
+        )
+        node.ledger.administer(id, act)
+        return self.create_key(id, (Scope.ADMIN,))
+
+    def create_key(self, tenant: str, scopes: Sequence[Scope], **options: Any) -> str:
+        """Make a key and return its secret."""
+        node = self.node
+        _, secret, act = identity.create_key(
+            tenant, tuple(scopes), now_ms=node.clock.now_ms(), **options
+        )
+        node.ledger.administer(tenant, act)
+        return secret
+
+    def create_user(
+        self, tenant: str, id: str, *, password: str | None = None, **members: Any
+    ) -> User:
+        """Make a user."""
+        hashed = None if password is None else credentials.hash_password(password)
+        now_ms = self.node.clock.now_ms()
+        user = User(id=id, tenant=tenant, created_ms=now_ms, password=hashed, **members)
+        self.node.ledger.administer(tenant, identity.create_user(user))
+        return user
+
+    def grant(self, tenant: str, user_id: str, scope: str, role: str) -> None:
+        """Give a user a role."""
+        user = self.node.identity.get(User, tenant, user_id)
+        assert user is not None
+        self.node.ledger.administer(tenant, identity.add_grant(user, Grant(scope, role)))
+
+    def save_key_set(self, tenant: str, id: str, **members: Any) -> None:
+        """Register keys for foreign JWTs."""
+        key_set = KeySet(id=id, tenant=tenant, created_ms=self.node.clock.now_ms(), **members)
+        self.node.ledger.administer(tenant, identity.save_key_set(key_set))
+
+    def check_log(self) -> None:
+        """Verify the whole store; every mutating test ends here."""
+        check_node(self.node)
+
+
+def check_node(node: Node) -> None:
+    """Verify the whole store of a node from its stored bytes."""
+    report = check(node.store, lambda origin: node.key.signer(origin).verifier)
+    assert report.difference is None, report.difference
+
+
+@contextlib.contextmanager
+def open_server(
+    folder: Path,
+    *,
+    dialects: Sequence[Dialect] = DIALECTS,
+    followers: bool = False,
+    clock: Clock | None = None,
+    **settings: Any,
+) -> Iterator[LiveServer]:
+    """Serve the data folder on a free port until the block ends, then check its log."""
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    node = open_node(folder, Settings(port=port, **settings), followers=followers, clock=clock)
+    config = uvicorn.Config(
+        App(node, dialects), http="httptools", ws="none", log_config=None, access_log=False,
+        server_header=False, timeout_graceful_shutdown=2,
+    )  # fmt: skip
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])))
+    thread.start()
+    try:
+        while not server.started:
+            thread.join(0.005)
+            assert thread.is_alive(), "the server did not start"
+        yield LiveServer(node, f"http://127.0.0.1:{port}")
+        check_node(node)
+    finally:
+        server.should_exit = True
+        thread.join()
+        node.close()
+        listener.close()
