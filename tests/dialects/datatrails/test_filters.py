@@ -304,6 +304,12 @@ def test_literal_of_the_wrong_type_is_refused_with_its_position(text: str, posit
     assert caught.value.position == position
 
 
+def test_constant_conditions_can_be_negated() -> None:
+    own = f"origin_tenant eq 'tenant/{logs.TENANT}'"
+    assert _expr(f"not {own}") == expr.Nothing()
+    assert _expr(f"not not {own}") == expr.Everything()
+
+
 def test_filter_of_another_tenant_finds_nothing() -> None:
     other = UUID("00000000-0000-4000-8000-000000000000")
     found = filters.parse_filter(f"origin_tenant eq 'tenant/{logs.TENANT}'", tenant_uuid=other)

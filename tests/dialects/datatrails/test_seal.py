@@ -61,6 +61,16 @@ def test_each_peak_has_its_presigned_receipt() -> None:
         cose.verify(message, peak, logs.PUBLIC_KEY)
 
 
+def test_receipt_of_a_peak_that_stays_is_taken_from_the_seal_before() -> None:
+    older = logs.public_log([logs.event(i) for i in range(9)], 3)
+    receipts = seal.open_seal(older.seal()).peak_receipts
+    presigned = dict(zip(older.peaks, receipts, strict=True))
+    state = seal.State(_LOG.size, _LOG.massifs[-1].idtimestamp, logs.START_MS)
+    made = seal.make_seal(state, _LOG.peaks, logs.SEALER, presigned=presigned)
+    assert seal.verify_seal(made, _LOG.peaks, logs.PUBLIC_KEY) == state
+    assert seal.open_seal(made).peak_receipts[0] == receipts[0]
+
+
 def test_seal_does_not_verify_for_other_peaks_or_another_key() -> None:
     other = ec.generate_private_key(ec.SECP384R1()).public_key()
     for peaks, key in (
@@ -88,6 +98,19 @@ def test_seal_with_wrong_peak_receipts_is_refused() -> None:
         seal.open_seal(_with_receipts(1))
     with pytest.raises(MalformedReceipt):
         seal.verify_seal(_with_receipts(*[_SEAL] * 3), _LOG.peaks, logs.PUBLIC_KEY)
+
+
+def test_seal_with_peak_receipts_that_are_no_list_is_refused() -> None:
+    data = cose.with_unprotected(cose.open_message(_SEAL), {seal.PEAK_RECEIPTS: b"receipt"})
+    with pytest.raises(MalformedReceipt):
+        seal.open_seal(data)
+
+
+def test_signature_of_another_length_is_refused() -> None:
+    message = cose.open_message(_SEAL)
+    shorter = cose.with_unprotected(message._replace(signature=message.signature[:-1]), {})
+    with pytest.raises(BadSignature):
+        seal.verify_seal(shorter, _LOG.peaks, logs.PUBLIC_KEY)
 
 
 _GOOD_STATE = {1: _LOG.size, 3: 1, 4: 1, 6: 1, 7: 2}

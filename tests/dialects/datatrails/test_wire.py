@@ -296,6 +296,12 @@ def test_every_ordinary_event_is_shown_and_serializable(event: Event, status: St
         assert answer["trails"] == list(event.trails)
 
 
+def test_retracted_event_is_not_shown() -> None:
+    event = logs.event(4, dialect="native")
+    view = View(event=event, first=event, revision=7, revised_ms=0, retracted=True)
+    assert not wire.shows(view)
+
+
 def test_revised_event_is_shown_as_first_recorded() -> None:
     first = logs.event(4, dialect="native", data={"a": "first"})
     later = logs.event(4, dialect="native", data={"a": "later"})

@@ -79,8 +79,8 @@ def decode_search(body: bytes) -> Search:
 
 
 def shows(view: View) -> bool:
-    """Tell whether DataTrails shows an ordinary event: it shows all of them."""
-    return True
+    """Tell whether DataTrails shows an ordinary event: all that were not retracted."""
+    return not view.retracted
 
 
 def derived(view: View, tenant_uuid: UUID) -> dict[str, str]:
