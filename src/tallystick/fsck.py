@@ -97,7 +97,7 @@ def check(store: Store, verifier_of: VerifierOf, *, progress: Progress | None = 
     except _Found as found:
         report.difference = str(found)
     except StoreError as error:
-        report.difference = f"the store cannot be read: {error.message}"
+        report.difference = error.message
     return report
 
 
@@ -143,9 +143,8 @@ class _LogCheck:
             self._differs(where, "its leaf hash is not the hash of its bytes")
         try:
             told = _entry_decoder.decode(row.entry)
-            event = entry.decode(self._tenant, row.index, row.entry, row.sections)
-        except (msgspec.DecodeError, UnicodeDecodeError, StoreError) as error:
-            raise _Found(f"tenant {self._tenant!r}, {where}: it does not decode") from error
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            self._differs(where, "it does not decode")
         if told.v != entry.VERSION or not ids.is_uuid(told.id):
             self._differs(where, "its version or id is none that this program writes")
         if told.recorded_ms < self._recorded_ms:
@@ -153,6 +152,7 @@ class _LogCheck:
         self._recorded_ms = told.recorded_ms
         self._check_sections(row, told.sections)
         self._tree.add(row.leaf)
+        event = entry.decode(self._tenant, row.index, row.entry, row.sections)
         if event.op is Op.ERASE:
             self._check_erase(event)
         return event

@@ -1,0 +1,40 @@
+"""The contract suite runs on every store: `store` is one of each kind, empty at first.
+
+Whatever a test wrote is checked from its bytes when the test ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tallystick.store.base import Store
+from tests.check import check_log
+from tests.recording import Recorder
+from tests.store.places import Place, SqlitePlace
+from tests.store.writing import KEY
+
+
+@pytest.fixture(params=["sqlite"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """Return an empty place for each kind of store."""
+    return SqlitePlace(tmp_path)
+
+
+@pytest.fixture
+def store(place: Place) -> Iterator[Store]:
+    """Yield an open store."""
+    store = place.open()
+    yield store
+    check_log(store, KEY)
+    store.close()
+
+
+@pytest.fixture
+def recorder(store: Store) -> Iterator[Recorder]:
+    """Yield what writes events through a sequencer."""
+    recorder = Recorder(store, KEY)
+    yield recorder
+    recorder.close()
