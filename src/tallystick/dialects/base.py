@@ -6,13 +6,15 @@ the transparency log or another dialect.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple, ParamSpec, Protocol, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
+from starlette.types import Scope
 
+from tallystick.access import Principal
 from tallystick.clock import Clock
 from tallystick.errors import TallystickError
 from tallystick.identity import Identity
@@ -48,6 +50,10 @@ class Services(NamedTuple):
     clock: Clock
     door: Callable[[], Door]
     """The door of the running event loop."""
+    authenticate: Callable[[Scope], Principal]
+    """Whose request a scope is: by key, bearer, or the control socket. Raises Unauthenticated."""
+    body: Callable[[Request, int], Awaitable[bytes]]
+    """Reads a request's body, of at most so many bytes. Raises TooLarge."""
 
 
 class Dialect(NamedTuple):

@@ -29,7 +29,7 @@ from tallystick.errors import (
 from tallystick.http.admin import AdminApi
 from tallystick.http.append import Appender
 from tallystick.http.auth import Authenticator
-from tallystick.http.body import ClientGone, header
+from tallystick.http.body import ClientGone, body_of, header
 from tallystick.http.door import Door
 from tallystick.http.metrics import Metrics
 from tallystick.http.native import NativeApi
@@ -53,6 +53,7 @@ class App:
         self._door: Door | None = None
         wanted = node.settings.dialects
         self._dialects = [d for d in dialects if wanted is None or d.name in wanted]
+        authenticator = Authenticator(node.identity, node.issuer)
         self.services = Services(
             node.ledger,
             node.identity,
@@ -60,9 +61,10 @@ class App:
             node.settings,
             node.clock,
             self._the_door,
+            authenticator.of_scope,
+            body_of,
         )
         self._metrics = Metrics(node)
-        authenticator = Authenticator(node.identity, node.issuer)
         self._appender = Appender(self.services, authenticator)
         self.router = Router(self._routes(authenticator), redirect_slashes=False)
 
