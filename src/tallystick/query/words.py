@@ -15,6 +15,9 @@ from itertools import product
 
 from tallystick.query.text import separated
 
+SLOP_MAX = 1000
+"""Moves that a phrase may ask for; an index sets the values of a field further apart."""
+
 Test = Callable[[str], bool]
 
 ANY = "*"
