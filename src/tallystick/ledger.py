@@ -203,7 +203,44 @@ class Ledger:
         Raises: NotFound, Conflict for an event of another dialect, PreconditionFailed.
         """
         view = self._changeable(tenant, id, visible, dialect, expected)
-        retraction = Draft(
+        items = [Item(entry.prepare(self._retraction(view, dialect, actor)))]
+        if erase:
+            items.append(self._erasure_item(tenant, [view.index], view.first.id, actor, dialect))
+        return _accepted(self.append_each(tenant, items, atomic=True))[0]
+
+    def retract_each(
+        self,
+        tenant: str,
+        views: Iterable[View],
+        *,
+        dialect: str,
+        actor: Resource | None = None,
+    ) -> list[Outcome]:
+        """Stop showing events and return the outcome of each; one that was revised stays.
+
+        Raises: Conflict for an event of another dialect.
+        """
+        items: list[Item] = []
+        for view in views:
+            _check_dialect(view, dialect)
+            items.append(Item(entry.prepare(self._retraction(view, dialect, actor))))
+        return self.append_each(tenant, items)
+
+    def append_erasing(
+        self, tenant: str, draft: Draft, indexes: Iterable[int], *, subject: str
+    ) -> Accepted:
+        """Store a draft and destroy the content of earlier entries in the same transaction.
+
+        Raises: the draft's error; NotFound when there is nothing to erase.
+        """
+        items = [
+            Item(entry.prepare(draft)),
+            self._erasure_item(tenant, indexes, subject, draft.actor, draft.dialect),
+        ]
+        return _accepted(self.append_each(tenant, items, atomic=True))[0]
+
+    def _retraction(self, view: View, dialect: str, actor: Resource | None) -> Draft:
+        return Draft(
             kind=view.first.kind,
             op=Op.RETRACT,
             subject=view.first.id,
@@ -212,10 +249,6 @@ class Ledger:
             dialect=dialect,
             expects=(self._revision_expected(view),),
         )
-        items = [Item(entry.prepare(retraction))]
-        if erase:
-            items.append(self._erasure_item(tenant, [view.index], view.first.id, actor, dialect))
-        return _accepted(self.append_each(tenant, items, atomic=True))[0]
 
     def erase(
         self,
@@ -272,10 +305,7 @@ class Ledger:
         self, tenant: str, id: str, visible: Expr, dialect: str, expected: int | None
     ) -> View:
         view = self.get(tenant, id, visible)
-        if view.first.dialect != dialect:
-            raise Conflict(
-                f"the event was written through {view.first.dialect} and is changed only there"
-            )
+        _check_dialect(view, dialect)
         if expected is not None and expected != view.revision:
             raise PreconditionFailed(f"the event is at revision {view.revision}, not {expected}")
         return view
@@ -397,6 +427,13 @@ def _accepted(outcomes: Sequence[Outcome]) -> list[Accepted]:
             raise outcome
         accepted.append(outcome)
     return accepted
+
+
+def _check_dialect(view: View, dialect: str) -> None:
+    if view.first.dialect != dialect:
+        raise Conflict(
+            f"the event was written through {view.first.dialect} and is changed only there"
+        )
 
 
 def _present_sections(row: LogRow) -> tuple[str, ...]:
