@@ -1,0 +1,19 @@
+"""The Orchestrate.io API: key/value items, their events and relations, searched together."""
+
+from __future__ import annotations
+
+from tallystick.dialects.base import Dialect
+from tallystick.dialects.orchestrate import exchange, wire
+from tallystick.dialects.orchestrate.routes import routes
+from tallystick.reading import DialectRules
+
+ORCHESTRATE = Dialect(
+    name=wire.DIALECT,
+    title="Orchestrate.io",
+    rules=DialectRules(shows=wire.shows, derived=wire.derived),
+    routes=routes,
+    owns=exchange.owns,
+    error_response=exchange.error_response,
+    openapi="openapi.yaml",
+    headers=exchange.standing_headers,
+)

@@ -1,0 +1,150 @@
+"""Whole collections: listing their items by key, and deleting all that is in them.
+
+Source: wire specification, sections 4 and 5.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from starlette.responses import Response
+
+from tallystick import entry
+from tallystick.access import Scope
+from tallystick.dialects.orchestrate import paging, wire
+from tallystick.dialects.orchestrate.exchange import Exchange
+from tallystick.dialects.orchestrate.items import item_row
+from tallystick.dialects.orchestrate.paging import Parameter
+from tallystick.errors import Malformed, TallystickError
+from tallystick.event import Draft, Event, Resource, View
+from tallystick.query.expr import Eq, Expr, all_of
+from tallystick.reading import Find, Over, ResourceQuery
+from tallystick.sequencer import Item
+
+DELETE_CHUNK = 500
+"""Items or events that one step of deleting a collection takes away."""
+
+_PARAMETER = "search_param_invalid"
+_BOUNDS = ("startKey", "afterKey", "beforeKey", "endKey")
+
+
+class KeyRange(NamedTuple):
+    """Which keys a list is about; None is an open end."""
+
+    low: str | None = None
+    low_inclusive: bool = True
+    high: str | None = None
+    high_inclusive: bool = True
+
+
+async def list_items(exchange: Exchange, collection: str) -> Response:
+    """Answer with a page of a collection's items in the order of their keys."""
+    exchange.require(Scope.READ)
+    limit = paging.limit_of(exchange.parameters, _PARAMETER)
+    values = exchange.flag("values", default=True, code=_PARAMETER)
+    keys = key_range_of(exchange.parameters)
+    found: list[Event] = await exchange.door.run(_page, exchange, collection, keys, limit + 1)
+    rows = [item_row(exchange, document, values=values) for document in found[:limit]]
+    links = {}
+    if len(found) > limit:
+        front = [("afterKey", rows[-1]["path"]["key"]), ("limit", str(limit))]
+        links["next"] = paging.link(
+            exchange.path, front, exchange.parameters, without=("startKey", "query")
+        )
+    return exchange.page(rows, links)
+
+
+async def delete_collection(exchange: Exchange, collection: str) -> Response:
+    """Delete every item of a collection with its relations, and retract its events.
+
+    What other APIs wrote about the same resources stays.
+    """
+    if not exchange.flag("force"):
+        raise Malformed("a collection is deleted with force=true or not at all", path="force")
+    exchange.require(Scope.WRITE, Scope.PURGE)
+    await _delete_documents(exchange, Eq("target.type", collection))
+    await _delete_documents(exchange, Eq(f"{wire.DIALECT}.source.collection", collection))
+    await _delete_documents(exchange, Eq(f"{wire.DIALECT}.destination.collection", collection))
+    await _retract_events(exchange, collection)
+    return exchange.reply(204)
+
+
+def key_range_of(parameters: list[Parameter]) -> KeyRange:
+    """Return the keys that the bounds among the parameters leave; the tightest ones count."""
+    keys = KeyRange()
+    for parameter in parameters:
+        name, key = parameter.name, parameter.value
+        if name not in _BOUNDS:
+            continue
+        inclusive = name in ("startKey", "endKey")
+        if name in ("startKey", "afterKey"):
+            # Of two equal bounds the exclusive one is the tighter.
+            if keys.low is None or (key, not inclusive) > (keys.low, not keys.low_inclusive):
+                keys = keys._replace(low=key, low_inclusive=inclusive)
+        elif keys.high is None or (key, inclusive) < (keys.high, keys.high_inclusive):
+            keys = keys._replace(high=key, high_inclusive=inclusive)
+    return keys
+
+
+def _page(exchange: Exchange, collection: str, keys: KeyRange, count: int) -> list[Event]:
+    """Return the first items of a range that the caller may see."""
+    ledger, found = exchange.ledger, list[Event]()
+    while True:
+        question = ResourceQuery(
+            type=collection,
+            low=keys.low,
+            low_inclusive=keys.low_inclusive,
+            high=keys.high,
+            high_inclusive=keys.high_inclusive,
+            live=True,
+            limit=count,
+        )
+        summaries = ledger.resources(exchange.tenant, question)
+        indexes = [summary.document for summary in summaries if summary.document is not None]
+        views = ledger.views_at(exchange.tenant, indexes)
+        for index in indexes:
+            if wire.is_document(views[index].first) and ledger.may_see(
+                views[index], exchange.visible
+            ):
+                found.append(views[index].first)
+        if len(found) >= count or len(summaries) < count:
+            return found[:count]
+        keys = keys._replace(low=summaries[-1].id, low_inclusive=False)
+
+
+async def _delete_documents(exchange: Exchange, where: Expr) -> None:
+    while views := await _chunk(exchange, all_of((where, _OURS)), Over.ITEMS):
+        drafts = [_tombstone(exchange, view) for view in views]
+        items = [Item(entry.prepare(draft)) for draft in drafts]
+        for outcome in await exchange.door.append(exchange.tenant, items, atomic=False):
+            if isinstance(outcome, TallystickError):
+                raise outcome
+
+
+async def _retract_events(exchange: Exchange, collection: str) -> None:
+    where = all_of((Eq("target.type", collection), _OURS))
+    while views := await _chunk(exchange, where, Over.EVENTS):
+        await exchange.door.run(
+            exchange.ledger.retract_each,
+            exchange.tenant,
+            views,
+            dialect=wire.DIALECT,
+            actor=exchange.actor,
+        )
+
+
+async def _chunk(exchange: Exchange, where: Expr, over: Over) -> list[View]:
+    question = Find(where=where, over=over, dialect=wire.DIALECT, limit=DELETE_CHUNK)
+    page = await exchange.door.run(
+        exchange.ledger.find, exchange.tenant, question, exchange.visible
+    )
+    return list(page.views)
+
+
+def _tombstone(exchange: Exchange, view: View) -> Draft:
+    target = view.first.target
+    assert target is not None, "a document is of a resource"
+    return wire.delete_draft(Resource(target.type, target.id), actor=exchange.actor)
+
+
+_OURS = Eq("dialect", wire.DIALECT)

@@ -1,0 +1,160 @@
+"""Errors as this API tells them: a status, a code that clients compare, a message, details.
+
+`CODES` is every answer there is; `_OF_CLASS` says which one each of our error classes becomes.
+Source: wire specification, section 16.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from tallystick.errors import (
+    Conflict,
+    FollowerBehind,
+    Forbidden,
+    InvalidQuery,
+    Malformed,
+    MethodNotAllowed,
+    NotFound,
+    PreconditionFailed,
+    Pushback,
+    QuotaExceeded,
+    RateLimited,
+    RequestError,
+    StoreError,
+    TallystickError,
+    TooLarge,
+    Unauthenticated,
+    UnsupportedField,
+    UnsupportedOperator,
+)
+from tallystick.event import Json
+
+CHALLENGE = 'Basic realm="orchestrate.io"'
+
+
+class Code(NamedTuple):
+    """Status and message of an error code."""
+
+    status: int
+    message: str
+
+
+CODES: dict[str, Code] = {
+    "api_bad_request": Code(400, "The API request is malformed."),
+    "search_param_invalid": Code(400, "A provided search query param is invalid."),
+    "search_query_malformed": Code(400, "The search query provided is invalid."),
+    "event_param_invalid": Code(400, "A provided event param is invalid."),
+    "graph_param_invalid": Code(400, "A provided graph param is invalid."),
+    "item_ref_malformed": Code(400, "The provided Item Ref is malformed."),
+    "security_unauthorized": Code(401, "Valid credentials are required."),
+    "security_forbidden": Code(403, "The credentials do not allow this."),
+    "items_not_found": Code(404, "The requested items could not be found."),
+    "relation_not_found": Code(404, "The requested graph relationship could not be found."),
+    "method_not_allowed": Code(405, "The method is not allowed for this resource."),
+    "patch_conflict": Code(409, "The patch could not be applied to the item."),
+    "write_conflict": Code(409, "The item cannot be changed in this way."),
+    "item_version_mismatch": Code(412, "The version of the item does not match."),
+    "item_already_present": Code(412, "The item is already present."),
+    "request_too_large": Code(413, "The request is too large."),
+    "rate_limited": Code(429, "Too many requests."),
+    "internal_error": Code(500, "An internal error occurred."),
+    "operation_timed_out": Code(503, "The operation timed out; try again."),
+    "indexing_timeout": Code(503, "The search index is behind; try again."),
+}
+
+# The first class of an error's ancestry that stands here decides.
+_OF_CLASS: dict[type[TallystickError], str] = {
+    Malformed: "api_bad_request",
+    InvalidQuery: "search_query_malformed",
+    TooLarge: "request_too_large",
+    Unauthenticated: "security_unauthorized",
+    Forbidden: "security_forbidden",
+    NotFound: "items_not_found",
+    MethodNotAllowed: "method_not_allowed",
+    PreconditionFailed: "item_version_mismatch",
+    Conflict: "write_conflict",
+    RateLimited: "rate_limited",
+    QuotaExceeded: "rate_limited",
+    RequestError: "api_bad_request",
+    FollowerBehind: "indexing_timeout",
+    Pushback: "operation_timed_out",
+    StoreError: "operation_timed_out",
+    TallystickError: "internal_error",
+}
+
+_STORE_RETRY_AFTER_S = 5
+
+
+class Refusal(RequestError):
+    """The request is refused with a code of this API's own."""
+
+    def __init__(self, code: str, details: Json | None = None) -> None:
+        super().__init__(CODES[code].message)
+        self.answer = code
+        self.details = details
+
+
+class Told(NamedTuple):
+    """An error as it is told: status, body and headers."""
+
+    status: int
+    body: Json
+    headers: dict[str, str]
+
+
+def tell(error: TallystickError) -> Told:
+    """Return how an error is told; nothing of an error of ours but its kind."""
+    if isinstance(error, Refusal):
+        name, details = error.answer, error.details
+    else:
+        name, details = _code_of(error), _details(error)
+    code = CODES[name]
+    body: Json = {"message": code.message, "code": name}
+    if details:
+        body["details"] = details
+    return Told(code.status, body, _headers(error))
+
+
+def items_not_found(collection: str, key: str, **more: str) -> Refusal:
+    """Return the error for an item, or something of an item, that is not there."""
+    return Refusal("items_not_found", {"items": [{"collection": collection, "key": key, **more}]})
+
+
+def _code_of(error: TallystickError) -> str:
+    return next(_OF_CLASS[cls] for cls in type(error).__mro__ if cls in _OF_CLASS)
+
+
+def _details(error: TallystickError) -> Json:
+    if not isinstance(error, RequestError) or isinstance(error, Unauthenticated):
+        return {}
+    details: Json = {"info": error.message}
+    extras: dict[str, Any] = {}
+    match error:
+        case UnsupportedField():
+            extras = {"position": error.position, "field": error.field}
+        case UnsupportedOperator():
+            extras = {"position": error.position, "operator": error.operator}
+        case InvalidQuery():
+            extras = {"position": error.position}
+        case Malformed():
+            extras = {"path": error.path}
+        case TooLarge():
+            extras = {"limit": error.limit, "path": error.path}
+        case Forbidden():
+            extras = {"scope": error.role_needed}
+    extras["hint"] = error.hint
+    return details | {name: value for name, value in extras.items() if value is not None}
+
+
+def _headers(error: TallystickError) -> dict[str, str]:
+    match error:
+        case Unauthenticated():
+            return {"WWW-Authenticate": CHALLENGE}
+        case MethodNotAllowed() if error.allowed:
+            return {"Allow": ", ".join(error.allowed)}
+        case RateLimited() | Pushback():
+            return {"Retry-After": str(max(1, round(error.retry_after_s)))}
+        case StoreError():
+            return {"Retry-After": str(_STORE_RETRY_AFTER_S)}
+    return {}

@@ -1,0 +1,290 @@
+"""Events: creating, reading, changing and listing them. Source: seed; wire specification 7 to 9."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from starlette.responses import Response
+
+from tallystick import ids
+from tallystick.access import Scope
+from tallystick.dialects.orchestrate import paging, timestamps, wire
+from tallystick.dialects.orchestrate.bounds import LOWER_BOUNDS, UPPER_BOUNDS, Span, span_of
+from tallystick.dialects.orchestrate.conditions import Condition, entity_tag
+from tallystick.dialects.orchestrate.documents import ATTEMPTS
+from tallystick.dialects.orchestrate.errors import Refusal, items_not_found
+from tallystick.dialects.orchestrate.exchange import Exchange
+from tallystick.dialects.orchestrate.items import patcher
+from tallystick.dialects.orchestrate.wire import Address
+from tallystick.errors import Malformed, NotFound, PreconditionFailed
+from tallystick.event import Json, Op, View
+from tallystick.query.expr import Eq, Expr, Range, all_of
+from tallystick.reading import Find
+from tallystick.sequencer import Accepted
+
+_PARAMETER = "event_param_invalid"
+
+
+class Name(NamedTuple):
+    """What names one event."""
+
+    address: Address
+    type: str
+    occurred_ms: int
+    index: int  # type: ignore[assignment]  # a tuple has a method of that name
+
+
+# Creating
+
+
+async def put_on_type(exchange: Exchange, collection: str, key: str, type: str) -> Response:
+    """Create an event the old way, now or at the `timestamp` given, and say no more of it."""
+    text = exchange.parameter("timestamp")
+    await _create(exchange, Address(collection, key), type, text)
+    return exchange.reply(204)
+
+
+async def post_now(exchange: Exchange, collection: str, key: str, type: str) -> Response:
+    """Create an event that happens now."""
+    return await _post(exchange, Address(collection, key), type, None)
+
+
+async def post_at(
+    exchange: Exchange, collection: str, key: str, type: str, timestamp: str
+) -> Response:
+    """Create an event that happened at a time."""
+    return await _post(exchange, Address(collection, key), type, timestamp)
+
+
+async def _post(exchange: Exchange, address: Address, type: str, timestamp: str | None) -> Response:
+    accepted, value = await _create(exchange, address, type, timestamp)
+    name = Name(address, type, accepted.occurred_ms, accepted.index)
+    return _written(exchange, 201, name, value)
+
+
+async def _create(
+    exchange: Exchange, address: Address, type: str, timestamp: str | None
+) -> tuple[Accepted, Json]:
+    exchange.require(Scope.WRITE)
+    occurred_ms = None if timestamp is None else timestamps.parse(timestamp)
+    value = await exchange.value()
+    draft = wire.event_draft(address, type, value, occurred_ms=occurred_ms, actor=exchange.actor)
+    return await exchange.append(draft), value
+
+
+# One event
+
+
+async def get_event(
+    exchange: Exchange, collection: str, key: str, type: str, timestamp: str, ordinal: str
+) -> Response:
+    """Answer with one event."""
+    exchange.require(Scope.READ)
+    name = _name(collection, key, type, timestamp, ordinal)
+    view = await _read(exchange, name)
+    row = _row(exchange, view)
+    return exchange.reply(200, row, {"ETag": entity_tag(row["path"]["ref"])})
+
+
+async def put_event(
+    exchange: Exchange, collection: str, key: str, type: str, timestamp: str, ordinal: str
+) -> Response:
+    """Replace an event's value; it keeps its time and its ordinal."""
+    exchange.require(Scope.WRITE)
+    name, condition = _name(collection, key, type, timestamp, ordinal), exchange.condition()
+    value = await exchange.value()
+    await _revise(exchange, name, condition, lambda _: value)
+    return _written(exchange, 204, name, value)
+
+
+async def patch_event(
+    exchange: Exchange, collection: str, key: str, type: str, timestamp: str, ordinal: str
+) -> Response:
+    """Change an event's value by operations or a merge."""
+    exchange.require(Scope.READ, Scope.WRITE)
+    name, condition = _name(collection, key, type, timestamp, ordinal), exchange.condition()
+    apply = patcher(exchange, await exchange.body())
+    value = await _revise(exchange, name, condition, apply)
+    return _written(exchange, 201, name, value)
+
+
+async def delete_event(
+    exchange: Exchange, collection: str, key: str, type: str, timestamp: str, ordinal: str
+) -> Response:
+    """Take an event away for good: retract it and destroy its content."""
+    name, condition = _name(collection, key, type, timestamp, ordinal), exchange.condition()
+    if not exchange.flag("purge"):
+        raise Malformed("an event has no history: it can only be purged", path="purge")
+    exchange.require(Scope.WRITE, Scope.PURGE)
+    await exchange.door.run(_purge, exchange, name, condition)
+    return exchange.reply(204)
+
+
+async def _read(exchange: Exchange, name: Name) -> View:
+    view: View | None = await exchange.door.run(_find, exchange, name)
+    if view is None:
+        raise items_not_found(*name.address)
+    return view
+
+
+def _find(exchange: Exchange, name: Name) -> View | None:
+    """Return the event with a name; None when there is none, or none that the caller may see."""
+    if name.index < 0:
+        return None
+    try:
+        view = exchange.ledger.view_at(exchange.tenant, name.index, exchange.visible)
+    except NotFound:
+        return None
+    event = view.event
+    if event.op is not Op.RECORD or not wire.shows(view) or event.target is None:
+        return None
+    is_named = (
+        event.target.key == name.address
+        and event.kind == name.type
+        and view.first.occurred_ms == name.occurred_ms
+    )
+    return view if is_named else None
+
+
+async def _revise(
+    exchange: Exchange, name: Name, condition: Condition, change: Callable[[Json], Json]
+) -> Json:
+    for _ in range(ATTEMPTS):
+        view = await _read(exchange, name)
+        condition.check(wire.ref_of(view.event.data))
+        value = change(view.event.data)
+        try:
+            await exchange.door.run(
+                exchange.ledger.revise,
+                exchange.tenant,
+                view.first.id,
+                value,
+                visible=exchange.visible,
+                dialect=wire.DIALECT,
+                actor=exchange.actor,
+                expected=view.revision,
+            )
+        except PreconditionFailed:
+            continue
+        except NotFound:
+            raise items_not_found(*name.address) from None
+        return value
+    raise Refusal("item_version_mismatch")
+
+
+def _purge(exchange: Exchange, name: Name, condition: Condition) -> None:
+    for _ in range(ATTEMPTS):
+        view = _find(exchange, name)
+        condition.check(None if view is None else wire.ref_of(view.event.data))
+        if view is None:
+            return
+        try:
+            exchange.ledger.retract(
+                exchange.tenant,
+                view.first.id,
+                visible=exchange.visible,
+                dialect=wire.DIALECT,
+                actor=exchange.actor,
+                expected=view.revision,
+                erase=True,
+            )
+        except PreconditionFailed:
+            continue
+        except NotFound:
+            return
+        return
+    raise Refusal("item_version_mismatch")
+
+
+# Lists
+
+
+async def list_events(exchange: Exchange, collection: str, key: str, type: str) -> Response:
+    """Answer with a page of a series, newest first."""
+    exchange.require(Scope.READ)
+    limit = paging.limit_of(exchange.parameters, _PARAMETER)
+    span = span_of(exchange.parameters)
+    views: list[View] = []
+    more = False
+    if not span.is_empty:
+        address = Address(collection, key)
+        views, more = await exchange.door.run(_page, exchange, address, type, span, limit)
+    links = {"next": _next(exchange, limit, views[-1])} if more else {}
+    return exchange.page([_row(exchange, view) for view in views], links)
+
+
+def _page(
+    exchange: Exchange, address: Address, type: str, span: Span, limit: int
+) -> tuple[list[View], bool]:
+    low, high = span
+    page = exchange.ledger.find(
+        exchange.tenant,
+        Find(
+            where=all_of((_series(address, type), _times(span))),
+            dialect=wire.DIALECT,
+            limit=limit,
+            after=high if high.index else None,
+        ),
+        exchange.visible,
+    )
+    # Rows come newest first, so what lies before an ordinal is a tail of the page.
+    views = [view for view in page.views if (view.first.occurred_ms, view.index) >= low]
+    return views, page.more and len(views) == len(page.views)
+
+
+def _series(address: Address, type: str) -> Expr:
+    # The first names the resource in one word, which a colon could make ambiguous.
+    return all_of(
+        (
+            Eq("target", f"{address.collection}:{address.key}"),
+            Eq("target.type", address.collection),
+            Eq("kind", type),
+        )
+    )
+
+
+def _times(span: Span) -> Expr:
+    low, high = span
+    return Range("occurred_ms", low.occurred_ms, high.occurred_ms, high_inclusive=high.index > 0)
+
+
+def _next(exchange: Exchange, limit: int, last: View) -> str:
+    before = f"{last.first.occurred_ms}/{ids.ordinal(last.index)}"
+    kept = [p for p in exchange.parameters if p.name in LOWER_BOUNDS or p.name in _FILTERS]
+    return paging.link(
+        exchange.path,
+        [("limit", str(limit)), ("beforeEvent", before)],
+        kept,
+        without=UPPER_BOUNDS,
+    )
+
+
+_FILTERS = frozenset({"with_fields", "without_fields"})
+
+
+# Rendering
+
+
+def _row(exchange: Exchange, view: View) -> Json:
+    row = wire.from_event(view)
+    row["value"] = exchange.filter.apply(row["value"])
+    return row
+
+
+def _written(exchange: Exchange, status: int, name: Name, value: Json) -> Response:
+    names: tuple[Any, ...] = (*name.address, "events", name.type)
+    path = "/".join(map(paging.to_segment, names))
+    location = f"/v0/{path}/{name.occurred_ms}/{ids.ordinal(name.index)}"
+    return exchange.reply(
+        status, headers={"Location": location, "ETag": entity_tag(wire.ref_of(value))}
+    )
+
+
+def _name(collection: str, key: str, type: str, timestamp: str, ordinal: str) -> Name:
+    return Name(
+        Address(collection, key),
+        type,
+        timestamps.parse(timestamp),
+        wire.index_of_ordinal(ordinal),
+    )

@@ -1,0 +1,159 @@
+"""The route table of this API, and how a request finds its handler.
+
+Paths are matched as they were sent, segment by segment, so that an encoded slash stays part of a
+name. `openapi.yaml` describes the same table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
+
+from tallystick.dialects.base import Services
+from tallystick.dialects.orchestrate import bulk, collection, events, items, relations, search
+from tallystick.dialects.orchestrate.exchange import Exchange, names_in
+from tallystick.errors import MethodNotAllowed, NotFound
+
+Handler = Callable[..., Awaitable[Response]]
+
+_MANY = "+"
+
+
+class Resource(NamedTuple):
+    """One path of the API: its template, and the handler of each method."""
+
+    template: str
+    handlers: Mapping[str, Handler]
+
+
+async def ping(exchange: Exchange) -> Response:
+    """Answer that the key is good."""
+    _ = exchange.principal
+    return exchange.reply(200)
+
+
+async def list_or_search(exchange: Exchange, name: str) -> Response:
+    """Answer with items by key, or with what a query finds."""
+    if exchange.parameter("query") is not None:
+        return await search.search_collection(exchange, name)
+    return await collection.list_items(exchange, name)
+
+
+RESOURCES: tuple[Resource, ...] = (
+    Resource(
+        "/v0",
+        {"HEAD": ping, "GET": search.search_everywhere, "POST": bulk.import_stream},
+    ),
+    Resource(
+        "/v0/{collection}",
+        {
+            "GET": list_or_search,
+            "POST": items.post_item,
+            "DELETE": collection.delete_collection,
+        },
+    ),
+    Resource(
+        "/v0/{collection}/{key}",
+        {
+            "GET": items.get_item,
+            "PUT": items.put_item,
+            "PATCH": items.patch_item,
+            "DELETE": items.delete_item,
+        },
+    ),
+    Resource("/v0/{collection}/{key}/refs", {"GET": items.list_versions}),
+    Resource("/v0/{collection}/{key}/refs/{ref}", {"GET": items.get_version}),
+    Resource(
+        "/v0/{collection}/{key}/events/{type}",
+        {"GET": events.list_events, "PUT": events.put_on_type, "POST": events.post_now},
+    ),
+    Resource("/v0/{collection}/{key}/events/{type}/{timestamp}", {"POST": events.post_at}),
+    Resource(
+        "/v0/{collection}/{key}/events/{type}/{timestamp}/{ordinal}",
+        {
+            "GET": events.get_event,
+            "PUT": events.put_event,
+            "PATCH": events.patch_event,
+            "DELETE": events.delete_event,
+        },
+    ),
+    Resource(
+        "/v0/{collection}/{key}/relation/{kind}/{to_collection}/{to_key}",
+        {
+            "GET": relations.get_relation,
+            "PUT": relations.put_relation,
+            "DELETE": relations.delete_relation,
+        },
+    ),
+    Resource("/v0/{collection}/{key}/relations/{kinds+}", {"GET": relations.walk}),
+)
+
+
+class Api:
+    """The API as an ASGI application of its own; errors pass through it."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        exchange = Exchange(scope, receive, self._services)
+        # Whoever has no key learns nothing, not even which paths exist.
+        _ = exchange.principal
+        resource, names = match(names_in(exchange.path))
+        handler = _handler(resource, exchange.method)
+        response = await handler(exchange, *names)
+        await response(scope, receive, send)
+
+
+def routes(services: Services) -> Sequence[BaseRoute]:
+    """Return what the server mounts."""
+    api: Any = Api(services)
+    return [Route("/v0", api), Route("/v0/{path:path}", api)]
+
+
+def match(names: Sequence[str]) -> tuple[Resource, list[str]]:
+    """Return the resource that decoded path segments lead to, and the names its handler takes.
+
+    Raises: NotFound.
+    """
+    for resource, pattern in _PATTERNS:
+        found = _matched(pattern, names)
+        if found is not None:
+            return resource, found
+    raise NotFound("there is nothing at this path")
+
+
+def _matched(pattern: Sequence[str], names: Sequence[str]) -> list[str] | None:
+    many = bool(pattern) and pattern[-1].endswith(_MANY)
+    if len(names) < len(pattern) or (len(names) > len(pattern) and not many):
+        return None
+    for step, name in zip(pattern, names, strict=False):
+        if not step.startswith("{") and step != name:
+            return None
+    return [name for n, name in enumerate(names) if n >= len(pattern) or pattern[n].startswith("{")]
+
+
+def _handler(resource: Resource, method: str) -> Handler:
+    handler = resource.handlers.get(method)
+    if handler is None and method == "HEAD":
+        handler = resource.handlers.get("GET")
+    if handler is None:
+        raise MethodNotAllowed(allowed=methods_of(resource))
+    return handler
+
+
+def methods_of(resource: Resource) -> tuple[str, ...]:
+    """Return the methods of a resource, the HEAD that goes with every GET among them."""
+    return tuple(sorted({*resource.handlers, *(["HEAD"] if "GET" in resource.handlers else [])}))
+
+
+def _steps(template: str) -> tuple[str, ...]:
+    return tuple(step.replace("+}", "}+") for step in template.split("/")[2:])
+
+
+_PATTERNS = tuple((resource, _steps(resource.template)) for resource in RESOURCES)

@@ -1,0 +1,183 @@
+"""Searching a collection, or all of them. Source: seed; wire specification, section 10."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import NamedTuple
+
+from starlette.responses import Response
+
+from tallystick.access import Scope
+from tallystick.dialects.orchestrate import aggregates, paging, query, wire
+from tallystick.dialects.orchestrate.aggregates import Clause
+from tallystick.dialects.orchestrate.errors import Refusal
+from tallystick.dialects.orchestrate.exchange import Exchange
+from tallystick.dialects.orchestrate.query import Order, Question
+from tallystick.errors import InvalidQuery, TooLarge
+from tallystick.event import Json, Op, View
+from tallystick.query.aggregate import AggregateResult
+from tallystick.query.expr import Near, Sort, all_of
+from tallystick.query.geo import Place, distance_m
+from tallystick.query.lucene.places import METRES
+from tallystick.query.values import places_of
+from tallystick.reading import Find, Hit
+
+RANDOM_MAX = 10_000
+"""Rows that can be put in random order: all of them have to be fetched for that."""
+
+_PARAMETER = "search_param_invalid"
+_SCORE = 1.0
+"""The score of a row where nothing was scored."""
+
+
+class _Asked(NamedTuple):
+    """A search, all its parameters understood."""
+
+    question: Question
+    order: Order
+    clauses: list[Clause]
+    limit: int
+    offset: int
+
+
+class _Answer(NamedTuple):
+    """What a search found."""
+
+    rows: list[tuple[View, Hit | None]]
+    total: int
+    results: list[AggregateResult]
+
+
+async def search_everywhere(exchange: Exchange) -> Response:
+    """Answer with what a query finds in all collections."""
+    return await _search(exchange, None)
+
+
+async def search_collection(exchange: Exchange, collection: str) -> Response:
+    """Answer with what a query finds in a collection."""
+    return await _search(exchange, collection)
+
+
+async def _search(exchange: Exchange, collection: str | None) -> Response:
+    exchange.require(Scope.READ)
+    values = exchange.flag("values", default=True, code=_PARAMETER)
+    asked = _asked(exchange, collection)
+    answer: _Answer = await exchange.door.run(_answer, exchange, asked)
+    near = asked.question.near
+    rows = [_row(exchange, view, hit, near, values=values) for view, hit in answer.rows]
+    more: Json = {"total_count": answer.total}
+    if asked.clauses:
+        more["aggregates"] = aggregates.tell(asked.clauses, answer.results)
+    return exchange.page(rows, _links(exchange, asked, answer.total), more)
+
+
+def _asked(exchange: Exchange, collection: str | None) -> _Asked:
+    text = exchange.parameter("query")
+    if not text:
+        raise Refusal(_PARAMETER, {"query": "", "info": "a query is not empty"})
+    question = _question(text, collection)
+    return _Asked(
+        question,
+        query.parse_order(exchange.parameter("sort"), question.near),
+        aggregates.parse_aggregates(exchange.parameter("aggregate"), question.near),
+        paging.limit_of(exchange.parameters, _PARAMETER, least=0),
+        paging.offset_of(exchange.parameters, _PARAMETER),
+    )
+
+
+def _question(text: str, collection: str | None) -> Question:
+    try:
+        return query.parse_question(text, collection)
+    except InvalidQuery as error:
+        details: Json = {"query": text[:256], "info": error.message}
+        if error.position is not None:
+            details["position"] = error.position
+        if error.hint is not None:
+            details["hint"] = error.hint
+    except TooLarge as error:
+        details = {"query": text[:256], "info": error.message, "limit": error.limit}
+    raise Refusal("search_query_malformed", details)
+
+
+def _answer(exchange: Exchange, asked: _Asked) -> _Answer:
+    ledger, tenant, visible = exchange.ledger, exchange.tenant, exchange.visible
+    find = Find(
+        where=asked.question.where,
+        over=asked.question.over,
+        dialect=wire.DIALECT,
+        sort=asked.order.sorts,
+        # Indexes count what they find; a page of none is cut below.
+        limit=max(1, asked.limit),
+        offset=asked.offset,
+        total=True,
+    )
+    results: list[AggregateResult] = []
+    if asked.clauses:
+        requests = [clause.request for clause in asked.clauses]
+        results = list(ledger.aggregate(tenant, find, requests, visible))
+    if asked.order.seed is not None:
+        return _shuffled(exchange, asked, results)
+    page = ledger.find(tenant, find, visible)
+    rows: list[tuple[View, Hit | None]] = list(zip(page.views, page.hits, strict=True))
+    return _Answer(rows[: asked.limit], page.total or 0, results)
+
+
+def _shuffled(exchange: Exchange, asked: _Asked, results: list[AggregateResult]) -> _Answer:
+    """Order rows by chance: the same seed gives the same order as long as nothing is added."""
+    find = Find(
+        where=all_of((asked.question.where, exchange.visible)),
+        over=asked.question.over,
+        dialect=wire.DIALECT,
+        sort=(Sort("index"),),
+        limit=RANDOM_MAX,
+        total=True,
+    )
+    found = exchange.ledger.reader.find(exchange.tenant, find)
+    if found.more:
+        raise Refusal(_PARAMETER, {"sort": "_random", "info": f"for {RANDOM_MAX:,} rows at most"})
+    seed = (asked.order.seed or "").encode("utf-8", "surrogatepass")
+    indexes = sorted(
+        (hit.index for hit in found.hits),
+        key=lambda index: blake2b(b"%d:%b" % (index, seed), digest_size=8).digest(),
+    )[asked.offset : asked.offset + asked.limit]
+    views = exchange.ledger.views_at(exchange.tenant, indexes)
+    rows: list[tuple[View, Hit | None]] = [(views[index], None) for index in indexes]
+    return _Answer(rows, found.total or 0, results)
+
+
+def _row(
+    exchange: Exchange, view: View, hit: Hit | None, near: Near | None, *, values: bool
+) -> Json:
+    is_document = view.first.op is Op.DOCUMENT
+    path = wire.document_path(view.first) if is_document else wire.event_path(view)
+    row: Json = {"path": path}
+    if values:
+        row["value"] = exchange.filter.apply(view.event.data)
+    distance = None if near is None else _distance(view, near)
+    if distance is not None:
+        row["distance"] = distance
+    else:
+        row["score"] = _SCORE if hit is None or hit.score is None else hit.score
+    row["reftime"] = path["reftime"]
+    return row
+
+
+def _distance(view: View, near: Near) -> float | None:
+    """Return how far the nearest of an event's places is, in the unit of the query."""
+    centre = Place(near.latitude, near.longitude)
+    metres = [distance_m(centre, place) for place in places_of(near.field, view)]
+    return min(metres) / METRES[near.unit] if metres else None
+
+
+def _links(exchange: Exchange, asked: _Asked, total: int) -> dict[str, str]:
+    limit, offset = asked.limit, asked.offset
+    links: dict[str, str] = {}
+    if limit and offset + limit < total:
+        links["next"] = _link(exchange, offset + limit)
+    if offset:
+        links["prev"] = _link(exchange, max(0, offset - limit))
+    return links
+
+
+def _link(exchange: Exchange, offset: int) -> str:
+    return paging.link(exchange.path, [("offset", str(offset))], exchange.parameters)

@@ -1,0 +1,338 @@
+"""The Orchestrate codec: requests to drafts, views to rows. Pure.
+
+An event has its collection and key from the target, its type from the kind, its value from the
+data; an item is the latest document of a resource; a relation is a resource of its own whose id
+names both ends. Source: seed "Events"; wire specification, sections 4 to 9 and 14.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import NamedTuple
+
+import msgspec
+
+from tallystick import ids
+from tallystick.errors import Malformed
+from tallystick.event import Draft, Event, Json, Op, Resource, View
+
+DIALECT = "orchestrate"
+ITEM_PUT = "item.put"
+ITEM_DELETE = "item.delete"
+RELATION_PUT = "relation.put"
+RELATION_DELETE = "relation.delete"
+RELATION_TYPE = "relation:"
+"""What the type of a relation's resource begins with, and no collection's name may."""
+
+REF_DIGITS = 16
+_HEX_ORDINAL = re.compile(r"[0-9a-fA-F]{16}\Z")
+_ORDINAL_DIGITS_MAX = 19
+_PURGED = "purged"
+
+
+class Address(NamedTuple):
+    """Where an item is: its collection and key."""
+
+    collection: str
+    key: str
+
+
+class Relation(NamedTuple):
+    """A directed edge between two items."""
+
+    source: Address
+    kind: str
+    destination: Address
+
+
+# Numbers and names
+
+
+def ref_of(value: Json) -> str:
+    """Return the ref of a value: equal values have equal refs, whatever their key.
+
+    The original function is lost. Ours is BLAKE2b over the value's JSON with members sorted.
+    """
+    text = msgspec.json.encode(value, order="deterministic")
+    return blake2b(text, digest_size=REF_DIGITS // 2, person=b"orchestrate.ref").hexdigest()
+
+
+def ordinal_text(index: int) -> str:
+    """Return an event's ordinal as the 16 hexadecimal digits of `ordinal_str`."""
+    return f"{ids.ordinal(index):016x}"
+
+
+def index_of_ordinal(text: str) -> int:
+    """Return the index that an ordinal names: 16 hexadecimal digits, or decimal ones.
+
+    Raises: Malformed. An ordinal nobody was ever given yields an index nobody has.
+    """
+    if _HEX_ORDINAL.match(text):
+        return int(text, 16) - 1
+    if text.isascii() and text.isdigit() and len(text) <= _ORDINAL_DIGITS_MAX:
+        return int(text) - 1
+    raise Malformed(
+        f"{text[:64]!r} is no ordinal", path="ordinal", hint="decimal, or 16 hexadecimal digits"
+    )
+
+
+def checked_collection(name: str) -> str:
+    """Return a collection's name if something may be written to it.
+
+    Raises: Malformed.
+    """
+    if name.startswith(RELATION_TYPE):
+        raise Malformed(f"no collection's name begins with {RELATION_TYPE!r}", path="collection")
+    return name
+
+
+# Drafts
+
+
+def event_draft(
+    address: Address,
+    type: str,
+    value: Json,
+    *,
+    occurred_ms: int | None = None,
+    actor: Resource | None = None,
+) -> Draft:
+    """Return the draft of an event of `type` under an item's address."""
+    return Draft(
+        kind=type,
+        occurred_ms=occurred_ms,
+        actor=actor,
+        target=Resource(checked_collection(address.collection), address.key),
+        data=value,
+        dialect=DIALECT,
+    )
+
+
+def item_draft(address: Address, value: Json, *, actor: Resource | None = None) -> Draft:
+    """Return the draft that puts an item."""
+    target = Resource(checked_collection(address.collection), address.key)
+    return _document(ITEM_PUT, target, value, actor)
+
+
+def relation_draft(relation: Relation, value: Json, *, actor: Resource | None = None) -> Draft:
+    """Return the draft that puts a relation."""
+    return _document(RELATION_PUT, relation_resource(relation), value, actor)
+
+
+def delete_draft(target: Resource, *, purged: bool = False, actor: Resource | None = None) -> Draft:
+    """Return the draft that deletes the item or relation at `target`.
+
+    A `purged` one also ends the history: what was before it is no longer told of.
+    """
+    kind = RELATION_DELETE if target.type.startswith(RELATION_TYPE) else ITEM_DELETE
+    return _document(kind, target, {_PURGED: True} if purged else {}, actor)
+
+
+def to_draft(row: Json, *, actor: Resource | None = None) -> Draft:
+    """Return the draft that a row of a list, or of an export stream, describes.
+
+    Raises: Malformed when `row` is no item, event or relation.
+    """
+    path, value = row.get("path"), row.get("value", {})
+    if not isinstance(path, dict):
+        path = {name: row.get(name) for name in ("source", "destination", "relation")}
+        path["kind"] = "relationship"
+    if not isinstance(value, dict):
+        raise Malformed("a value is a JSON object", path="/value")
+    kind = path.get("kind", "event" if "type" in path else "item")
+    if kind == "relationship":
+        return relation_draft(_relation_of_path(path), value, actor=actor)
+    address = _address_of_path(path)
+    if kind == "item":
+        return item_draft(address, value, actor=actor)
+    if kind != "event":
+        raise Malformed(f"{kind!r} is no kind", path="/path/kind")
+    return event_draft(
+        address,
+        _text_of(path, "type"),
+        value,
+        occurred_ms=_timestamp_of(path),
+        actor=actor,
+    )
+
+
+# Rows
+
+
+def from_event(view: View) -> Json:
+    """Return an event as a row of a list, or as its own answer."""
+    path = event_path(view)
+    return {
+        "path": path,
+        "value": view.event.data,
+        "timestamp": path["timestamp"],
+        "ordinal": path["ordinal"],
+        "reftime": path["reftime"],
+    }
+
+
+def from_document(document: Event) -> Json:
+    """Return an item or a relation as a row of a list; a tombstone has no value."""
+    path = document_path(document)
+    row: Json = {"path": path, "value": document.data, "reftime": path["reftime"]}
+    if is_tombstone(document):
+        del row["value"]
+    return row
+
+
+def event_path(view: View) -> Json:
+    """Return what names an event, and its version."""
+    target = view.event.target
+    assert target is not None, "an event without a target is not shown"
+    return {
+        "collection": target.type,
+        "kind": "event",
+        "key": target.id,
+        "type": view.event.kind,
+        "timestamp": view.first.occurred_ms,
+        "ordinal": ids.ordinal(view.index),
+        "ref": ref_of(view.event.data),
+        "reftime": view.revised_ms,
+        "ordinal_str": ordinal_text(view.index),
+    }
+
+
+def document_path(document: Event) -> Json:
+    """Return what names an item or a relation, and its version."""
+    target = document.target
+    assert target is not None, "a document is always of a resource"
+    relation = relation_of(target)
+    path: Json
+    if relation is None:
+        path = {"collection": target.type, "kind": "item", "key": target.id}
+    else:
+        path = {
+            "kind": "relationship",
+            "source": relation.source._asdict(),
+            "destination": relation.destination._asdict(),
+            "relation": relation.kind,
+        }
+    path |= {"ref": document_ref(document), "reftime": document.recorded_ms}
+    if is_tombstone(document):
+        path["tombstone"] = True
+    return path
+
+
+def document_ref(document: Event) -> str:
+    """Return the ref of a document; a tombstone's is no value's."""
+    return ref_of({"": document.kind} if is_tombstone(document) else document.data)
+
+
+def is_tombstone(document: Event) -> bool:
+    """Tell whether the document says that its resource was deleted."""
+    return document.kind in (ITEM_DELETE, RELATION_DELETE)
+
+
+def ends_history(document: Event) -> bool:
+    """Tell whether what was before the document was purged."""
+    return is_tombstone(document) and bool(document.data.get(_PURGED))
+
+
+def is_document(event: Event) -> bool:
+    """Tell whether the entry is an item's or a relation's."""
+    return event.op is Op.DOCUMENT and event.target is not None
+
+
+# Relations
+
+
+def relation_resource(relation: Relation) -> Resource:
+    """Return the resource that stands for a relation.
+
+    Shape: the ids of all relations from one item begin alike and lie side by side.
+    """
+    names = (*relation.source, *relation.destination)
+    return Resource(RELATION_TYPE + relation.kind, "/".join(map(_escaped, names)))
+
+
+def relation_bounds(source: Address) -> tuple[str, str]:
+    """Return the least id of a relation from `source`, and the least id beyond all of them."""
+    start = f"{_escaped(source.collection)}/{_escaped(source.key)}"
+    return f"{start}/", f"{start}0"
+
+
+def relation_of(resource: Resource) -> Relation | None:
+    """Return the relation that a resource stands for; None when it stands for none."""
+    if not resource.type.startswith(RELATION_TYPE):
+        return None
+    names = [_unescaped(name) for name in resource.id.split("/")]
+    if len(names) != 4:
+        return None
+    kind = resource.type.removeprefix(RELATION_TYPE)
+    return Relation(Address(names[0], names[1]), kind, Address(names[2], names[3]))
+
+
+# What the indexes are told
+
+
+def shows(view: View) -> bool:
+    """Tell whether this API shows an ordinary event: it needs something it happened to."""
+    return not view.retracted and view.event.target is not None
+
+
+def derived(view: View) -> Mapping[str, str | int]:
+    """Return what searches ask for besides the event itself: the members of `@path`."""
+    event = view.event
+    if event.target is None:
+        return {}
+    if event.op is not Op.DOCUMENT:
+        return {"kind": "event", "ref": ref_of(event.data), "reftime": view.revised_ms}
+    terms: dict[str, str | int] = {"ref": document_ref(event), "reftime": event.recorded_ms}
+    relation = relation_of(event.target)
+    if relation is None:
+        return terms | {"kind": "item"}
+    return terms | {
+        "kind": "relationship",
+        "relation": relation.kind,
+        "source.collection": relation.source.collection,
+        "source.key": relation.source.key,
+        "destination.collection": relation.destination.collection,
+        "destination.key": relation.destination.key,
+    }
+
+
+def _document(kind: str, target: Resource, value: Json, actor: Resource | None) -> Draft:
+    return Draft(kind=kind, op=Op.DOCUMENT, actor=actor, target=target, data=value, dialect=DIALECT)
+
+
+def _address_of_path(path: Json) -> Address:
+    return Address(_text_of(path, "collection"), _text_of(path, "key"))
+
+
+def _relation_of_path(path: Json) -> Relation:
+    ends: list[Address] = []
+    for name in ("source", "destination"):
+        end = path.get(name)
+        if not isinstance(end, dict):
+            raise Malformed(f"{name} is an object with collection and key", path=f"/{name}")
+        ends.append(_address_of_path(end))
+    return Relation(ends[0], _text_of(path, "relation"), ends[1])
+
+
+def _text_of(path: Json, name: str) -> str:
+    text = path.get(name)
+    if not isinstance(text, str) or not text:
+        raise Malformed(f"{name} is a string that is not empty", path=f"/path/{name}")
+    return text
+
+
+def _timestamp_of(path: Json) -> int | None:
+    timestamp = path.get("timestamp")
+    if timestamp is None or (isinstance(timestamp, int) and not isinstance(timestamp, bool)):
+        return timestamp
+    raise Malformed("a timestamp is milliseconds since 1970", path="/path/timestamp")
+
+
+def _escaped(name: str) -> str:
+    return name.replace("%", "%25").replace("/", "%2F")
+
+
+def _unescaped(name: str) -> str:
+    return name.replace("%2F", "/").replace("%25", "%")
