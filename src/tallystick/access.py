@@ -55,6 +55,12 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
         return scope in self.scopes or Scope.ADMIN in self.scopes
 
 
+WHOLE_TENANT = "tenant:*"
+"""The scope of a grant that reaches everything of a tenant."""
+
+PLATFORM_ADMIN = "cloud_controller.admin"
+"""What tokens of the platform's administrators say."""
+
 SHARING_ROLES = (
     "Access Denied",
     "Viewer",
@@ -72,14 +78,34 @@ DEFAULT_SHARING_ROLE = "Downloader"
 _SHARING_LEVELS = ("tenant", "workspace", "folder", "file")
 _SEES_TENANT = frozenset({"admin", "admin_read_only", "global_auditor", "auditor"})
 _SEES_ORGANIZATION = frozenset({"organization_auditor"})
-_SEES_SPACE = frozenset({"space_developer", "space_auditor"})
+_SEES_SPACE = frozenset({"space_developer", "space_auditor", "space_supporter"})
 _PLATFORM_ROLES = frozenset(
     {
         *_SEES_TENANT, *_SEES_ORGANIZATION, *_SEES_SPACE,
         "organization_user", "organization_manager", "organization_billing_manager",
-        "space_manager", "space_supporter", "user",
+        "space_manager", "user",
     }
 )  # fmt: skip
+
+
+_READ, _WRITE = "cloud_controller.read", "cloud_controller.write"
+SCOPES_BY_ROLE = frozenset({_READ, _WRITE})
+"""Token scopes that allow only what roles allow."""
+
+_TOKEN_SCOPES = {
+    "admin": (PLATFORM_ADMIN, _READ, _WRITE),
+    "admin_read_only": ("cloud_controller.admin_read_only", _READ),
+    "global_auditor": ("cloud_controller.global_auditor", _READ),
+    "auditor": ("cloud_controller.global_auditor", _READ),
+}
+"""By role in the whole tenant, the strongest first."""
+
+
+def token_scopes(grants: Iterable[Grant]) -> tuple[str, ...]:
+    """Return the scopes that a user's token has, by the names the platform's clients know."""
+    roles = {grant.role for grant in grants if grant.scope == WHOLE_TENANT}
+    strongest = next((role for role in _TOKEN_SCOPES if role in roles), None)
+    return (_READ, _WRITE) if strongest is None else _TOKEN_SCOPES[strongest]
 
 
 def require(principal: Principal, scope: Scope) -> None:

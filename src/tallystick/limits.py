@@ -62,6 +62,9 @@ OCCURRED_MS_MIN = -62_104_060_800_000
 OCCURRED_MS_MAX = 253_370_764_799_999
 """9998-12-31T23:59:59.999Z, for the same reason at the other end."""
 
+TOKEN_REQUEST_BYTES = 16 * 1024
+"""One request for a token: a few short fields, or a token to be renewed."""
+
 READ_WAIT_S = 5.0
 """How long a read waits for a follower before it answers 503."""
 

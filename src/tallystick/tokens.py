@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
 
-from tallystick.access import Principal, Scope
+from tallystick import access
+from tallystick.access import Grant, Principal, Scope
 from tallystick.clock import Clock
 from tallystick.errors import TokenExpired, Unauthenticated
 from tallystick.event import Json
@@ -97,19 +98,23 @@ class Issuer:
         }
         return self._issue(claims, client.id, scopes, None)
 
-    def refresh(self, token: str) -> Issued:
-        """Return new tokens for a refresh token.
+    def refresh(self, token: str, *, client: str) -> Issued:
+        """Return new tokens for a refresh token that `client` was given.
 
+        The scopes are those that the user's grants allow now, as far as the token had them.
         Raises: Unauthenticated.
         """
         claims = self._claims(token)
         if not str(claims.get("jti", "")).endswith(_REFRESH_SUFFIX):
             raise Unauthenticated("this is no refresh token")
+        if claims["client_id"] != client:
+            raise Unauthenticated("the refresh token was given to another client")
         user = self._identity.get(User, str(claims["tenant"]), str(claims["user_id"]))
         if user is None or user.disabled:
             raise Unauthenticated("the user is gone")
-        scopes = tuple(str(scope) for scope in claims.get("scope", ()))
-        return self.issue_for_user(user, client=str(claims["client_id"]), scopes=scopes)
+        had = claims.get("scope", ())
+        scopes = tuple(scope for scope in access.token_scopes(user.grants) if scope in had)
+        return self.issue_for_user(user, client=client, scopes=scopes)
 
     def bearer(self, token: str) -> Bearer:
         """Return whom an access token stands for: one of ours, or a tenant's foreign JWT.
@@ -219,19 +224,36 @@ class Issuer:
 
     def _own_bearer(self, claims: Json) -> Bearer:
         tenant = str(claims["tenant"])
-        scopes = scopes_of(claims.get("scope", ()))
+        names = {str(name) for name in claims.get("scope", ())}
         if "user_id" in claims:
             user = self._identity.get(User, tenant, str(claims["user_id"]))
             if user is None or user.disabled:
                 raise Unauthenticated("the user is gone")
-            principal = self._identity.principal_of_user(user, scopes)
+            if access.PLATFORM_ADMIN not in access.token_scopes(user.grants):
+                # An administrator who is none any more is none at once, not when the token ends.
+                names.discard(access.PLATFORM_ADMIN)
+            principal = self._identity.principal_of_user(user, scopes_of(names))
             return Bearer(principal, claims, user, str(claims["client_id"]))
         client = self._identity.client(str(claims["client_id"]))
         if client is None or client.tenant != tenant:
             # DataTrails: a secret that expired does not revoke tokens, a deleted client does.
             raise Unauthenticated("the client is gone")
-        principal = Principal(tenant=tenant, scopes=scopes, client=client.id)
+        # Platform scopes to read and write are exercised by roles; a client has those of its user.
+        by_role = names <= access.SCOPES_BY_ROLE
+        principal = Principal(
+            tenant=tenant,
+            scopes=scopes_of(names),
+            user=(client.user or client.id) if by_role else None,
+            grants=self._grants_of(client) if by_role else (),
+            client=client.id,
+        )
         return Bearer(principal, claims, None, client.id)
+
+    def _grants_of(self, client: Client) -> tuple[Grant, ...]:
+        if client.user is None:
+            return ()
+        user = self._identity.get(User, client.tenant, client.user)
+        return () if user is None or user.disabled else user.grants
 
 
 def scopes_of(names: object) -> frozenset[Scope]:
@@ -297,7 +319,8 @@ def _check_times(claims: Json, now_s: float) -> None:
 
 def _is_admin(claims: Json, key_set: KeySet) -> bool:
     value = claims.get(key_set.admin_claim) if key_set.admin_claim else None
-    return value == "admin" or (isinstance(value, list) and "admin" in value)
+    values = value if isinstance(value, list) else [value]
+    return any(name in values for name in ("admin", access.PLATFORM_ADMIN))
 
 
 def password_attempts(limit: int = 10, window_s: float = 60.0) -> Attempts:

@@ -33,6 +33,7 @@ from tallystick.http.body import ClientGone, body_of, header
 from tallystick.http.door import Door
 from tallystick.http.metrics import Metrics
 from tallystick.http.native import NativeApi
+from tallystick.http.oauth import OauthApi
 from tallystick.http.openapi import OpenapiApi
 from tallystick.http.ops import OpsApi
 from tallystick.http.problem import problem_response
@@ -75,6 +76,7 @@ class App:
             *OpsApi(self.node, self._metrics).routes(),
             *TlogApi(self.services, authenticator).routes(),
             *OpenapiApi(self._dialects).routes(),
+            *OauthApi(self.services).routes(),
         ]
         for dialect in self._dialects:
             routes += dialect.routes(self.services)
