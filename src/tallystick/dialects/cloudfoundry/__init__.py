@@ -1,0 +1,66 @@
+"""The Cloud Foundry dialect: version 2 events as the seed shows them, and version 3 audit events.
+
+Source: seed "List all Events" and the wire specification of Cloud Foundry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from starlette.routing import BaseRoute
+
+from tallystick.dialects.base import Dialect, Services
+from tallystick.dialects.cloudfoundry import layout, moments, wire
+from tallystick.dialects.cloudfoundry.errors import error_response
+from tallystick.dialects.cloudfoundry.routes import V2Api
+from tallystick.dialects.cloudfoundry.routes_v3 import V3Api
+from tallystick.dialects.cloudfoundry.wire import DIALECT, Style
+from tallystick.errors import SettingsError
+from tallystick.reading import DialectRules
+from tallystick.settings import Settings
+
+_ROOTS = ("/v2", "/v3", "/login", "/info", f"/extensions/{DIALECT}")
+_SETTINGS = {"time_zone": str, "actor_username": bool}
+
+
+def style_of(settings: Settings) -> Style:
+    """Return how events are to be shown.
+
+    Raises: SettingsError.
+    """
+    table = settings.of_dialect(DIALECT)
+    for name, value in table.items():
+        if name not in _SETTINGS:
+            raise SettingsError(f"there is no setting cloudfoundry.{name}")
+        if type(value) is not _SETTINGS[name]:
+            raise SettingsError(f"cloudfoundry.{name} is a {_SETTINGS[name].__name__}")
+    return Style(
+        zone=moments.zone_of(table.get("time_zone", "UTC")),
+        actor_username=table.get("actor_username", False),
+    )
+
+
+def routes(services: Services) -> Sequence[BaseRoute]:
+    """Return the routes of both versions.
+
+    Raises: SettingsError.
+    """
+    style = style_of(services.settings)
+    return [*V2Api(services, style).routes(), *V3Api(services).routes()]
+
+
+def owns(path: str) -> bool:
+    """Tell whether a path belongs to this dialect, whether or not there is anything."""
+    return path == "/" or any(path == root or path.startswith(f"{root}/") for root in _ROOTS)
+
+
+CLOUDFOUNDRY = Dialect(
+    name=DIALECT,
+    title="Cloud Foundry",
+    rules=DialectRules(shows=wire.shows, derived=wire.derived),
+    routes=routes,
+    owns=owns,
+    error_response=error_response,
+    openapi="openapi.yaml",
+    headers=layout.headers,
+)

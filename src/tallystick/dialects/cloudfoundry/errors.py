@@ -1,0 +1,153 @@
+"""How Cloud Foundry tells of errors: a number, a name and a sentence.
+
+Version 2 and version 3 wrap them differently. Numbers that the original answers with status 500
+although the request was at fault are answered with 400 here. Source: wire specification of Cloud
+Foundry 6 and 11.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tallystick import errors
+from tallystick.dialects.cloudfoundry import layout
+from tallystick.errors import Forbidden, InvalidQuery, NotFound, TallystickError, Unauthenticated
+from tallystick.event import Json
+
+
+class InvalidAuthToken(Unauthenticated):
+    """The token cannot be read, has expired, or was not issued here."""
+
+
+class InsufficientScope(Forbidden):
+    """The token has no scope that allows reading."""
+
+
+class Immutable(Forbidden):
+    """Events are kept as they were recorded: none is changed or deleted."""
+
+
+class BadOrder(InvalidQuery):
+    """A list cannot be ordered by this."""
+
+
+class NoSuchEvent(NotFound):
+    """There is no event with this guid."""
+
+
+class NoSuchOrganization(NotFound):
+    """There is no organization with this guid."""
+
+
+class NoSuchSpace(NotFound):
+    """There is no space with this guid."""
+
+
+class NoSuchApp(NotFound):
+    """There is no app with this guid."""
+
+
+class Answer(NamedTuple):
+    """Status, number, name and sentence; `{}` in the sentence is the error's own message."""
+
+    status: int
+    code: int
+    name: str
+    sentence: str
+
+
+# The first class of an error's ancestry that stands here decides.
+V2: dict[type[TallystickError], Answer] = {
+    InvalidAuthToken: Answer(401, 1000, "CF-InvalidAuthToken", "Invalid Auth Token"),
+    errors.TokenExpired: Answer(401, 1000, "CF-InvalidAuthToken", "Invalid Auth Token"),
+    Unauthenticated: Answer(401, 10002, "CF-NotAuthenticated", "Authentication error"),
+    InsufficientScope: Answer(
+        403, 10007, "CF-InsufficientScope",
+        "Your token lacks the necessary scopes to access this resource.",
+    ),
+    Immutable: Answer(
+        403, 10003, "CF-NotAuthorized",
+        "You are not authorized to perform the requested action: {}",
+    ),
+    Forbidden: Answer(
+        403, 10003, "CF-NotAuthorized",
+        "You are not authorized to perform the requested action",
+    ),
+    NoSuchEvent: Answer(404, 230002, "CF-EventNotFound", "Event could not be found: {}"),
+    NoSuchOrganization: Answer(
+        404, 30003, "CF-OrganizationNotFound", "The organization could not be found: {}"
+    ),
+    NoSuchSpace: Answer(
+        404, 40004, "CF-SpaceNotFound", "The app space could not be found: {}"
+    ),
+    NoSuchApp: Answer(404, 100004, "CF-AppNotFound", "The app could not be found: {}"),
+    NotFound: Answer(404, 10000, "CF-NotFound", "Unknown request"),
+    errors.MethodNotAllowed: Answer(404, 10000, "CF-NotFound", "Unknown request"),
+    BadOrder: Answer(400, 10012, "CF-OrderByParameterInvalid", "Cannot order by: {}"),
+    InvalidQuery: Answer(
+        400, 10005, "CF-BadQueryParameter", "The query parameter is invalid: {}"
+    ),
+    errors.Malformed: Answer(
+        400, 1001, "CF-MessageParseError", "Request invalid due to parse error: {}"
+    ),
+    errors.TooLarge: Answer(413, 1004, "CF-BadRequest", "Bad request: {}"),
+    errors.IdempotencyMismatch: Answer(422, 10008, "CF-UnprocessableEntity", "{}"),
+    errors.Conflict: Answer(409, 10008, "CF-UnprocessableEntity", "{}"),
+    errors.QuotaExceeded: Answer(403, 10003, "CF-NotAuthorized", "{}"),
+    errors.RateLimited: Answer(429, 10013, "CF-RateLimitExceeded", "Rate Limit Exceeded"),
+    errors.Pushback: Answer(503, 10015, "CF-ServiceUnavailable", "{}"),
+    errors.StoreError: Answer(500, 10011, "CF-DatabaseError", "Database error"),
+    errors.RequestError: Answer(400, 10004, "CF-InvalidRequest", "The request is invalid"),
+    TallystickError: Answer(500, 10001, "UnknownError", "An unknown error occurred."),
+}  # fmt: skip
+
+V3: dict[type[TallystickError], Answer] = V2 | {
+    InsufficientScope: V2[Forbidden],
+    NoSuchEvent: Answer(404, 10010, "CF-ResourceNotFound", "Event not found"),
+    NoSuchOrganization: Answer(404, 10010, "CF-ResourceNotFound", "Organization not found"),
+    NoSuchSpace: Answer(404, 10010, "CF-ResourceNotFound", "Space not found"),
+    NoSuchApp: Answer(404, 10010, "CF-ResourceNotFound", "App not found"),
+}
+
+
+def answer_to(error: TallystickError, *, v3: bool = False) -> Answer:
+    """Return how an error is answered, its sentence complete."""
+    table = V3 if v3 else V2
+    found = next(table[cls] for cls in type(error).__mro__ if cls in table)
+    return found._replace(sentence=found.sentence.replace("{}", _message(error)))
+
+
+def v2_body(answer: Answer) -> Json:
+    """Return the body of an error of version 2."""
+    return {
+        "description": answer.sentence,
+        "error_code": answer.name,
+        "code": answer.code,
+    }
+
+
+def v3_body(answer: Answer) -> Json:
+    """Return the body of an error of version 3."""
+    error = {"code": answer.code, "title": answer.name, "detail": answer.sentence}
+    return {"errors": [error]}
+
+
+def error_response(request: Request, error: TallystickError) -> Response:
+    """Return the answer that tells of an error, in the shape of the version asked."""
+    if request.url.path.startswith("/v3"):
+        answer = answer_to(error, v3=True)
+        response = layout.compact_response(v3_body(answer), answer.status)
+    else:
+        answer = answer_to(error)
+        response = layout.v2_response(request, v2_body(answer), answer.status, end="\n")
+    if isinstance(error, errors.RateLimited | errors.Pushback):
+        response.headers["Retry-After"] = str(max(1, round(error.retry_after_s)))
+    return response
+
+
+def _message(error: TallystickError) -> str:
+    # The original names the key alone.
+    return error.field if isinstance(error, errors.UnsupportedField) else error.message

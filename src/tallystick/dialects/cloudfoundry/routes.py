@@ -1,0 +1,341 @@
+"""Version 2, discovery and the extension routes of the Cloud Foundry dialect.
+
+Handlers only: parameters are read by `listing` and `query`, events are rendered by `wire`. Source:
+seed, "Route"; wire specification of Cloud Foundry 1, 3 and 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from tallystick import entry, limits
+from tallystick.access import Principal
+from tallystick.dialects.base import Services
+from tallystick.dialects.cloudfoundry import discovery, inventory, layout, listing, query, wire
+from tallystick.dialects.cloudfoundry.caller import (
+    Caller,
+    authenticate,
+    reader_of,
+    v2_reader_of,
+    writer_of,
+)
+from tallystick.dialects.cloudfoundry.errors import (
+    Immutable,
+    NoSuchApp,
+    NoSuchEvent,
+    NoSuchOrganization,
+    NoSuchSpace,
+)
+from tallystick.dialects.cloudfoundry.inventory import APP, PARENTS, Inventory, Row
+from tallystick.dialects.cloudfoundry.moments import to_text
+from tallystick.dialects.cloudfoundry.wire import DIALECT, ORGANIZATION, SPACE, Style
+from tallystick.errors import Forbidden, InvalidQuery, Malformed, NotFound, TallystickError
+from tallystick.event import Json, Op, View
+from tallystick.ledger import claim_of_key
+from tallystick.query.expr import NEWEST_FIRST, Eq, Expr, Sort, all_of
+from tallystick.reading import Find
+from tallystick.sequencer import Item, Outcome
+
+EXTENSION = {"X-Tallystick-Extension": DIALECT}
+
+NOT_FOUND: dict[str, type[NotFound]] = {
+    ORGANIZATION: NoSuchOrganization,
+    SPACE: NoSuchSpace,
+    APP: NoSuchApp,
+}
+_RESOURCE_ORDERS = ("name", "id")
+
+Handler = Callable[[Request, Caller], Response]
+
+
+class Events:
+    """Finds events for both versions of the API."""
+
+    def __init__(self, services: Services) -> None:
+        self._ledger = services.ledger
+
+    def view(self, tenant: str, guid: str) -> View:
+        """Return the event with a guid, whoever asks.
+
+        Raises: NoSuchEvent.
+        """
+        index = self.index_of(tenant, guid)
+        view = None if index is None else self._ledger.view_at(tenant, index)
+        if (
+            view is None
+            or view.first.op is not Op.RECORD
+            or not wire.shows(view)
+            or wire.guid_of(view.first).lower() != guid.lower()
+        ):
+            raise NoSuchEvent(guid)
+        return view
+
+    def index_of(self, tenant: str, guid: str) -> int | None:
+        """Return where the event with a guid stands, if there is one."""
+        if not wire.is_guid(guid):
+            return None
+        return self._ledger.index_of(tenant, wire.id_of(guid))
+
+
+class V2Api:
+    """Handlers of version 2, of discovery and of the extension."""
+
+    def __init__(self, services: Services, style: Style) -> None:
+        self._services = services
+        self._ledger = services.ledger
+        self._style = style
+        self._events = Events(services)
+
+    def routes(self) -> Sequence[BaseRoute]:
+        """Return the routes."""
+        get, read = ["GET"], self._reading
+        return [
+            Route("/", self.root, methods=get),
+            Route("/v2/info", self.info, methods=get),
+            Route("/login", self.login, methods=get),
+            Route("/info", self.login, methods=get),
+            Route("/v2/events", read(self._list_events), methods=get),
+            Route("/v2/events", self.refuse, methods=["POST"]),
+            Route("/v2/events/{guid}", read(self._get_event), methods=get),
+            Route("/v2/events/{guid}", self.refuse, methods=["PUT", "DELETE"]),
+            Route("/v2/organizations", read(self._list_of(ORGANIZATION)), methods=get),
+            Route("/v2/organizations/{guid}", read(self._one_of(ORGANIZATION)), methods=get),
+            Route("/v2/spaces", read(self._list_of(SPACE)), methods=get),
+            Route("/v2/spaces/{guid}", read(self._one_of(SPACE)), methods=get),
+            Route("/v2/spaces/{guid}/events", read(self._list_space_events), methods=get),
+            Route("/v2/spaces/{guid}/apps", read(self._list_space_apps), methods=get),
+            Route("/v2/apps", read(self._list_of(APP)), methods=get),
+            Route("/v2/apps/{guid}", read(self._one_of(APP)), methods=get),
+            Route("/extensions/cloudfoundry/events", self.record, methods=["POST"]),
+            Route("/extensions/cloudfoundry/imports", self.imports, methods=get),
+        ]
+
+    def _reading(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+        async def guarded(request: Request) -> Response:
+            caller = v2_reader_of(self._services, request)
+            response: Response = await self._services.door().run(handler, request, caller)
+            return response
+
+        return guarded
+
+    # Discovery
+
+    async def root(self, request: Request) -> Response:
+        """Answer where everything is."""
+        return layout.compact_response(discovery.root(base_url(self._services, request)))
+
+    async def info(self, request: Request) -> Response:
+        """Answer what the server is, and who asks if that is known."""
+        try:
+            user = authenticate(self._services, request).user
+        except TallystickError:
+            user = None
+        info = discovery.v2_info(base_url(self._services, request), user)
+        return layout.v2_response(request, info)
+
+    async def login(self, request: Request) -> Response:
+        """Answer what the login server asks of users."""
+        now = to_text(self._services.clock.now_ms())
+        return layout.compact_response(discovery.login(base_url(self._services, request), now))
+
+    # Events
+
+    def _list_events(self, request: Request, caller: Caller) -> Response:
+        asked = listing.parse(layout.parameters(request), listing.EVENT_ORDERS)
+        sort = Sort("occurred_ms", descending=asked.paging.descending)
+        envelope = self._page(
+            caller, asked, "/v2/events", _conditions(asked), sort, listing.EVENT_ORDER
+        )
+        return layout.v2_response(request, envelope)
+
+    def _list_space_events(self, request: Request, caller: Caller) -> Response:
+        guid = request.path_params["guid"]
+        if Inventory(self._ledger, caller).find(SPACE, guid) is None:
+            raise NoSuchSpace(guid)
+        asked = listing.parse(layout.parameters(request), listing.EVENT_ORDERS)
+        where = all_of((Eq(query.SPACE_FIELD, guid), _conditions(asked)))
+        path = f"/v2/spaces/{quote(guid, safe='')}/events"
+        sort = Sort("index", descending=asked.paging.descending)
+        return layout.v2_response(request, self._page(caller, asked, path, where, sort))
+
+    def _page(
+        self,
+        caller: Caller,
+        asked: listing.Listing,
+        path: str,
+        where: Expr,
+        sort: Sort,
+        order: Sequence[str] = (),
+    ) -> Json:
+        question = Find(
+            where=where,
+            dialect=DIALECT,
+            sort=(sort,),
+            limit=asked.paging.size,
+            offset=asked.paging.offset,
+            total=True,
+        )
+        page = self._ledger.find(caller.tenant, question, caller.visible)
+        resources = [wire.from_event(view, self._style, asked.relations) for view in page.views]
+        return listing.envelope(path, asked, page.total or 0, resources, order)
+
+    def _get_event(self, request: Request, caller: Caller) -> Response:
+        view = self._events.view(caller.tenant, request.path_params["guid"])
+        if not self._ledger.may_see(view, caller.visible):
+            raise Forbidden("the event is outside the caller's roles")
+        relations = listing.relations_of(layout.parameters(request))
+        return layout.v2_response(request, wire.from_event(view, self._style, relations))
+
+    async def refuse(self, request: Request) -> Response:
+        """Refuse to change or delete an event, whoever asks and whether there is one or not."""
+        authenticate(self._services, request)
+        if request.method == "POST":
+            raise Immutable("events are recorded through /extensions/cloudfoundry/events")
+        raise Immutable("this server keeps every event as it was recorded")
+
+    # Organizations, spaces and apps
+
+    def _list_of(self, type: str) -> Handler:
+        def handler(request: Request, caller: Caller) -> Response:
+            return self._list_resources(request, caller, type, f"/v2/{type}s", [])
+
+        return handler
+
+    def _list_space_apps(self, request: Request, caller: Caller) -> Response:
+        guid = request.path_params["guid"]
+        if Inventory(self._ledger, caller).find(SPACE, guid) is None:
+            raise NoSuchSpace(guid)
+        path = f"/v2/spaces/{quote(guid, safe='')}/apps"
+        inside = query.Condition("space_guid", ":", guid)
+        return self._list_resources(request, caller, APP, path, [inside])
+
+    def _list_resources(
+        self,
+        request: Request,
+        caller: Caller,
+        type: str,
+        path: str,
+        inside: list[query.Condition],
+    ) -> Response:
+        asked = listing.parse(layout.parameters(request), _RESOURCE_ORDERS)
+        keys = ("name", *(f"{parent}_guid" for parent in PARENTS[type]))
+        conditions = [*query.parse(asked.q, keys), *inside]
+
+        def wanted(row: Row) -> bool:
+            return all(query.holds(condition, row.value(condition.key)) for condition in conditions)
+
+        names = (c.value for c in conditions if (c.key, c.operator) == ("name", ":"))
+        rows = Inventory(self._ledger, caller).select(type, wanted, name=next(names, None))
+        if asked.order_by == "name":
+            rows.sort(key=lambda row: row.value("name"))
+        if asked.paging.descending:
+            rows.reverse()
+        offset, size = asked.paging.offset, asked.paging.size
+        shown = [inventory.to_v2(row) for row in rows[offset : offset + size]]
+        order = () if asked.order_by is None else (asked.order_by,)
+        envelope = listing.envelope(path, asked, len(rows), shown, order)
+        return layout.v2_response(request, envelope)
+
+    def _one_of(self, type: str) -> Handler:
+        def handler(request: Request, caller: Caller) -> Response:
+            guid = request.path_params["guid"]
+            row = Inventory(self._ledger, caller).find(type, guid)
+            if row is None:
+                raise NOT_FOUND[type](guid)
+            return layout.v2_response(request, inventory.to_v2(row))
+
+        return handler
+
+    # The extension
+
+    async def record(self, request: Request) -> Response:
+        """Store an event, or a list of events whole or not at all."""
+        principal = writer_of(self._services, request)
+        door = self._services.door()
+        body = await self._services.body(request, limits.BATCH_BYTES)
+        items, is_list = await door.run(_items, request, body)
+        outcomes = await door.append(principal.tenant, items, atomic=True)
+        response: Response = await door.run(self._recorded, request, principal, outcomes, is_list)
+        return response
+
+    def _recorded(
+        self, request: Request, principal: Principal, outcomes: Sequence[Outcome], is_list: bool
+    ) -> Response:
+        indexes: list[int] = []
+        status = 200
+        for outcome in outcomes:
+            if isinstance(outcome, TallystickError):
+                raise outcome
+            indexes.append(outcome.index)
+            status = status if outcome.replayed else 201
+        views = self._ledger.views_at(principal.tenant, indexes)
+        resources = [wire.from_event(views[index], self._style) for index in indexes]
+        answer: Json = {"resources": resources} if is_list else resources[0]
+        response = layout.v2_response(request, answer, status)
+        response.headers.update(EXTENSION)
+        return response
+
+    async def imports(self, request: Request) -> Response:
+        """Answer how far the copying of a deployment's events has come."""
+        caller = reader_of(self._services, request)
+        response: Response = await self._services.door().run(self._imports, request, caller)
+        return response
+
+    def _imports(self, request: Request, caller: Caller) -> Response:
+        source = dict(layout.parameters(request)).get("source")
+        if not source:
+            raise InvalidQuery("source names the deployment that events were copied from")
+        question = Find(
+            where=Eq("cloudfoundry.source", source),
+            dialect=DIALECT,
+            sort=NEWEST_FIRST,
+            limit=1,
+            total=True,
+        )
+        page = self._ledger.find(caller.tenant, question, caller.visible)
+        newest = [to_text(view.first.occurred_ms) for view in page.views]
+        answer: Json = {
+            "source": source,
+            "total_results": page.total,
+            "timestamp": newest[0] if newest else None,
+        }
+        response = layout.v2_response(request, answer)
+        response.headers.update(EXTENSION)
+        return response
+
+
+def base_url(services: Services, request: Request) -> str:
+    """Return the address under which the caller reaches the server, without a final slash."""
+    known = services.settings.external_url
+    if known is not None:
+        return known.rstrip("/")
+    prefix: str = request.scope.get("root_path", "")
+    return f"{request.url.scheme}://{request.url.netloc}{prefix}"
+
+
+def _conditions(asked: listing.Listing) -> Expr:
+    return query.to_expr(query.parse(asked.q, query.EVENT_KEYS))
+
+
+def _items(request: Request, body: bytes) -> tuple[list[Item], bool]:
+    source = dict(layout.parameters(request)).get("source")
+    key = request.headers.get("idempotency-key")
+    resources, is_list = wire.decode(body)
+    items: list[Item] = []
+    for n, resource in enumerate(resources):
+        try:
+            draft = wire.to_draft(resource, source=source)
+            if key is not None:
+                line = n if is_list else None
+                claim = (claim_of_key(key, line), entry.digest_of(resource))
+                draft.claims = (*draft.claims, claim)
+            items.append(Item(entry.prepare(draft)))
+        except Malformed as error:
+            place = f"/{n}{error.path or ''}" if is_list else error.path
+            raise Malformed(error.message, path=place) from None
+    return items, is_list
