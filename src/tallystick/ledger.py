@@ -106,22 +106,34 @@ class Ledger:
         return _accepted(self.append_each(tenant, items, atomic=True))
 
     def append_with_diff(
-        self, tenant: str, drafts: Sequence[Draft], *, ignore: frozenset[str] = frozenset()
+        self,
+        tenant: str,
+        drafts: Sequence[Draft],
+        *,
+        ignore: frozenset[str] = frozenset(),
+        state: Callable[[int], Json | None] | None = None,
     ) -> list[Accepted]:
         """Store drafts, each with `previous` computed against the event before it on its target.
 
         A draft that brings `previous`, has no target, or is the first on its target is stored as
-        it is. `ignore` names members that do not count as changed.
+        it is. `ignore` names members that do not count as changed. `state` returns what the
+        target was after the entry at an index, the latest about it: that entry's data, unless
+        given.
         """
+        state = state or (lambda index: self.view_at(tenant, index).event.data)
         for _ in range(_RETRIES):
             try:
-                return self.append(tenant, self._with_diffs(tenant, drafts, ignore))
+                return self.append(tenant, self._with_diffs(tenant, drafts, ignore, state))
             except PreconditionFailed:
                 continue
         raise StoreBusy("others keep writing to the same target", hint="send again shortly")
 
     def _with_diffs(
-        self, tenant: str, drafts: Sequence[Draft], ignore: frozenset[str]
+        self,
+        tenant: str,
+        drafts: Sequence[Draft],
+        ignore: frozenset[str],
+        state: Callable[[int], Json | None],
     ) -> list[Draft]:
         latest: dict[tuple[str, str], Json | None] = {}
         diffed: list[Draft] = []
@@ -133,7 +145,7 @@ class Ledger:
             expects = draft.expects
             if target.key not in latest:
                 head = self.head(tenant, HeadSlot.EVENT, target.type, target.id)
-                latest[target.key] = None if head is None else self._data_at(tenant, head.index)
+                latest[target.key] = None if head is None else state(head.index)
                 index = None if head is None else head.index
                 expects += (Expectation(HeadSlot.EVENT, *target.key, index),)
             before = latest[target.key]
@@ -143,9 +155,6 @@ class Ledger:
             diffed.append(msgspec.structs.replace(draft, previous=previous, expects=expects))
             latest[target.key] = draft.data
         return diffed
-
-    def _data_at(self, tenant: str, index: int) -> Json:
-        return self.view_at(tenant, index).event.data
 
     def administer(self, tenant: str, *acts: Act) -> list[Accepted]:
         """Carry out acts of administration and record them in the tenant's log, as one.
