@@ -7,7 +7,7 @@ from tallystick.reading import DialectRules, Rules
 
 DIALECTS: tuple[Dialect, ...] = ()
 
-NATIVE = DialectRules(shows=lambda view: not view.retracted, derived=lambda view: {})
+NATIVE = DialectRules(shows=lambda view: not view.retracted, derived=lambda view, tenant_uuid: {})
 
 
 def rules() -> Rules:
