@@ -1,0 +1,97 @@
+"""What followers are given: slices of the log as views, and views as documents to be indexed.
+
+A slice says which entries are new and which earlier ones look different because of them; a
+document adds what the dialects make of a view. Both are the same for every index, so that lists
+and search cannot disagree about who sees what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from tallystick.event import Op, View
+from tallystick.query.expr import Scalar
+from tallystick.query.values import Terms
+from tallystick.reading import Rules
+
+ITEM = "item"
+"""Stands among the names of dialects in `Document.seen` of a live item."""
+
+
+class Slice(NamedTuple):
+    """Entries [start, stop) of a tenant's log, and what they change about earlier ones.
+
+    `fresh` holds one view for each of them, in order. `changed` holds earlier entries as they are
+    seen from here on, by index: their content, or whether they are shown, may differ from what
+    was given before. `current` are the indexes of documents, in either list, that are the latest
+    of their resource and no deletion.
+    """
+
+    tenant: str
+    start: int
+    stop: int
+    fresh: Sequence[View]
+    changed: Sequence[View]
+    current: frozenset[int]
+
+
+class Document(NamedTuple):
+    """A view with what the dialects make of it.
+
+    `keys` are the texts by which an index removes it later. `seen` names the dialects that show
+    the event, or says that it is an item. `fresh` promises that none of the keys was given before.
+    """
+
+    keys: tuple[str, ...]
+    view: View
+    seen: tuple[str, ...]
+    terms: Mapping[str, Scalar | tuple[Scalar, ...]]
+    fresh: bool
+
+
+def seen_by(rules: Rules, view: View, current: frozenset[int]) -> tuple[str, ...]:
+    """Return the names of the dialects that show the view; `ITEM` alone for a live item."""
+    op = view.first.op
+    if op is Op.RECORD:
+        return tuple(name for name, rule in rules.items() if rule.shows(view))
+    return (ITEM,) if op is Op.DOCUMENT and view.index in current else ()
+
+
+def derived_terms(rules: Rules, view: View, seen: tuple[str, ...]) -> Terms:
+    """Return what the dialects that show the view derive from it, by field name."""
+    return {
+        f"{name}.{term}": value
+        for name in seen
+        if name in rules
+        for term, value in rules[name].derived(view).items()
+    }
+
+
+def documents_of(rules: Rules, part: Slice) -> tuple[list[Document], list[str]]:
+    """Return the documents a slice gives to an index of latest states, and the keys it removes."""
+    documents: dict[str, Document] = {}
+    removed: dict[str, None] = {}
+    for fresh, views in ((True, part.fresh), (False, part.changed)):
+        for view in views:
+            seen = seen_by(rules, view, part.current)
+            keys = _keys(view)
+            if seen:
+                new = fresh and view.first.op is Op.RECORD
+                terms = derived_terms(rules, view, seen)
+                documents[keys[0]] = Document(keys, view, seen, terms, new)
+            elif view.first.op is Op.DOCUMENT and fresh:
+                # A deletion, or a state that a later entry of the slice replaced.
+                removed.update(dict.fromkeys(keys[1:]))
+            elif view.first.op in (Op.RECORD, Op.DOCUMENT) and not fresh:
+                removed[keys[0]] = None
+    given = {key for document in documents.values() for key in document.keys}
+    return list(documents.values()), [key for key in removed if key not in given]
+
+
+def _keys(view: View) -> tuple[str, ...]:
+    target = view.event.target
+    index = str(view.index)
+    if view.first.op is not Op.DOCUMENT or target is None:
+        return (index,)
+    return (index, f"i{target.type}\0{target.id}")

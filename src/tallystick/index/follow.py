@@ -1,0 +1,169 @@
+"""Followers: what reads the log in order and keeps something derived from it.
+
+One mechanism for all of them. A follower has a cursor a tenant, kept together with what it derives;
+`Following` reads the log from there in slices, small when it is idle and large when it lags, and
+hands them over. The law: the state after following equals the state after rebuilding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+from tallystick.event import Event, HeadSlot, Op, View
+from tallystick.index.document import Slice
+from tallystick.store.base import LogRow, ResourceHead, Store, head_key
+from tallystick.viewing import event_of, events_of, find_index, recorded_view, views_of
+
+SLICE_ROWS = 2_048
+"""Entries of one slice: what a reader that waits for the next one may have to wait for."""
+
+
+class Follower(Protocol):
+    """Keeps something derived from the log; used by one thread."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in commands and metrics."""
+
+    def cursors(self) -> Mapping[str, int]:
+        """Return for each tenant the index up to which its entries can be read here."""
+
+    def apply(self, parts: Sequence[Slice]) -> None:
+        """Take in one slice of each of some tenants, in the order of the log."""
+
+    def commit(self, *, urgent: bool) -> bool:
+        """Make what was applied readable, if it is time or urgent; tell whether cursors moved."""
+
+    def tidy(self) -> bool:
+        """Do a few milliseconds of housekeeping; tell whether there is more to do."""
+
+    def close(self) -> None:
+        """Release files; idempotent."""
+
+
+class Following:
+    """Brings one follower up to the heads it is told of; used by one thread."""
+
+    def __init__(self, store: Store, follower: Follower, *, slice_rows: int = SLICE_ROWS) -> None:
+        self._store = store
+        self._slice_rows = slice_rows
+        self.follower = follower
+        self.heads: dict[str, int] = {}
+        self._taken = dict(follower.cursors())
+
+    def learn_heads(self, heads: Iterable[tuple[str, int]]) -> None:
+        """Note that logs have at least these sizes."""
+        known = self.heads
+        for tenant, size in heads:
+            if size > known.get(tenant, 0):
+                known[tenant] = size
+
+    def behind(self) -> int:
+        """Return how many entries are still to be taken, over all tenants."""
+        taken = self._taken
+        return sum(max(size - taken.get(tenant, 0), 0) for tenant, size in self.heads.items())
+
+    def step(self) -> bool:
+        """Take the next slice of every tenant that has one, within the size of one; tell if any."""
+        parts: list[Slice] = []
+        room = self._slice_rows
+        for tenant, size in self.heads.items():
+            start = self._taken.get(tenant, 0)
+            if start < size:
+                part = read_slice(self._store, tenant, start, min(size, start + room))
+                if part.stop > part.start:
+                    parts.append(part)
+                    room -= part.stop - part.start
+            if room <= 0:
+                break
+        if not parts:
+            return False
+        self.follower.apply(parts)
+        for part in parts:
+            self._taken[part.tenant] = part.stop
+            # Whoever was served goes to the back, so that no tenant starves another.
+            self.heads[part.tenant] = self.heads.pop(part.tenant)
+        return True
+
+    def catch_up(self) -> None:
+        """Take everything there is and make it readable."""
+        while self.step():
+            pass
+        self.follower.commit(urgent=True)
+
+
+def read_slice(store: Store, tenant: str, start: int, stop: int) -> Slice:
+    """Read entries [start, stop) of a log, with the earlier entries that they change."""
+    rows = store.rows(tenant, start, stop)
+    fresh = [recorded_view(tenant, row) for row in rows]
+    if rows:
+        stop = rows[-1].index + 1
+    touched = _touched(store, tenant, [view.first for view in fresh], stop)
+    changed: list[View] = []
+    if touched:
+        stored = store.rows_at(tenant, touched)
+        for view in views_of(store, tenant, [stored[index] for index in sorted(stored)]):
+            if view.index >= start:
+                fresh[view.index - start] = view
+            else:
+                changed.append(view)
+    current = _current_documents(store, tenant, fresh, changed, stop)
+    return Slice(tenant, start, stop, fresh, changed, current)
+
+
+def _touched(store: Store, tenant: str, events: Iterable[Event], stop: int) -> set[int]:
+    """Return the entries below `stop` that some events make look different."""
+    touched: set[int] = set()
+    for event in events:
+        if event.op in (Op.REVISE, Op.RETRACT):
+            touched |= _subject(store, tenant, event)
+        elif event.op is Op.ERASE:
+            erased = {entry["index"] for entry in event.data.get("entries", ())}
+            touched |= erased
+            for entry in events_of(tenant, store.rows_at(tenant, erased).values()):
+                if entry.op in (Op.REVISE, Op.RETRACT):
+                    touched |= _subject(store, tenant, entry)
+    return {index for index in touched if index < stop}
+
+
+def _subject(store: Store, tenant: str, event: Event) -> set[int]:
+    index = None if event.subject is None else find_index(store, tenant, event.subject)
+    return set() if index is None else {index}
+
+
+def _current_documents(
+    store: Store, tenant: str, fresh: Sequence[View], changed: Sequence[View], stop: int
+) -> frozenset[int]:
+    """Return which documents are the latest of their resource at `stop`, and no deletion."""
+    latest: dict[bytes, Event] = {}
+    for view in (*changed, *fresh):
+        event = view.first
+        if event.op is Op.DOCUMENT and event.target is not None:
+            latest[head_key(HeadSlot.DOCUMENT, *event.target.key)] = event
+    if not latest:
+        return frozenset()
+    heads = store.resource_heads(tenant, list(latest))
+    later = {head.index for head in heads.values() if head.index >= stop}
+    rows = store.rows_at(tenant, later) if later else {}
+    return frozenset(
+        event.index
+        for key, event in latest.items()
+        if not event.kind.endswith(".delete")
+        and _is_latest(event, heads.get(key), rows, known=event.index >= stop - len(fresh))
+    )
+
+
+def _is_latest(
+    event: Event, head: ResourceHead | None, later: Mapping[int, LogRow], *, known: bool
+) -> bool:
+    """Tell whether a document is the latest of its resource as far as the slice reaches.
+
+    A later document that follows beyond the slice does not count yet, unless its target was
+    erased since: then nobody will learn from it what it replaced. For an entry from before the
+    slice it counts at once, since it may not have been the latest even before that.
+    """
+    if head is None or head.index == event.index:
+        return True
+    row = later.get(head.index)
+    return known and row is not None and event_of(event.tenant, row).target is not None

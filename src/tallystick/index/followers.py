@@ -1,0 +1,44 @@
+"""Which followers there are, and how each is opened for writing and for reading."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tallystick.index.follow import Follower
+from tallystick.index.searching import SearchFollower
+from tallystick.index.views.reader import ViewsReader
+from tallystick.index.views.writer import ViewsWriter
+from tallystick.reading import Rules
+from tallystick.store.base import Store
+
+if TYPE_CHECKING:
+    from tallystick.index.search import SearchReader
+
+VIEWS = "views"
+SEARCH = "search"
+NAMES = (VIEWS, SEARCH)
+
+
+def open_follower(name: str, folder: Path, store: Store, rules: Rules) -> Follower:
+    """Open the follower `name` on its folder, which it fills if it is empty.
+
+    Raises: StoreCorrupt for a folder that has to be made again.
+    """
+    if name == VIEWS:
+        return ViewsWriter(folder, store, rules)
+    # The library of the search index is large: a process that only keeps lists goes without.
+
+    return SearchFollower(SearchWriter(folder), rules)
+
+
+def open_views(folder: Path) -> ViewsReader:
+    """Open the lists for reading."""
+    return ViewsReader(folder)
+
+
+def open_search(folder: Path) -> SearchReader:
+    """Open the search index for reading."""
+    from tallystick.index.search import SearchReader
+
+    return SearchReader(folder)

@@ -1,0 +1,259 @@
+"""The reader: answers every question about a tenant's entries from the index that suits it.
+
+Each method first waits until the index has taken in what the log held when it was called, then
+asks lists or search as the planner says. It implements `reading.Reader`.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tallystick import entry, limits
+from tallystick.errors import InvalidQuery, Malformed
+from tallystick.event import Op
+from tallystick.index.followers import SEARCH, VIEWS
+from tallystick.index.planner import Facts, Listing, Unlisted, plan_page, plan_rows, seen_names
+from tallystick.index.views import listing
+from tallystick.index.views.block import IndexOrder, Key, Order, TimeOrder
+from tallystick.index.views.nodes import AllOf, HasTerm
+from tallystick.index.views.reader import ResourceRow, ViewsReader
+from tallystick.index.views.shelf import Shelf
+from tallystick.index.views.terms import SEEN, SIGHTED
+from tallystick.query.aggregate import Aggregate, AggregateResult
+from tallystick.query.expr import Expr
+from tallystick.reading import (
+    Find,
+    Found,
+    Hit,
+    Plan,
+    ResourceQuery,
+    ResourceSummary,
+    Rules,
+)
+from tallystick.store.base import Store
+from tallystick.viewing import find_index
+
+if TYPE_CHECKING:
+    from tallystick.index.search import SearchReader
+
+
+class Followers(Protocol):
+    """Whoever runs the followers, as far as the reader needs it."""
+
+    def wait(self, follower: str, tenant: str, dialect: str | None = None) -> int:
+        """Wait until a follower has all of a tenant's log as of now; return that size.
+
+        Raises: FollowerBehind, also when it does not yet know the rules of the dialect.
+        """
+
+    def views(self) -> ViewsReader:
+        """Return the lists as they are now."""
+
+    def search(self) -> SearchReader:
+        """Return the search index as it is now."""
+
+    def lag(self) -> Mapping[str, int]:
+        """Return by how many entries each follower is behind."""
+
+
+class IndexReader:
+    """Answers questions; safe to share between threads."""
+
+    def __init__(self, store: Store, rules: Rules, followers: Followers) -> None:
+        self._store = store
+        self._dialects = frozenset(rules)
+        self._followers = followers
+
+    def find(self, tenant: str, question: Find) -> Found:
+        """Return a page of entries.
+
+        Raises: InvalidQuery for what no index can answer, FollowerBehind.
+        """
+        size, views = self._caught_up(tenant, question.dialect)
+        plan = plan_page(question, self._facts(tenant, size, views))
+        if isinstance(plan, Unlisted):
+            return self._search(tenant, question).find(tenant, question, _seen(question, plan))
+        with views.shelf(tenant, size) as shelf:
+            rows, total = _page(shelf, plan, question)
+        more = len(rows) > question.limit
+        hits = self._hits(tenant, rows[: question.limit], question)
+        return Found(hits, more, total if question.total else None, _LISTED)
+
+    def count(self, tenant: str, where: Expr, *, dialect: str = "native") -> int:
+        """Return how many events match, exactly."""
+        question = Find(where=where, dialect=dialect)
+        size, views = self._caught_up(tenant, dialect)
+        node = plan_rows(where, seen_names(question), self._facts(tenant, size, views))
+        if isinstance(node, Unlisted):
+            return self._search(tenant, question).count(tenant, where, _seen(question, node))
+        with views.shelf(tenant, size) as shelf:
+            return 0 if shelf is None else listing.count(shelf.blocks, node)
+
+    def aggregate(
+        self, tenant: str, question: Find, requests: Sequence[Aggregate]
+    ) -> Sequence[AggregateResult]:
+        """Return one result a request over everything that the question matches."""
+        seen = _seen(question, _AGGREGATED)
+        return self._search(tenant, question).aggregate(tenant, question, seen, requests)
+
+    def resource(self, tenant: str, type: str, id: str) -> ResourceSummary | None:
+        """Return what is known of one resource."""
+        size, views = self._caught_up(tenant)
+        with views.shelf(tenant, size) as shelf:
+            row = None if shelf is None else views.resource(tenant, (type, id))
+            return None if shelf is None or row is None else _summary(views, shelf, row)
+
+    def resources(self, tenant: str, question: ResourceQuery) -> list[ResourceSummary]:
+        """Return a page of resources."""
+        size, views = self._caught_up(tenant)
+        with views.shelf(tenant, size) as shelf:
+            if shelf is None:
+                return []
+            return [_summary(views, shelf, row) for row in views.resources(tenant, question)]
+
+    def history(self, tenant: str, type: str, id: str, *, limit: int, offset: int) -> list[int]:
+        """Return the indexes of a resource's document entries, newest first."""
+        size, views = self._caught_up(tenant)
+        target = HasTerm((views.number_of("target", f"{type}:{id}"),))
+        node = AllOf((target, HasTerm((views.number_of("op", Op.DOCUMENT.value),))))
+        with views.shelf(tenant, size) as shelf:
+            blocks = () if shelf is None else shelf.blocks
+            rows = listing.page(
+                blocks, node, IndexOrder, descending=True, offset=offset, limit=limit
+            )
+        return [row.entry for row in rows]
+
+    def known_path(self, tenant: str, path: str) -> bool:
+        """Tell whether any event ever had a value at the payload path."""
+        return self._search(tenant).known_path(tenant, path)
+
+    def suggest_path(self, tenant: str, path: str) -> Sequence[str]:
+        """Return the known paths nearest to one that is not."""
+        return self._search(tenant).suggest_path(tenant, path)
+
+    def explain(self, tenant: str, question: Find) -> Plan:
+        """Return which index would answer, and why."""
+        size, views = self._caught_up(tenant)
+        plan = plan_page(question, self._facts(tenant, size, views))
+        return Plan(SEARCH, plan.reason) if isinstance(plan, Unlisted) else _LISTED
+
+    def lag(self) -> Mapping[str, int]:
+        """Return by how many entries each follower is behind, over all tenants."""
+        return self._followers.lag()
+
+    def _caught_up(self, tenant: str, dialect: str | None = None) -> tuple[int, ViewsReader]:
+        """Return the lists, once they have all of the log as of now."""
+        size = self._followers.wait(VIEWS, tenant, dialect)
+        return size, self._followers.views()
+
+    def _search(self, tenant: str, question: Find | None = None) -> SearchReader:
+        self._followers.wait(SEARCH, tenant, None if question is None else question.dialect)
+        search = self._followers.search()
+        search.refresh()
+        return search
+
+    def _facts(self, tenant: str, size: int, views: ViewsReader) -> Facts:
+        def kinds() -> Sequence[str] | None:
+            known = views.kinds(tenant)
+            return known if len(known) < limits.QUERY_TERMS else None
+
+        return Facts(
+            number_of=views.number_of,
+            dialects=self._dialects,
+            kinds=kinds,
+            index_of=lambda id: find_index(self._store, tenant, id),
+            recorded_before=lambda ms: self._recorded_before(tenant, size, ms),
+        )
+
+    def _recorded_before(self, tenant: str, size: int, ms: int) -> int:
+        """Return how many of the first `size` entries were recorded before a time.
+
+        Cost: a point read a halving, since times of recording never decrease.
+        """
+        return bisect_left(range(size), ms, key=lambda index: self._recorded_ms(tenant, index))
+
+    def _recorded_ms(self, tenant: str, index: int) -> int:
+        (stored,) = self._store.entries(tenant, index, index + 1)
+        return entry.decode(tenant, index, stored, _NO_SECTIONS).recorded_ms
+
+    def _hits(self, tenant: str, rows: Sequence[listing.Row], question: Find) -> list[Hit]:
+        """Return rows with their positions: the value of the sort's field, then the index."""
+        if not question.sort:
+            return [Hit(row.entry, (row.entry,)) for row in rows]
+        if question.sort[0].field == "recorded_ms":
+            return [
+                Hit(row.entry, (self._recorded_ms(tenant, row.entry), row.entry)) for row in rows
+            ]
+        return [Hit(row.entry, (row.key[0], row.entry)) for row in rows]
+
+
+_NO_SECTIONS = (None, None, None, None, None)
+_LISTED = Plan(VIEWS, "exact terms and times, in an order that lists have")
+_AGGREGATED = Unlisted("aggregates read the fields of every match")
+
+
+def _page(shelf: Shelf | None, plan: Listing, question: Find) -> tuple[Sequence[listing.Row], int]:
+    """Return a page with one row more than asked for, and the total if asked for."""
+    if shelf is None:
+        return (), 0
+    rows = listing.page(
+        shelf.blocks,
+        plan.node,
+        plan.order,
+        descending=plan.descending,
+        after=None if question.after is None else _key(question.after, plan),
+        offset=question.offset,
+        limit=question.limit + 1,
+    )
+    return rows, listing.count(shelf.blocks, plan.node) if question.total else 0
+
+
+def _key(position: Sequence[Any], plan: Listing) -> Key:
+    """Return a position as the key of the order it is in.
+
+    Raises: Malformed.
+    """
+    if not all(isinstance(value, int) and abs(value) < 1 << 63 for value in position[-2:]):
+        raise Malformed("the cursor belongs to another query", path="cursor")
+    if plan.order is IndexOrder:
+        return (position[-1], 0)
+    if len(position) != 2:
+        raise Malformed("the cursor belongs to another query", path="cursor")
+    return (position[0], position[1])
+
+
+def _seen(question: Find, why: Unlisted) -> Sequence[str]:
+    """Return by which names the search knows what a question is about."""
+    seen = seen_names(question)
+    if seen is None:
+        raise InvalidQuery(
+            f"the log as recorded has lists only: {why.reason}",
+            hint="ask for events instead of the log",
+        )
+    return seen
+
+
+def _summary(views: ViewsReader, shelf: Shelf, row: ResourceRow) -> ResourceSummary:
+    """Return what a row and the lists know of a resource."""
+    value = f"{row.type}:{row.id}"
+    named = HasTerm(tuple(views.number_of(role, value) for role in ("actor", "target", "scope")))
+    node = AllOf((HasTerm((views.number_of(SEEN, SIGHTED),)), named))
+    blocks = shelf.blocks
+
+    def end(order: Order, descending: bool) -> Key:
+        rows = listing.page(blocks, node, order, descending=descending, limit=1)
+        return rows[0].key if rows else (0, 0)
+
+    return ResourceSummary(
+        type=row.type,
+        id=row.id,
+        name=row.name,
+        document=row.document,
+        parents=row.parents,
+        first_ms=end(TimeOrder, False)[0],
+        last_ms=end(TimeOrder, True)[0],
+        last_index=end(IndexOrder, True)[0],
+        count=listing.count(blocks, node),
+    )

@@ -1,0 +1,1 @@
+"""Lists, totals and resources: which entries have which exact terms, in which order."""

@@ -1,0 +1,143 @@
+"""A block: up to 65,536 entries of one tenant, ranked by time, with the rows of every term.
+
+Rank is the order by (occurred_ms, index). Lists read ranks from either end, totals count bits, and
+time ranges are ranges of ranks; order by index is the same order or a permutation of it. This is
+what sealed and open blocks have in common; where the data lies is their own affair.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+
+from tallystick.index.views.rows import ROWS_MAX, RowSet, full, size, span, to_bits, without
+
+Key = tuple[int, int]
+"""(occurred_ms, index) in the order of time, (index, 0) in the order of recording."""
+
+
+class Block:
+    """Rows by rank; subclasses fill the fields and answer `posting`."""
+
+    id: int
+    rows: int
+    ms: Sequence[int]
+    """When the row of each rank occurred."""
+    index: Sequence[int]
+    """The index of the entry of each rank."""
+    by_index: Sequence[int] | None
+    """Ranks in the order of their indexes; None when that is the order of ranks."""
+    gone: int = 0
+    """Rows that a later block replaced, or that nobody sees any more."""
+
+    def __init__(self) -> None:
+        self._places: array[int] | None = None
+
+    def posting(self, number: int) -> RowSet:
+        """Return the rows that have a term."""
+        raise NotImplementedError
+
+    @property
+    def alive(self) -> int:
+        """How many rows are not gone."""
+        return self.rows - self.gone.bit_count()
+
+    def everything(self) -> RowSet:
+        """Return the rows that are not gone."""
+        return full(self.rows) & ~self.gone
+
+    def kept(self, rows: RowSet) -> RowSet:
+        """Return `rows` without those that are gone."""
+        return without(rows, self.gone) if self.gone else rows
+
+    def within(self, low_ms: int, high_ms: int) -> tuple[int, int]:
+        """Return the first rank and the rank after the last of a range of times, both included."""
+        return bisect_left(self.ms, low_ms), bisect_right(self.ms, high_ms)
+
+    def with_index(self, low: int, high: int) -> RowSet:
+        """Return the rows whose indexes lie in a range, both ends included."""
+        first, last = self._place(low), self._place(high + 1)
+        if self.by_index is None:
+            return span(first, last)
+        rows = sorted(self.by_index[first:last])
+        return rows if len(rows) < ROWS_MAX // 64 else to_bits(rows)
+
+    def _place(self, index: int) -> int:
+        """Return how many rows have a lower index."""
+        if self.by_index is None:
+            return bisect_left(self.index, index)
+        by_index, indexes = self.by_index, self.index
+        return bisect_left(range(self.rows), index, key=lambda at: indexes[by_index[at]])
+
+    def placed(self, rows: RowSet) -> RowSet:
+        """Return a set of ranks as places in the order of indexes."""
+        if self.by_index is None:
+            return rows
+        if self._places is None:
+            places = array("H", bytes(2 * self.rows))
+            for place, row in enumerate(self.by_index):
+                places[row] = place
+            self._places = places
+        if isinstance(rows, int):
+            flags = format(rows, f"0{self.rows}b")
+            last = self.rows - 1
+            # The text has the highest rank first, and the number is read from the same end.
+            return int("".join([flags[last - row] for row in reversed(self.by_index)]), 2)
+        return sorted(map(self._places.__getitem__, rows))
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.id}: {self.rows} rows, {size(self.gone)} gone>"
+
+
+class TimeOrder:
+    """The order of a list by time; places are ranks."""
+
+    @staticmethod
+    def rows(block: Block, rows: RowSet) -> RowSet:
+        """Return the places of rows."""
+        return rows
+
+    @staticmethod
+    def key(block: Block, place: int) -> Key:
+        """Return what sorts the row at a place."""
+        return (block.ms[place], block.index[place])
+
+    @staticmethod
+    def index(block: Block, place: int) -> int:
+        """Return the index of the entry at a place."""
+        return block.index[place]
+
+    @staticmethod
+    def place(block: Block, key: Key) -> int:
+        """Return how many rows sort before `key`."""
+        ms, index = key
+        low, high = bisect_left(block.ms, ms), bisect_right(block.ms, ms)
+        return bisect_left(block.index, index, low, high)
+
+
+class IndexOrder:
+    """The order of a list by index; places are those of `Block.by_index`."""
+
+    @staticmethod
+    def rows(block: Block, rows: RowSet) -> RowSet:
+        """Return the places of rows."""
+        return block.placed(rows)
+
+    @staticmethod
+    def key(block: Block, place: int) -> Key:
+        """Return what sorts the row at a place."""
+        return (IndexOrder.index(block, place), 0)
+
+    @staticmethod
+    def index(block: Block, place: int) -> int:
+        """Return the index of the entry at a place."""
+        return block.index[place if block.by_index is None else block.by_index[place]]
+
+    @staticmethod
+    def place(block: Block, key: Key) -> int:
+        """Return how many rows sort before `key`."""
+        return block._place(key[0])
+
+
+Order = type[TimeOrder] | type[IndexOrder]

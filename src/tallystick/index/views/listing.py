@@ -1,0 +1,187 @@
+"""Pages and totals over the blocks of a tenant.
+
+Each block answers with a set of rows; a page is read from the ends of those sets, merged by key,
+and a block is not even asked before the page has come down to its range. A page far in is found
+by counting, not by walking: pivots halve what is left of every block until the offset is reached.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from tallystick.index.views.block import Block, Key, Order
+from tallystick.index.views.nodes import Node
+from tallystick.index.views.rows import RowSet, count_between, downwards, is_empty, size, upwards
+
+_WALKED = 64
+
+
+class Row(NamedTuple):
+    """One row of a page."""
+
+    key: Key
+    entry: int
+    """The index of the entry."""
+
+
+def count(blocks: Sequence[Block], node: Node) -> int:
+    """Return how many rows match."""
+    return sum(size(block.kept(node.rows(block))) for block in blocks)
+
+
+def page(
+    blocks: Sequence[Block],
+    node: Node,
+    order: Order,
+    *,
+    descending: bool,
+    after: Key | None = None,
+    offset: int = 0,
+    limit: int,
+) -> list[Row]:
+    """Return up to `limit` matching rows in order, from behind `after` and `offset` rows later."""
+    runs = [_Run(block, node, order, descending, after) for block in blocks]
+    if offset > _WALKED:
+        offset = _skip(runs, order, descending, offset)
+    rows: list[Row] = []
+    for row in _merged(runs):
+        if offset:
+            offset -= 1
+            continue
+        rows.append(row)
+        if len(rows) == limit:
+            break
+    return rows
+
+
+class _Run:
+    """The places of one block that a page may still take, from `low` up to below `high`."""
+
+    def __init__(
+        self, block: Block, node: Node, order: Order, descending: bool, after: Key | None
+    ) -> None:
+        self.block = block
+        self.order = order
+        self.descending = descending
+        self.low, self.high = 0, block.rows
+        self._node = node
+        self._places: RowSet | None = None
+        if after is not None:
+            place = order.place(block, after)
+            if descending:
+                self.high = place
+            else:
+                at_key = place < block.rows and order.key(block, place) == after
+                self.low = place + at_key
+
+    @property
+    def places(self) -> RowSet:
+        """The places of the rows that match."""
+        if self._places is None:
+            rows = self.block.kept(self._node.rows(self.block))
+            self._places = rows if is_empty(rows) else self.order.rows(self.block, rows)
+        return self._places
+
+    def first(self) -> Key:
+        """Return the first key that the run can have."""
+        return self.order.key(self.block, self.high - 1 if self.descending else self.low)
+
+    def __iter__(self) -> Iterator[Row]:
+        block, order = self.block, self.order
+        if self.descending:
+            places = downwards(self.places, self.high)
+        else:
+            places = upwards(self.places, self.low)
+        for place in places:
+            yield Row(order.key(block, place), order.index(block, place))
+
+
+def _merged(runs: Sequence[_Run]) -> Iterator[Row]:
+    """Yield the rows of all runs in order, asking a run only when its range is reached."""
+    sign = -1 if runs and runs[0].descending else 1
+    heap: list[tuple[Key, int, int, Row | None, Iterator[Row]]] = []
+    for number, run in enumerate(runs):
+        if run.low < run.high:
+            heap.append((_signed(run.first(), sign), 0, number, None, iter(run)))
+    heapq.heapify(heap)
+    while heap:
+        _, _, number, row, rest = heap[0]
+        if row is not None:
+            yield row
+        following = next(rest, None)
+        if following is None:
+            heapq.heappop(heap)
+        else:
+            # A run not yet asked sorts before a row with the same key: the row may be its own.
+            entry = (_signed(following.key, sign), 1, number, following, rest)
+            heapq.heapreplace(heap, entry)
+
+
+def _signed(key: Key, sign: int) -> Key:
+    return (sign * key[0], sign * key[1])
+
+
+def _skip(runs: Sequence[_Run], order: Order, descending: bool, offset: int) -> int:
+    """Move the runs past `offset` rows, nearly; return how many are left to walk over."""
+    windows = [_Window(run) for run in runs if run.low < run.high and not is_empty(run.places)]
+    while True:
+        windows = [window for window in windows if window.low < window.high]
+        if sum(window.high - window.low for window in windows) <= max(_WALKED, 2 * len(windows)):
+            break
+        pivot = _weighted_median(windows, order)
+        cuts = [window.cut(pivot) for window in windows]
+        before = sum(window.before(cut) for window, cut in zip(windows, cuts, strict=True))
+        past = before <= offset
+        moved = [window.move(cut, past) for window, cut in zip(windows, cuts, strict=True)]
+        if past:
+            offset -= before
+        if not any(moved):
+            break
+    return offset
+
+
+class _Window:
+    """Where the row at the offset may be, within one run."""
+
+    def __init__(self, run: _Run) -> None:
+        self.run = run
+        self.low, self.high = run.low, run.high
+
+    def cut(self, pivot: Key) -> int:
+        """Return the place of a key, within the window."""
+        place = self.run.order.place(self.run.block, pivot)
+        return min(max(place, self.low), self.high)
+
+    def before(self, cut: int) -> int:
+        """Return how many rows of the window come before the cut in the order of the page."""
+        if self.run.descending:
+            return count_between(self.run.places, cut, self.high)
+        return count_between(self.run.places, self.low, cut)
+
+    def move(self, cut: int, past: bool) -> bool:
+        """Give up the rows before the cut, for good, or those behind; tell whether it shrank."""
+        old = (self.low, self.high)
+        if past == self.run.descending:
+            self.high = cut
+        else:
+            self.low = cut
+        if past and self.run.descending:
+            self.run.high = cut
+        elif past:
+            self.run.low = cut
+        return (self.low, self.high) != old
+
+
+def _weighted_median(windows: Sequence[_Window], order: Order) -> Key:
+    middles = sorted(
+        (order.key(window.run.block, (window.low + window.high) // 2), window.high - window.low)
+        for window in windows
+    )
+    half = sum(weight for _, weight in middles) / 2
+    for key, weight in middles:
+        half -= weight
+        if half <= 0:
+            return key
+    return middles[-1][0]
