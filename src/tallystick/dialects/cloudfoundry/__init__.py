@@ -57,7 +57,7 @@ def owns(path: str) -> bool:
 CLOUDFOUNDRY = Dialect(
     name=DIALECT,
     title="Cloud Foundry",
-    rules=DialectRules(shows=wire.shows, derived=wire.derived),
+    rules=DialectRules(shows=wire.shows, derived=lambda view, tenant_uuid: wire.derived(view)),
     routes=routes,
     owns=owns,
     error_response=error_response,
