@@ -29,6 +29,7 @@ class Slice(NamedTuple):
     """
 
     tenant: str
+    tenant_uuid: str
     start: int
     stop: int
     fresh: Sequence[View]
@@ -58,13 +59,13 @@ def seen_by(rules: Rules, view: View, current: frozenset[int]) -> tuple[str, ...
     return (ITEM,) if op is Op.DOCUMENT and view.index in current else ()
 
 
-def derived_terms(rules: Rules, view: View, seen: tuple[str, ...]) -> Terms:
+def derived_terms(rules: Rules, view: View, tenant_uuid: str, seen: tuple[str, ...]) -> Terms:
     """Return what the dialects that show the view derive from it, by field name."""
     return {
         f"{name}.{term}": value
         for name in seen
         if name in rules
-        for term, value in rules[name].derived(view).items()
+        for term, value in rules[name].derived(view, tenant_uuid).items()
     }
 
 
@@ -78,7 +79,7 @@ def documents_of(rules: Rules, part: Slice) -> tuple[list[Document], list[str]]:
             keys = _keys(view)
             if seen:
                 new = fresh and view.first.op is Op.RECORD
-                terms = derived_terms(rules, view, seen)
+                terms = derived_terms(rules, view, part.tenant_uuid, seen)
                 documents[keys[0]] = Document(keys, view, seen, terms, new)
             elif view.first.op is Op.DOCUMENT and fresh:
                 # A deletion, or a state that a later entry of the slice replaced.

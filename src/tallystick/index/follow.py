@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
+import msgspec
+
+from tallystick import ids
 from tallystick.event import Event, HeadSlot, Op, View
 from tallystick.index.document import Slice
 from tallystick.store.base import LogRow, ResourceHead, Store, head_key
@@ -51,6 +54,7 @@ class Following:
         self.follower = follower
         self.heads: dict[str, int] = {}
         self._taken = dict(follower.cursors())
+        self._uuids: dict[str, str] = {}
 
     def learn_heads(self, heads: Iterable[tuple[str, int]]) -> None:
         """Note that logs have at least these sizes."""
@@ -71,7 +75,8 @@ class Following:
         for tenant, size in self.heads.items():
             start = self._taken.get(tenant, 0)
             if start < size:
-                part = read_slice(self._store, tenant, start, min(size, start + room))
+                stop = min(size, start + room)
+                part = read_slice(self._store, tenant, self._uuid_of(tenant), start, stop)
                 if part.stop > part.start:
                     parts.append(part)
                     room -= part.stop - part.start
@@ -86,6 +91,12 @@ class Following:
             self.heads[part.tenant] = self.heads.pop(part.tenant)
         return True
 
+    def _uuid_of(self, tenant: str) -> str:
+        uuid = self._uuids.get(tenant)
+        if uuid is None:
+            uuid = self._uuids[tenant] = tenant_uuid(self._store, tenant)
+        return uuid
+
     def catch_up(self) -> None:
         """Take everything there is and make it readable."""
         while self.step():
@@ -93,7 +104,13 @@ class Following:
         self.follower.commit(urgent=True)
 
 
-def read_slice(store: Store, tenant: str, start: int, stop: int) -> Slice:
+def tenant_uuid(store: Store, tenant: str) -> str:
+    """Return the UUID that a tenant was given when it was made; it never changes."""
+    row = store.identity(tenant, "tenant", tenant)
+    return str(ids.tenant_uuid(tenant) if row is None else msgspec.json.decode(row.doc)["uuid"])
+
+
+def read_slice(store: Store, tenant: str, uuid: str, start: int, stop: int) -> Slice:
     """Read entries [start, stop) of a log, with the earlier entries that they change."""
     rows = store.rows(tenant, start, stop)
     fresh = [recorded_view(tenant, row) for row in rows]
@@ -109,7 +126,7 @@ def read_slice(store: Store, tenant: str, start: int, stop: int) -> Slice:
             else:
                 changed.append(view)
     current = _current_documents(store, tenant, fresh, changed, stop)
-    return Slice(tenant, start, stop, fresh, changed, current)
+    return Slice(tenant, uuid, start, stop, fresh, changed, current)
 
 
 def _touched(store: Store, tenant: str, events: Iterable[Event], stop: int) -> set[int]:

@@ -28,6 +28,7 @@ def open_follower(name: str, folder: Path, store: Store, rules: Rules) -> Follow
     if name == VIEWS:
         return ViewsWriter(folder, store, rules)
     # The library of the search index is large: a process that only keeps lists goes without.
+    from tallystick.index.search import SearchWriter
 
     return SearchFollower(SearchWriter(folder), rules)
 

@@ -33,7 +33,10 @@ class InlineFollowers:
     ) -> None:
         self._store = store
         self._lock = threading.RLock()
-        self._running = {name: _Running(name, root / name, store, rules) for name in names}
+        self._root = root
+        self._rules = rules
+        self._names = names
+        self._running: dict[str, _Running] = {}
 
     def committed(self, heads: Sequence[LogHead]) -> None:
         """Do nothing: heads are read when somebody asks."""
@@ -44,13 +47,13 @@ class InlineFollowers:
         if head is None:
             return 0
         with self._lock:
-            self._running[follower].catch_up([(tenant, head.size)])
+            self._get(follower).catch_up([(tenant, head.size)])
         return head.size
 
     def views(self) -> ViewsReader:
         """Return the lists as they are now."""
         with self._lock:
-            running = self._running[VIEWS]
+            running = self._get(VIEWS)
             if running.views is None:
                 running.views = open_views(running.folder)
             return running.views
@@ -58,7 +61,7 @@ class InlineFollowers:
     def search(self) -> SearchReader:
         """Return the search index as it is now."""
         with self._lock:
-            running = self._running[SEARCH]
+            running = self._get(SEARCH)
             if running.search is None:
                 running.search = open_search(running.folder)
             return running.search
@@ -67,7 +70,7 @@ class InlineFollowers:
         """Return by how many entries each follower is behind, over all tenants."""
         heads = {head.tenant: head.size for head in self._store.log_heads()}
         with self._lock:
-            return {name: running.lag(heads) for name, running in self._running.items()}
+            return {name: self._get(name).lag(heads) for name in self._names}
 
     def pressure_s(self) -> float:
         """Return zero: nothing lags that nobody asked for."""
@@ -75,18 +78,25 @@ class InlineFollowers:
 
     def rebuild(self, name: str, progress: Progress) -> None:
         """Make what a follower keeps from the beginning, and serve that."""
-        running = self._running.get(name)
-        if running is None:
+        if name not in self._names:
             raise NotFound(f"there is no follower {name!r}")
         heads = [(head.tenant, head.size) for head in self._store.log_heads()]
         with self._lock:
-            running.rebuild(heads, progress)
+            self._get(name).rebuild(heads, progress)
 
     def close(self) -> None:
         """Release files; idempotent."""
         with self._lock:
             for running in self._running.values():
                 running.close()
+
+    def _get(self, name: str) -> _Running:
+        """Return a follower, opened when it is first needed."""
+        running = self._running.get(name)
+        if running is None:
+            running = _Running(name, self._root / name, self._store, self._rules)
+            self._running[name] = running
+        return running
 
 
 class _Running:

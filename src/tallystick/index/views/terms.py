@@ -56,6 +56,8 @@ def terms_of(document: Document) -> Iterator[Term]:
         yield from _resource_terms("target", event.target)
     for scope in event.scopes:
         yield from _resource_terms("scope", scope)
+    for pair in nested(event):
+        yield "nested", pair
     for trail in event.trails:
         yield "trail", trail
     for field, value in document.terms.items():

@@ -132,7 +132,7 @@ class ViewsWriter:
         for view in again.values():
             self._hide(shelf, view)
         for view in (*part.fresh, *again.values()):
-            self._add(shelf, view, part.current)
+            self._add(shelf, view, part)
         for view in part.changed:
             if _SAYING_WHO.intersection(view.first.erased):
                 self._relearn(shelf, part, view.index)
@@ -173,9 +173,10 @@ class ViewsWriter:
         execute("INSERT INTO blocks VALUES (NULL, ?, 0, 0, 0, 0, 0)", (number,))
         return number
 
-    def _add(self, shelf: Shelf, view: View, current: frozenset[int]) -> None:
-        seen = seen_by(self._rules, view, current)
-        document = Document((), view, seen, derived_terms(self._rules, view, seen), True)
+    def _add(self, shelf: Shelf, view: View, part: Slice) -> None:
+        seen = seen_by(self._rules, view, part.current)
+        terms = derived_terms(self._rules, view, part.tenant_uuid, seen)
+        document = Document((), view, seen, terms, True)
         number_of = self._hash
         numbers = array("Q", {number_of(field, value) for field, value in terms_of(document)})
         block = shelf.open
