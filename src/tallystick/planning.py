@@ -109,6 +109,8 @@ class Planner:
         self._prepared: list[Prepared] = []
         self._identity: list[IdentityWrite] = []
         self._erasures: list[Erasure] = []
+        self._noise = b""
+        self._noise_at = 0
 
     def add(self, works: Sequence[Work]) -> None:
         """Decide the outcome of every item, sealing those that are accepted.
@@ -116,6 +118,8 @@ class Planner:
         Cost: at most two reads, however many works there are.
         """
         self._found = self._look_up(works)
+        self._noise = os.urandom(entry.NOISE_BYTES * sum(len(work.items) for work in works))
+        self._noise_at = 0
         for work in works:
             self._add(work)
 
@@ -171,7 +175,7 @@ class Planner:
         index = self._size + len(self.rows)
         if index and ids.wraps_idtimestamp(index):
             self._now_ms = max(self._now_ms, self._latest_ms() + 1)
-        sealed = entry.seal(prepared, index, self._now_ms, os.urandom(entry.NOISE_BYTES))
+        sealed = entry.seal(prepared, index, self._now_ms, self._next_noise())
         self.rows.append(sealed)
         self._prepared.append(prepared)
         self._identity += item.identity
@@ -180,6 +184,12 @@ class Planner:
         for text, digest in draft.claims:
             self._claims[text] = Claim(text, digest, index)
         return Accepted(index, sealed.id, sealed.recorded_ms, sealed.occurred_ms)
+
+    def _next_noise(self) -> bytes:
+        # Cut from one piece: every call to the system hands the interpreter to other threads.
+        start = self._noise_at
+        self._noise_at = start + entry.NOISE_BYTES
+        return self._noise[start : self._noise_at]
 
     def _latest_ms(self) -> int:
         return self.rows[-1].recorded_ms if self.rows else _recorded_ms(self._head)

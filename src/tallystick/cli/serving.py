@@ -13,6 +13,7 @@ from tallystick.access import Scope
 from tallystick.cli.reach import Reach, with_reach
 from tallystick.dialects import DIALECTS
 from tallystick.http.app import App
+from tallystick.http.serving import listen
 from tallystick.http.serving import serve as run_server
 from tallystick.node import SOCKET_FILE, Node, open_node
 from tallystick.sample import sample_drafts
@@ -32,19 +33,16 @@ def serve(reach: Reach, host: str | None, port: int | None, demo: bool) -> None:
     """
     settings = reach.settings(host=host, port=port)
     configure_logging(settings.log_level)
+    # The address first: whoever cannot listen should not have made a tenant and lost its key.
+    listener = listen(settings.host, settings.port)
     node = open_node(reach.folder, settings, followers=True)
     try:
         key = _first_tenant(node)
         if demo:
             _fill(node, reach)
         app = App(node, DIALECTS)
-        run_server(
-            app,
-            settings.host,
-            settings.port,
-            reach.folder / SOCKET_FILE,
-            lambda url: _announce(reach, url, key),
-        )
+        control_socket = reach.folder / SOCKET_FILE
+        run_server(app, listener, control_socket, lambda url: _announce(reach, url, key))
     finally:
         node.close()
     click.echo("tallystick: stopped", err=True)

@@ -25,25 +25,17 @@ _BACKLOG = 2048
 
 
 def serve(
-    app: App,
-    host: str,
-    port: int,
-    control_socket: Path | None,
-    ready: Callable[[str], None],
+    app: App, listener: socket.socket, control_socket: Path, ready: Callable[[str], None]
 ) -> None:
     """Serve until SIGINT or SIGTERM; `ready` is called with the URL once requests are taken.
 
     Requests under way are finished first, for ten seconds at most.
-    Raises: SettingsError when the address cannot be had.
     """
-    listener = _listen(host, port)
     with contextlib.ExitStack() as stack:
-        servers = [(_server(app), listener)]
-        if control_socket is not None:
-            control = stack.enter_context(_control_listener(control_socket))
-            servers.append((_server(_InControl(app)), control))
-        shown = f"[{host}]" if ":" in host else host
-        url = f"http://{shown}:{listener.getsockname()[1]}"
+        control = stack.enter_context(_control_listener(control_socket))
+        servers = [(_server(app), listener), (_server(_InControl(app)), control)]
+        host, port = listener.getsockname()[:2]
+        url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_run(servers, lambda: ready(url)))
 
@@ -133,7 +125,11 @@ def _server(app: App | _InControl) -> uvicorn.Server:
     return _Server(config)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens on the address.
+
+    Raises: SettingsError when the address cannot be had.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -21,7 +21,7 @@ from tallystick.store.base import (
 from tallystick.store.sqlite_rows import HEAD_COLUMNS, INDEX_BITS
 
 # Statements for many rows at once come in a few sizes, so that the connection keeps them prepared.
-_SIZES = (256, 64, 16, 4, 1)
+_SIZES = (256, 128, 64, 32, 16, 8, 4, 2, 1)
 _INSERT_LOG = {n: "INSERT INTO log VALUES " + ",".join(["(?,?,?,?,?,?,?,?)"] * n) for n in _SIZES}
 _ERASE = {name: f"UPDATE log SET {name} = NULL WHERE pos = ?" for name in SECTIONS}
 
