@@ -149,5 +149,10 @@ def error_response(request: Request, error: TallystickError) -> Response:
 
 
 def _message(error: TallystickError) -> str:
-    # The original names the key alone.
-    return error.field if isinstance(error, errors.UnsupportedField) else error.message
+    match error:
+        case errors.UnsupportedField():
+            # The original names the key alone.
+            return error.field
+        case errors.Malformed() if error.path:
+            return f"{error.message} (at {error.path})"
+    return error.message
