@@ -123,7 +123,7 @@ _PATHS = """
 """
 PATHS = (*_PATHS.split(), "data.x y")
 _FIELDS = """
-    index id kind class op occurred_ms recorded_ms dialect subject trail
+    index id kind class op occurred_ms recorded_ms dialect subject nested trail
     actor actor.type actor.id actor.name target target.type target.id target.name
     scope scope.type scope.id scope.name
 """

@@ -8,12 +8,12 @@ come here; the tables below say what each means.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
 from tallystick.errors import Forbidden
-from tallystick.query.expr import Eq, Everything, Expr, In, Not, Nothing, all_of, any_of
+from tallystick.query.expr import Everything, Expr, In, Not, Nothing, all_of, any_of
 
 
 class Scope(enum.StrEnum):
@@ -37,8 +37,9 @@ class Grant(msgspec.Struct, frozen=True):
 class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """Who asks: a key, or a user with a token.
 
-    `user` None means a program's key, which sees everything its scopes allow. `own_events_only`
-    is the setting that keeps lower file-sharing roles to what they did themselves.
+    `user` None means a program's key, which sees everything its scopes allow. `aliases` are other
+    ids of the user. `own_events_only` is the setting that keeps lower file-sharing roles to what
+    they did themselves.
     """
 
     tenant: str
@@ -46,6 +47,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     key: str | None = None
     service: bool = False
     user: str | None = None
+    aliases: tuple[str, ...] = ()
     grants: tuple[Grant, ...] = ()
     client: str | None = None
     own_events_only: bool = False
@@ -75,6 +77,8 @@ SHARING_ROLES = (
 
 DEFAULT_SHARING_ROLE = "Downloader"
 
+_LOWEST_RANK = SHARING_ROLES.index("Viewer")
+_MODERATOR_RANK = SHARING_ROLES.index("Moderator")
 _SHARING_LEVELS = ("tenant", "workspace", "folder", "file")
 _SEES_TENANT = frozenset({"admin", "admin_read_only", "global_auditor", "auditor"})
 _SEES_ORGANIZATION = frozenset({"organization_auditor"})
@@ -119,11 +123,34 @@ def require(principal: Principal, scope: Scope) -> None:
 
 def visible(principal: Principal) -> Expr:
     """Return what the principal may see, as an expression to be ANDed into every read."""
+    return _seen(principal, _LOWEST_RANK, own_events_only=principal.own_events_only)
+
+
+def reachable(principal: Principal) -> Expr:
+    """Return the events in places that the principal may enter, whoever caused them.
+
+    The same as `visible` unless lower roles see their own events only.
+    """
+    return _seen(principal, _LOWEST_RANK, own_events_only=False)
+
+
+def moderated(principal: Principal) -> Expr:
+    """Return the events in places where the principal may see everybody's: as a moderator."""
+    return _seen(principal, _MODERATOR_RANK, own_events_only=False)
+
+
+def _seen(principal: Principal, rank: int, *, own_events_only: bool) -> Expr:
     if not principal.may(Scope.READ):
         return Nothing()
     if principal.user is None or Scope.ADMIN in principal.scopes:
         return Everything()
-    return any_of((_platform(principal.grants), _sharing(principal)))
+    own = In("actor", tuple(f"user:{name}" for name in (principal.user, *principal.aliases)))
+    shown: list[Expr] = [
+        Nothing() if held < rank else own if own_events_only and held < _MODERATOR_RANK
+        else Everything()
+        for held in range(len(SHARING_ROLES))
+    ]  # fmt: skip
+    return any_of((_platform(principal.grants), _sharing(principal.grants, shown)))
 
 
 def sharing_rank(role: str) -> int:
@@ -146,42 +173,47 @@ def _platform(grants: Iterable[Grant]) -> Expr:
     return In("scope", tuple(seen)) if seen else Nothing()
 
 
-def _sharing(principal: Principal) -> Expr:
-    """Return what file-sharing roles show: the most specific grant of an event decides."""
-    shown: Expr = Nothing()
-    for level in _SHARING_LEVELS:
-        here = [
-            grant
-            for grant in principal.grants
-            if grant.scope.partition(":")[0] == level and grant.role not in _PLATFORM_ROLES
-        ]
-        shown = _override(shown, level, here, principal)
-    return shown
+def _sharing(grants: Iterable[Grant], shown: Sequence[Expr]) -> Expr:
+    """Return what file-sharing roles show: the most specific grant of an event decides.
+
+    `shown` has what each role shows, by rank.
+    """
+    levels: dict[str, dict[Expr, list[str]]] = {level: {} for level in _SHARING_LEVELS}
+    for grant in grants:
+        level = grant.scope.partition(":")[0]
+        if level in levels and grant.role not in _PLATFORM_ROLES:
+            outcome = shown[sharing_rank(grant.role)]
+            levels[level].setdefault(outcome, []).append(grant.scope)
+    everywhere = any_of(levels["tenant"])
+    for level in _SHARING_LEVELS[1:]:
+        everywhere = _override(everywhere, level, levels[level])
+    return everywhere
 
 
-def _override(shown: Expr, level: str, grants: list[Grant], principal: Principal) -> Expr:
+def _override(shown: Expr, level: str, outcomes: Mapping[Expr, Sequence[str]]) -> Expr:
     """Let the grants of one level decide for their own events, and `shown` for all others."""
-    if not grants:
+    if not outcomes:
         return shown
-    if level == "tenant":
-        return any_of(_shown_by(grant, principal) for grant in grants)
-    decided = _within(level, [grant.scope for grant in grants])
-    allowed = [
-        all_of((_within(level, [grant.scope]), _shown_by(grant, principal))) for grant in grants
-    ]
-    return any_of((*allowed, all_of((shown, Not(decided)))))
+    decided = [scope for scopes in outcomes.values() for scope in scopes]
+    allowed: list[Expr] = []
+    for outcome, scopes in outcomes.items():
+        others = [scope for scope in decided if scope not in frozenset(scopes)]
+        if isinstance(outcome, Nothing):
+            continue
+        if level == "folder" and others:
+            allowed += [all_of((_deepest(scope, others), outcome)) for scope in scopes]
+        else:
+            allowed.append(all_of((_within(level, scopes), outcome)))
+    return any_of((*allowed, all_of((shown, Not(_within(level, decided))))))
 
 
-def _shown_by(grant: Grant, principal: Principal) -> Expr:
-    rank = sharing_rank(grant.role)
-    if rank == 0:
-        return Nothing()
-    if principal.own_events_only and rank < SHARING_ROLES.index("Moderator"):
-        return Eq("actor", f"user:{principal.user}")
-    return Everything()
+def _deepest(folder: str, others: Sequence[str]) -> Expr:
+    """Match what is in a folder and not, further in, in one of the others."""
+    deeper = In("nested", tuple(f"{folder}>{other}" for other in others))
+    return all_of((_within("folder", [folder]), Not(deeper)))
 
 
-def _within(level: str, scopes: list[str]) -> Expr:
+def _within(level: str, scopes: Sequence[str]) -> Expr:
     inside = In("scope", tuple(scopes))
     if level == "workspace":
         return inside

@@ -127,12 +127,15 @@ class Identity:
     """Reads identity records, remembering them until one changes.
 
     `ttl_s` bounds how long a record changed by another process may still be believed; a store with
-    one process needs no bound.
+    one process needs no bound. `own_events_only` goes to every user's principal.
     """
 
-    def __init__(self, store: Store, *, ttl_s: float | None = None) -> None:
+    def __init__(
+        self, store: Store, *, ttl_s: float | None = None, own_events_only: bool = False
+    ) -> None:
         self._store = store
         self._ttl_s = ttl_s
+        self._own_events_only = own_events_only
         self._principals: dict[str, tuple[Principal | None, float]] = {}
         self._records: dict[tuple[str, str, str], tuple[object, float]] = {}
 
@@ -218,7 +221,14 @@ class Identity:
 
     def principal_of_user(self, user: User, scopes: frozenset[Scope]) -> Principal:
         """Return a principal for a user, with the grants the user has now."""
-        return Principal(tenant=user.tenant, scopes=scopes, user=user.id, grants=user.grants)
+        return Principal(
+            tenant=user.tenant,
+            scopes=scopes,
+            user=user.id,
+            aliases=user.aliases,
+            grants=user.grants,
+            own_events_only=self._own_events_only,
+        )
 
     def _find(self, namespace: str, text: str, record: type[Record]) -> Record | None:
         row = self._store.find_identity(namespace, text)

@@ -47,7 +47,7 @@ class Node:
         self.clock = clock
         self.commit_listeners: list[CommitListener] = []
         ttl_s = None if store.many_tenants else _SHARED_IDENTITY_TTL_S
-        self.identity = Identity(store, ttl_s=ttl_s)
+        self.identity = Identity(store, ttl_s=ttl_s, own_events_only=_own_events_only(settings))
         self.sequencer = Sequencer(store, key, clock, committed=self._committed)
         self.ledger = Ledger(store, self.sequencer, index.reader, key, clock)
         url = settings.external_url or f"http://{settings.server_name}:{settings.port}"
@@ -74,6 +74,13 @@ class Node:
         self.index.committed(heads, stats)
         for listener in self.commit_listeners:
             listener(heads, stats)
+
+
+def _own_events_only(settings: Settings) -> bool:
+    value = settings.of_dialect("onehub").get("own_events_only", False)
+    if not isinstance(value, bool):
+        raise SettingsError("onehub.own_events_only is true or false")
+    return value
 
 
 def open_node(

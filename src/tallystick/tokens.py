@@ -148,12 +148,10 @@ class Issuer:
             scopes |= {Scope.ADMIN}
         if user is None and Scope.ADMIN not in scopes:
             raise Unauthenticated("the token names no user of this tenant")
-        principal = Principal(
-            tenant=key_set.tenant,
-            scopes=scopes,
-            user=user.id if user else str(name),
-            grants=user.grants if user else (),
-        )
+        if user is not None:
+            principal = self._identity.principal_of_user(user, scopes)
+        else:
+            principal = Principal(tenant=key_set.tenant, scopes=scopes, user=str(name))
         return Bearer(principal, claims, user, None)
 
     def public_jwk(self) -> Json:

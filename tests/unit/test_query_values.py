@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 from hypothesis import given
+from msgspec import structs
 
 from tallystick.event import Draft, Event, Json, Op, Resource, View
 from tallystick.query.expr import Scalar
@@ -71,6 +72,7 @@ VIEW = View(event=EVENT, first=EVENT, revision=7, revised_ms=2_000)
         ("scope.type", ["space", "org"]),
         ("scope.name", ["Space"]),
         ("scope.attributes.size", [1, 2]),
+        ("nested", []),
         ("trail", ["t1", "t2"]),
         ("data.total", [5]),
         ("data.none", [None]),
@@ -251,3 +253,16 @@ def test_boxes_may_cross_the_last_meridian(
 ) -> None:
     north, south, east, west = box
     assert in_box(Place(*place), north=north, south=south, east=east, west=west) is expected
+
+
+def test_scopes_and_target_of_one_type_are_nested_in_the_order_given() -> None:
+    scopes = (
+        Resource("workspace", "1"),
+        Resource("folder", "10"),
+        Resource("folder", "20"),
+    )
+    event = structs.replace(EVENT, scopes=scopes, target=Resource("folder", "30"))
+    view = View(event=event, first=event, revision=7, revised_ms=2_000)
+    pairs = ["folder:10>folder:20", "folder:10>folder:30", "folder:20>folder:30"]
+    assert list(values_of("nested", view)) == pairs
+    assert [value for field, value in flatten(view) if field == "nested"] == pairs

@@ -9,6 +9,8 @@ Fields are named by text. Canonical ones:
     target.type  target.id  target.name  target.attributes.<path>
     actor  target  scope       one resource as "type:id"; `scope` has a value per scope
     scope.type  scope.id  scope.name
+    nested                     "type:id>type:id" for a scope and each later scope of its type, and
+                               for a scope and a target of its type: what is inside what
     trail                      one value per trail
     data.<path>  previous.<path>  original.<path>
     <dialect>.<term>           what a dialect derives, such as datatrails.content_hash

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from tallystick.event import Json, Resource, View, class_of
+from tallystick.event import Event, Json, Resource, View, class_of
 from tallystick.query.expr import Scalar
 from tallystick.query.geo import Place, place_of
 from tallystick.query.text import text_of, tokens_of
@@ -43,6 +43,7 @@ _TEXTLESS = frozenset(
         "actor",
         "target",
         "scope",
+        "nested",
     )
 )
 
@@ -140,10 +141,28 @@ def flatten(view: View) -> Iterator[tuple[str, Scalar]]:
         yield "subject", event.subject
     for name, resource in _resources(view):
         yield from _flat_resource(name, resource)
+    for pair in nested(event):
+        yield "nested", pair
     for trail in event.trails:
         yield "trail", trail
     for name, payload in _payloads(view):
         yield from _leaves(name, payload)
+
+
+def nested(event: Event) -> Sequence[str]:
+    """Return which scope of an event is inside which: pairs of one type, the outer one first.
+
+    Scopes are named from the outside in; a target is inside the scopes of its own type.
+    """
+    inside = event.scopes if event.target is None else (*event.scopes, event.target)
+    if len(inside) < 2:
+        return ()
+    return [
+        f"{outer.type}:{outer.id}>{inner.type}:{inner.id}"
+        for n, outer in enumerate(event.scopes)
+        for inner in inside[n + 1 :]
+        if inner.type == outer.type and inner.id != outer.id
+    ]
 
 
 def flatten_places(view: View) -> Iterator[tuple[str, Place]]:
@@ -176,6 +195,8 @@ def _plain_values(field: str, view: View) -> Sequence[Scalar] | None:
             return (first.dialect,)
         case "subject":
             return () if event.subject is None else (event.subject,)
+        case "nested":
+            return nested(event)
         case "trail":
             return event.trails
     head, _, member = field.partition(".")

@@ -14,6 +14,7 @@ from hashlib import blake2b
 from tallystick.event import Op, Resource, View, class_of
 from tallystick.index.document import Document
 from tallystick.query.expr import Scalar
+from tallystick.query.values import nested
 
 SEEN = ""
 """The field of the terms that say who sees an entry; no query can name it."""
@@ -24,7 +25,7 @@ _OF_RESOURCES = ("", ".type", ".id")
 
 CANONICAL = frozenset(
     (
-        *("kind", "class", "op", "dialect", "subject", "trail"),
+        *("kind", "class", "op", "dialect", "subject", "nested", "trail"),
         *(f"{role}{part}" for role in ("actor", "target", "scope") for part in _OF_RESOURCES),
     )
 )
