@@ -13,14 +13,16 @@ import pytest
 from tallystick.store.base import Store
 from tests.check import check_log
 from tests.recording import Recorder
-from tests.store.places import Place, SqlitePlace
+from tests.store.places import Place, PostgresPlace, SqlitePlace
 from tests.store.writing import KEY
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.needs("postgres"))])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """Return an empty place for each kind of store."""
-    return SqlitePlace(tmp_path)
+    if request.param == "sqlite":
+        return SqlitePlace(tmp_path)
+    return PostgresPlace(request.getfixturevalue("postgres_database"))
 
 
 @pytest.fixture

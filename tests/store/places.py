@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Protocol
 
 import apsw
+import psycopg
 
 from tallystick.store.base import Store
+from tallystick.store.postgres.store import open_postgres
 from tallystick.store.sqlite import open_sqlite
 
 
@@ -56,7 +58,40 @@ class SqlitePlace:
             connection.close()
 
 
+class PostgresPlace:
+    """A database."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def open(self) -> Store:
+        """Open the database."""
+        return open_postgres(self.url)
+
+    def occurrences(self, needle: bytes) -> int:
+        """Count in every file of the tables, after the scrubbing that this store asks for."""
+        with closing(open_postgres(self.url)) as store:
+            store.scrub()
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute("CHECKPOINT")
+            folder = connection.execute("SHOW data_directory").fetchone()
+            paths = connection.execute(
+                "SELECT pg_relation_filepath(oid) FROM pg_class"
+                " WHERE relkind IN ('r', 't', 'i') AND oid >= 16384"
+            ).fetchall()
+        assert folder is not None
+        files = [Path(folder[0]) / path for (path,) in paths]
+        return sum(file.read_bytes().count(needle) for file in files)
+
+    @contextmanager
+    def reading_old_state(self) -> Iterator[None]:
+        """Hold a snapshot open."""
+        with psycopg.connect(self.url) as connection:
+            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            connection.execute("SELECT count(*) FROM logs")
+            yield
+
+
 def open_place(url: str) -> Store:
     """Open what `Place.url` names, in whatever process."""
-    opener: Callable[[], Store] = SqlitePlace(Path(url).parent).open
-    return opener()
+    return open_postgres(url) if url.startswith("postgresql:") else open_sqlite(Path(url))

@@ -1,0 +1,11 @@
+-- Run once after `tallystick migrate`, on an empty database whose engine is Citus: every table is
+-- sharded by tenant, and a tenant's rows of all tables stand on one node.
+
+SELECT create_distributed_table('logs', 'tenant');
+SELECT create_distributed_table('log', 'tenant', colocate_with => 'logs');
+SELECT create_distributed_table('tiles', 'tenant', colocate_with => 'logs');
+SELECT create_distributed_table('heads', 'tenant', colocate_with => 'logs');
+SELECT create_distributed_table('claims', 'tenant', colocate_with => 'logs');
+SELECT create_distributed_table('identity', 'tenant', colocate_with => 'logs');
+SELECT create_distributed_table('lookups', 'tenant', colocate_with => 'logs');
+SELECT create_distributed_table('erased', 'tenant', colocate_with => 'logs');

@@ -1,0 +1,92 @@
+"""Every error of the PostgreSQL driver as one of ours, cut by what the reader should do next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+import psycopg_pool
+from psycopg import errors
+
+from tallystick.errors import (
+    Conflict,
+    SchemaMismatch,
+    StoreBusy,
+    StoreCorrupt,
+    StoreError,
+    StoreFailed,
+    TallystickError,
+)
+
+# What identity writes to; everything else that must be unique is guarded by the locked head.
+_CLAIMED_TABLES = ("identity", "lookups")
+
+# SQLSTATE classes (PostgreSQL manual, appendix A) that pass by themselves: connection trouble,
+# rolled back for the sake of others, resources used up, stopped by an operator.
+_PASSING_CLASSES = ("08", "40", "53", "57")
+_PASSING_STATES = (
+    errors.LockNotAvailable.sqlstate,
+    errors.IdleInTransactionSessionTimeout.sqlstate,
+)
+_FAILING_STATES = (
+    errors.DiskFull.sqlstate,
+    errors.ConfigurationLimitExceeded.sqlstate,
+    errors.ReadOnlySqlTransaction.sqlstate,
+    errors.InsufficientPrivilege.sqlstate,
+    errors.IoError.sqlstate,
+)
+_SCHEMA_STATES = (
+    errors.UndefinedTable.sqlstate,
+    errors.UndefinedColumn.sqlstate,
+    errors.InvalidSchemaName.sqlstate,
+    errors.InvalidCatalogName.sqlstate,
+)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn every error of the driver and of its pool into one of ours."""
+    try:
+        yield
+    except TallystickError:
+        raise
+    except psycopg.Error as error:
+        raise from_driver(error) from error
+
+
+def from_driver(error: psycopg.Error) -> TallystickError:
+    """Return our error for one of the driver's."""
+    state = error.sqlstate
+    if isinstance(error, psycopg_pool.PoolClosed):
+        return StoreFailed("the store is closed")
+    if isinstance(error, errors.UniqueViolation):
+        if error.diag.table_name in _CLAIMED_TABLES:
+            return Conflict("that id or name is taken")
+        return StoreCorrupt(f"{error.diag.table_name} already has what was to be written")
+    if state in _FAILING_STATES:
+        return StoreFailed(
+            f"PostgreSQL cannot write: {_first_line(error)}",
+            hint="look at the database's disk and at the rights of its user",
+        )
+    if state in _SCHEMA_STATES:
+        return SchemaMismatch(
+            f"the database lacks what this program needs: {_first_line(error)}",
+            hint="run tallystick migrate",
+        )
+    if isinstance(error, (errors.DataCorrupted, errors.IndexCorrupted)):
+        return StoreCorrupt(f"the database is damaged: {_first_line(error)}")
+    if _passes(error, state):
+        return StoreBusy(f"the database cannot answer just now: {_first_line(error)}")
+    return StoreError(f"PostgreSQL refused: {_first_line(error)}")
+
+
+def _passes(error: psycopg.Error, state: str | None) -> bool:
+    if state is None:
+        # No server has spoken: the connection is lost, or none can be had in time.
+        return isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))
+    return state[:2] in _PASSING_CLASSES or state in _PASSING_STATES
+
+
+def _first_line(error: psycopg.Error) -> str:
+    return str(error).split("\n", 1)[0] or type(error).__name__

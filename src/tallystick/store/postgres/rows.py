@@ -1,0 +1,77 @@
+"""What the PostgreSQL store reads, as functions of a connection: inside a transaction or not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from psycopg.rows import TupleRow
+
+from tallystick.store.base import Claim, LogHead, LogRow, ResourceHead
+from tallystick.store.postgres.connecting import Connection, fetch
+from tallystick.store.postgres.statements import STATEMENTS
+
+
+def to_bytes(name: str) -> bytes:
+    """Return how a name is stored."""
+    return name.encode("utf-8", "surrogatepass")
+
+
+def from_bytes(stored: bytes) -> str:
+    """Return the name that is stored so."""
+    return stored.decode("utf-8", "surrogatepass")
+
+
+def select(connection: Connection, statement: str, **values: Any) -> list[TupleRow]:
+    """Return the rows of a named statement."""
+    return fetch(connection, STATEMENTS[statement], values)
+
+
+def log_head(tenant: str, row: TupleRow) -> LogHead:
+    """Return the head that a row of `logs` describes."""
+    origin, key_id, size, frontier, root, checkpoint, recorded_ms = row
+    return LogHead(
+        tenant, from_bytes(origin), key_id, size, frontier, root, from_bytes(checkpoint),
+        recorded_ms,
+    )  # fmt: skip
+
+
+def rows(connection: Connection, tenant: bytes, start: int, stop: int) -> list[LogRow]:
+    """Return the entries [start, stop) that exist, in order."""
+    found = select(connection, "rows", tenant=tenant, start=start, stop=stop)
+    return [LogRow(row[0], row[1], row[2], row[3:]) for row in found]
+
+
+def rows_at(connection: Connection, tenant: bytes, indexes: Iterable[int]) -> dict[int, LogRow]:
+    """Return the entries at `indexes` that exist."""
+    wanted = list(indexes)
+    found = select(connection, "rows_at", tenant=tenant, idx=wanted) if wanted else ()
+    return {row[0]: LogRow(row[0], row[1], row[2], row[3:]) for row in found}
+
+
+def leaves(connection: Connection, tenant: bytes, start: int, stop: int) -> list[bytes]:
+    """Return the leaf hashes of [start, stop)."""
+    found = select(connection, "leaves", tenant=tenant, start=start, stop=stop)
+    return [leaf for (leaf,) in found]
+
+
+def tile_roots(
+    connection: Connection, tenant: bytes, level: int, start: int, stop: int
+) -> list[bytes]:
+    """Return the roots of the complete tiles [start, stop) of a level."""
+    found = select(connection, "tile_roots", tenant=tenant, level=level, start=start, stop=stop)
+    return [root for (root,) in found]
+
+
+def resource_heads(
+    connection: Connection, tenant: bytes, keys: Sequence[bytes]
+) -> dict[bytes, ResourceHead]:
+    """Return the heads that exist among `keys`."""
+    found = select(connection, "resource_heads", tenant=tenant, keys=list(keys)) if keys else ()
+    return {key: ResourceHead(index, live) for key, index, live in found}
+
+
+def claims(connection: Connection, tenant: bytes, wanted: Sequence[bytes]) -> dict[bytes, Claim]:
+    """Return the claims that exist among `wanted`."""
+    found = select(connection, "claims", tenant=tenant, claims=list(wanted)) if wanted else ()
+    return {row[0]: Claim(*row) for row in found}

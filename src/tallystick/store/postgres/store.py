@@ -1,0 +1,237 @@
+"""The store on PostgreSQL 15 and newer, shared by any number of server processes.
+
+The head row of a tenant's log is the only lock, taken for the length of one batch, so tenants never
+wait for each other and a log never forks. There are no advisory locks, no sequences, and nothing
+depends on notifications. The schema is in `migrations`, every statement in `queries.sql`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from tallystick.store.base import (
+    Claim,
+    IdentityRow,
+    IdentityWrite,
+    LogHead,
+    LogRow,
+    ResourceHead,
+    Writer,
+)
+from tallystick.store.postgres import rows as reading
+from tallystick.store.postgres.cleaning import Cleaner, ErasureHorizon
+from tallystick.store.postgres.connecting import (
+    APPLICATION_NAME,
+    IDLE_IN_TRANSACTION_MS,
+    LOCK_WAIT_MS,
+    Connection,
+    Pool,
+)
+from tallystick.store.postgres.errors import translated
+from tallystick.store.postgres.migrate import require_current
+from tallystick.store.postgres.rows import from_bytes, select, to_bytes
+from tallystick.store.postgres.writer import Extension, PostgresWriter
+
+_SERVER_WIDE = b""
+
+Result = TypeVar("Result")
+
+
+def open_postgres(
+    url: str,
+    *,
+    writers: int = 6,
+    readers: int = 12,
+    lock_wait_ms: int = LOCK_WAIT_MS,
+    extension: Extension | None = None,
+) -> PostgresStore:
+    """Open the store in the database at `url`, making the tables if it is empty.
+
+    `writers` and `readers` bound the connections of this process; `extension` writes its share
+    in the transaction of every batch.
+    Raises: SchemaMismatch, StoreBusy, StoreFailed.
+    """
+    with translated():
+        require_current(url)
+        return PostgresStore(url, writers, readers, lock_wait_ms, extension)
+
+
+class PostgresStore:
+    """A store in one database; see `store.base` for what it promises."""
+
+    name = "postgres"
+    many_tenants = False
+
+    def __init__(
+        self,
+        url: str,
+        writers: int,
+        readers: int,
+        lock_wait_ms: int,
+        extension: Extension | None,
+    ) -> None:
+        self._extension = extension
+        self._writers = Pool(url, name="writer", size_max=writers, lock_wait_ms=lock_wait_ms)
+        self._readers = Pool(url, name="reader", size_max=readers, lock_wait_ms=lock_wait_ms)
+        self._cleaner = Cleaner(url)
+
+    # Writing
+
+    @contextmanager
+    def transaction(self) -> Iterator[Writer]:
+        """Open a transaction over one tenant; leaving the block commits it."""
+        with translated():
+            writer = PostgresWriter(self._writers, self._evict_stuck, self._extension)
+            try:
+                yield writer
+            except BaseException:
+                writer.abandon()
+                raise
+            writer.commit()
+        if writer.erased:
+            self._cleaner.wake()
+
+    def _evict_stuck(self) -> None:
+        self._read(
+            "evict_stuck",
+            application=f"{APPLICATION_NAME} writer",
+            idle_ms=IDLE_IN_TRANSACTION_MS,
+        )
+
+    # Reading
+
+    def _with_reader(self, use: Callable[[Connection], Result]) -> Result:
+        with translated():
+            return self._readers.run(use)
+
+    def _read(self, statement: str, **values: Any) -> list[Any]:
+        return self._with_reader(lambda connection: select(connection, statement, **values))
+
+    def log_head(self, tenant: str) -> LogHead | None:
+        """Return the committed head of a tenant's log."""
+        found = self._read("log_head", tenant=to_bytes(tenant))
+        return reading.log_head(tenant, found[0]) if found else None
+
+    def log_heads(self) -> list[LogHead]:
+        """Return the committed heads of all logs, by tenant."""
+        found = self._read("log_heads")
+        return [reading.log_head(from_bytes(row[0]), row[1:]) for row in found]
+
+    def rows(self, tenant: str, start: int, stop: int) -> list[LogRow]:
+        """Return the entries [start, stop) that exist, in order."""
+        return self._with_reader(lambda c: reading.rows(c, to_bytes(tenant), start, stop))
+
+    def rows_at(self, tenant: str, indexes: Iterable[int]) -> dict[int, LogRow]:
+        """Return the entries at `indexes` that exist."""
+        wanted = list(indexes)
+        return self._with_reader(lambda c: reading.rows_at(c, to_bytes(tenant), wanted))
+
+    def entries(self, tenant: str, start: int, stop: int) -> list[bytes]:
+        """Return the entry bytes of [start, stop)."""
+        found = self._read("entries", tenant=to_bytes(tenant), start=start, stop=stop)
+        return [entry for (entry,) in found]
+
+    def leaves(self, tenant: str, start: int, stop: int) -> list[bytes]:
+        """Return the leaf hashes of [start, stop)."""
+        return self._with_reader(lambda c: reading.leaves(c, to_bytes(tenant), start, stop))
+
+    def tile(self, tenant: str, level: int, number: int) -> bytes | None:
+        """Return the hashes of a complete tile."""
+        found = self._read("tile", tenant=to_bytes(tenant), level=level, number=number)
+        hashes: bytes | None = found[0][0] if found else None
+        return hashes
+
+    def tile_roots(self, tenant: str, level: int, start: int, stop: int) -> list[bytes]:
+        """Return the roots of the complete tiles [start, stop) of a level."""
+        name = to_bytes(tenant)
+        return self._with_reader(lambda c: reading.tile_roots(c, name, level, start, stop))
+
+    def resource_heads(self, tenant: str, keys: Sequence[bytes]) -> dict[bytes, ResourceHead]:
+        """Return the committed heads that exist among `keys`."""
+        return self._with_reader(lambda c: reading.resource_heads(c, to_bytes(tenant), keys))
+
+    def claims(self, tenant: str, claims: Sequence[bytes]) -> dict[bytes, Claim]:
+        """Return the committed claims that exist among `claims`."""
+        return self._with_reader(lambda c: reading.claims(c, to_bytes(tenant), claims))
+
+    def identity(self, tenant: str, kind: str, id: str) -> IdentityRow | None:
+        """Return one identity record."""
+        found = self._read(
+            "identity", tenant=to_bytes(tenant), kind=to_bytes(kind), id=to_bytes(id)
+        )
+        return _identity_row(found[0]) if found else None
+
+    def identities(self, tenant: str | None, kind: str) -> list[IdentityRow]:
+        """Return the records of a kind, of one tenant or of all, by tenant and id."""
+        if tenant is None:
+            found = self._read("all_identities", kind=to_bytes(kind))
+        else:
+            found = self._read("identities", tenant=to_bytes(tenant), kind=to_bytes(kind))
+        return [_identity_row(row) for row in found]
+
+    def find_identity(self, namespace: str, text: str) -> IdentityRow | None:
+        """Return the record that a lookup leads to."""
+        found = self._read(
+            "find_lookup",
+            tenant=_SERVER_WIDE,
+            namespace=to_bytes(namespace),
+            text=to_bytes(text),
+        )
+        return self.identity(*map(from_bytes, found[0])) if found else None
+
+    def scan_heads(self, tenant: str, after: bytes, limit: int) -> list[tuple[bytes, ResourceHead]]:
+        """Return the next heads of a tenant by key."""
+        found = self._read("scan_heads", tenant=to_bytes(tenant), after=after, limit=limit)
+        return [(key, ResourceHead(index, live)) for key, index, live in found]
+
+    def scan_claims(self, tenant: str, after: bytes, limit: int) -> list[Claim]:
+        """Return the next claims of a tenant."""
+        found = self._read("scan_claims", tenant=to_bytes(tenant), after=after, limit=limit)
+        return [Claim(*row) for row in found]
+
+    def scan_identity(self, after: tuple[str, str, str] | None, limit: int) -> list[IdentityWrite]:
+        """Return the next identity records, with their lookups."""
+        start = dict(
+            zip(("tenant", "kind", "id"), map(to_bytes, after or ("", "", "")), strict=True)
+        )
+        found = self._read("scan_identity", **start, limit=limit)
+        return [
+            IdentityWrite(
+                from_bytes(owner), from_bytes(kind), from_bytes(id), doc,
+                self._lookups(owner, kind, id),
+            )
+            for owner, kind, id, doc in found
+        ]  # fmt: skip
+
+    def _lookups(self, owner: bytes, kind: bytes, id: bytes) -> tuple[tuple[str, str], ...]:
+        found = self._read("lookups_of", tenant=_SERVER_WIDE, owner=owner, kind=kind, id=id)
+        return tuple((from_bytes(namespace), from_bytes(text)) for namespace, text in found)
+
+    # Erasing for good
+
+    def erasure_horizon(self) -> ErasureHorizon:
+        """Return where bytes may still stand that were erased and that no query returns."""
+        [row] = self._read("erasure_horizon")
+        return ErasureHorizon(*row)
+
+    def scrub(self) -> None:
+        """Rewrite every table with erased rows that were not cleaned up, locking it meanwhile.
+
+        A vacuum, which runs by itself after every erasure, frees erased rows but leaves their
+        bytes in the free space of pages until that is used again; this leaves nothing.
+        """
+        with translated():
+            self._cleaner.scrub()
+
+    def close(self) -> None:
+        """Close every connection; idempotent."""
+        self._cleaner.close()
+        self._writers.close()
+        self._readers.close()
+
+
+def _identity_row(row: Sequence[bytes]) -> IdentityRow:
+    tenant, kind, id, doc = row
+    return IdentityRow(from_bytes(tenant), from_bytes(kind), from_bytes(id), doc)

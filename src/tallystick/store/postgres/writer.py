@@ -1,0 +1,264 @@
+"""One open transaction of the PostgreSQL store: it holds one tenant, whose head row is its lock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import psycopg
+from psycopg.errors import LockNotAvailable
+
+from tallystick.entry import SECTIONS, Sealed
+from tallystick.errors import StoreBusy, StoreCorrupt, StoreError
+from tallystick.store.base import (
+    Claim,
+    Erasure,
+    IdentityWrite,
+    LogHead,
+    ResourceHead,
+    TenantCommit,
+)
+from tallystick.store.postgres import rows as reading
+from tallystick.store.postgres.connecting import Connection, Pool
+from tallystick.store.postgres.rows import select, to_bytes
+from tallystick.store.postgres.statements import STATEMENTS
+
+# From here on COPY beats single inserts, although it cannot share a round trip with them.
+_COPY_ROWS = 16
+_ROW_TYPES = ("bytea", "int8", *["bytea"] * 7)
+_SERVER_WIDE = b""
+
+Extension = Callable[[Connection, TenantCommit], None]
+"""Writes what else belongs into the transaction of a batch, such as its lists."""
+
+
+class PostgresWriter:
+    """Writes between BEGIN and COMMIT.
+
+    The transaction begins when its tenant is named. Statements whose answers nobody waits for
+    travel together with the COMMIT, so a small batch costs two round trips.
+    """
+
+    def __init__(
+        self, pool: Pool, evict_stuck: Callable[[], None], extension: Extension | None
+    ) -> None:
+        self._pool = pool
+        self._evict_stuck = evict_stuck
+        self._extension = extension
+        self._pipeline = ExitStack()
+        self._connection: Connection | None = None
+        self._tenant: str | None = None
+        self._size = 0
+        self._wrote = False
+        self.erased = False
+
+    # Reading under the lock
+
+    def head(self, tenant: str) -> LogHead | None:
+        """Return the head of a tenant's log and keep others from extending it; None: no log.
+
+        Raises: StoreBusy when somebody else keeps it for too long.
+        """
+        if self._tenant is None:
+            head = self._begin(tenant)
+            self._tenant = tenant
+            self._size = 0 if head is None else head.size
+            return head
+        connection = self._held(tenant)
+        return _head(tenant, select(connection, "log_head", tenant=to_bytes(tenant)))
+
+    def resource_heads(self, tenant: str, keys: Sequence[bytes]) -> dict[bytes, ResourceHead]:
+        """Return the heads that exist among `keys`."""
+        return reading.resource_heads(self._held(tenant), to_bytes(tenant), keys)
+
+    def claims(self, tenant: str, claims: Sequence[bytes]) -> dict[bytes, Claim]:
+        """Return the claims that exist among `claims`."""
+        return reading.claims(self._held(tenant), to_bytes(tenant), claims)
+
+    def leaves(self, tenant: str, start: int, stop: int) -> list[bytes]:
+        """Return the leaf hashes of [start, stop)."""
+        return reading.leaves(self._held(tenant), to_bytes(tenant), start, stop)
+
+    def tile_roots(self, tenant: str, level: int, start: int, stop: int) -> list[bytes]:
+        """Return the roots of the complete tiles [start, stop) of a level."""
+        return reading.tile_roots(self._held(tenant), to_bytes(tenant), level, start, stop)
+
+    def _held(self, tenant: str) -> Connection:
+        if self._tenant is None:
+            self.head(tenant)
+        if self._tenant != tenant:
+            raise StoreError("a transaction of this store holds one tenant")
+        assert self._connection is not None
+        return self._connection
+
+    def _begin(self, tenant: str) -> LogHead | None:
+        """Begin with the head locked; once more after whoever held it was ended, or the
+        connection turned out lost: nothing was written yet."""
+        for last in (False, True):
+            self._connection = connection = self._pool.take()
+            try:
+                return self._lock(connection, tenant)
+            except LockNotAvailable:
+                if last:
+                    raise
+                connection.execute("ROLLBACK")
+                self._release()
+                self._evict_stuck()
+            except psycopg.OperationalError:
+                if last or not connection.broken:
+                    raise
+                self._release()
+                self._pool.replace_lost()
+        raise AssertionError("the second attempt returns or raises")
+
+    def _lock(self, connection: Connection, tenant: str) -> LogHead | None:
+        values = {"tenant": to_bytes(tenant)}
+        with connection.pipeline():
+            connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
+            found = select(connection, "lock_head", **values)
+        if not found:
+            # Whoever else makes the same log waits here, or made it meanwhile.
+            connection.execute(STATEMENTS["insert_head"], values)
+            found = select(connection, "lock_head", **values)
+        return _head(tenant, found)
+
+    # Writing
+
+    def append(self, commit: TenantCommit) -> None:
+        """Write the transaction's share: everything, since it holds one tenant."""
+        connection = self._held(commit.head.tenant)
+        if commit.old_size != self._size:
+            raise StoreCorrupt(
+                f"the log of {commit.head.tenant!r} moved while it was being extended"
+            )
+        tenant = to_bytes(commit.head.tenant)
+        if len(commit.rows) >= _COPY_ROWS:
+            self._pipeline.close()
+            _copy_rows(connection, tenant, commit.rows)
+        if self._extension is not None:
+            self._extension(connection, commit)
+        self._pipeline.enter_context(connection.pipeline())
+        if len(commit.rows) < _COPY_ROWS:
+            for row in commit.rows:
+                _execute(connection, "insert_row", **_row_values(tenant, row))
+        _write_tree(connection, tenant, commit)
+        _write_pointers(connection, tenant, commit)
+        for write in commit.identity:
+            _write_identity(connection, write)
+        if commit.erasures:
+            self._erase(connection, tenant, commit.erasures)
+        self._size = commit.head.size
+        self._wrote = True
+
+    def _erase(self, connection: Connection, tenant: bytes, erasures: Sequence[Erasure]) -> None:
+        flags = {name: [name in erasure.sections for erasure in erasures] for name in SECTIONS}
+        indexes = [erasure.index for erasure in erasures]
+        touched = select(connection, "erase", tenant=tenant, idx=indexes, **flags)
+        for relation, xid in set(touched):
+            _execute(connection, "note_erasure", tenant=tenant, relation=relation.encode(), xid=xid)
+        self.erased = True
+
+    # Ending
+
+    def commit(self) -> None:
+        """Make everything durable; nothing, if nothing was written."""
+        connection = self._connection
+        if connection is None:
+            return
+        if not self._wrote:
+            self.abandon()
+            return
+        try:
+            answer = connection.execute("COMMIT")
+            self._pipeline.close()
+            if answer.statusmessage != "COMMIT":
+                raise StoreBusy("the database rolled back instead of committing")
+        finally:
+            self._release()
+
+    def abandon(self) -> None:
+        """Undo everything; a connection that cannot do so is dropped, which does it too."""
+        connection = self._connection
+        if connection is None:
+            return
+        try:
+            self._pipeline.close()
+            connection.execute("ROLLBACK")
+        except psycopg.Error:
+            connection.close()
+        finally:
+            self._release()
+
+    def _release(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._pool.give_back(connection)
+
+
+def _head(tenant: str, found: Sequence[Any]) -> LogHead | None:
+    head = reading.log_head(tenant, found[0]) if found else None
+    # A row without an origin only holds the place of a log that this transaction may make.
+    return head if head is not None and head.origin else None
+
+
+def _execute(connection: Connection, statement: str, **values: Any) -> None:
+    connection.execute(STATEMENTS[statement], values, prepare=True)
+
+
+def _copy_rows(connection: Connection, tenant: bytes, rows: Sequence[Sealed]) -> None:
+    with connection.cursor().copy(STATEMENTS["copy_rows"]) as copy:
+        copy.set_types(_ROW_TYPES)
+        for row in rows:
+            copy.write_row((tenant, row.index, row.entry, row.leaf, *row.sections))
+
+
+def _row_values(tenant: bytes, row: Sealed) -> dict[str, Any]:
+    sections = dict(zip(SECTIONS, row.sections, strict=True))
+    return {
+        "tenant": tenant, "idx": row.index, "entry": row.entry, "leaf": row.leaf, **sections
+    }  # fmt: skip
+
+
+def _write_tree(connection: Connection, tenant: bytes, commit: TenantCommit) -> None:
+    head = commit.head
+    for tile in commit.tiles:
+        _execute(
+            connection, "insert_tile", tenant=tenant, level=tile.level, number=tile.number,
+            root=tile.root, hashes=tile.hashes,
+        )  # fmt: skip
+    _execute(
+        connection, "update_head", tenant=tenant, origin=to_bytes(head.origin),
+        key_id=head.key_id, size=head.size, frontier=head.frontier, root=head.root,
+        checkpoint=to_bytes(head.checkpoint), recorded_ms=head.recorded_ms,
+    )  # fmt: skip
+
+
+def _write_pointers(connection: Connection, tenant: bytes, commit: TenantCommit) -> None:
+    if commit.heads:
+        keys, heads = zip(*commit.heads, strict=True)
+        _execute(
+            connection, "upsert_heads", tenant=tenant, keys=list(keys),
+            idx=[head.index for head in heads], live=[head.live for head in heads],
+        )  # fmt: skip
+    if commit.claims:
+        claims, digests, indexes = zip(*commit.claims, strict=True)
+        _execute(
+            connection, "insert_claims", tenant=tenant, claims=list(claims),
+            digests=list(digests), idx=list(indexes),
+        )  # fmt: skip
+
+
+def _write_identity(connection: Connection, write: IdentityWrite) -> None:
+    owner, kind, id = map(to_bytes, write[:3])
+    _execute(connection, "delete_lookups", tenant=_SERVER_WIDE, owner=owner, kind=kind, id=id)
+    if write.doc is None:
+        _execute(connection, "delete_identity", tenant=owner, kind=kind, id=id)
+        return
+    statement = "insert_identity" if write.new else "upsert_identity"
+    _execute(connection, statement, tenant=owner, kind=kind, id=id, doc=write.doc)
+    for namespace, text in write.lookups:
+        _execute(
+            connection, "insert_lookup", tenant=_SERVER_WIDE, namespace=to_bytes(namespace),
+            text=to_bytes(text), owner=owner, kind=kind, id=id,
+        )  # fmt: skip
