@@ -123,9 +123,9 @@ def history(ledger: Ledger, tenant: str, target: Resource, visible: Expr) -> Ite
         views = ledger.views_at(tenant, indexes)
         for index in indexes:
             document = views[index].first
-            if wire.ends_history(document):
+            if _is_whole(document, target) and wire.ends_history(document):
                 return
-            if _is_whole(document) and ledger.may_see(views[index], visible):
+            if _is_whole(document, target) and ledger.may_see(views[index], visible):
                 yield document
         if len(indexes) < _CHUNK:
             return
@@ -170,8 +170,17 @@ def _purge(exchange: Exchange, target: Resource, condition: Condition) -> None:
     raise Refusal("item_version_mismatch")
 
 
-def _is_whole(document: Event) -> bool:
-    return document.op is Op.DOCUMENT and document.target is not None and not document.erased
+def _is_whole(document: Event, target: Resource) -> bool:
+    """Tell whether nothing of the document was erased, and it is of the very resource.
+
+    An index may name resources in one word, in which the colon between type and id is ambiguous.
+    """
+    return (
+        document.op is Op.DOCUMENT
+        and document.target is not None
+        and document.target.key == target.key
+        and not document.erased
+    )
 
 
 def value_of(current: Current) -> Json:

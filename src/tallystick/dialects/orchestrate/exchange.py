@@ -209,7 +209,7 @@ def path_of(scope: Scope) -> str:
     raw: bytes | None = scope.get("raw_path")
     if raw is None:
         return paging.to_path(scope["path"])
-    return raw.decode("latin-1").partition("?")[0]
+    return paging.to_ascii(raw).partition("?")[0]
 
 
 def names_in(path: str) -> list[str]:

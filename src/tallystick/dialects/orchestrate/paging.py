@@ -18,6 +18,7 @@ LIMIT_MAX = 100
 OFFSET_MAX = 1_000_000_000
 """Rows that may be skipped: more than a log has, and small enough for every index."""
 
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 _NUMBER = re.compile(r"[0-9]{1,10}\Z")
 # What RFC 3986 lets stand in a query, without what separates parameters or means a blank.
 _QUERY_SAFE = "-._~!$'()*,;:@/?"
@@ -34,13 +35,17 @@ class Parameter(NamedTuple):
 
 def parse_query(query: bytes) -> list[Parameter]:
     """Return the parameters of a query string in order; empty parts are skipped."""
-    text = query.decode("latin-1")
     parameters: list[Parameter] = []
-    for raw in text.split("&"):
+    for raw in to_ascii(query).split("&"):
         if raw:
             name, _, value = raw.partition("=")
             parameters.append(Parameter(_decoded(name), _decoded(value), raw))
     return parameters
+
+
+def to_ascii(url: bytes) -> str:
+    """Return part of a URL with its bytes beyond ASCII encoded: some clients send them as is."""
+    return _BEYOND_ASCII.sub(lambda match: f"%{ord(match[0]):02X}", url.decode("latin-1"))
 
 
 def last_value(parameters: Sequence[Parameter], name: str) -> str | None:
@@ -137,4 +142,4 @@ def _decoded(text: str) -> str:
 
 def _legal(raw: str) -> str:
     """Return a parameter as it was sent; characters that no URI may have are encoded."""
-    return quote(raw, safe=_QUERY_SAFE + "%=+&", encoding="latin-1")
+    return quote(raw, safe=_QUERY_SAFE + "%=+&")

@@ -44,6 +44,7 @@ from tallystick.query.values import PAYLOAD_TEXT, Values
 from tallystick.reading import Over
 
 KIND = f"{wire.DIALECT}.kind"
+"""A field of queries only: what they say about it is worked out before an index is asked."""
 KINDS = ("event", "item", "relationship")
 
 PATH_FIELDS = {
@@ -53,13 +54,14 @@ PATH_FIELDS = {
     "@path.type": "kind",
     "@path.timestamp": "occurred_ms",
     "@path.ref": f"{wire.DIALECT}.ref",
-    "@path.reftime": f"{wire.DIALECT}.reftime",
+    "@path.reftime": "recorded_ms",
     "@path.relation": f"{wire.DIALECT}.relation",
     "@path.source.collection": f"{wire.DIALECT}.source.collection",
     "@path.source.key": f"{wire.DIALECT}.source.key",
     "@path.destination.collection": f"{wire.DIALECT}.destination.collection",
     "@path.destination.key": f"{wire.DIALECT}.destination.key",
 }
+_MOVED_REFTIME = f"{wire.DIALECT}.reftime"
 _TIMES = (PATH_FIELDS["@path.timestamp"], PATH_FIELDS["@path.reftime"])
 # What the entry of a row of this kind has for reasons of its own, and its path does not show.
 _NOT_SHOWN = {
@@ -132,9 +134,7 @@ def parse_order(text: str | None, near: Near | None) -> Order:
             if not sorts:
                 return Order((), seed)
             continue
-        sort = _sort_of(clause.strip(), near)
-        if sort is not None:
-            sorts.append(sort)
+        sorts += _sorts_of(clause.strip(), near)
     return Order(tuple(sorts) or RELEVANCE)
 
 
@@ -227,21 +227,21 @@ def _within(kind: str, collection: str | None) -> Expr:
     return Everything() if collection is None else Eq(_COLLECTION_FIELDS[kind], collection)
 
 
-def _sort_of(clause: str, near: Near | None) -> Sort | None:
+def _sorts_of(clause: str, near: Near | None) -> list[Sort]:
     match = _SORT_CLAUSE.match(clause)
-    if match is None:
-        return None
-    descending = _DIRECTIONS.get(match["way"] or "")
-    if descending is None:
-        return None
+    descending = None if match is None else _DIRECTIONS.get(match["way"] or "")
+    if match is None or descending is None:
+        return []
     if match["distance"]:
-        return None if near is None else Sort("distance", descending)
-    if match["field"] == "key":
-        return Sort(PATH_FIELDS["@path.key"], descending)
+        return [] if near is None else [Sort("distance", descending)]
+    if match["field"] == "@path.kind":
+        # An event's op comes after a document's, an item's kind before a relation's.
+        return [Sort("op", not descending), Sort("kind", descending)]
+    name = "@path.key" if match["field"] == "key" else match["field"]
     try:
-        return Sort(field_of(match["field"]), descending)
+        return [Sort(field_of(name), descending)]
     except UnsupportedField:
-        return None
+        return []
 
 
 # Leaves
@@ -280,19 +280,28 @@ def _path_leaf(leaf: Leaf, field: str) -> Expr:
 def _time_leaf(leaf: Leaf, field: str) -> Expr:
     match leaf:
         case Term(_, text) | Eq(_, str(text)) | Phrase(_, text):
-            return Eq(field, _time_of(text))
+            return _moved(Eq(field, _time_of(text)))
         case Range():
-            return Range(
-                field,
-                None if leaf.low is None else _time_of(str(leaf.low)),
-                None if leaf.high is None else _time_of(str(leaf.high)),
-                leaf.low_inclusive,
-                leaf.high_inclusive,
+            low, high = (
+                None if bound is None else _time_of(str(bound)) for bound in (leaf.low, leaf.high)
             )
+            return _moved(Range(field, low, high, leaf.low_inclusive, leaf.high_inclusive))
         case Exists():
             return Exists(field)
         case Fuzzy() | Wildcard() | Near() | Box() | _:
             raise InvalidQuery(f"{leaf.field} is a time: ask for one, or for a range")
+
+
+def _moved(leaf: Eq | Range) -> Expr:
+    """Return what a clause about a reftime means: a revision has moved it, or it is the first."""
+    if leaf.field != PATH_FIELDS["@path.reftime"]:
+        return leaf
+    return any_of(
+        (
+            msgspec.structs.replace(leaf, field=_MOVED_REFTIME),
+            all_of((Not(Exists(_MOVED_REFTIME)), leaf)),
+        )
+    )
 
 
 def _time_of(text: str) -> int:

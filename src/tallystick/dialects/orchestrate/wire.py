@@ -277,25 +277,30 @@ def shows(view: View) -> bool:
     return not view.retracted and view.event.target is not None
 
 
-def derived(view: View) -> Mapping[str, str | int]:
-    """Return what searches ask for besides the event itself: the members of `@path`."""
+def derived(view: View, tenant_uuid: str) -> Mapping[str, str | int]:
+    """Return what searches ask for besides the event itself: members of `@path`.
+
+    Shape: `reftime` only where a revision moved it away from the time of recording.
+    """
     event = view.event
     if event.target is None:
         return {}
     if event.op is not Op.DOCUMENT:
-        return {"kind": "event", "ref": ref_of(event.data), "reftime": view.revised_ms}
-    terms: dict[str, str | int] = {"ref": document_ref(event), "reftime": event.recorded_ms}
+        terms: dict[str, str | int] = {"ref": ref_of(event.data)}
+        if view.revised_ms != view.first.recorded_ms:
+            terms["reftime"] = view.revised_ms
+        return terms
+    terms = {"ref": document_ref(event)}
     relation = relation_of(event.target)
-    if relation is None:
-        return terms | {"kind": "item"}
-    return terms | {
-        "kind": "relationship",
-        "relation": relation.kind,
-        "source.collection": relation.source.collection,
-        "source.key": relation.source.key,
-        "destination.collection": relation.destination.collection,
-        "destination.key": relation.destination.key,
-    }
+    if relation is not None:
+        terms |= {
+            "relation": relation.kind,
+            "source.collection": relation.source.collection,
+            "source.key": relation.source.key,
+            "destination.collection": relation.destination.collection,
+            "destination.key": relation.destination.key,
+        }
+    return terms
 
 
 def _document(kind: str, target: Resource, value: Json, actor: Resource | None) -> Draft:
