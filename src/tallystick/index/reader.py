@@ -16,7 +16,7 @@ from tallystick.event import Op
 from tallystick.index.followers import SEARCH, VIEWS
 from tallystick.index.planner import Facts, Listing, Unlisted, plan_page, plan_rows, seen_names
 from tallystick.index.views import listing
-from tallystick.index.views.block import IndexOrder, Key, Order, TimeOrder
+from tallystick.index.views.block import IndexOrder, Key
 from tallystick.index.views.nodes import AllOf, HasTerm
 from tallystick.index.views.reader import ResourceRow, ViewsReader
 from tallystick.index.views.shelf import Shelf
@@ -240,20 +240,15 @@ def _summary(views: ViewsReader, shelf: Shelf, row: ResourceRow) -> ResourceSumm
     value = f"{row.type}:{row.id}"
     named = HasTerm(tuple(views.number_of(role, value) for role in ("actor", "target", "scope")))
     node = AllOf((HasTerm((views.number_of(SEEN, SIGHTED),)), named))
-    blocks = shelf.blocks
-
-    def end(order: Order, descending: bool) -> Key:
-        rows = listing.page(blocks, node, order, descending=descending, limit=1)
-        return rows[0].key if rows else (0, 0)
-
+    extent = listing.extent(shelf.blocks, node)
     return ResourceSummary(
         type=row.type,
         id=row.id,
         name=row.name,
         document=row.document,
         parents=row.parents,
-        first_ms=end(TimeOrder, False)[0],
-        last_ms=end(TimeOrder, True)[0],
-        last_index=end(IndexOrder, True)[0],
-        count=listing.count(blocks, node),
+        first_ms=extent.first_ms,
+        last_ms=extent.last_ms,
+        last_index=extent.last_index,
+        count=extent.rows,
     )

@@ -11,7 +11,7 @@ import heapq
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from tallystick.index.views.block import Block, Key, Order
+from tallystick.index.views.block import Block, IndexOrder, Key, Order
 from tallystick.index.views.nodes import Node
 from tallystick.index.views.rows import RowSet, count_between, downwards, is_empty, size, upwards
 
@@ -29,6 +29,36 @@ class Row(NamedTuple):
 def count(blocks: Sequence[Block], node: Node) -> int:
     """Return how many rows match."""
     return sum(size(block.kept(node.rows(block))) for block in blocks)
+
+
+class Extent(NamedTuple):
+    """How many rows match, and where they begin and end; zeros when none does."""
+
+    rows: int
+    first_ms: int
+    last_ms: int
+    last_index: int
+
+
+def extent(blocks: Sequence[Block], node: Node) -> Extent:
+    """Return how many rows match, and the ends of both orders."""
+    count = 0
+    first_ms: list[int] = []
+    last_ms: list[int] = []
+    last_index: list[int] = []
+    for block in blocks:
+        rows = block.kept(node.rows(block))
+        if is_empty(rows):
+            continue
+        count += size(rows)
+        first, last = next(upwards(rows, 0)), next(downwards(rows, block.rows))
+        first_ms.append(block.ms[first])
+        last_ms.append(block.ms[last])
+        place = next(downwards(block.placed(rows), block.rows))
+        last_index.append(IndexOrder.index(block, place))
+    if not count:
+        return Extent(0, 0, 0, 0)
+    return Extent(count, min(first_ms), max(last_ms), max(last_index))
 
 
 def page(

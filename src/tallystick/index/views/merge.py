@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from tallystick.index.views.block import Block
 from tallystick.index.views.open_block import OpenBlock
-from tallystick.index.views.rows import RowSet, size, upwards
+from tallystick.index.views.rows import RowSet, any_of, upwards
 from tallystick.index.views.segment import Rows, Segment, SegmentWriter
 
 _GONE = -1
@@ -121,14 +121,15 @@ class _Source:
         raise NotImplementedError
 
     def moved(self, rows: RowSet) -> RowSet:
-        """Return rows by their new ranks, in any order."""
+        """Return rows by their new ranks."""
         ranks = self._ranks
         if isinstance(ranks, range):
+            start = ranks.start
             if isinstance(rows, int):
-                return rows << ranks.start
-            return [row + ranks.start for row in rows] if ranks.start else rows
+                return rows << start
+            return [row + start for row in rows] if start else rows
         walked = upwards(rows, 0) if isinstance(rows, int) else rows
-        return [new for row in walked if (new := ranks[row]) != _GONE]
+        return sorted([new for row in walked if (new := ranks[row]) != _GONE])
 
 
 class _SealedSource(_Source):
@@ -158,11 +159,15 @@ def _source(block: OpenBlock | Segment, ranks: Sequence[int]) -> _Source:
 
 def _add_terms(writer: SegmentWriter, sources: Sequence[_Source], limit: int) -> None:
     """Add the terms below `limit` that were not added yet, each with the rows of all sources."""
-    gathered: dict[int, list[RowSet]] = {}
+    gathered: dict[int, RowSet] = {}
     for source in sources:
         for number, rows in source.below(limit):
             moved = source.moved(rows)
-            if size(moved):
-                gathered.setdefault(number, []).append(moved)
+            known = gathered.get(number)
+            gathered[number] = moved if known is None else any_of((known, moved))
     for number in sorted(gathered):
-        writer.add(number, gathered[number])
+        rows = gathered[number]
+        if isinstance(rows, int):
+            writer.add_bits(number, rows)
+        elif len(rows):
+            writer.add(number, rows)

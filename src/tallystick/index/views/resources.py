@@ -1,8 +1,8 @@
 """What is known of each resource: its latest name, document and parents, by (type, id).
 
 The latest is what was recorded last. A resource is sighted where an entry has it as actor, target
-or scope; its parents are the scopes it stood in when last a target, or the scopes named after it
-when last a scope (scopes are named from the innermost outwards). Rows change only when something
+or scope; its parents are the scopes it stood in when last a target, or the scopes named before it
+when last a scope (scopes are named from the outside in). Rows change only when something
 new is learnt, so most entries cost a lookup in memory. Counts and first and last times are not
 kept: the blocks know them.
 """
@@ -10,7 +10,6 @@ kept: the blocks know them.
 from __future__ import annotations
 
 import json
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 
 import apsw
@@ -37,7 +36,7 @@ class ResourceTable:
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
-        self._known: OrderedDict[tuple[int, str, str], State] = OrderedDict()
+        self._known: dict[tuple[int, str, str], State] = {}
 
     def forget(self) -> None:
         """Drop what is kept in memory, after a transaction failed."""
@@ -123,13 +122,11 @@ class ResourceTable:
             ).fetchone()
             state = State(new=True) if row is None else _state_of(*row)
             known[(tenant, *key)] = state
-        else:
-            known.move_to_end((tenant, *key))
         return state
 
     def _trim(self) -> None:
-        while len(self._known) > _CACHED:
-            self._known.popitem(last=False)
+        if len(self._known) > _CACHED:
+            self._known.clear()
 
     def _write(
         self,
@@ -182,7 +179,7 @@ def sightings(event: Event) -> Iterator[tuple[Resource, tuple[Identity, ...]]]:
     if event.actor is not None:
         yield event.actor, ()
     for at, scope in enumerate(event.scopes):
-        yield scope, scopes[at + 1 :]
+        yield scope, scopes[:at]
 
 
 def _state_of(name: str | None, document: int | None, parents: str | None) -> State:

@@ -72,10 +72,8 @@ def without(one: RowSet, other: RowSet) -> RowSet:
     """Return the rows of `one` that are not in `other`."""
     if isinstance(one, int):
         return one & ~to_bits(other)
-    if isinstance(other, int):
-        dropped = set(_kept(one, other))
-        return [row for row in one if row not in dropped] if dropped else one
-    return sorted(set(one).difference(other))
+    dropped = set(_kept(one, other) if isinstance(other, int) else other)
+    return [row for row in one if row not in dropped] if dropped else one
 
 
 def any_of(sets: Iterable[RowSet]) -> RowSet:

@@ -27,7 +27,7 @@ from typing import NamedTuple
 
 from tallystick.errors import StoreCorrupt
 from tallystick.index.views.block import Block
-from tallystick.index.views.rows import EMPTY, ROWS_MAX, RowSet, any_of, size, to_bits, upwards
+from tallystick.index.views.rows import EMPTY, ROWS_MAX, RowSet, to_bits, upwards
 
 _HEAD = struct.Struct("<8sIIIIqq")
 _MAGIC = b"TLYSEG1\n"
@@ -122,14 +122,21 @@ class SegmentWriter:
         self._words = array("H")
         self._bitmap_words = _bitmap_words(len(rows.ms))
 
-    def add(self, number: int, parts: Sequence[RowSet]) -> None:
-        """Add the next term, with its rows as sets that have no row in common."""
-        count = sum(map(size, parts))
-        if count >= self._bitmap_words:
-            bits = to_bits(any_of(parts))
-            self._words.frombytes(bits.to_bytes(2 * self._bitmap_words, "little"))
+    def add(self, number: int, rows: Sequence[int]) -> None:
+        """Add the next term with its rows, both ascending."""
+        if len(rows) < self._bitmap_words:
+            self._words.extend(rows)
+            self._numbers.append(number)
+            self._ends.append(len(self._words))
         else:
-            self._words.extend(sorted(row for part in parts for row in upwards(part, 0)))
+            self.add_bits(number, to_bits(rows))
+
+    def add_bits(self, number: int, bits: int) -> None:
+        """Add the next term with its rows as one integer."""
+        if bits.bit_count() < self._bitmap_words:
+            self._words.extend(upwards(bits, 0))
+        else:
+            self._words.frombytes(bits.to_bytes(2 * self._bitmap_words, "little"))
         self._numbers.append(number)
         self._ends.append(len(self._words))
 

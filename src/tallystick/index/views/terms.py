@@ -8,18 +8,20 @@ erasure. The key is random, made with the index and never leaves its folder.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
 from hashlib import blake2b
+from typing import TypeVar
 
 from tallystick.event import Op, Resource, View, class_of
-from tallystick.index.document import Document
 from tallystick.query.expr import Scalar
-from tallystick.query.values import nested
+from tallystick.query.values import Terms, nested
 
 SEEN = ""
 """The field of the terms that say who sees an entry; no query can name it."""
 SIGHTED = "*sighted"
 """The value under `SEEN` of entries that count as a sighting of the resources they name."""
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
 
 _OF_RESOURCES = ("", ".type", ".id")
 
@@ -34,53 +36,13 @@ CANONICAL = frozenset(
 _CACHED = 20_000
 _KEPT_CHARS = 200
 
-Term = tuple[str, Scalar]
-
-
-def terms_of(document: Document) -> Iterator[Term]:
-    """Yield the terms of an entry; some may come twice."""
-    view, seen = document.view, document.seen
-    event = view.event
-    for name in seen:
-        yield SEEN, name
-    if is_sighting(view):
-        yield SEEN, SIGHTED
-    yield "kind", event.kind
-    yield "class", class_of(event.kind)
-    yield "op", event.op.value
-    yield "dialect", event.dialect
-    if event.subject is not None:
-        yield "subject", event.subject
-    if event.actor is not None:
-        yield from _resource_terms("actor", event.actor)
-    if event.target is not None:
-        yield from _resource_terms("target", event.target)
-    for scope in event.scopes:
-        yield from _resource_terms("scope", scope)
-    for pair in nested(event):
-        yield "nested", pair
-    for trail in event.trails:
-        yield "trail", trail
-    for field, value in document.terms.items():
-        if isinstance(value, tuple):
-            for one in value:
-                yield field, one
-        else:
-            yield field, value
+_Common = tuple[str, Op, str, bool, tuple[str, ...]]
 
 
 def is_sighting(view: View) -> bool:
     """Tell whether the entry counts among the appearances of the resources it names."""
     op = view.first.op
     return op is Op.DOCUMENT or (op is Op.RECORD and not view.retracted)
-
-
-def _resource_terms(field: str, resource: Resource) -> Iterable[Term]:
-    return (
-        (field, f"{resource.type}:{resource.id}"),
-        (f"{field}.type", resource.type),
-        (f"{field}.id", resource.id),
-    )
 
 
 class TermHasher:
@@ -91,25 +53,80 @@ class TermHasher:
 
     def __init__(self, key: bytes) -> None:
         self._key = key
-        self._known: dict[Term, int] = {}
+        self._known: dict[tuple[str, str], int] = {}
+        # Most of an entry's terms come in the same company again and again.
+        self._commons: dict[_Common, tuple[int, ...]] = {}
+        self._resources: dict[tuple[str, str, str], tuple[int, int, int]] = {}
 
     def __call__(self, field: str, value: Scalar) -> int:
         """Return the number of a term."""
         if type(value) is not str:
             return self._hash(field, _plain(value))
-        term = (field, value)
-        number = self._known.get(term)
+        number = self._known.get((field, value))
         if number is None:
             number = self._hash(field, f"s{value}")
             if len(value) <= _KEPT_CHARS:
-                if len(self._known) >= _CACHED:
-                    self._known.clear()
-                self._known[term] = number
+                _keep(self._known, (field, value), number)
         return number
+
+    def numbers_of(self, view: View, seen: tuple[str, ...], derived: Terms) -> set[int]:
+        """Return the numbers of all terms of an entry."""
+        event = view.event
+        numbers = set(self._common((event.kind, event.op, event.dialect, is_sighting(view), seen)))
+        if event.actor is not None:
+            numbers.update(self._resource("actor", event.actor))
+        if event.target is not None:
+            numbers.update(self._resource("target", event.target))
+        for scope in event.scopes:
+            numbers.update(self._resource("scope", scope))
+        if event.subject is not None:
+            numbers.add(self("subject", event.subject))
+        for trail in event.trails:
+            numbers.add(self("trail", trail))
+        for pair in nested(event):
+            numbers.add(self("nested", pair))
+        for field, value in derived.items():
+            for one in value if isinstance(value, tuple) else (value,):
+                numbers.add(self._hash(field, f"s{one}" if isinstance(one, str) else _plain(one)))
+        return numbers
+
+    def _common(self, common: _Common) -> tuple[int, ...]:
+        numbers = self._commons.get(common)
+        if numbers is None:
+            kind, op, dialect, sighting, seen = common
+            numbers = (
+                self("kind", kind),
+                self("class", class_of(kind)),
+                self("op", op.value),
+                self("dialect", dialect),
+                *(self(SEEN, name) for name in seen),
+                *((self(SEEN, SIGHTED),) if sighting else ()),
+            )
+            _keep(self._commons, common, numbers)
+        return numbers
+
+    def _resource(self, role: str, resource: Resource) -> tuple[int, int, int]:
+        key = (role, resource.type, resource.id)
+        numbers = self._resources.get(key)
+        if numbers is None:
+            type, id = resource.key
+            numbers = (
+                self._hash(role, f"s{type}:{id}"),
+                self(f"{role}.type", type),
+                self._hash(f"{role}.id", f"s{id}"),
+            )
+            _keep(self._resources, key, numbers)
+        return numbers
 
     def _hash(self, field: str, value: str) -> int:
         text = f"{field}\0{value}".encode("utf-8", "surrogatepass")
         return int.from_bytes(blake2b(text, digest_size=8, key=self._key).digest(), "little")
+
+
+def _keep(known: dict[_K, _V], key: _K, value: _V) -> None:
+    if len(known) >= _CACHED:
+        known.clear()
+    known[key] = value
 
 
 def _plain(value: Scalar) -> str:

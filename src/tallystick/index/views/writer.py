@@ -16,7 +16,7 @@ from pathlib import Path
 from tallystick import limits
 from tallystick.errors import StoreCorrupt
 from tallystick.event import Event, HeadSlot, Op, View
-from tallystick.index.document import Document, Slice, derived_terms, seen_by
+from tallystick.index.document import Slice, derived_terms, seen_by
 from tallystick.index.views.block import IndexOrder, Key
 from tallystick.index.views.listing import page
 from tallystick.index.views.nodes import AllOf, AnyOf, HasTerm, Node
@@ -30,7 +30,7 @@ from tallystick.index.views.shelf import (
     transaction,
     translated,
 )
-from tallystick.index.views.terms import TermHasher, terms_of
+from tallystick.index.views.terms import TermHasher
 from tallystick.index.views.tidy import Tidier
 from tallystick.reading import Rules
 from tallystick.store.base import Store, head_key
@@ -141,10 +141,10 @@ class ViewsWriter:
     def _finish(self, shelf: Shelf, part: Slice) -> None:
         execute = self._connection.execute
         self._learn_kinds(shelf, part.fresh)
-        self._connection.executemany("INSERT INTO arrivals VALUES (?, ?, ?, ?)", self._arrivals)
-        self._arrivals.clear()
         if shelf.open.rows >= self._sealed_rows:
             self._seal(shelf)
+        self._connection.executemany("INSERT INTO arrivals VALUES (?, ?, ?, ?)", self._arrivals)
+        self._arrivals.clear()
         if shelf.number in self._reshaped:
             shelf.shape += 1
             self._reshaped.discard(shelf.number)
@@ -176,9 +176,7 @@ class ViewsWriter:
     def _add(self, shelf: Shelf, view: View, part: Slice) -> None:
         seen = seen_by(self._rules, view, part.current)
         terms = derived_terms(self._rules, view, part.tenant_uuid, seen)
-        document = Document((), view, seen, terms, True)
-        number_of = self._hash
-        numbers = array("Q", {number_of(field, value) for field, value in terms_of(document)})
+        numbers = array("Q", self._hash.numbers_of(view, seen, terms))
         block = shelf.open
         row = block.add(view.index, view.first.occurred_ms, numbers)
         self._arrivals.append(
@@ -207,7 +205,7 @@ class ViewsWriter:
         self._reshaped.add(shelf.number)
 
     def _seal(self, shelf: Shelf) -> None:
-        self._connection.executemany("INSERT INTO arrivals VALUES (?, ?, ?, ?)", self._arrivals)
+        # Rows that arrived since the last transaction go into the file at once.
         self._arrivals.clear()
         self._tidier.seal(shelf)
         self._reshaped.add(shelf.number)
