@@ -107,7 +107,8 @@ def open_server(
     **settings: Any,
 ) -> Iterator[LiveServer]:
     """Serve the data folder on a free port until the block ends, then check its log."""
-    listener = socket.socket()
+    # With the protocol named, asyncio turns Nagle off: answers do not wait for an acknowledgement.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     node = open_node(folder, Settings(port=port, **settings), followers=followers, clock=clock)
