@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from tallystick.dialects.base import Dialect
+from tallystick.dialects.cloudfoundry import CLOUDFOUNDRY
+from tallystick.dialects.orchestrate import ORCHESTRATE
 from tallystick.reading import DialectRules, Rules
 
-DIALECTS: tuple[Dialect, ...] = ()
+DIALECTS: tuple[Dialect, ...] = (ORCHESTRATE, CLOUDFOUNDRY)
 
 NATIVE = DialectRules(shows=lambda view: not view.retracted, derived=lambda view, tenant_uuid: {})
 
