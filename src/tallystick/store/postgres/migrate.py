@@ -12,7 +12,7 @@ import re
 from importlib import resources
 from typing import NamedTuple
 
-import psycopg
+from psycopg import errors
 
 from tallystick.errors import SchemaMismatch
 from tallystick.store.postgres.connecting import Connection, connect
@@ -66,8 +66,8 @@ def pending(url: str) -> list[Migration]:
         return _pending(connection)
 
 
-def migrate(url: str) -> list[Migration]:
-    """Apply the migrations that the database at `url` lacks and return them.
+def migrate(url: str, *, upto: int | None = None) -> list[Migration]:
+    """Apply the migrations that the database at `url` lacks, or those `upto` a number.
 
     Raises: SchemaMismatch, StoreBusy when another process keeps the lock for too long.
     """
@@ -78,7 +78,7 @@ def migrate(url: str) -> list[Migration]:
             with connection.transaction():
                 connection.execute(_LOCK)
                 missing = _pending(connection)
-                if not missing:
+                if not missing or (upto is not None and missing[0].number > upto):
                     return applied
                 _apply(connection, missing[0])
             applied.append(missing[0])
@@ -112,11 +112,13 @@ def _pending(connection: Connection) -> list[Migration]:
 
 
 def _create_notes(connection: Connection) -> None:
-    try:
-        connection.execute(_CREATE)
-    except psycopg.errors.UniqueViolation:
-        # Another process has just made it: `IF NOT EXISTS` alone does not see that coming.
-        connection.execute(_CREATE)
+    """Make the table of notes; `IF NOT EXISTS` alone does not see another process making it."""
+    while True:
+        try:
+            connection.execute(_CREATE)
+            return
+        except (errors.UniqueViolation, errors.DuplicateTable, errors.DuplicateObject):
+            continue
 
 
 def _apply(connection: Connection, migration: Migration) -> None:

@@ -1,0 +1,85 @@
+"""Every error that PostgreSQL or its driver can have becomes one of ours."""
+
+from __future__ import annotations
+
+import psycopg
+import psycopg_pool
+import pytest
+from psycopg import errors
+
+from tallystick.errors import (
+    Pushback,
+    SchemaMismatch,
+    StoreBusy,
+    StoreCorrupt,
+    StoreError,
+    StoreFailed,
+    TallystickError,
+)
+from tallystick.store.postgres.errors import from_driver, translated
+
+SQLSTATES = sorted(
+    {
+        name
+        for name, value in vars(errors).items()
+        if isinstance(value, type) and issubclass(value, psycopg.Error) and value.sqlstate
+    }
+)
+
+
+@pytest.mark.parametrize("name", SQLSTATES)
+def test_sqlstate_has_an_answer(name: str) -> None:
+    ours = from_driver(getattr(errors, name)("first line\nsecond line"))
+    assert isinstance(ours, (Pushback, StoreError))
+    assert "second line" not in ours.message
+
+
+@pytest.mark.parametrize(
+    ("error", "ours"),
+    [
+        (errors.LockNotAvailable(), StoreBusy),
+        (errors.DeadlockDetected(), StoreBusy),
+        (errors.AdminShutdown(), StoreBusy),
+        (errors.CrashShutdown(), StoreBusy),
+        (errors.CannotConnectNow(), StoreBusy),
+        (errors.TooManyConnections(), StoreBusy),
+        (errors.IdleInTransactionSessionTimeout(), StoreBusy),
+        (errors.QueryCanceled(), StoreBusy),
+        (errors.ConnectionFailure(), StoreBusy),
+        (psycopg.OperationalError("server closed the connection unexpectedly"), StoreBusy),
+        (psycopg.InterfaceError("the connection is closed"), StoreBusy),
+        (psycopg_pool.PoolTimeout(), StoreBusy),
+        (psycopg_pool.PoolClosed(), StoreFailed),
+        (errors.DiskFull(), StoreFailed),
+        (errors.ReadOnlySqlTransaction(), StoreFailed),
+        (errors.InsufficientPrivilege(), StoreFailed),
+        (errors.UndefinedTable(), SchemaMismatch),
+        (errors.DataCorrupted(), StoreCorrupt),
+        (errors.IndexCorrupted(), StoreCorrupt),
+        (errors.UniqueViolation(), StoreCorrupt),
+        (errors.SyntaxError(), StoreError),
+        (psycopg.ProgrammingError("a mistake of ours"), StoreError),
+        (psycopg.NotSupportedError(), StoreError),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else value.__name__,
+)
+def test_error_says_what_to_do_next(error: psycopg.Error, ours: type[TallystickError]) -> None:
+    assert type(from_driver(error)) is ours
+
+
+def raise_translated(error: Exception) -> None:
+    with translated():
+        raise error
+
+
+def test_our_own_errors_pass() -> None:
+    mine = StoreBusy("mine")
+    with pytest.raises(StoreBusy) as raised:
+        raise_translated(mine)
+    assert raised.value is mine
+
+
+def test_cause_is_kept() -> None:
+    with pytest.raises(StoreBusy) as raised:
+        raise_translated(errors.AdminShutdown("terminating connection"))
+    assert isinstance(raised.value.__cause__, errors.AdminShutdown)
