@@ -76,7 +76,8 @@ def configure_logging(level: str) -> None:
     """Send log lines to standard error: for people on a terminal, as JSON otherwise."""
     renderer: structlog.typing.Processor = structlog.processors.JSONRenderer()
     if sys.stderr.isatty():
-        renderer = structlog.dev.ConsoleRenderer()
+        # Plain: a traceback with local variables would show secrets.
+        renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

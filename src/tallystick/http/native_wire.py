@@ -40,7 +40,7 @@ class EventOut(msgspec.Struct, omit_defaults=True, kw_only=True):
     target: Resource | None = None
     scopes: tuple[Resource, ...] = ()
     trails: tuple[str, ...] = ()
-    data: Json = msgspec.field(default_factory=dict)
+    data: Json
     previous: Json | None = None
     original: Json | None = None
     dialect: str

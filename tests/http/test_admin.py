@@ -1,0 +1,137 @@
+"""Administration: what an admin key may do, and that every change is in the log."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx2
+import pytest
+
+from tallystick.access import Scope
+from tests.serving import TENANT, LiveServer
+
+BASE = f"/v1/admin/tenants/{TENANT}"
+USER: dict[str, Any] = {
+    "id": "481", "login": "matt", "name": "Matthew Anderson", "email": "m@example.org",
+    "time_zone": "America/Los_Angeles", "password": "correct horse",
+}  # fmt: skip
+
+
+def test_a_new_key_works_until_it_is_revoked(server: LiveServer, http: httpx2.Client) -> None:
+    made = http.post(f"{BASE}/keys", json={"scopes": ["read"], "label": "auditor"})
+    assert made.status_code == 201
+    told = made.json()
+    assert told["key"].startswith("tlk_")
+    assert (told["tenant"], told["scope"]) == (TENANT, "read")
+    with server.http(told["key"]) as reader:
+        assert reader.get("/v1/events").status_code == 200
+        listed = http.get(f"{BASE}/keys").json()["keys"]
+        assert told["key"] not in str(listed)
+        assert http.request("DELETE", f"{BASE}/keys/{told['id']}").status_code == 204
+        assert reader.get("/v1/events").status_code == 401
+
+
+def test_a_secret_that_programs_have_can_be_taken_over(
+    server: LiveServer, http: httpx2.Client
+) -> None:
+    secret = "12345678-1234-1234-1234-123456789012"
+    body = {"scopes": ["admin"], "secret": secret}
+    assert http.post(f"{BASE}/keys", json=body).json()["key"] == secret
+    with server.http(secret) as legacy:
+        assert legacy.get("/v1/events").status_code == 200
+    assert http.post(f"{BASE}/keys", json=body).status_code == 409
+
+
+def test_secrets_are_kept_as_hashes_only(server: LiveServer, http: httpx2.Client) -> None:
+    key = http.post(f"{BASE}/keys", json={"scopes": ["read"]}).json()["key"]
+    http.post(f"{BASE}/users", json=USER)
+    folder = server.node.ledger.store.path.parent  # type: ignore[attr-defined]
+    for path in folder.rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            assert key.encode() not in content
+            assert b"correct horse" not in content
+
+
+def test_users_are_made_listed_granted_and_deleted(http: httpx2.Client) -> None:
+    made = http.post(f"{BASE}/users", json=USER)
+    assert made.status_code == 201
+    assert "password" not in made.json()
+    grant = {"scope": "workspace:4137", "role": "Moderator"}
+    assert http.post(f"{BASE}/users/481/grants", json=grant).status_code == 201
+    assert http.get(f"{BASE}/users/481/grants").json() == {"grants": [grant]}
+    better = {**grant, "role": "Administrator"}
+    http.post(f"{BASE}/users/481/grants", json=better)
+    assert http.get(f"{BASE}/users").json()["users"][0]["grants"] == [better]
+    gone = http.request("DELETE", f"{BASE}/users/481/grants?scope=workspace:4137")
+    assert gone.status_code == 204
+    assert http.get(f"{BASE}/users/481/grants").json() == {"grants": []}
+    assert http.request("DELETE", f"{BASE}/users/481").status_code == 204
+    assert http.get(f"{BASE}/users").json() == {"users": []}
+
+
+def test_logins_are_unique_on_the_server(server: LiveServer, http: httpx2.Client) -> None:
+    http.post(f"{BASE}/users", json=USER)
+    with server.http(server.create_tenant("other")) as other:
+        answer = other.post("/v1/admin/tenants/other/users", json={**USER, "login": "MATT"})
+    assert answer.status_code == 409
+    assert http.post(f"{BASE}/users", json={**USER, "login": "x"}).status_code == 409
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("keys", {"scopes": []}), ("keys", {"scopes": ["fly"]}), ("keys", {"scopes": ["read"], "x": 1}),
+        ("keys", {"scopes": ["read"], "secret": "short"}),
+        ("keys", {"scopes": ["read"], "secret": "with:a colon"}),
+        ("users", {}), ("users", {"id": ""}), ("users", {"id": "1", "time_zone": "Mars/Olympus"}),
+        ("users", {"id": "1", "aliases": ["what"]}),
+        ("keysets", {"id": "k"}),
+    ],
+)  # fmt: skip
+def test_malformed_administration_is_refused(
+    http: httpx2.Client, path: str, body: dict[str, Any]
+) -> None:
+    before = http.get("/v1/checkpoint").json()["size"]
+    assert http.post(f"{BASE}/{path}", json=body).status_code == 400
+    assert http.get("/v1/checkpoint").json()["size"] == before
+
+
+def test_every_act_is_an_entry_in_the_log(http: httpx2.Client) -> None:
+    key = http.post(f"{BASE}/keys", json={"scopes": ["read"]}).json()
+    http.request("DELETE", f"{BASE}/keys/{key['id']}")
+    http.post(f"{BASE}/users", json=USER)
+    http.post(f"{BASE}/users/481/grants", json={"scope": "tenant:*", "role": "admin"})
+    http.post(f"{BASE}/keysets", json={"id": "k", "secret": "s" * 32, "issuer": "https://i"})
+    log = http.get("/v1/events", params={"view": "log", "order": "asc"}).json()["events"]
+    assert [entry["kind"] for entry in log[2:]] == [
+        "key.created", "key.revoked", "user.created", "grant.added", "keyset.saved",
+    ]  # fmt: skip
+    assert {entry["op"] for entry in log} == {"system"}
+    assert http.get("/v1/events").json()["events"] == []
+
+
+def test_administration_needs_an_admin_key_of_that_tenant(server: LiveServer) -> None:
+    other = server.create_tenant("other")
+    writer = server.create_key(TENANT, (Scope.READ, Scope.WRITE, Scope.PURGE))
+    with server.http(writer) as http:
+        assert http.get(f"{BASE}/keys").status_code == 403
+        assert http.get("/v1/admin/tenants").status_code == 403
+    with server.http(other) as http:
+        assert http.get(f"{BASE}/keys").status_code == 404
+        tenants = http.get("/v1/admin/tenants").json()["tenants"]
+        assert [tenant["id"] for tenant in tenants] == ["other"]
+        assert http.post("/v1/admin/tenants", json={"id": "third"}).status_code == 403
+
+
+def test_operators_see_health_and_metrics_without_a_key(server: LiveServer) -> None:
+    with server.http() as http:
+        http.post("/v1/events", json={"kind": "k"})
+    with server.plain_http() as http:
+        assert http.get("/healthz").json()["status"] == "ok"
+        assert http.get("/readyz").json() == {"status": "ready"}
+        metrics = http.get("/metrics")
+        assert metrics.headers["content-type"].startswith("text/plain")
+        assert "tallystick_events_total 3.0" in metrics.text
+        for name in ("commit_events", "commit_seconds", "queue_events", "checkpoint_age_seconds"):
+            assert f"tallystick_{name}" in metrics.text
