@@ -153,8 +153,7 @@ def aggregate(events: Iterable[Values], request: Aggregate) -> AggregateResult:
             return ranges(_numbers(events, request.field), request.bounds)
         case Distances():
             return ranges(_distances(events, request), request.bounds)
-        case TimeSeries():
-            return _time_series(events, request)
+    return _time_series(events, request)
 
 
 def top_values(counts: Iterable[ValueCount], request: TopValues) -> TopValuesResult:

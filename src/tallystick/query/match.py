@@ -132,9 +132,8 @@ def _value_test(expr: Eq | In | Range | Prefix | Wildcard) -> Callable[[Scalar],
             return _range_test(expr)
         case Prefix(text=text):
             return lambda value: isinstance(value, str) and value[:COMPARED_CHARS].startswith(text)
-        case Wildcard(pattern=pattern):
-            test = to_test(parse_pattern(pattern))
-            return lambda value: isinstance(value, str) and test(value[:COMPARED_CHARS])
+    test = to_test(parse_pattern(expr.pattern))
+    return lambda value: isinstance(value, str) and test(value[:COMPARED_CHARS])
 
 
 def _typed(value: Scalar) -> tuple[bool, Scalar]:
@@ -195,8 +194,7 @@ def _words_test(expr: Term | Phrase | Fuzzy | Wildcard) -> Callable[[list[str]],
             return _phrase_test(tokens_of(text), slop)
         case Fuzzy(text=text, distance=distance):
             return _fuzzy_test(tokens_of(text), distance)
-        case Wildcard(pattern=pattern):
-            return _pattern_test(pattern)
+    return _pattern_test(expr.pattern)
 
 
 def _phrase_test(phrase: list[str], slop: int) -> Callable[[list[str]], bool]:
@@ -238,11 +236,9 @@ def _of_places(expr: Near | Box) -> Predicate:
 
 
 def _place_test(expr: Near | Box) -> Callable[[Place], bool]:
-    match expr:
-        case Near():
-            centre = Place(expr.latitude, expr.longitude)
-            return lambda place: distance_m(centre, place) <= expr.distance_m
-        case Box():
-            return lambda place: in_box(
-                place, north=expr.north, south=expr.south, east=expr.east, west=expr.west
-            )
+    if isinstance(expr, Near):
+        centre = Place(expr.latitude, expr.longitude)
+        return lambda place: distance_m(centre, place) <= expr.distance_m
+    return lambda place: in_box(
+        place, north=expr.north, south=expr.south, east=expr.east, west=expr.west
+    )

@@ -17,6 +17,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 
+import msgspec
+
 from tallystick import ids, limits
 from tallystick.errors import InvalidQuery, Malformed, UnsupportedField, UnsupportedOperator
 from tallystick.query.expr import (
@@ -176,22 +178,15 @@ def _resource_leaf(name: str, leaf: Leaf) -> Expr:
     id_field, name_field = f"{name}.id", f"{name}.name"
     match leaf:
         case Term(_, text) | Phrase(_, text) | Eq(_, str(text)):
-            parts: list[Expr] = [Eq(id_field, text)]
-            if ":" in text:
-                parts.append(Eq(name, text))
-            match leaf:
-                case Term():
-                    parts.append(Term(name_field, text))
-                case Phrase():
-                    parts.append(Phrase(name_field, text, leaf.slop))
-                case Eq():
-                    parts.append(Eq(name_field, text))
-            return any_of(parts)
+            ids_alike = (
+                [Eq(id_field, text), Eq(name, text)] if ":" in text else [Eq(id_field, text)]
+            )
+            return any_of([*ids_alike, msgspec.structs.replace(leaf, field=name_field)])
         case Wildcard(_, pattern):
             exact = [exact_leaf(Wildcard(field, pattern)) for field in (id_field, name)]
             return any_of([*exact, Wildcard(name_field, pattern)])
-        case Fuzzy(_, text, distance):
-            return Fuzzy(name_field, text, distance)
+        case Fuzzy():
+            return msgspec.structs.replace(leaf, field=name_field)
         case Exists():
             return Exists(name)
     raise _unsupported(leaf)

@@ -49,15 +49,16 @@ def stands_in(phrase: Sequence[str], words: Sequence[str], slop: int = 0) -> boo
 
 
 def layouts(phrase: Sequence[str], slop: int) -> Iterator[tuple[int, ...]]:
-    """Yield every set of positions that `phrase` may have in a text, up to where it begins.
+    """Yield every way the words of `phrase` may stand in a text, wherever in it that is.
 
-    Shape: one position a word, counted from the earliest possible; (slop + 1)^n - slop^n of them
-    for n different words.
+    Shape: one position a word, the lowest zero; (slop + 1)^n - slop^n ways for n words, fewer
+    those that set two words on one position.
     """
     for shifts in product(range(slop + 1), repeat=len(phrase)):
         positions = tuple(at + shift for at, shift in enumerate(shifts))
         if min(shifts) == 0 and len(set(positions)) == len(positions):
-            yield positions
+            first = min(positions)
+            yield tuple(at - first for at in positions)
 
 
 def parse_pattern(text: str) -> Pattern:
