@@ -13,19 +13,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import apsw
 
-from tallystick.errors import (
-    Conflict,
-    SchemaMismatch,
-    StoreBusy,
-    StoreCorrupt,
-    StoreError,
-    StoreFailed,
-    TallystickError,
-)
+from tallystick.errors import SchemaMismatch, StoreFailed
 from tallystick.store import sqlite_rows
 from tallystick.store.base import (
     SCHEMA_VERSION,
@@ -37,9 +28,9 @@ from tallystick.store.base import (
     ResourceHead,
     Writer,
 )
+from tallystick.store.sqlite_connection import BUSY_MS, has_schema, open_connection, translated
 from tallystick.store.sqlite_writer import SqliteWriter
 
-_BUSY_MS = 5_000
 _TRUNCATE_WAIT_MS = 1_000
 
 
@@ -68,14 +59,16 @@ class SqliteStore:
         self._numbers: dict[str, int] = {}
         # Whether erased bytes may still stand in the write-ahead log, also since a crash.
         self._truncate = True
-        with _translated():
-            self._connection = _open(path, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
+        with translated():
+            self._connection = open_connection(
+                path, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+            )
             self._create_or_check()
             self._truncate_wal()
 
     def _create_or_check(self) -> None:
         connection = self._connection
-        if not _has_schema(connection):
+        if not has_schema(connection):
             script = resources.files("tallystick.store").joinpath("schema.sql").read_text("utf-8")
             with connection:
                 connection.execute(script)
@@ -92,7 +85,7 @@ class SqliteStore:
     @contextmanager
     def transaction(self) -> Iterator[Writer]:
         """Open a transaction over any number of tenants; leaving the block flushes it."""
-        with self._write_lock, _translated():
+        with self._write_lock, translated():
             connection = self._connection
             connection.execute("BEGIN IMMEDIATE")
             writer = SqliteWriter(connection, self._numbers)
@@ -123,13 +116,13 @@ class SqliteStore:
         except (apsw.BusyError, apsw.LockedError, apsw.FullError, apsw.IOError):
             self._truncate = True
         finally:
-            connection.set_busy_timeout(_BUSY_MS)
+            connection.set_busy_timeout(BUSY_MS)
 
     # Reading
 
     @contextmanager
     def _reader(self) -> Iterator[apsw.Connection]:
-        with _translated():
+        with translated():
             connection = getattr(self._local, "connection", None)
             if connection is None or self._closed:
                 connection = self._new_reader()
@@ -139,7 +132,7 @@ class SqliteStore:
         with self._readers_lock:
             if self._closed:
                 raise StoreFailed("the store is closed")
-            connection = _open(self.path, apsw.SQLITE_OPEN_READWRITE)
+            connection = open_connection(self.path, apsw.SQLITE_OPEN_READWRITE)
             connection.execute("PRAGMA query_only = ON")
             self._local.connection = connection
             self._readers.append(connection)
@@ -252,51 +245,3 @@ class SqliteStore:
             for connection in (*self._readers, self._connection):
                 connection.close()
             self._readers.clear()
-
-
-def _open(path: Path, flags: int) -> apsw.Connection:
-    connection = apsw.Connection(str(path), flags=flags)
-    connection.set_busy_timeout(_BUSY_MS)
-    for pragma in (
-        "page_size = 8192",
-        "journal_mode = WAL",
-        "synchronous = FULL",
-        "secure_delete = ON",
-        "cache_size = -32768",
-        "temp_store = MEMORY",
-        "mmap_size = 0",
-        "wal_autocheckpoint = 2000",
-        "foreign_keys = ON",
-    ):
-        connection.execute(f"PRAGMA {pragma}")
-    return connection
-
-
-def _has_schema(connection: apsw.Connection) -> bool:
-    found = connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'schema_version'").get
-    return found is not None
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Turn every error of the driver into one of ours."""
-    try:
-        yield
-    except TallystickError:
-        raise
-    except apsw.Error as error:
-        raise _ours(error) from error
-
-
-def _ours(error: Any) -> TallystickError:
-    if isinstance(error, (apsw.BusyError, apsw.LockedError)):
-        return StoreBusy("the store is busy")
-    if isinstance(error, apsw.ConstraintError):
-        return Conflict("that id or name is taken")
-    if isinstance(error, (apsw.CorruptError, apsw.NotADBError)):
-        return StoreCorrupt(f"the file is damaged: {error}", hint="restore a backup; run fsck")
-    if isinstance(error, apsw.FullError):
-        return StoreFailed("the disk is full; nothing was stored", hint="make room on the disk")
-    if isinstance(error, (apsw.IOError, apsw.ReadOnlyError, apsw.CantOpenError)):
-        return StoreFailed(f"the file cannot be written: {error}", hint="check disk and rights")
-    return StoreError(f"SQLite refused: {error}")

@@ -1,0 +1,72 @@
+"""Connections to SQLite files of truth: how they are set up, and how their errors become ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from tallystick.errors import (
+    Conflict,
+    StoreBusy,
+    StoreCorrupt,
+    StoreError,
+    StoreFailed,
+    TallystickError,
+)
+
+BUSY_MS = 5_000
+"""How long a connection waits for another one's write."""
+
+
+def open_connection(path: Path, flags: int) -> apsw.Connection:
+    """Open a file of truth: durable at every commit, erased bytes overwritten."""
+    connection = apsw.Connection(str(path), flags=flags)
+    connection.set_busy_timeout(BUSY_MS)
+    for pragma in (
+        "page_size = 8192",
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "secure_delete = ON",
+        "cache_size = -32768",
+        "temp_store = MEMORY",
+        "mmap_size = 0",
+        "wal_autocheckpoint = 2000",
+        "foreign_keys = ON",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+    return connection
+
+
+def has_schema(connection: apsw.Connection) -> bool:
+    """Tell whether the file was filled before."""
+    found = connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'schema_version'").get
+    return found is not None
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn every error of the driver into one of ours."""
+    try:
+        yield
+    except TallystickError:
+        raise
+    except apsw.Error as error:
+        raise _ours(error) from error
+
+
+def _ours(error: Any) -> TallystickError:
+    if isinstance(error, (apsw.BusyError, apsw.LockedError)):
+        return StoreBusy("the store is busy")
+    if isinstance(error, apsw.ConstraintError):
+        return Conflict("that id or name is taken")
+    if isinstance(error, (apsw.CorruptError, apsw.NotADBError)):
+        return StoreCorrupt(f"the file is damaged: {error}", hint="restore a backup; run fsck")
+    if isinstance(error, apsw.FullError):
+        return StoreFailed("the disk is full; nothing was stored", hint="make room on the disk")
+    if isinstance(error, (apsw.IOError, apsw.ReadOnlyError, apsw.CantOpenError)):
+        return StoreFailed(f"the file cannot be written: {error}", hint="check disk and rights")
+    return StoreError(f"SQLite refused: {error}")
