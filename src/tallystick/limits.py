@@ -41,6 +41,22 @@ QUERY_CLAUSES = 256
 QUERY_TERMS = 10_000
 """Index terms that one wildcard, prefix or fuzzy clause may expand to."""
 
+SEARCH_PATHS = 10_000
+"""Payload paths of one tenant that the search index keeps apart; member names made up by the
+million must not fill memory. Values at further paths are found by reading the events."""
+
+SEARCH_COLUMNS = 2_000
+"""Payload paths of one tenant whose numbers have a column of their own, likewise."""
+
+SEARCH_CANDIDATES = 10_000
+"""Events that one search may read from the log to decide what its index cannot."""
+
+SEARCH_VALUES = 100_000
+"""Different values of a field that one aggregate or sort may tell apart."""
+
+SEARCH_RANKED = 100_000
+"""How deep into a list by relevance, or by a payload field, pages reach."""
+
 QUEUE_EVENTS = 20_000
 """Drafts waiting for the sequencer; beyond it callers are told to come back."""
 

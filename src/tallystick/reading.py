@@ -109,7 +109,8 @@ class ResourceQuery(msgspec.Struct, frozen=True, kw_only=True):
 class DialectRules(NamedTuple):
     """What a dialect shows and must be able to filter by; both functions are pure.
 
-    `derived` is given the view and the UUID of its tenant, which never changes; its terms are found under the fields `<dialect>.<term>`. A changed `version` (or set of
+    `derived` is given the view and the UUID of its tenant, which never changes; its terms are found
+    under the fields `<dialect>.<term>`. A changed `version` (or set of
     dialects) makes the indexes rebuild themselves.
     """
 

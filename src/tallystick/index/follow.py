@@ -51,10 +51,13 @@ class Following:
     def __init__(self, store: Store, follower: Follower, *, slice_rows: int = SLICE_ROWS) -> None:
         self._store = store
         self._slice_rows = slice_rows
+        self._uuids: dict[str, str] = {}
         self.follower = follower
         self.heads: dict[str, int] = {}
-        self._taken = dict(follower.cursors())
-        self._uuids: dict[str, str] = {}
+        self.readable = dict(follower.cursors())
+        """For each tenant the index up to which its entries can be read."""
+        self._taken = dict(self.readable)
+        self._unread: dict[str, int] = {}
 
     def learn_heads(self, heads: Iterable[tuple[str, int]]) -> None:
         """Note that logs have at least these sizes."""
@@ -68,8 +71,11 @@ class Following:
         taken = self._taken
         return sum(max(size - taken.get(tenant, 0), 0) for tenant, size in self.heads.items())
 
-    def step(self) -> bool:
-        """Take the next slice of every tenant that has one, within the size of one; tell if any."""
+    def read(self) -> list[Slice]:
+        """Return the next slice of tenants that have one, together within the size of one.
+
+        Raises: StoreCorrupt for a log that does not decode.
+        """
         parts: list[Slice] = []
         room = self._slice_rows
         for tenant, size in self.heads.items():
@@ -82,26 +88,38 @@ class Following:
                     room -= part.stop - part.start
             if room <= 0:
                 break
-        if not parts:
-            return False
+        return parts
+
+    def take(self, parts: Sequence[Slice]) -> None:
+        """Hand slices over.
+
+        Raises: StoreCorrupt when what the follower keeps is damaged and has to be made again.
+        """
         self.follower.apply(parts)
         for part in parts:
-            self._taken[part.tenant] = part.stop
+            self._taken[part.tenant] = self._unread[part.tenant] = part.stop
             # Whoever was served goes to the back, so that no tenant starves another.
             self.heads[part.tenant] = self.heads.pop(part.tenant)
-        return True
+
+    def commit(self, *, urgent: bool) -> dict[str, int]:
+        """Make what was taken readable if it is time; return the cursors that moved."""
+        if not self.follower.commit(urgent=urgent):
+            return {}
+        moved, self._unread = self._unread, {}
+        self.readable |= moved
+        return moved
+
+    def catch_up(self) -> None:
+        """Take everything there is and make it readable."""
+        while parts := self.read():
+            self.take(parts)
+        self.commit(urgent=True)
 
     def _uuid_of(self, tenant: str) -> str:
         uuid = self._uuids.get(tenant)
         if uuid is None:
             uuid = self._uuids[tenant] = tenant_uuid(self._store, tenant)
         return uuid
-
-    def catch_up(self) -> None:
-        """Take everything there is and make it readable."""
-        while self.step():
-            pass
-        self.follower.commit(urgent=True)
 
 
 def tenant_uuid(store: Store, tenant: str) -> str:

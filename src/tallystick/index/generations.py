@@ -46,6 +46,10 @@ class Generations:
                 self.promote(folder)
             return folder
 
+    def folder(self, name: str) -> Path:
+        """Return the folder of a generation by its name."""
+        return self._root / name
+
     def begin(self) -> Path:
         """Make an empty generation for these rules and return its folder."""
         with _files():

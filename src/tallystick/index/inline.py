@@ -132,16 +132,17 @@ class _Running:
         following = Following(self._store, follower)
         following.learn_heads(heads)
         total = following.behind()
-        while following.step():
+        while parts := following.read():
+            following.take(parts)
             progress(total - following.behind(), total)
-        follower.commit(urgent=True)
+        following.commit(urgent=True)
         follower.close()
         self.close()
         self._open(folder)
 
     def lag(self, heads: Mapping[str, int]) -> int:
         """Return how many entries were not taken in yet."""
-        cursors = self._following.follower.cursors()
+        cursors = self._following.readable
         return sum(max(size - cursors.get(tenant, 0), 0) for tenant, size in heads.items())
 
     def close(self) -> None:

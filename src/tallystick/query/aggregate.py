@@ -222,13 +222,20 @@ def bucket_start(ms: int, interval: Interval, offset_minutes: int = 0) -> int:
 
 
 def next_bucket(start_ms: int, interval: Interval, offset_minutes: int = 0) -> int:
-    """Return when the bucket after the one that begins at `start_ms` begins."""
+    """Return when the bucket after the one that begins at `start_ms` begins.
+
+    Shape: beyond every event's time when the calendar ends before that.
+    """
     start = _local(start_ms, offset_minutes)
-    later = _floor(start + _LONGER_THAN[interval], interval)
+    try:
+        later = _floor(start + _LONGER_THAN[interval], interval)
+    except OverflowError:
+        later = _CALENDAR_END
     return to_ms(later) - offset_minutes * 60_000
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_CALENDAR_END = datetime.max.replace(tzinfo=UTC)
 _MONTHS = {Interval.YEAR: 12, Interval.QUARTER: 3, Interval.MONTH: 1}
 # From the beginning of a bucket, this leads into the next one and never beyond it.
 _LONGER_THAN = {

@@ -46,9 +46,12 @@ class Cleaner:
         self._thread: threading.Thread | None = None
         self._closed = False
         self._wanted = threading.Event()
+        self._idle = threading.Event()
+        self.wake()
 
     def wake(self) -> None:
         """Look for tables with erased rows, now and until there are none to vacuum."""
+        self._idle.clear()
         self._wanted.set()
         with self._lock:
             if self._thread is None and not self._closed:
@@ -63,7 +66,11 @@ class Cleaner:
             if self._closed:
                 return
             try:
-                idle_s = None if self._vacuum() else _RETRY_S
+                if self._vacuum():
+                    idle_s = None
+                    self._idle.set()
+                else:
+                    idle_s = _RETRY_S
             except psycopg.Error as error:
                 _log.warning("erased_rows_wait", error=str(error))
                 idle_s = _RETRY_S
@@ -81,6 +88,10 @@ class Cleaner:
                 else:
                     _forget(connection, "mark_vacuumed", tenant, relation, xid)
             return not left
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait until nothing is left to vacuum; tell whether that came to pass in time."""
+        return self._idle.wait(timeout_s)
 
     def scrub(self) -> None:
         """Rewrite every table with erased rows; nobody else can use it meanwhile."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import psycopg
 from psycopg.rows import TupleRow
@@ -19,9 +19,6 @@ Connection = psycopg.Connection[TupleRow]
 Result = TypeVar("Result")
 
 APPLICATION_NAME = "tallystick"
-IDLE_IN_TRANSACTION_MS = 5_000
-LOCK_WAIT_MS = 6_000
-"""Longer than the holder of a lock may idle, so that whoever waits for a stuck one gets it."""
 CONNECTION_WAIT_S = 5.0
 
 _SETTINGS = """
@@ -41,22 +38,33 @@ _KEEPALIVES: dict[str, Any] = {
 }
 
 
+class Timeouts(NamedTuple):
+    """How long a stuck process may keep others from a tenant.
+
+    Units: milliseconds. Waiting for a lock takes longer than its holder may idle, so that whoever
+    waits for a stuck one gets it in the end.
+    """
+
+    idle_ms: int = 5_000
+    lock_ms: int = 6_000
+
+
 def connect(url: str, *, name: str) -> Connection:
     """Return a connection of its own, for what is done rarely."""
     connection = psycopg.connect(url, autocommit=True, **_KEEPALIVES)
-    set_up(connection, name=name, lock_wait_ms=LOCK_WAIT_MS)
+    set_up(connection, name=name, timeouts=Timeouts())
     return connection
 
 
-def set_up(connection: Connection, *, name: str, lock_wait_ms: int) -> None:
+def set_up(connection: Connection, *, name: str, timeouts: Timeouts) -> None:
     """Give a new connection its name, its timeouts and its types."""
     # One integer type for all, so that a statement is prepared once whatever the number.
     connection.adapters.register_dumper(int, Int8Dumper)
     connection.adapters.register_dumper(int, Int8BinaryDumper)
     settings = {
         "name": f"{APPLICATION_NAME} {name}",
-        "lock_ms": str(lock_wait_ms),
-        "idle_ms": str(IDLE_IN_TRANSACTION_MS),
+        "lock_ms": str(timeouts.lock_ms),
+        "idle_ms": str(timeouts.idle_ms),
     }
     connection.execute(_SETTINGS, settings)
 
@@ -64,14 +72,14 @@ def set_up(connection: Connection, *, name: str, lock_wait_ms: int) -> None:
 class Pool:
     """Some connections of one kind, shared by threads."""
 
-    def __init__(self, url: str, *, name: str, size_max: int, lock_wait_ms: int) -> None:
+    def __init__(self, url: str, *, name: str, size_max: int, timeouts: Timeouts) -> None:
         self._pool: ConnectionPool[Connection] = ConnectionPool(
             url,
             kwargs={"autocommit": True, **_KEEPALIVES},
             min_size=1,
             max_size=size_max,
             timeout=CONNECTION_WAIT_S,
-            configure=partial(set_up, name=name, lock_wait_ms=lock_wait_ms),
+            configure=partial(set_up, name=name, timeouts=timeouts),
             name=name,
             open=True,
         )

@@ -24,10 +24,9 @@ from tallystick.store.postgres import rows as reading
 from tallystick.store.postgres.cleaning import Cleaner, ErasureHorizon
 from tallystick.store.postgres.connecting import (
     APPLICATION_NAME,
-    IDLE_IN_TRANSACTION_MS,
-    LOCK_WAIT_MS,
     Connection,
     Pool,
+    Timeouts,
 )
 from tallystick.store.postgres.errors import translated
 from tallystick.store.postgres.migrate import require_current
@@ -35,6 +34,7 @@ from tallystick.store.postgres.rows import from_bytes, select, to_bytes
 from tallystick.store.postgres.writer import Extension, PostgresWriter
 
 _SERVER_WIDE = b""
+_TIMEOUTS = Timeouts()
 
 Result = TypeVar("Result")
 
@@ -44,7 +44,7 @@ def open_postgres(
     *,
     writers: int = 6,
     readers: int = 12,
-    lock_wait_ms: int = LOCK_WAIT_MS,
+    timeouts: Timeouts = _TIMEOUTS,
     extension: Extension | None = None,
 ) -> PostgresStore:
     """Open the store in the database at `url`, making the tables if it is empty.
@@ -55,7 +55,7 @@ def open_postgres(
     """
     with translated():
         require_current(url)
-        return PostgresStore(url, writers, readers, lock_wait_ms, extension)
+        return PostgresStore(url, writers, readers, timeouts, extension)
 
 
 class PostgresStore:
@@ -69,12 +69,13 @@ class PostgresStore:
         url: str,
         writers: int,
         readers: int,
-        lock_wait_ms: int,
+        timeouts: Timeouts,
         extension: Extension | None,
     ) -> None:
         self._extension = extension
-        self._writers = Pool(url, name="writer", size_max=writers, lock_wait_ms=lock_wait_ms)
-        self._readers = Pool(url, name="reader", size_max=readers, lock_wait_ms=lock_wait_ms)
+        self._timeouts = timeouts
+        self._writers = Pool(url, name="writer", size_max=writers, timeouts=timeouts)
+        self._readers = Pool(url, name="reader", size_max=readers, timeouts=timeouts)
         self._cleaner = Cleaner(url)
 
     # Writing
@@ -97,7 +98,7 @@ class PostgresStore:
         self._read(
             "evict_stuck",
             application=f"{APPLICATION_NAME} writer",
-            idle_ms=IDLE_IN_TRANSACTION_MS,
+            idle_ms=self._timeouts.idle_ms,
         )
 
     # Reading
@@ -215,6 +216,10 @@ class PostgresStore:
         """Return where bytes may still stand that were erased and that no query returns."""
         [row] = self._read("erasure_horizon")
         return ErasureHorizon(*row)
+
+    def wait_until_vacuumed(self, timeout_s: float) -> bool:
+        """Wait until no erased row is left to vacuum; tell whether that came to pass in time."""
+        return self._cleaner.wait(timeout_s)
 
     def scrub(self) -> None:
         """Rewrite every table with erased rows that were not cleaned up, locking it meanwhile.

@@ -1,0 +1,146 @@
+"""What the writer knows of a tenant's paths: their ordinals, and how their values are spelt.
+
+Member names lead from node to node, so that no path is put together while a document is spelt.
+Paths get their ordinals when they are first met; what is new since the last commit is listed for
+the file of names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from tallystick import limits
+from tallystick.index.search import terms
+from tallystick.index.search.names import FIRST_PATH, NUMBERS_PATH, OTHER_PATHS, NewPath
+from tallystick.index.search.sketch import Sketch
+from tallystick.query.values import is_text
+
+PAYLOADS = ("data", "previous", "original", "actor.attributes", "target.attributes")
+"""Where payloads begin; a scope's attributes do too, at `scope.attributes`."""
+
+_ROOTS = frozenset((*PAYLOADS, "scope.attributes"))
+
+
+class Spelling(NamedTuple):
+    """How one string at one path is written."""
+
+    facts: str
+    words: str
+    single: bool
+
+
+class Path:
+    """One path of one tenant, with what is written for it in every document."""
+
+    __slots__ = (
+        "above",
+        "column",
+        "exists",
+        "known",
+        "mark",
+        "ordinal",
+        "place",
+        "several",
+        "sketch",
+        "sketched",
+        "spellings",
+        "stamp",
+        "text",
+    )
+
+    def __init__(self, text: str, ordinal: int, tenant: str, above: tuple[Path, ...]) -> None:
+        self.text = text
+        self.ordinal = ordinal
+        self.known = ordinal != OTHER_PATHS
+        in_data = text.startswith("data.")
+        words = NUMBERS_PATH if not self.known else ordinal
+        self.place = terms.place_of(words, data=in_data) if is_text(text, "") else ""
+        self.exists = terms.marked(tenant, terms.EXISTS, ordinal)
+        self.several = terms.marked(tenant, terms.SEVERAL, ordinal)
+        self.column = str(ordinal) if ordinal < limits.SEARCH_COLUMNS and self.known else ""
+        self.above = above
+        # The number of the document that last had a value here, and one that is not null.
+        self.stamp = self.mark = 0
+        self.spellings: dict[str, Spelling] = {}
+        self.sketch = Sketch()
+        self.sketched = False
+
+
+class Node(dict[str, "Node"]):
+    """A place in payloads: the path that leads there, and the nodes of its members."""
+
+    __slots__ = ("path", "tenant")
+
+    def __init__(self, path: Path, tenant: TenantPaths) -> None:
+        super().__init__()
+        self.path = path
+        self.tenant = tenant
+
+    def __missing__(self, name: str) -> Node:
+        path = self.tenant.path(f"{self.path.text}.{name}")
+        node = Node(path, self.tenant)
+        if path.known:
+            self[name] = node
+        return node
+
+
+class TenantPaths:
+    """The paths of one tenant."""
+
+    def __init__(self, ordinal: int, known: Mapping[str, tuple[int, bytes]]) -> None:
+        self.ordinal = ordinal
+        self.prefix = terms.number(ordinal)
+        self._next = max((number for number, _ in known.values()), default=FIRST_PATH - 1) + 1
+        self._known = dict(known)
+        self._new: list[Path] = []
+        self._paths: dict[str, Path] = {}
+        self.nodes = {root: Node(self.path(root), self) for root in sorted(_ROOTS)}
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def path(self, text: str) -> Path:
+        """Return a path by its text; one that is met for the first time gets its ordinal."""
+        found = self._paths.get(text)
+        return found if found is not None else self._met(text)
+
+    def changed(self) -> Iterator[NewPath]:
+        """Yield what the file of names has not been told, once."""
+        for path in self._new:
+            path.sketched = False
+            yield NewPath(self.ordinal, path.text, path.ordinal, path.sketch.state())
+        self._new.clear()
+
+    def sketch(self, path: Path, value: str) -> None:
+        """Remember that a path has a value."""
+        path.sketch.add(value)
+        if not path.sketched and path.known:
+            path.sketched = True
+            self._new.append(path)
+
+    def _met(self, text: str) -> Path:
+        if text in self._known:
+            ordinal, state = self._known[text]
+            path = Path(text, ordinal, self.prefix, self._above(text))
+            path.sketch = Sketch(state)
+        elif len(self._known) >= limits.SEARCH_PATHS or len(text) > limits.NAME_BYTES:
+            # Not kept: names made up by the million must not fill memory.
+            return Path(text, OTHER_PATHS, self.prefix, self._above(text))
+        else:
+            path = Path(text, self._next, self.prefix, self._above(text))
+            self._known[text] = (self._next, b"")
+            self._next += 1
+            path.sketched = True
+            self._new.append(path)
+        self._paths[text] = path
+        return path
+
+    def _above(self, text: str) -> tuple[Path, ...]:
+        """Return the paths that exist wherever `text` does."""
+        root = next((root for root in _ROOTS if text.startswith(f"{root}.")), None)
+        if root is None:
+            return ()
+        cuts = [at for at in range(len(root), len(text)) if text[at] == "."]
+        found = [self.path(text[:cut]) for cut in cuts[: limits.JSON_DEPTH]]
+        return tuple(path for path in found if path.known)

@@ -1,0 +1,254 @@
+"""What is written to the index for a document: its words, its facts, its numbers.
+
+This says the same of an event as `query.values.flatten` does, but in a form that costs a lookup
+for every value that was met before, since it is run for every event. `terms` says how things are
+spelt, `paths` what is kept between documents.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from tallystick.event import Json, Resource, View, class_of
+from tallystick.ids import index_of_event_id
+from tallystick.index.document import Document
+from tallystick.index.search import terms
+from tallystick.index.search.names import NUMBERS_PATH
+from tallystick.index.search.paths import Node, Path, Spelling, TenantPaths
+from tallystick.query.expr import Scalar
+from tallystick.query.geo import place_of
+from tallystick.query.text import text_of, tokens_of
+
+NUMBER = "n"
+LATITUDE = "y"
+LONGITUDE = "x"
+"""What the names of columns begin with; the path's ordinal follows."""
+
+_FILLERS = " ".join([terms.FILLER] * terms.GAP)
+_KEPT_CHARS = 64
+_KEPT_SPELLINGS = 50_000
+_KEPT_NUMBERS = 10_000
+
+
+class Fields(NamedTuple):
+    """A document as it is written: texts of terms, and numbers by column."""
+
+    words: str
+    facts: str
+    numbers: dict[str, list[float]]
+
+
+class Speller:
+    """Spells documents; what it keeps between them is bounded."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+        self._kept = 0
+        self._number_words: dict[tuple[type, int | float], list[str]] = {}
+        # The number of the document that is spelt now: values met twice in it are told by it.
+        self._stamp = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the paths it was given keep so much that they have to be loaded anew."""
+        return self._kept > _KEPT_SPELLINGS
+
+    def forget(self) -> None:
+        """Begin anew: all paths given before are gone."""
+        self._kept = 0
+        self._number_words.clear()
+
+    def fields(self, tenant: TenantPaths, document: Document) -> Fields:
+        """Return what is written for a document."""
+        self._begin(tenant)
+        prefix, facts = tenant.prefix, self._facts
+        facts.extend(terms.seen(prefix, name) for name in document.seen)
+        facts.extend(terms.item_key(prefix, key) for key in document.keys[1:])
+        self._event(document.view)
+        for field, value in document.terms.items():
+            path = tenant.path(field)
+            for one in value if isinstance(value, tuple) else (value,):
+                self._scalar(path, one)
+        words = " ".join(self._singles)
+        if self._others:
+            # Texts of one word stand first and may be repeated in a text of several.
+            words = f"{words} {_FILLERS} {' '.join(self._others)}"
+        return Fields(words, " ".join(facts), self._numbers)
+
+    def _begin(self, tenant: TenantPaths) -> None:
+        self._tenant = tenant
+        self._stamp += 1
+        self._facts: list[str] = []
+        self._singles: list[str] = []
+        self._others: list[str] = []
+        self._numbers: dict[str, list[float]] = {}
+
+    def _event(self, view: View) -> None:
+        event, first = view.event, view.first
+        path, string = self._tenant.path, self._string
+        string(path("kind"), event.kind)
+        string(path("class"), class_of(event.kind))
+        string(path("op"), first.op.value)
+        string(path("dialect"), first.dialect)
+        if index_of_event_id(first.id) != first.index:
+            string(path("id"), first.id)
+        if event.subject is not None:
+            string(path("subject"), event.subject)
+        for trail in event.trails:
+            string(path("trail"), trail)
+        if event.actor is not None:
+            self._resource("actor", event.actor)
+        if event.target is not None:
+            self._resource("target", event.target)
+        for scope in event.scopes:
+            self._resource("scope", scope)
+        nodes = self._tenant.nodes
+        self._object(nodes["data"], event.data)
+        if event.previous is not None:
+            self._object(nodes["previous"], event.previous)
+        if event.original is not None:
+            self._object(nodes["original"], event.original)
+
+    def _resource(self, role: str, resource: Resource) -> None:
+        path, string = self._tenant.path, self._string
+        string(path(role), f"{resource.type}:{resource.id}")
+        string(path(f"{role}.type"), resource.type)
+        string(path(f"{role}.id"), resource.id)
+        if resource.name is not None:
+            string(path(f"{role}.name"), resource.name)
+        if resource.attributes is not None:
+            self._object(self._tenant.nodes[f"{role}.attributes"], resource.attributes)
+
+    def _object(self, node: Node, members: Json) -> None:
+        if "lat" in members or "latitude" in members:
+            self._place(node.path, members)
+        for name, value in members.items():
+            if type(value) is str:
+                self._string(node[name].path, value)
+            else:
+                self._value(node[name], value)
+
+    def _value(self, node: Node, value: object) -> None:
+        if isinstance(value, dict):
+            self._object(node, value)
+        elif isinstance(value, list):
+            for item in value:
+                self._value(node, item)
+        else:
+            self._scalar(node.path, value)  # type: ignore[arg-type]  # JSON has nothing else
+
+    def _scalar(self, path: Path, value: Scalar) -> None:
+        if isinstance(value, str):
+            self._string(path, value)
+            return
+        self._count(path)
+        if value is None:
+            self._facts.append(terms.marked(self._tenant.prefix, terms.NULL, path.ordinal))
+            return
+        if path.mark != self._stamp:
+            self._mark(path)
+        if not path.known:
+            self._facts.append(path.exists)
+        elif isinstance(value, bool):
+            self._facts.append(terms.flag(self._tenant.prefix, path.ordinal, value))
+        else:
+            self._number(path, value)
+        if path.place:
+            self._number_text(path, value)
+
+    def _string(self, path: Path, value: str) -> None:
+        spelling = path.spellings.get(value)
+        if spelling is None:
+            spelling = self._spell(path, value)
+        again = self._count(path)
+        if path.mark != self._stamp:
+            self._mark(path)
+        self._facts.append(spelling.facts)
+        if spelling.words:
+            words = self._singles if spelling.single else self._others
+            if again:
+                words.append(_FILLERS)
+            words.append(spelling.words)
+
+    def _count(self, path: Path) -> bool:
+        """Count a value of a path, and tell whether the document has had one there before."""
+        if path.stamp != self._stamp:
+            path.stamp = self._stamp
+            return False
+        self._facts.append(path.several)
+        return True
+
+    def _mark(self, path: Path) -> None:
+        """Write that a path, and all above it, have a value that is not null."""
+        stamp = self._stamp
+        path.mark = stamp
+        self._facts.append(path.exists)
+        for above in path.above:
+            if above.mark != stamp:
+                above.mark = stamp
+                self._facts.append(above.exists)
+
+    def _spell(self, path: Path, value: str) -> Spelling:
+        prefix = self._tenant.prefix
+        words = tokens_of(value) if path.place else []
+        text = " ".join([terms.word(prefix, word, path.place) for word in words])
+        if not path.known:
+            return Spelling(path.exists, text, len(words) == 1)
+        facts = terms.string(prefix, path.ordinal, value, self._secret)
+        if len(value) > terms.EXACT_CHARS:
+            facts += " " + terms.marked(prefix, terms.HAS_LONG, path.ordinal)
+        spelling = Spelling(facts, text, len(words) == 1)
+        self._tenant.sketch(path, value)
+        if len(value) <= _KEPT_CHARS:
+            path.spellings[value] = spelling
+            self._kept += 1
+        return spelling
+
+    def _number(self, path: Path, value: int | float) -> None:
+        prefix = self._tenant.prefix
+        double = _double(value)
+        if double != value:
+            self._facts.append(terms.inexact(prefix, path.ordinal, int(value)))
+            self._facts.append(path.several)
+        if double is None or not path.column:
+            self._facts.append(terms.marked(prefix, terms.UNLISTED_NUMBER, path.ordinal))
+        else:
+            # Adding zero makes one of the two zeros.
+            self._numbers.setdefault(NUMBER + path.column, []).append(double + 0.0)
+
+    def _number_text(self, path: Path, value: int | float) -> None:
+        """Write the words of a number or boolean, which are found in whole texts only."""
+        words = self._number_words.get((type(value), value))
+        if words is None:
+            words = tokens_of(text_of(value))
+            if len(self._number_words) >= _KEPT_NUMBERS:
+                self._number_words.clear()
+            self._number_words[type(value), value] = words
+        if words:
+            place = terms.place_of(NUMBERS_PATH, data=path.place.startswith(terms.DATA))
+            prefix = self._tenant.prefix
+            self._others.append(_FILLERS)
+            self._others.extend([terms.word(prefix, word, place) for word in words])
+
+    def _place(self, path: Path, members: Json) -> None:
+        place = place_of(members)
+        if place is None:
+            return
+        prefix = self._tenant.prefix
+        if not path.known:
+            self._facts.append(path.exists)
+            return
+        self._facts.append(terms.marked(prefix, terms.PLACE, path.ordinal))
+        latitude, longitude = LATITUDE + path.column, LONGITUDE + path.column
+        if not path.column or latitude in self._numbers:
+            self._facts.append(terms.marked(prefix, terms.PLACES, path.ordinal))
+        if path.column:
+            self._numbers.setdefault(latitude, []).append(place.latitude + 0.0)
+            self._numbers.setdefault(longitude, []).append(place.longitude + 0.0)
+
+
+def _double(value: int | float) -> float | None:
+    try:
+        return float(value)
+    except OverflowError:
+        return None

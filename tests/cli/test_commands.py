@@ -1,0 +1,193 @@
+"""The command line through its installed entry point, on a data folder and on a server."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.serving import LiveServer, open_server
+
+TALLYSTICK = Path(sys.executable).with_name("tallystick")
+
+
+def run(
+    *args: str, stdin: str = "", code: int = 0, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run the command and check its exit code."""
+    done = subprocess.run(
+        [str(TALLYSTICK), *args],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, **(env or {})},
+    )
+    assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
+    return done
+
+
+def told(*args: str, stdin: str = "") -> Any:
+    """Run the command with --json and return what it prints."""
+    return json.loads(run(*args, "--json", stdin=stdin).stdout)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> str:
+    """Return a data folder with one tenant, made before any server ran on it."""
+    path = str(tmp_path / "data")
+    run("tenants", "create", "acme", "--data", path, "--id", "57ee9c71d76d431f8511142f")
+    return path
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[LiveServer]:
+    """Serve an empty store."""
+    with open_server(tmp_path / "served") as live:
+        yield live
+
+
+def test_a_folder_works_without_a_server(folder: str, tmp_path: Path) -> None:
+    lines = '{"kind": "a", "actor": {"type": "user", "id": "1", "name": "Al"}}\n{"kind": "b"}\n'
+    stored = run("append", "--data", folder, stdin=lines)
+    ids = stored.stdout.split()[:2]
+    listed = told("events", "list", "--data", folder)
+    assert [event["id"] for event in listed] == ids[::-1]
+    assert told("events", "list", "--data", folder, "--actor", "user:1")[0]["kind"] == "a"
+    assert json.loads(run("events", "get", ids[0], "--data", folder).stdout)["kind"] == "a"
+    file = tmp_path / "receipt.json"
+    run("receipt", ids[0], "--data", folder, "--out", str(file))
+    loose = run("verify", str(file))
+    assert "key         not pinned" in loose.stdout
+    vkey = run("keys", "log", "--data", folder).stdout.strip()
+    pinned = json.loads(run("verify", str(file), "--key", vkey, "--json").stdout)
+    assert (pinned["verified"], pinned["key_pinned"]) == (True, True)
+    assert run("fsck", "--data", folder).stdout.startswith("clean: 1 logs, 3 entries")
+
+
+def test_verification_that_fails_exits_with_three(folder: str, tmp_path: Path) -> None:
+    event_id = run("append", "--data", folder, stdin='{"kind": "a"}').stdout.split()[0]
+    receipt = json.loads(run("receipt", event_id, "--data", folder).stdout)
+    receipt["index"] += 1
+    file = tmp_path / "forged.json"
+    file.write_text(json.dumps(receipt))
+    assert run("verify", str(file), code=3).stderr.startswith("tallystick: ")
+    file.write_text("not a receipt")
+    run("verify", str(file), code=3)
+
+
+def test_a_remote_server_is_reached_by_url_and_key(server: LiveServer) -> None:
+    reach = {"TALLYSTICK_URL": server.url, "TALLYSTICK_KEY": server.admin_key}
+    run("append", stdin='{"kind": "a"}', env=reach)
+    listed = run("events", "list", "--json", env=reach)
+    assert [event["kind"] for event in json.loads(listed.stdout)] == ["a"]
+    wrong = run("events", "list", "--url", server.url, "--key", "tlk_wrong", code=1)
+    assert wrong.stderr == "tallystick: the key is unknown or revoked\n"
+    run("events", "list", "--url", "http://127.0.0.1:9", "--key", "x", code=1)
+
+
+def test_identity_is_made_from_the_command_line(folder: str) -> None:
+    data = ("--data", folder)
+    key = told("keys", "create", "--tenant", "57ee9c71d76d431f8511142f", "--scope", "admin", *data)
+    assert set(key) >= {"id", "tenant", "scope", "key"}
+    user = told(
+        "users", "create", "--id", "481", "--login", "matt", "--name", "Matthew Anderson",
+        "--time-zone", "America/Los_Angeles", "--password-stdin", *data, stdin="secret\n",
+    )  # fmt: skip
+    assert user["id"] == "481"
+    grant = ("--user", "481", "--scope", "workspace:4137")
+    told("grants", "add", *grant, "--role", "Moderator", *data)
+    assert told("grants", "list", "--user", "481", *data) == [
+        {"scope": "workspace:4137", "role": "Moderator"}
+    ]
+    told("grants", "revoke", *grant, *data)
+    assert told("grants", "list", "--user", "481", *data) == []
+    assert [row["id"] for row in told("keys", "list", *data)] == [key["id"]]
+    told("keys", "revoke", key["id"], *data)
+    assert told("tenants", "list", *data)[0]["hex"] == "57ee9c71d76d431f8511142f"
+
+
+def test_several_tenants_ask_for_a_choice(folder: str) -> None:
+    run("tenants", "create", "other", "--data", folder)
+    assert "--tenant" in run("events", "list", "--data", folder, code=1).stderr
+    assert told("events", "list", "--data", folder, "--tenant", "other") == []
+    run("events", "list", "--data", folder, "--tenant", "nobody", code=1)
+
+
+def test_a_backup_restores_to_the_same_log(folder: str, tmp_path: Path) -> None:
+    run("append", "--data", folder, stdin='{"kind": "a"}\n{"kind": "b"}')
+    file = tmp_path / "backup.tar"
+    run("backup", str(file), "--data", folder)
+    run("backup", str(file), "--data", folder, code=1)
+    restored = str(tmp_path / "restored")
+    run("restore", str(file), "--data", restored)
+    assert told("events", "list", "--data", restored) == told("events", "list", "--data", folder)
+    log_key = ("keys", "log", "--data")
+    assert run(*log_key, restored).stdout == run(*log_key, folder).stdout
+    run("restore", str(file), "--data", restored, code=1)
+    damaged = bytearray(file.read_bytes())
+    at = damaged.index(b'{"kind"') if b'{"kind"' in damaged else len(damaged) // 2
+    damaged[at] ^= 1
+    file.write_bytes(damaged)
+    run("restore", str(file), "--data", str(tmp_path / "damaged"), code=1)
+
+
+def test_fsck_names_the_first_difference(folder: str) -> None:
+    import apsw
+
+    run("append", "--data", folder, stdin='{"kind": "a"}\n{"kind": "b"}')
+    connection = apsw.Connection(str(Path(folder) / "ledger.db"))
+    connection.execute("UPDATE log SET data = zeroblob(20) WHERE pos & 0xFFFFFFFFFF = 1")
+    connection.close()
+    found = run("fsck", "--data", folder, code=3)
+    assert "DIFFERENCE" in found.stdout
+    assert "entry 1" in found.stdout
+
+
+def test_serve_tells_url_and_key_and_stops_cleanly(tmp_path: Path) -> None:
+    data = str(tmp_path / "data")
+    command = [str(TALLYSTICK), "serve", "--data", data, "--port", "0", "--demo", "--json"]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert server.stdout is not None
+    text = ""
+    while not text.rstrip().endswith("}"):
+        line = server.stdout.readline()
+        assert line, "the server ended early"
+        text += line
+    said = json.loads(text)
+    reach = ("--url", said["url"], "--key", said["key"])
+    assert len(told("events", "list", "--limit", "1000", *reach)) == 500
+    # A command on the same folder goes through the running server's socket.
+    assert len(told("tenants", "list", "--data", data)) == 1
+    refused = run("serve", "--data", data, "--port", "0", code=1)
+    assert "another process is using" in refused.stderr
+    server.send_signal(signal.SIGINT)
+    _, errors = server.communicate(timeout=20)
+    assert server.returncode == 0
+    assert errors.rstrip().endswith("tallystick: stopped")
+    assert not (Path(data) / "control.sock").exists()
+    assert run("fsck", "--data", data).stdout.startswith("clean")
+
+
+def test_wrong_usage_exits_with_two(folder: str) -> None:
+    run("events", "list", "--limit", "0", "--data", folder, code=2)
+    run("nonsense", code=2)
+
+
+def test_append_reports_refused_lines_and_stores_the_others(folder: str) -> None:
+    done = run("append", "--data", folder, stdin='{"kind": "a"}\n{"kind": ""}\n', code=1)
+    assert "line 2: kind must not be empty" in done.stderr
+    assert len(told("events", "list", "--data", folder)) == 1
+
+
+@pytest.mark.parametrize("text", ['[{"kind": "a"}, {"kind": "b"}]', '{\n "kind":\n "a"\n}'])
+def test_append_takes_an_array_or_one_object_over_many_lines(folder: str, text: str) -> None:
+    run("append", "--data", folder, stdin=text)
+    assert told("events", "list", "--data", folder)[-1]["kind"] == "a"
