@@ -23,6 +23,7 @@ def extend(
     *drafts: Draft,
     identity: tuple[IdentityWrite, ...] = (),
     erasures: tuple[Erasure, ...] = (),
+    tiles: bool = True,
 ) -> TenantCommit:
     """Append drafts (one, if none is given) to a tenant's log and return what was written."""
     head = writer.head(tenant)
@@ -30,6 +31,8 @@ def extend(
     items = [Item(prepare(each)) for each in drafts or (draft(),)]
     items[0] = items[0]._replace(identity=identity, erasures=erasures)
     planner.add([Work(tenant, items, lambda _: None)])
+    if not tiles:
+        planner._tiles = lambda leaves: []  # type: ignore[method-assign]
     commit = planner.finish(KEY.signer(origin_of(tenant)))
     writer.append(commit)
     return commit
