@@ -172,6 +172,12 @@ def test_calendar_buckets(interval: Interval, start: str, following: str) -> Non
     assert next_bucket(bucket_start(ms, interval), interval) == from_rfc3339(following)
 
 
+def test_the_last_bucket_of_the_calendar_ends_beyond_every_time() -> None:
+    start = bucket_start(limits.OCCURRED_MS_MAX, Interval.YEAR, 60)
+    assert start == from_rfc3339("9998-12-31T23:00:00Z")
+    assert next_bucket(start, Interval.YEAR, 60) > limits.OCCURRED_MS_MAX
+
+
 def test_an_offset_moves_the_calendar() -> None:
     ms = from_rfc3339("2024-05-15T23:30:00Z")
     assert bucket_start(ms, Interval.DAY, 60) == from_rfc3339("2024-05-15T23:00:00Z")
@@ -190,7 +196,8 @@ def test_every_time_lies_in_exactly_one_bucket(ms: int, interval: Interval, offs
     assert start <= ms < following
     assert bucket_start(start, interval, offset) == start
     assert bucket_start(following - 1, interval, offset) == start
-    assert bucket_start(following, interval, offset) == following
+    if following <= limits.OCCURRED_MS_MAX:
+        assert bucket_start(following, interval, offset) == following
 
 
 def test_time_series_leave_out_empty_buckets() -> None:
