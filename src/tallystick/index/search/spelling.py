@@ -18,6 +18,7 @@ from tallystick.index.search.paths import Node, Path, Spelling, TenantPaths
 from tallystick.query.expr import Scalar
 from tallystick.query.geo import place_of
 from tallystick.query.text import text_of, tokens_of
+from tallystick.query.values import nested
 
 NUMBER = "n"
 LATITUDE = "y"
@@ -102,6 +103,8 @@ class Speller:
             self._resource("target", event.target)
         for scope in event.scopes:
             self._resource("scope", scope)
+        for pair in nested(event):
+            string(path("nested"), pair)
         nodes = self._tenant.nodes
         self._object(nodes["data"], event.data)
         if event.previous is not None:
