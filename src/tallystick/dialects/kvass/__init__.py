@@ -1,0 +1,33 @@
+"""The Kvass dialect: business events with the whole object, its author and what changed.
+
+Source: seed Kvass, "Events", and the wire specification of Kvass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from starlette.routing import BaseRoute
+
+from tallystick.dialects.base import Dialect, Services
+from tallystick.dialects.kvass import wire
+from tallystick.dialects.kvass.errors import error_response
+from tallystick.dialects.kvass.routes import KvassApi, owns, standing_headers
+from tallystick.reading import DialectRules
+
+
+def routes(services: Services) -> Sequence[BaseRoute]:
+    """Return the routes."""
+    return KvassApi(services).routes()
+
+
+KVASS = Dialect(
+    name=wire.DIALECT,
+    title="Kvass",
+    rules=DialectRules(shows=wire.shows, derived=wire.derived),
+    routes=routes,
+    owns=owns,
+    error_response=error_response,
+    openapi="openapi.yaml",
+    headers=standing_headers,
+)

@@ -1,0 +1,100 @@
+"""Errors as Kvass tells them: a status and a JSON object with code, message and description.
+
+Source: wire specification 2.6.
+"""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tallystick import jsontext
+from tallystick.errors import (
+    Conflict,
+    Forbidden,
+    IdempotencyMismatch,
+    InvalidQuery,
+    Malformed,
+    MethodNotAllowed,
+    NotFound,
+    Pushback,
+    QuotaExceeded,
+    RateLimited,
+    RequestError,
+    StoreError,
+    TallystickError,
+    TooLarge,
+    Unauthenticated,
+)
+from tallystick.event import Json
+
+# The first class of an error's ancestry that stands here decides.
+STATUS: dict[type[TallystickError], int] = {
+    RequestError: 400,
+    Unauthenticated: 401,
+    QuotaExceeded: 403,
+    Forbidden: 403,
+    NotFound: 404,
+    MethodNotAllowed: 405,
+    Conflict: 409,
+    TooLarge: 413,
+    IdempotencyMismatch: 422,
+    RateLimited: 429,
+    Pushback: 503,
+    StoreError: 503,
+    TallystickError: 500,
+}
+
+_STORE_RETRY_AFTER_S = 5
+
+
+def status_of(error: TallystickError) -> int:
+    """Return the HTTP status of an error."""
+    return next(STATUS[cls] for cls in type(error).__mro__ if cls in STATUS)
+
+
+def body_of(error: TallystickError) -> Json:
+    """Return what is told of an error; of the operator's troubles only that there are some."""
+    status = status_of(error)
+    message = error.message if status < 500 else (type(error).__doc__ or "").split("\n", 1)[0]
+    return {
+        "code": status,
+        "message": message,
+        "description": message,
+        "error": {
+            "type": error.code,
+            "exception_description": error.hint or message,
+            "params": _params(error),
+        },
+    }
+
+
+def error_response(request: Request, error: TallystickError) -> Response:
+    """Return the answer that tells of an error."""
+    return Response(
+        jsontext.encode(body_of(error)), status_of(error), _headers(error), "application/json"
+    )
+
+
+def _params(error: TallystickError) -> Json:
+    match error:
+        case Malformed(path=str(path)) if path:
+            return {path: error.message}
+        case TooLarge():
+            return {"limit": error.limit}
+        case InvalidQuery(position=int(position)):
+            return {"position": position}
+    return {}
+
+
+def _headers(error: TallystickError) -> dict[str, str]:
+    match error:
+        case Unauthenticated():
+            return {"WWW-Authenticate": 'Bearer realm="kvass"'}
+        case MethodNotAllowed() if error.allowed:
+            return {"Allow": ", ".join(error.allowed)}
+        case RateLimited() | Pushback():
+            return {"Retry-After": str(max(1, round(error.retry_after_s)))}
+        case StoreError():
+            return {"Retry-After": str(_STORE_RETRY_AFTER_S)}
+    return {}

@@ -1,0 +1,32 @@
+"""The Onehub dialect: the activity feed of a user and the audit trail of a file.
+
+Source: seed Onehub, "Events", and the wire specification of Onehub.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from starlette.routing import BaseRoute
+
+from tallystick.dialects.base import Dialect, Services
+from tallystick.dialects.onehub import wire
+from tallystick.dialects.onehub.errors import error_response
+from tallystick.dialects.onehub.routes import OnehubApi, owns
+from tallystick.reading import DialectRules
+
+
+def routes(services: Services) -> Sequence[BaseRoute]:
+    """Return the routes."""
+    return OnehubApi(services).routes()
+
+
+ONEHUB = Dialect(
+    name=wire.DIALECT,
+    title="Onehub",
+    rules=DialectRules(shows=wire.shows, derived=wire.derived),
+    routes=routes,
+    owns=owns,
+    error_response=error_response,
+    openapi="openapi.yaml",
+)

@@ -1,0 +1,85 @@
+"""Errors as Onehub tells them: a sentence, and by parameter what is wrong with it.
+
+Source: seed Onehub, "403"; wire specification 1.8.
+"""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tallystick import jsontext
+from tallystick.errors import (
+    Conflict,
+    Forbidden,
+    IdempotencyMismatch,
+    InvalidQuery,
+    Malformed,
+    MethodNotAllowed,
+    NotFound,
+    Pushback,
+    QuotaExceeded,
+    RateLimited,
+    RequestError,
+    StoreError,
+    TallystickError,
+    TooLarge,
+    Unauthenticated,
+)
+from tallystick.event import Json
+
+# The first class of an error's ancestry that stands here decides.
+STATUS: dict[type[TallystickError], int] = {
+    Malformed: 422,
+    InvalidQuery: 422,
+    Unauthenticated: 401,
+    QuotaExceeded: 403,
+    Forbidden: 403,
+    NotFound: 404,
+    MethodNotAllowed: 405,
+    IdempotencyMismatch: 422,
+    Conflict: 409,
+    TooLarge: 413,
+    RateLimited: 429,
+    RequestError: 422,
+    Pushback: 503,
+    StoreError: 503,
+    TallystickError: 500,
+}
+
+_STORE_RETRY_AFTER_S = 5
+
+
+def status_of(error: TallystickError) -> int:
+    """Return the HTTP status of an error."""
+    return next(STATUS[cls] for cls in type(error).__mro__ if cls in STATUS)
+
+
+def body_of(error: TallystickError) -> Json:
+    """Return what is told of an error; of the operator's troubles only that there are some."""
+    status = status_of(error)
+    message = error.message if status < 500 else (type(error).__doc__ or "").split("\n", 1)[0]
+    body: Json = {"error": message}
+    if isinstance(error, Malformed | TooLarge) and error.path:
+        body["errors"] = {error.path: [message]}
+    return body
+
+
+def error_response(request: Request, error: TallystickError) -> Response:
+    """Return the answer that tells of an error."""
+    return Response(
+        jsontext.encode(body_of(error)), status_of(error), _headers(error), "application/json"
+    )
+
+
+def _headers(error: TallystickError) -> dict[str, str]:
+    match error:
+        case Unauthenticated():
+            return {"WWW-Authenticate": 'Bearer realm="onehub"'}
+        case MethodNotAllowed() if error.allowed:
+            return {"Allow": ", ".join(error.allowed)}
+        case RateLimited() | Pushback():
+            return {"Retry-After": str(max(1, round(error.retry_after_s)))}
+        case StoreError():
+            return {"Retry-After": str(_STORE_RETRY_AFTER_S)}
+    return {}

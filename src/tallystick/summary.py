@@ -1,0 +1,252 @@
+"""A sentence for every event: "Alice created order 51Q4LN", as text and as markup.
+
+A pure function of what the event froze and of a template version, so an event keeps its sentence
+whatever is renamed later and whatever templates come. Kinds of every dialect are told by their
+last word if it is a known verb or a participle; what is left over is quoted as it is. The markup
+is a well-formed fragment both as HTML and as XML, its text is the sentence.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from tallystick.event import Event, Op, Resource
+
+TEMPLATE_VERSION = 1
+
+_VERBS: dict[str, str] = {
+    "add": "added",
+    "apply_manifest": "applied a manifest to",
+    "bind_route": "bound a route to",
+    "cancel": "cancelled",
+    "copy-bits": "copied bits to",
+    "create": "created",
+    "delete": "deleted",
+    "delete-request": "requested deletion of",
+    "download": "downloaded",
+    "invite": "invited",
+    "map-route": "mapped a route to",
+    "move": "moved",
+    "put": "stored",
+    "read": "viewed",
+    "remove": "removed",
+    "rename": "renamed",
+    "restage": "restaged",
+    "restart": "restarted",
+    "scale": "scaled",
+    "share": "shared",
+    "show": "viewed",
+    "ssh-authorized": "was let into",
+    "ssh-unauthorized": "was refused",
+    "start": "started",
+    "stop": "stopped",
+    "transfer-owner": "gave away",
+    "unbind_route": "unbound a route from",
+    "unmap-route": "unmapped a route from",
+    "unshare": "unshared",
+    "update": "updated",
+    "upload": "uploaded",
+    "upload-bits": "uploaded bits of",
+    "view": "viewed",
+}
+"""What an actor did to a target, by the last word of a kind."""
+
+_HAPPENINGS: dict[str, str] = {
+    "arrived": "arrived",
+    "completed": "was completed",
+    "crash": "crashed",
+    "expired": "expired",
+    "failed": "failed",
+    "future": "was postponed",
+    "non_renewing": "will stop at the next cycle",
+    "processing": "is being processed",
+    "succeeded": "succeeded",
+}
+"""What befell a target, likewise."""
+
+_LOG_VERBS = {Op.REVISE: "revised", Op.RETRACT: "retracted", Op.ERASE: "erased"}
+_PREPOSITIONS = {"upload": "to", "invite": "to", "download": "from", "delete": "from"}
+_CONTAINERS = ("workspace", "space")
+_PARTICIPLE = re.compile(r"[a-z_-]*[a-z]{3}(?<!e)(?<!mb)ed\Z")
+_UNITS = ("Bytes", "KB", "MB", "GB", "TB", "PB", "EB")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff]")
+_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_ENTITIES = {
+    "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;", "\r": "&#13;",
+}  # fmt: skip
+_SPECIAL = re.compile("[" + "".join(_ENTITIES) + "]")
+
+
+class Summary(NamedTuple):
+    """A sentence; `html` marks its names with `bdi` elements of a class."""
+
+    text: str
+    html: str
+
+
+class _Part(NamedTuple):
+    text: str
+    role: str | None = None
+
+
+def of(event: Event, version: int = TEMPLATE_VERSION) -> Summary:
+    """Return the sentence of an event.
+
+    Raises: ValueError for a template version there is not.
+    """
+    if version != TEMPLATE_VERSION:
+        raise ValueError(f"there are no templates of version {version}")
+    parts = [part for part in _sentence(event) if part.text]
+    if event.erased:
+        parts.append(_Part(" (erased)"))
+    first = parts[0]
+    if first.role is None:
+        parts[0] = _Part(first.text[:1].upper() + first.text[1:])
+    return Summary("".join(part.text for part in parts), "".join(map(_markup, parts)))
+
+
+def escape(text: str) -> str:
+    """Return text as it stands in markup, whether a reader takes it for HTML or for XML.
+
+    Characters that XML cannot hold at all become U+FFFD.
+    """
+    return _SPECIAL.sub(lambda found: _ENTITIES[found[0]], _NO_XML.sub("\ufffd", text))
+
+
+def human_size(size_bytes: int) -> str:
+    """Return a size as people read it: `1 Byte`, `7 KB`, `1.4 MB`.
+
+    KB are whole, larger units have one decimal at most; halves are rounded up.
+    Source: wire specification of Onehub 1.7.
+    """
+    if size_bytes < 1024:
+        return f"{size_bytes} Byte" + ("s" if size_bytes != 1 else "")
+    tenths = 0
+    for power, unit in enumerate(_UNITS[1:], 1):
+        step = 1 << (10 * power)
+        tenths = (size_bytes + step // 2) // step * 10
+        if power > 1:
+            tenths = (size_bytes * 10 + step // 2) // step
+        if tenths < 10_240 or unit == _UNITS[-1]:
+            break
+    whole, tenth = divmod(tenths, 10)
+    return f"{whole}.{tenth} {unit}" if tenth else f"{whole} {unit}"
+
+
+def _sentence(event: Event) -> Iterator[_Part]:
+    if event.op in _LOG_VERBS:
+        yield from _told(
+            event.actor, _LOG_VERBS[event.op], [_Part(f"event {_plain(event.subject)}")]
+        )
+        return
+    before, word = _words_of(event.kind)
+    if word == "invite" and event.target is not None:
+        yield from _invitation(event, event.target)
+        return
+    phrase = _VERBS.get(word) or (word if _PARTICIPLE.match(word) else None)
+    happening = _HAPPENINGS.get(word)
+    if happening is not None:
+        yield from [*_object(event, before), _Part(f" {happening}")]
+        if event.actor is not None:
+            yield from [_Part(" ("), _name(event.actor), _Part(")")]
+    elif phrase is None:
+        yield from _quoted(event)
+        return
+    else:
+        yield from _told(event.actor, phrase.replace("_", " "), _object(event, before))
+    yield from _complement(event)
+    yield from _container(event, _PREPOSITIONS.get(word, "in"))
+
+
+def _words_of(kind: str) -> tuple[list[str], str]:
+    """Return what a kind is about and its last word: `app.deployment`, `create`."""
+    *before, word = kind.split(".")
+    return (before[1:] if before[:1] == ["audit"] else before), word
+
+
+def _told(actor: Resource | None, phrase: str, about: list[_Part]) -> Iterator[_Part]:
+    """Yield who did something to something; without an actor, what was done to it."""
+    if actor is not None:
+        yield from [_name(actor), _Part(f" {phrase} "), *about]
+    elif " " not in phrase:
+        yield from [*about, _Part(f" was {phrase}")]
+    else:
+        yield from [_Part(f"somebody {phrase} "), *about]
+
+
+def _object(event: Event, before: list[str]) -> list[_Part]:
+    """Return what the event is about: `order 51Q4LN`, `deployment of app dora`."""
+    target = event.target
+    if target is None:
+        return [_Part(_plain(" ".join(before)).replace("_", " ") or "something")]
+    shown = [_Part(f"{_type_of(target)} "), _name(target, "target")]
+    if event.op is Op.DOCUMENT or not before:
+        return shown
+    if before[0] == target.type:
+        rest, preposition = before[1:], "of"
+    else:
+        rest, preposition = before, "on"
+    if not rest:
+        return shown
+    return [_Part(f"{_plain(' '.join(rest)).replace('_', ' ')} {preposition} "), *shown]
+
+
+def _quoted(event: Event) -> Iterator[_Part]:
+    """Yield the sentence of a kind that says nothing we know."""
+    kind = [_Part("“"), _Part(_plain(event.kind), "kind"), _Part("”")]
+    if not event.kind:
+        kind = [_Part("an event")]
+    if event.actor is not None:
+        yield from [_name(event.actor), _Part(" recorded ")]
+    yield from kind
+    if event.target is not None:
+        yield from [_Part(f" on {_type_of(event.target)} "), _name(event.target, "target")]
+
+
+def _invitation(event: Event, target: Resource) -> Iterator[_Part]:
+    email, role = event.data.get("email"), event.data.get("role")
+    whom = [_Part(_plain(email) if isinstance(email, str) and email else "somebody")]
+    if isinstance(role, str) and role:
+        whom.append(_Part(f" ({_plain(role)})"))
+    yield from _told(event.actor, "invited", whom)
+    yield from [_Part(f" to {_type_of(target)} "), _name(target, "target")]
+
+
+def _complement(event: Event) -> Iterator[_Part]:
+    size = event.data.get("size")
+    if event.target is not None and event.target.type == "file" and type(size) is int and size >= 0:
+        yield _Part(f" ({human_size(size)})")
+
+
+def _container(event: Event, preposition: str) -> Iterator[_Part]:
+    for scope in event.scopes:
+        if scope.type in _CONTAINERS and scope.name and not _is_target(scope, event):
+            yield _Part(f" {preposition} {scope.type} ")
+            yield _name(scope, "scope")
+            return
+
+
+def _is_target(scope: Resource, event: Event) -> bool:
+    return event.target is not None and scope.key == event.target.key
+
+
+def _name(resource: Resource, role: str = "actor") -> _Part:
+    email = (resource.attributes or {}).get("email")
+    name = resource.name or (email if isinstance(email, str) else None) or resource.id
+    return _Part(_plain(name) or "somebody", role)
+
+
+def _type_of(resource: Resource) -> str:
+    return _plain(resource.type).replace("_", " ")
+
+
+def _plain(text: str | None) -> str:
+    """Return text for one line: control characters are shown as U+FFFD."""
+    return _CONTROL.sub("\ufffd", text or "")
+
+
+def _markup(part: _Part) -> str:
+    text = escape(part.text)
+    return text if part.role is None else f'<bdi class="{part.role}">{text}</bdi>'
