@@ -1,0 +1,91 @@
+"""The README's tour in a clean folder, with the real data, through the installed command."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests import needs
+
+TALLYSTICK = str(Path(sys.executable).with_name("tallystick"))
+README = needs.ROOT / "README.md"
+
+
+class Tour:
+    """A terminal in a clean folder, beside a server started as the README says."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        command = [TALLYSTICK, "serve", "--data", "./tallystick-data", "--demo", "--port", "0"]
+        self.server = subprocess.Popen(
+            command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        assert self.server.stdout is not None
+        self.url = self.server.stdout.readline().split()[-1]
+        self.key = self.server.stdout.readline().split()[-1]
+        self.environment = {**os.environ, "PATH": f"{Path(TALLYSTICK).parent}:{os.environ['PATH']}"}
+
+    def run(self, *args: str) -> str:
+        """Run `tallystick` in the folder and return what it prints."""
+        return subprocess.run(
+            [TALLYSTICK, *args], cwd=self.folder, env=self.environment, check=True,
+            stdout=subprocess.PIPE, text=True, timeout=120,
+        ).stdout  # fmt: skip
+
+
+@pytest.fixture
+def tour(tmp_path: Path) -> Iterator[Tour]:
+    """Start the server, and stop it as Ctrl-C does."""
+    tour = Tour(tmp_path)
+    yield tour
+    tour.server.send_signal(signal.SIGINT)
+    assert tour.server.wait(timeout=20) == 0
+
+
+@pytest.mark.needs("data")
+def test_the_tour_works_on_the_real_data(tour: Tour, shared_data: Path) -> None:
+    """Record, import 2,900 records, read them back, prove one offline, check the store."""
+    with httpx2.Client(base_url=tour.url, headers={"Authorization": f"Bearer {tour.key}"}) as http:
+        event = {"kind": "order.created", "actor": {"type": "user", "id": "481", "name": "Alice"}}
+        stored = http.post("/v1/events", json=event).json()
+        listed = http.get("/v1/events?kind=order.*&limit=1&total=true").json()
+        assert listed["events"][0]["id"] == stored["id"]
+        cloudtrail = str(shared_data / "data" / "aws-cloudtrail-invictus")
+        assert tour.run("import", "cloudtrail", cloudtrail).startswith("2900 stored, 0 already")
+        assert tour.run("import", "cloudtrail", cloudtrail).startswith("0 stored, 2900 already")
+        github = str(shared_data / "data" / "github-webhooks-octokit")
+        assert tour.run("import", "github", github).startswith("270 stored, 0 already there, 0 sk")
+        total = http.get("/v1/events?limit=1&total=true").json()["total"]
+        assert total == 500 + 1 + 2900 + 270
+        found = json.loads(tour.run("search", 'kind:iam.* "AccessDenied"', "--limit", "3", "--json"))
+        assert found
+        assert all(event["kind"].startswith("iam.") for event in found)
+    record = _first_record(Path(cloudtrail))
+    shown = json.loads(tour.run("events", "get", record["eventID"]))
+    assert shown["data"] == record
+    tour.run("receipt", record["eventID"], "--out", "receipt.json")
+    vkey = tour.run("keys", "log").strip()
+    assert "key         pinned" in tour.run("verify", "receipt.json", "--key", vkey)
+    assert tour.run("fsck").startswith("clean: 1 logs")
+
+
+def _first_record(folder: Path) -> dict[str, str]:
+    file = sorted((folder / "CloudTrail").glob("*.json"))[0]
+    record: dict[str, str] = json.loads(file.read_text())["Records"][0]
+    return record
+
+
+def test_the_readme_names_exactly_two_commands_to_start() -> None:
+    start = README.read_text("utf-8").split("## Start", 1)[1].split("##", 1)[0]
+    block = start.split("```sh\n", 1)[1].split("```", 1)[0]
+    assert [line.split("#")[0].strip() for line in block.strip().splitlines()] == [
+        "make run", "make test",
+    ]  # fmt: skip
