@@ -8,7 +8,6 @@ DataTrails 4.5.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from tallystick.dialects.datatrails.merklelog import leaf as leaves
 from tallystick.dialects.datatrails.merklelog import mmr
@@ -22,6 +21,8 @@ HEIGHT_MAX = 24
 VERSION = 0
 HEADER_BYTES = 256
 INDEX_START = HEADER_BYTES + 32
+NO_IDTIMESTAMP = bytes(9)
+"""Stands in a header before the first leaf."""
 SLOT_BYTES = 64
 """One index entry: key, extra bytes, idtimestamp without its epoch."""
 
@@ -81,17 +82,32 @@ def seal_path_of(tenant_uuid: str, number: int) -> str:
     return f"v1/mmrs/tenant/{tenant_uuid}/0/massifseals/{number:016d}.sth"
 
 
-class Change(NamedTuple):
-    """Bytes to write at an offset."""
+def slot_start(leaf_index: int, height: int) -> int:
+    """Return the offset of a leaf's index entry in its massif."""
+    number = massif_of_leaf(leaf_index, height)
+    return INDEX_START + SLOT_BYTES * (leaf_index - first_leaf(number, height))
 
-    offset: int
-    data: bytes
+
+def index_entry(leaf: Leaf) -> bytes:
+    """Return a leaf's entry in the index of its massif."""
+    return leaf.key + leaf.extra + leaf.idtimestamp[1:]
+
+
+def header(number: int, height: int, idtimestamp: bytes) -> bytes:
+    """Return the header of a massif whose last leaf has the given 9 bytes of idtimestamp."""
+    block = bytearray(HEADER_BYTES)
+    block[_VERSION] = VERSION.to_bytes(2, "big")
+    block[_EPOCH] = idtimestamp[:1].rjust(4, b"\0")
+    block[_LAST_ID] = idtimestamp[1:]
+    block[_HEIGHT] = height
+    block[_NUMBER] = number.to_bytes(4, "big")
+    return bytes(block)
 
 
 class Massif:
-    """One massif file in memory, open for appending.
+    """One massif file in memory, to be read or built.
 
-    Not safe for use from several threads at once: its owner is the one who appends.
+    A log that is served grows through `growth`. Not safe for several threads at once.
     """
 
     __slots__ = ("_data", "_first_node", "_nodes_at", "_peaks", "height", "next_leaf", "number")
@@ -107,9 +123,7 @@ class Massif:
             raise StoreCorrupt(f"massif {number} starts from another number of peaks")
         self._peaks = list(stack)
         self._data = bytearray(stack_start(height)) + b"".join(stack)
-        self._data[_VERSION] = VERSION.to_bytes(2, "big")
-        self._data[_HEIGHT] = height
-        self._data[_NUMBER] = number.to_bytes(4, "big")
+        self._data[:HEADER_BYTES] = header(number, height, NO_IDTIMESTAMP)
 
     @classmethod
     def load(cls, data: bytes) -> Massif:
@@ -171,7 +185,7 @@ class Massif:
             raise ValueError(f"massif {self.number} is full")
         written = mmr.append(self._peaks, self.next_leaf, leaf.value)
         slot = self._slot(self.next_leaf)
-        self._data[slot] = leaf.key + leaf.extra + leaf.idtimestamp[1:]
+        self._data[slot] = index_entry(leaf)
         self._data += b"".join(written)
         self._data[_EPOCH] = leaf.idtimestamp[:1].rjust(4, b"\0")
         self._data[_LAST_ID] = leaf.idtimestamp[1:]
@@ -209,23 +223,8 @@ class Massif:
             self.idtimestamp[:1] + slot[extra_end:],
         )
 
-    def changes_since(self, leaf_index: int) -> list[Change]:
-        """Return what to write to a file that ends before `leaf_index` to bring it up to date.
-
-        The order matters to readers of the growing file: a node or an index entry that the
-        header does not yet speak of is harmless, the contrary is not.
-        """
-        from_slot = self._slot(leaf_index).start
-        to_slot = self._slot(self.next_leaf).start
-        nodes = self._nodes_at + mmr.HASH_BYTES * (mmr.size_of(leaf_index) - self._first_node)
-        return [
-            Change(from_slot, bytes(self._data[from_slot:to_slot])),
-            Change(nodes, bytes(self._data[nodes:])),
-            Change(0, bytes(self._data[:HEADER_BYTES])),
-        ]
-
     def _slot(self, leaf_index: int) -> slice:
-        at = INDEX_START + SLOT_BYTES * (leaf_index - first_leaf(self.number, self.height))
+        at = slot_start(leaf_index, self.height)
         return slice(at, at + SLOT_BYTES)
 
 
