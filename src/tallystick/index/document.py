@@ -60,10 +60,15 @@ def seen_by(rules: Rules, view: View, current: frozenset[int]) -> tuple[str, ...
 
 
 def derived_terms(rules: Rules, view: View, tenant_uuid: str, seen: tuple[str, ...]) -> Terms:
-    """Return what the dialects that show the view derive from it, by field name."""
+    """Return what dialects derive from the view, by field name.
+
+    From an event it is what those derive that show it, from an item what the one does that wrote
+    it.
+    """
+    names = (view.first.dialect,) if seen == (ITEM,) else seen
     return {
         f"{name}.{term}": value
-        for name in seen
+        for name in names
         if name in rules
         for term, value in rules[name].derived(view, tenant_uuid).items()
     }

@@ -7,15 +7,15 @@ name. `openapi.yaml` describes the same table.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Match, NoMatchFound
 from starlette.types import Receive, Scope, Send
 
 from tallystick.dialects.base import Services
 from tallystick.dialects.orchestrate import bulk, collection, events, items, relations, search
-from tallystick.dialects.orchestrate.exchange import Exchange, names_in
+from tallystick.dialects.orchestrate.exchange import Exchange, names_in, owns
 from tallystick.errors import MethodNotAllowed, NotFound
 
 Handler = Callable[..., Awaitable[Response]]
@@ -93,13 +93,25 @@ RESOURCES: tuple[Resource, ...] = (
 )
 
 
-class Api:
-    """The API as an ASGI application of its own; errors pass through it."""
+class Api(BaseRoute):
+    """The API as one route of the server; errors pass through it.
+
+    The server's own patterns would not do: they match decoded paths, and no line feeds.
+    """
 
     def __init__(self, services: Services) -> None:
         self._services = services
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Tell whether a request is for this API."""
+        is_ours = scope["type"] == "http" and owns(scope["path"])
+        return (Match.FULL if is_ours else Match.NONE), {}
+
+    def url_path_for(self, name: str, /, **path_params: Any) -> NoReturn:
+        """Know no names: nobody asks for a path of this API by name."""
+        raise NoMatchFound(name, path_params)
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         exchange = Exchange(scope, receive, self._services)
         # Whoever has no key learns nothing, not even which paths exist.
@@ -112,8 +124,7 @@ class Api:
 
 def routes(services: Services) -> Sequence[BaseRoute]:
     """Return what the server mounts."""
-    api: Any = Api(services)
-    return [Route("/v0", api), Route("/v0/{path:path}", api)]
+    return [Api(services)]
 
 
 def match(names: Sequence[str]) -> tuple[Resource, list[str]]:
