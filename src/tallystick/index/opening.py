@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tallystick.index.followers import NAMES
 from tallystick.index.inline import InlineFollowers, Progress
 from tallystick.index.reader import IndexReader
+from tallystick.index.rules import load_rules
+from tallystick.index.supervisor import Command, SupervisedFollowers
 from tallystick.reading import Rules
 from tallystick.sequencer import CommitStats
 from tallystick.store.base import LogHead, Store
+from tallystick.store.sqlite import SqliteStore
 
 FOLDER = "index"
 RULES = "tallystick.dialects:rules"
@@ -21,7 +22,9 @@ RULES = "tallystick.dialects:rules"
 class Index:
     """The followers of a data folder and the reader over what they keep."""
 
-    def __init__(self, store: Store, rules: Rules, followers: InlineFollowers) -> None:
+    def __init__(
+        self, store: Store, rules: Rules, followers: InlineFollowers | SupervisedFollowers
+    ) -> None:
         self.reader = IndexReader(store, rules, followers)
         self._followers = followers
 
@@ -56,11 +59,8 @@ def open_index(folder: Path, store: Store, *, child: bool, rules: str = RULES) -
     Raises: StoreFailed.
     """
     loaded = load_rules(rules)
-    return Index(store, loaded, InlineFollowers(folder / FOLDER, store, loaded, names=NAMES))
-
-
-def load_rules(reference: str) -> Rules:
-    """Return the rules that `module:function` gives."""
-    module, _, name = reference.partition(":")
-    rules: Rules = getattr(importlib.import_module(module), name)()
-    return rules
+    root = folder / FOLDER
+    if child and isinstance(store, SqliteStore):
+        command = Command(store.path.absolute(), root.absolute(), rules)
+        return Index(store, loaded, SupervisedFollowers(command, store, loaded))
+    return Index(store, loaded, InlineFollowers(root, store, loaded))

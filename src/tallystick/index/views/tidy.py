@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -70,10 +70,15 @@ class Tidier:
         execute("INSERT INTO blocks VALUES (NULL, ?, 0, 0, 0, 0, 0)", (shelf.number,))
         shelf.open = OpenBlock(self._connection.last_insert_rowid())
 
-    def step(self, shelves: Mapping[str, Shelf]) -> bool:
+    @property
+    def shelf(self) -> Shelf | None:
+        """The shelf whose blocks are being merged: it has to stay in memory until that is done."""
+        return None if self._job is None else self._job.shelf
+
+    def step(self, shelves: Iterable[Shelf], shelf_of: Callable[[str], Shelf]) -> bool:
         """Take a step of the merge under way, or begin one; tell whether there was one."""
         if self._job is None:
-            self._job = self._next_job(shelves)
+            self._job = self._next_job(shelves, shelf_of)
             return self._job is not None
         try:
             next(self._job.steps)
@@ -92,24 +97,24 @@ class Tidier:
             path.unlink(missing_ok=True)
         self._useless.clear()
 
-    def _next_job(self, shelves: Mapping[str, Shelf]) -> _Job | None:
-        for shelf in shelves.values():
+    def _next_job(self, shelves: Iterable[Shelf], shelf_of: Callable[[str], Shelf]) -> _Job | None:
+        for shelf in shelves:
             sources = _crowd(shelf.sealed)
             if sources:
                 return self._new_job(shelf, sources)
         if time.monotonic() - self._purged_s < self._purge_after_s:
             return None
-        self._purged_s = time.monotonic()
         with translated():
-            rows = self._connection.execute("SELECT id FROM blocks WHERE sealed AND erased > 0")
-            erased = {id for (id,) in rows}
-        for shelf in shelves.values():
-            for block in shelf.sealed:
-                if block.id in erased:
-                    # There may be more: the next one need not wait.
-                    self._purged_s -= self._purge_after_s
-                    return self._new_job(shelf, [block])
-        return None
+            row = self._connection.execute(
+                "SELECT t.tenant, b.id FROM blocks AS b JOIN tenants AS t ON t.number = b.tenant"
+                " WHERE b.sealed AND b.erased > 0 LIMIT 1"
+            ).fetchone()
+        if row is None:
+            # While there are any, they are written anew one after the other.
+            self._purged_s = time.monotonic()
+            return None
+        shelf = shelf_of(row[0])
+        return self._new_job(shelf, [block for block in shelf.sealed if block.id == row[1]])
 
     def _new_job(self, shelf: Shelf, sources: Sequence[Segment]) -> _Job:
         path = self.folder / "merged.new"

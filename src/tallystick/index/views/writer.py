@@ -94,7 +94,9 @@ class ViewsWriter:
             raise
         self._tidier.delete_files()
         while len(self._shelves) > _SHELVES:
-            self._shelves.popitem(last=False)
+            tenant, shelf = self._shelves.popitem(last=False)
+            if shelf is self._tidier.shelf:
+                self._shelves[tenant] = shelf
 
     def commit(self, *, urgent: bool) -> bool:
         """Do nothing: what was applied can be read at once."""
@@ -103,7 +105,7 @@ class ViewsWriter:
     def tidy(self) -> bool:
         """Do a few milliseconds of housekeeping; tell whether there is more to do."""
         try:
-            return self._tidier.step(self._shelves)
+            return self._tidier.step(tuple(self._shelves.values()), self._shelf)
         except BaseException:
             self._forget()
             raise

@@ -1,0 +1,224 @@
+"""The process in which followers run beside a server.
+
+    python -m tallystick.index.child STORE ROOT RULES NAME:FD...
+    python -m tallystick.index.child --rebuild FOLDER STORE ROOT RULES NAME:FD
+
+Each follower has a thread and a socket of its own to the server, so that a slow one never delays
+another. The process ends when the server does: the socket closes. A rebuild fills a generation
+beside the current one, says how far it is, and ends when it has caught up.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tallystick.errors import StoreBusy, StoreCorrupt
+from tallystick.index.follow import SLICE_ROWS, Following
+from tallystick.index.followers import open_follower
+from tallystick.index.generations import Generations
+from tallystick.index.rules import load_rules
+from tallystick.index.wire import Lines, Report, Told, receive, send
+from tallystick.reading import Rules
+from tallystick.store.base import Store
+from tallystick.store.sqlite import open_sqlite
+
+_TIDY_SHARE = 0.25
+"""Housekeeping for each second of following, while there is something to follow."""
+
+_IDLE_S = 0.5
+_BUSY_S = 0.05
+_REBUILD_NICE = 15
+_PROGRESS_EVERY_S = 0.2
+_NEARLY_ROWS = 4 * SLICE_ROWS
+"""A rebuild that is so close leaves the rest to the follower itself."""
+
+
+class Loop:
+    """One follower at work: listens to the server, follows, reports."""
+
+    def __init__(
+        self, name: str, root: Path, store: Store, rules: Rules, server: socket.socket
+    ) -> None:
+        self._name = name
+        self._store = store
+        self._rules = rules
+        self._server = server
+        self._lines = Lines(Told)
+        self._generations = Generations(root / name, rules)
+        self._urgent = False
+        self._answer = False
+        self._untidy = True
+        self._gone = False
+        heads: dict[str, int] = {}
+        try:
+            self._following = self._open(self._generations.current(), heads)
+        except StoreCorrupt as error:
+            self._following = self._start_over(error, heads)
+
+    def run(self) -> None:
+        """Work until the server is gone."""
+        while not self._gone:
+            self.turn()
+        self._following.follower.close()
+
+    def turn(self) -> None:
+        """Listen, take a slice if there is one, make it readable, report, tidy up."""
+        self._listen(self._patience_s())
+        started_s = time.monotonic()
+        try:
+            worked = self._take()
+        except StoreBusy:
+            time.sleep(_BUSY_S)
+            return
+        caught_up = not self._following.behind()
+        moved = self._following.commit(urgent=self._urgent and caught_up)
+        if caught_up:
+            self._urgent = False
+        if moved or self._answer:
+            self._send(Report(cursors=moved, answer=self._answer))
+            self._answer = False
+        self._tidy(time.monotonic() - started_s if worked else 0.0)
+
+    def _patience_s(self) -> float:
+        return 0.0 if self._following.behind() or self._untidy else _IDLE_S
+
+    def _listen(self, patience_s: float) -> None:
+        readable, _, _ = select.select([self._server], [], [], patience_s)
+        if not readable:
+            return
+        data = receive(self._server)
+        self._gone = not data
+        for told in self._lines.feed(data):
+            self._answer = True
+            self._urgent |= told.urgent
+            self._following.learn_heads(told.heads.items())
+            if told.swap is not None:
+                self._swap(told.swap)
+
+    def _take(self) -> bool:
+        parts = self._following.read()
+        if not parts:
+            return False
+        self._untidy = True
+        try:
+            self._following.take(parts)
+        except StoreCorrupt as error:
+            self._following = self._start_over(error, self._following.heads)
+        return True
+
+    def _tidy(self, worked_s: float) -> None:
+        """Do housekeeping: a share of the time while busy, a step at a time while idle."""
+        until_s = time.monotonic() + worked_s * _TIDY_SHARE
+        try:
+            self._untidy = self._following.follower.tidy()
+            while self._untidy and time.monotonic() < until_s:
+                self._untidy = self._following.follower.tidy()
+        except StoreBusy:
+            self._untidy = True
+
+    def _swap(self, generation: str) -> None:
+        """Go on with a generation that was rebuilt."""
+        folder = self._generations.folder(generation)
+        self._following.follower.close()
+        self._following = self._open(folder, self._following.heads)
+        self._generations.remove_others(folder)
+
+    def _start_over(self, error: StoreCorrupt, heads: Mapping[str, int]) -> Following:
+        print(f"tallystick: {self._name} is made anew: {error}", file=sys.stderr, flush=True)
+        return self._open(self._generations.begin(), heads)
+
+    def _open(self, folder: Path, heads: Mapping[str, int]) -> Following:
+        follower = open_follower(self._name, folder, self._store, self._rules)
+        following = Following(self._store, follower)
+        following.learn_heads(heads.items())
+        self._generations.promote(folder)
+        self._send(Report(cursors=following.readable, folder=folder.name))
+        return following
+
+    def _send(self, report: Report) -> None:
+        try:
+            send(self._server, report)
+        except OSError:
+            self._gone = True
+
+
+def rebuild(name: str, folder: Path, store: Store, rules: Rules, server: socket.socket) -> None:
+    """Fill an empty generation until it has caught up with the log."""
+    os.nice(_REBUILD_NICE)
+    follower = open_follower(name, folder, store, rules)
+    following = Following(store, follower)
+    told_s = 0.0
+    while True:
+        following.learn_heads((head.tenant, head.size) for head in store.log_heads())
+        total = sum(following.heads.values())
+        if following.behind() <= _NEARLY_ROWS and told_s:
+            break
+        following.take(following.read())
+        following.commit(urgent=False)
+        follower.tidy()
+        if time.monotonic() - told_s > _PROGRESS_EVERY_S:
+            told_s = time.monotonic()
+            send(server, Report(done=total - following.behind(), total=total))
+    following.commit(urgent=True)
+    while follower.tidy():
+        pass
+    follower.close()
+    send(server, Report(done=total, total=total, folder=folder.name))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the followers named in the arguments."""
+    # The terminal's interrupt goes to the whole group; only the server decides when to stop.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+    sys.setswitchinterval(0.0005)
+    arguments = list(arguments)
+    folder = None
+    if arguments[0] == "--rebuild":
+        folder = Path(arguments[1])
+        del arguments[:2]
+    path, root, reference, *followers = arguments
+    store, rules = open_sqlite(Path(path)), load_rules(reference)
+    sockets = {
+        name: socket.socket(fileno=int(handle))
+        for name, _, handle in (follower.partition(":") for follower in followers)
+    }
+    if folder is not None:
+        ((name, server),) = sockets.items()
+        rebuild(name, folder, store, rules, server)
+        return 0
+    first, *others = sockets.items()
+    for name, server in others:
+        threading.Thread(
+            target=_follow_or_die, args=(name, root, store, rules, server), daemon=True
+        ).start()
+    _follow_or_die(first[0], root, store, rules, first[1])
+    return 0
+
+
+def _follow_or_die(name: str, root: str, store: Store, rules: Rules, server: socket.socket) -> None:
+    """Run a follower; the process ends with it, so that the server starts all of them again."""
+    code = 1
+    try:
+        Loop(name, Path(root), store, rules, server).run()
+        code = 0
+    except Exception:
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

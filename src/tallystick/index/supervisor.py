@@ -1,0 +1,285 @@
+"""Followers in processes of their own, started and watched by the server.
+
+A process that dies is started again, after a longer pause each time it dies soon; it goes on from
+the cursor it left. What this server commits is told to the followers at once, and their cursors
+are kept here, so that a read only waits when it has to.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from tallystick.errors import NotFound, StoreFailed, TallystickError
+from tallystick.index.channel import Channel
+from tallystick.index.followers import SEARCH, VIEWS, open_search, open_views
+from tallystick.index.generations import Generations
+from tallystick.index.inline import Progress
+from tallystick.index.views.reader import ViewsReader
+from tallystick.index.wire import Lines, Report, receive
+from tallystick.reading import Rules
+from tallystick.store.base import LogHead, Store
+
+if TYPE_CHECKING:
+    from tallystick.index.search import SearchReader
+
+GROUPS: tuple[tuple[str, ...], ...] = ((VIEWS,), (SEARCH,))
+"""Which followers share a process."""
+
+LAG_MAX = {VIEWS: 16_384, SEARCH: 32_768}
+"""Entries a follower may be behind before commits are slowed down."""
+
+_PRESSURE_S = 0.02
+_PRESSURE_S_MAX = 0.5
+_BACKOFF_S = 0.1
+_BACKOFF_S_MAX = 5.0
+_STEADY_S = 10.0
+_STOP_S = 5.0
+_SWAP_S = 60.0
+_MODULE = "tallystick.index.child"
+
+
+class Command(NamedTuple):
+    """What every follower process is told: the log, the folder of indexes, the rules."""
+
+    store: Path
+    root: Path
+    rules: str
+
+    def start(self, followers: Mapping[str, int], *options: str) -> subprocess.Popen[bytes]:
+        """Start a process with some followers, each with the socket it talks to the server by."""
+        named = [f"{name}:{handle}" for name, handle in followers.items()]
+        told = (*options, str(self.store), str(self.root), self.rules, *named)
+        path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
+        return subprocess.Popen(  # noqa: S603  # our own module, with paths we were given
+            (sys.executable, "-m", _MODULE, *told),
+            stdin=subprocess.DEVNULL,
+            pass_fds=tuple(followers.values()),
+            env={**os.environ, "PYTHONPATH": path},
+        )
+
+
+class SupervisedFollowers:
+    """Runs followers in child processes; safe to share between threads."""
+
+    def __init__(
+        self,
+        command: Command,
+        store: Store,
+        rules: Rules,
+        *,
+        groups: Sequence[Sequence[str]] = GROUPS,
+    ) -> None:
+        self._command = command
+        heads = {head.tenant: head.size for head in store.log_heads()}
+        self._channels = {
+            name: Channel(
+                name,
+                Generations(command.root / name, rules),
+                heads,
+                commits=name == SEARCH,
+            )
+            for group in groups
+            for name in group
+        }
+        # Guards the readers; a generation is opened for reading once.
+        self._lock = threading.Lock()
+        self._views: tuple[str, ViewsReader] | None = None
+        self._search: tuple[str, SearchReader] | None = None
+        # One rebuild at a time; `close` ends the one under way.
+        self._rebuild_lock = threading.Lock()
+        self._builder: subprocess.Popen[bytes] | None = None
+        self._closed = False
+        outdated = [name for name in self._channels if self._clear(name)]
+        self._processes = [
+            Process(command, [self._channels[name] for name in group]) for group in groups
+        ]
+        if outdated:
+            threading.Thread(
+                target=self._rebuild_all, args=(outdated,), name="rebuild", daemon=True
+            ).start()
+
+    def committed(self, heads: Sequence[LogHead]) -> None:
+        """Tell the followers how far logs have come."""
+        told = [(head.tenant, head.size) for head in heads]
+        for channel in self._channels.values():
+            channel.tell(told)
+
+    def wait(self, follower: str, tenant: str, dialect: str | None = None) -> int:
+        """Wait until a follower has all of a tenant's log as of now; return that size.
+
+        Raises: FollowerBehind.
+        """
+        return self._channels[follower].wait(tenant, dialect)
+
+    def views(self) -> ViewsReader:
+        """Return the lists as they are now."""
+        channel = self._channels[VIEWS]
+        name = channel.folder()
+        with self._lock:
+            if self._views is None or self._views[0] != name:
+                # Whoever still reads the old one keeps it until done.
+                self._views = (name, open_views(channel.generations.folder(name)))
+            return self._views[1]
+
+    def search(self) -> SearchReader:
+        """Return the search index as it is now."""
+        channel = self._channels[SEARCH]
+        name = channel.folder()
+        with self._lock:
+            if self._search is None or self._search[0] != name:
+                self._search = (name, open_search(channel.generations.folder(name)))
+            return self._search[1]
+
+    def lag(self) -> Mapping[str, int]:
+        """Return by how many entries each follower is behind, over all tenants."""
+        return {name: channel.lag() for name, channel in self._channels.items()}
+
+    def pressure_s(self) -> float:
+        """Return how long a commit should wait so that followers keep up.
+
+        A follower that is not coming on at all slows nobody down: reads say that it is behind.
+        """
+        over = 0.0
+        for name, channel in self._channels.items():
+            lag = channel.lag()
+            if lag > LAG_MAX[name] and channel.is_moving(_STEADY_S):
+                over = max(over, lag / LAG_MAX[name])
+        return min(_PRESSURE_S * over, _PRESSURE_S_MAX)
+
+    def rebuild(self, name: str, progress: Progress) -> None:
+        """Make what a follower keeps from the beginning beside what is served, then serve it.
+
+        Raises: NotFound, StoreFailed when the rebuild came to nothing.
+        """
+        channel = self._channels.get(name)
+        if channel is None:
+            raise NotFound(f"there is no follower {name!r}")
+        with self._rebuild_lock:
+            folder = channel.generations.begin()
+            if not self._build(name, folder, progress) or not channel.swap(folder.name, _SWAP_S):
+                raise StoreFailed(f"the rebuild of {name} was given up", hint="see the server log")
+
+    def close(self) -> None:
+        """Stop every process and release files; idempotent."""
+        self._closed = True
+        if self._builder is not None:
+            self._builder.kill()
+        for process in self._processes:
+            process.close()
+        with self._lock:
+            for opened in (self._views, self._search):
+                if opened is not None:
+                    opened[1].close()
+            self._views = self._search = None
+
+    def _clear(self, name: str) -> bool:
+        """Remove what is left over of a follower; tell whether it was made with other rules."""
+        generations = self._channels[name].generations
+        current = generations.current()
+        generations.remove_others(current)
+        return generations.is_outdated(current)
+
+    def _build(self, name: str, folder: Path, progress: Progress) -> bool:
+        """Fill a generation in a process of its own; tell whether it got to the end."""
+        ours, theirs = socket.socketpair()
+        with ours:
+            with theirs:
+                self._builder = self._command.start(
+                    {name: theirs.fileno()}, "--rebuild", str(folder)
+                )
+            lines = Lines(Report)
+            finished = False
+            while data := receive(ours):
+                for report in lines.feed(data):
+                    progress(report.done, report.total)
+                    finished = finished or report.folder is not None
+        return self._builder.wait() == 0 and finished
+
+    def _rebuild_all(self, names: Sequence[str]) -> None:
+        for name in names:
+            try:
+                self.rebuild(name, lambda done, total: None)
+            except TallystickError as error:
+                if not self._closed:
+                    print(f"tallystick: {error.message}", file=sys.stderr, flush=True)
+
+
+class Process:
+    """A process with some followers in it, started again whenever it dies."""
+
+    def __init__(self, command: Command, channels: Sequence[Channel]) -> None:
+        self._command = command
+        self._channels = channels
+        # Written to when the process is to end: a select cannot wait for an event.
+        self._stop_reader, self._stop_writer = socket.socketpair()
+        self._stopping = threading.Event()
+        self.pid: int | None = None
+        self._thread = threading.Thread(
+            target=self._watch, name=f"watch-{channels[0].name}", daemon=True
+        )
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop the process and wait for its end; idempotent."""
+        if not self._stopping.is_set():
+            self._stopping.set()
+            self._stop_writer.close()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        backoff_s = _BACKOFF_S
+        while not self._stopping.is_set():
+            started_s = time.monotonic()
+            self._run()
+            if time.monotonic() - started_s > _STEADY_S:
+                backoff_s = _BACKOFF_S
+            self._stopping.wait(backoff_s)
+            backoff_s = min(backoff_s * 2, _BACKOFF_S_MAX)
+        self._stop_reader.close()
+
+    def _run(self) -> None:
+        """Start the process and listen to it until it or the server ends."""
+        pairs = [socket.socketpair() for _ in self._channels]
+        talking = list(zip(self._channels, pairs, strict=True))
+        process = self._command.start(
+            {channel.name: theirs.fileno() for channel, (_, theirs) in talking}
+        )
+        self.pid = process.pid
+        servers = {}
+        for channel, (ours, theirs) in talking:
+            theirs.close()
+            servers[ours] = (channel, Lines(Report))
+            channel.attach(ours)
+        while self._listen(servers):
+            pass
+        for ours, (channel, _) in servers.items():
+            channel.detach()
+            ours.close()
+        try:
+            process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def _listen(self, servers: Mapping[socket.socket, tuple[Channel, Lines[Report]]]) -> bool:
+        """Pass on what comes next; tell whether everybody is still there."""
+        readable, _, _ = select.select([self._stop_reader, *servers], [], [])
+        for ready in readable:
+            if ready is self._stop_reader:
+                return False
+            channel, lines = servers[ready]
+            data = receive(ready)
+            if not data:
+                return False
+            for report in lines.feed(data):
+                channel.hear(report)
+        return True
