@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple, cast
 
@@ -25,10 +25,11 @@ class Fault(NamedTuple):
 class FaultyStore:
     """Behaves as the store it wraps, but for the faults it was told of."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, draw: Callable[[], Fault | None] = lambda: None) -> None:
         self.inner = store
+        self._draw = draw
         self.faults: deque[Fault | None] = deque()
-        """What happens to the next transactions, in order; None lets one pass."""
+        """What happens to the next transactions, in order; None lets one pass; then `draw` says."""
         self.transactions = 0
         self._gate = threading.Event()
         self._gate.set()
@@ -48,7 +49,7 @@ class FaultyStore:
         self._arrived.release()
         self._gate.wait()
         self.transactions += 1
-        fault = self.faults.popleft() if self.faults else None
+        fault = self.faults.popleft() if self.faults else self._draw()
         with self.inner.transaction() as writer:
             yield writer
             if fault is not None and not fault.persists:
