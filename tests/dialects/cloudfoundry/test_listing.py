@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tallystick.dialects.cloudfoundry import listing
 from tallystick.dialects.cloudfoundry.errors import BadOrder
+from tallystick.dialects.cloudfoundry.wire import Relations
 from tallystick.errors import InvalidQuery
 
 
@@ -107,7 +108,7 @@ def test_unknown_parameters_are_ignored() -> None:
     ],
 )  # fmt: skip
 def test_relations(query: str, urls: bool, inlined: set[str]) -> None:
-    assert parse(query).relations == (urls, inlined)
+    assert parse(query).relations == Relations(urls, frozenset(inlined))
 
 
 @pytest.mark.row("C-2", "C-32", "C-36")

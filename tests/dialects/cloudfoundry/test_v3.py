@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from tallystick.dialects.cloudfoundry import v3, wire
+from tallystick.dialects.cloudfoundry.listing import Paging
 from tallystick.errors import InvalidQuery, Malformed
 from tallystick.event import View
 from tallystick.query.expr import RECORDED_ORDER, Sort
@@ -181,7 +182,7 @@ def test_envelope_links_to_all_pages() -> None:
             f"&order_by=-created_at&page={page}&per_page=2&types=a%2Cb"
         )
     following = parse(urlsplit(pagination["next"]["href"]).query)
-    assert following == parse(query)._replace(paging=(3, 2, True))
+    assert following == parse(query)._replace(paging=Paging(3, 2, True))
 
 
 @pytest.mark.row("C-73")
