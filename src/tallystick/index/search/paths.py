@@ -16,18 +16,27 @@ from tallystick.index.search.names import FIRST_PATH, NUMBERS_PATH, OTHER_PATHS,
 from tallystick.index.search.sketch import Sketch
 from tallystick.query.values import is_text
 
-PAYLOADS = ("data", "previous", "original", "actor.attributes", "target.attributes")
-"""Where payloads begin; a scope's attributes do too, at `scope.attributes`."""
+ALWAYS = frozenset(("index", "id", "kind", "class", "op", "occurred_ms", "recorded_ms", "dialect"))
+"""Fields that every event has."""
 
-_ROOTS = frozenset((*PAYLOADS, "scope.attributes"))
+ROLES = ("actor", "target", "scope")
+
+_ROOTS = ("data", "previous", "original", *(f"{role}.attributes" for role in ROLES))
+_IMPLIED = {f"{role}.{member}": role for role in ROLES for member in ("type", "id")}
+_SKETCHED_BETWEEN_LOOKS = 256
+
+
+def witness_of(field: str) -> str:
+    """Return the path whose mark tells that `field` has a value."""
+    return _IMPLIED.get(field, field)
 
 
 class Spelling(NamedTuple):
-    """How one string at one path is written."""
+    """How something is written: facts, texts of one word each, texts of several."""
 
     facts: str
-    words: str
-    single: bool
+    singles: str
+    others: str
 
 
 class Path:
@@ -36,14 +45,16 @@ class Path:
     __slots__ = (
         "above",
         "column",
+        "crowded",
         "exists",
+        "is_new",
         "known",
+        "looks",
         "mark",
         "ordinal",
         "place",
         "several",
         "sketch",
-        "sketched",
         "spellings",
         "stamp",
         "text",
@@ -53,18 +64,32 @@ class Path:
         self.text = text
         self.ordinal = ordinal
         self.known = ordinal != OTHER_PATHS
+        words = ordinal if self.known else NUMBERS_PATH
         in_data = text.startswith("data.")
-        words = NUMBERS_PATH if not self.known else ordinal
         self.place = terms.place_of(words, data=in_data) if is_text(text, "") else ""
-        self.exists = terms.marked(tenant, terms.EXISTS, ordinal)
+        implied = text in ALWAYS or witness_of(text) != text
+        self.exists = "" if implied else terms.marked(tenant, terms.EXISTS, ordinal)
         self.several = terms.marked(tenant, terms.SEVERAL, ordinal)
         self.column = str(ordinal) if ordinal < limits.SEARCH_COLUMNS and self.known else ""
         self.above = above
-        # The number of the document that last had a value here, and one that is not null.
+        # The document that last had a value here, and one that is not null.
         self.stamp = self.mark = 0
         self.spellings: dict[str, Spelling] = {}
-        self.sketch = Sketch()
-        self.sketched = False
+        self.is_new = False
+        self.seen(Sketch())
+
+    def seen(self, sketch: Sketch) -> None:
+        """Take over what is known of the path's values."""
+        self.sketch = sketch
+        self.looks = 0
+        self.crowded = sketch.estimate() > limits.SEARCH_VALUES
+
+    def has(self, value: str) -> None:
+        """Remember that the path has a value."""
+        self.sketch.add(value)
+        self.looks += 1
+        if self.looks >= _SKETCHED_BETWEEN_LOOKS:
+            self.seen(self.sketch)
 
 
 class Node(dict[str, "Node"]):
@@ -91,48 +116,51 @@ class TenantPaths:
     def __init__(self, ordinal: int, known: Mapping[str, tuple[int, bytes]]) -> None:
         self.ordinal = ordinal
         self.prefix = terms.number(ordinal)
+        self.bundles: dict[tuple[str | None, ...], Spelling] = {}
+        self.heads: dict[str, str] = {}
+        """Words as they begin in the index, by themselves."""
         self._next = max((number for number, _ in known.values()), default=FIRST_PATH - 1) + 1
         self._known = dict(known)
         self._new: list[Path] = []
         self._paths: dict[str, Path] = {}
-        self.nodes = {root: Node(self.path(root), self) for root in sorted(_ROOTS)}
-
-    def __len__(self) -> int:
-        return len(self._paths)
+        self.nodes = {root: Node(self.path(root), self) for root in _ROOTS}
 
     def path(self, text: str) -> Path:
         """Return a path by its text; one that is met for the first time gets its ordinal."""
         found = self._paths.get(text)
-        return found if found is not None else self._met(text)
+        return found if found is not None else self._meet(text)
 
     def changed(self) -> Iterator[NewPath]:
         """Yield what the file of names has not been told, once."""
         for path in self._new:
-            path.sketched = False
+            path.is_new = False
             yield NewPath(self.ordinal, path.text, path.ordinal, path.sketch.state())
         self._new.clear()
 
-    def sketch(self, path: Path, value: str) -> None:
+    def has(self, path: Path, value: str) -> None:
         """Remember that a path has a value."""
-        path.sketch.add(value)
-        if not path.sketched and path.known:
-            path.sketched = True
+        path.has(value)
+        self._tell(path)
+
+    def _tell(self, path: Path) -> None:
+        if not path.is_new:
+            path.is_new = True
             self._new.append(path)
 
-    def _met(self, text: str) -> Path:
+    def _meet(self, text: str) -> Path:
         if text in self._known:
             ordinal, state = self._known[text]
             path = Path(text, ordinal, self.prefix, self._above(text))
-            path.sketch = Sketch(state)
+            path.seen(Sketch(state))
         elif len(self._known) >= limits.SEARCH_PATHS or len(text) > limits.NAME_BYTES:
             # Not kept: names made up by the million must not fill memory.
             return Path(text, OTHER_PATHS, self.prefix, self._above(text))
         else:
-            path = Path(text, self._next, self.prefix, self._above(text))
-            self._known[text] = (self._next, b"")
+            above = self._above(text)
+            path = Path(text, self._next, self.prefix, above)
+            self._known[text] = (self._next, path.sketch.state())
             self._next += 1
-            path.sketched = True
-            self._new.append(path)
+            self._tell(path)
         self._paths[text] = path
         return path
 

@@ -7,6 +7,7 @@ spelt, `paths` what is kept between documents.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from tallystick.event import Json, Resource, View, class_of
@@ -28,7 +29,7 @@ LONGITUDE = "x"
 _FILLERS = " ".join([terms.FILLER] * terms.GAP)
 _KEPT_CHARS = 64
 _KEPT_SPELLINGS = 50_000
-_KEPT_NUMBERS = 10_000
+_KEPT_WORDS = 50_000
 
 
 class Fields(NamedTuple):
@@ -61,56 +62,94 @@ class Speller:
 
     def fields(self, tenant: TenantPaths, document: Document) -> Fields:
         """Return what is written for a document."""
-        self._begin(tenant)
+        self._tenant = tenant
+        self._stamp += 1
+        self._numbers: dict[str, list[float]] = {}
+        self._begin()
         prefix, facts = tenant.prefix, self._facts
-        facts.extend(terms.seen(prefix, name) for name in document.seen)
-        facts.extend(terms.item_key(prefix, key) for key in document.keys[1:])
+        facts.extend([terms.seen(prefix, name) for name in document.seen])
+        facts.extend([terms.item_key(prefix, key) for key in document.keys[1:]])
         self._event(document.view)
         for field, value in document.terms.items():
             path = tenant.path(field)
             for one in value if isinstance(value, tuple) else (value,):
                 self._scalar(path, one)
-        words = " ".join(self._singles)
-        if self._others:
-            # Texts of one word stand first and may be repeated in a text of several.
-            words = f"{words} {_FILLERS} {' '.join(self._others)}"
-        return Fields(words, " ".join(facts), self._numbers)
+        spelt = self._spelling()
+        # Texts of one word stand first; the same path may have a text of several behind them.
+        words = f"{spelt.singles} {_FILLERS} {spelt.others}" if spelt.others else spelt.singles
+        return Fields(words, spelt.facts, self._numbers)
 
-    def _begin(self, tenant: TenantPaths) -> None:
-        self._tenant = tenant
-        self._stamp += 1
+    def _begin(self) -> None:
         self._facts: list[str] = []
         self._singles: list[str] = []
         self._others: list[str] = []
-        self._numbers: dict[str, list[float]] = {}
+
+    def _spelling(self) -> Spelling:
+        return Spelling(" ".join(self._facts), " ".join(self._singles), " ".join(self._others))
 
     def _event(self, view: View) -> None:
         event, first = view.event, view.first
-        path, string = self._tenant.path, self._string
-        string(path("kind"), event.kind)
-        string(path("class"), class_of(event.kind))
-        string(path("op"), first.op.value)
-        string(path("dialect"), first.dialect)
+        self._add(
+            self._bundle(
+                ("", event.kind, first.op.value, first.dialect),
+                lambda: self._head(event.kind, view),
+            )
+        )
         if index_of_event_id(first.id) != first.index:
-            string(path("id"), first.id)
+            self._string(self._tenant.path("id"), first.id)
         if event.subject is not None:
-            string(path("subject"), event.subject)
+            self._string(self._tenant.path("subject"), event.subject)
         for trail in event.trails:
-            string(path("trail"), trail)
+            self._string(self._tenant.path("trail"), trail)
         if event.actor is not None:
-            self._resource("actor", event.actor)
+            self._single_resource("actor", event.actor)
         if event.target is not None:
-            self._resource("target", event.target)
-        for scope in event.scopes:
-            self._resource("scope", scope)
+            self._single_resource("target", event.target)
+        if len(event.scopes) == 1:
+            self._single_resource("scope", event.scopes[0])
+        else:
+            for scope in event.scopes:
+                self._resource("scope", scope)
+                self._attributes("scope", scope)
         for pair in nested(event):
-            string(path("nested"), pair)
+            self._string(self._tenant.path("nested"), pair)
         nodes = self._tenant.nodes
         self._object(nodes["data"], event.data)
         if event.previous is not None:
             self._object(nodes["previous"], event.previous)
         if event.original is not None:
             self._object(nodes["original"], event.original)
+
+    def _add(self, spelling: Spelling) -> None:
+        self._facts.append(spelling.facts)
+        if spelling.singles:
+            self._singles.append(spelling.singles)
+        if spelling.others:
+            self._others.append(spelling.others)
+
+    def _bundle(self, key: tuple[str | None, ...], spell: Callable[[], None]) -> Spelling:
+        """Return what `spell` writes, which `key` determines: from the last time, if it is kept."""
+        found = self._tenant.bundles.get(key)
+        if found is None:
+            outer = self._facts, self._singles, self._others
+            self._begin()
+            spell()
+            found = self._tenant.bundles[key] = self._spelling()
+            self._facts, self._singles, self._others = outer
+            self._kept += 1
+        return found
+
+    def _head(self, kind: str, view: View) -> None:
+        path, string = self._tenant.path, self._string
+        string(path("kind"), kind)
+        string(path("class"), class_of(kind))
+        string(path("op"), view.first.op.value)
+        string(path("dialect"), view.first.dialect)
+
+    def _single_resource(self, role: str, resource: Resource) -> None:
+        key = (role, resource.type, resource.id, resource.name)
+        self._add(self._bundle(key, lambda: self._resource(role, resource)))
+        self._attributes(role, resource)
 
     def _resource(self, role: str, resource: Resource) -> None:
         path, string = self._tenant.path, self._string
@@ -119,6 +158,8 @@ class Speller:
         string(path(f"{role}.id"), resource.id)
         if resource.name is not None:
             string(path(f"{role}.name"), resource.name)
+
+    def _attributes(self, role: str, resource: Resource) -> None:
         if resource.attributes is not None:
             self._object(self._tenant.nodes[f"{role}.attributes"], resource.attributes)
 
@@ -150,11 +191,10 @@ class Speller:
             return
         if path.mark != self._stamp:
             self._mark(path)
-        if not path.known:
-            self._facts.append(path.exists)
-        elif isinstance(value, bool):
-            self._facts.append(terms.flag(self._tenant.prefix, path.ordinal, value))
-        else:
+        if isinstance(value, bool):
+            if path.known:
+                self._facts.append(terms.flag(self._tenant.prefix, path.ordinal, value))
+        elif path.known:
             self._number(path, value)
         if path.place:
             self._number_text(path, value)
@@ -166,12 +206,17 @@ class Speller:
         again = self._count(path)
         if path.mark != self._stamp:
             self._mark(path)
-        self._facts.append(spelling.facts)
-        if spelling.words:
-            words = self._singles if spelling.single else self._others
+        facts, singles, others = spelling
+        if facts:
+            self._facts.append(facts)
+        if singles:
             if again:
-                words.append(_FILLERS)
-            words.append(spelling.words)
+                self._singles.append(_FILLERS)
+            self._singles.append(singles)
+        elif others:
+            if again:
+                self._others.append(_FILLERS)
+            self._others.append(others)
 
     def _count(self, path: Path) -> bool:
         """Count a value of a path, and tell whether the document has had one there before."""
@@ -185,27 +230,47 @@ class Speller:
         """Write that a path, and all above it, have a value that is not null."""
         stamp = self._stamp
         path.mark = stamp
-        self._facts.append(path.exists)
+        if path.exists:
+            self._facts.append(path.exists)
         for above in path.above:
             if above.mark != stamp:
                 above.mark = stamp
                 self._facts.append(above.exists)
 
     def _spell(self, path: Path, value: str) -> Spelling:
-        prefix = self._tenant.prefix
-        words = tokens_of(value) if path.place else []
-        text = " ".join([terms.word(prefix, word, path.place) for word in words])
-        if not path.known:
-            return Spelling(path.exists, text, len(words) == 1)
-        facts = terms.string(prefix, path.ordinal, value, self._secret)
-        if len(value) > terms.EXACT_CHARS:
-            facts += " " + terms.marked(prefix, terms.HAS_LONG, path.ordinal)
-        spelling = Spelling(facts, text, len(words) == 1)
-        self._tenant.sketch(path, value)
-        if len(value) <= _KEPT_CHARS:
-            path.spellings[value] = spelling
-            self._kept += 1
+        words = tokens_of(value)
+        text = self._words(words, path.place) if path.place and words else ""
+        facts = self._fact(path, value, words) if path.known else ""
+        spelling = Spelling(facts, text, "") if len(words) == 1 else Spelling(facts, "", text)
+        if path.known:
+            self._tenant.has(path, value)
+            if len(value) <= _KEPT_CHARS:
+                path.spellings[value] = spelling
+                self._kept += 1
         return spelling
+
+    def _fact(self, path: Path, value: str, words: list[str]) -> str:
+        prefix = self._tenant.prefix
+        if path.crowded and path.place:
+            joint = terms.joint_of(value, words)
+            if joint:
+                return terms.joined(prefix, path.ordinal, joint, len(words))
+        fact = terms.string(prefix, path.ordinal, value, self._secret)
+        if len(value) > terms.EXACT_CHARS:
+            fact += " " + terms.marked(prefix, terms.HAS_LONG, path.ordinal)
+        return fact
+
+    def _words(self, words: list[str], place: str) -> str:
+        heads = self._tenant.heads
+        found = []
+        for word in words:
+            head = heads.get(word)
+            if head is None:
+                if len(heads) >= _KEPT_WORDS:
+                    heads.clear()
+                head = heads[word] = terms.word(self._tenant.prefix, word, "")
+            found.append(head)
+        return f"{place} ".join(found) + place
 
     def _number(self, path: Path, value: int | float) -> None:
         prefix = self._tenant.prefix
@@ -223,24 +288,19 @@ class Speller:
         """Write the words of a number or boolean, which are found in whole texts only."""
         words = self._number_words.get((type(value), value))
         if words is None:
-            words = tokens_of(text_of(value))
-            if len(self._number_words) >= _KEPT_NUMBERS:
+            if len(self._number_words) >= _KEPT_WORDS:
                 self._number_words.clear()
-            self._number_words[type(value), value] = words
+            words = self._number_words[type(value), value] = tokens_of(text_of(value))
         if words:
             place = terms.place_of(NUMBERS_PATH, data=path.place.startswith(terms.DATA))
-            prefix = self._tenant.prefix
             self._others.append(_FILLERS)
-            self._others.extend([terms.word(prefix, word, place) for word in words])
+            self._others.append(self._words(words, place))
 
     def _place(self, path: Path, members: Json) -> None:
         place = place_of(members)
-        if place is None:
+        if place is None or not path.known:
             return
         prefix = self._tenant.prefix
-        if not path.known:
-            self._facts.append(path.exists)
-            return
         self._facts.append(terms.marked(prefix, terms.PLACE, path.ordinal))
         latitude, longitude = LATITUDE + path.column, LONGITUDE + path.column
         if not path.column or latitude in self._numbers:

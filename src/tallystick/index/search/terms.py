@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from base64 import urlsafe_b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 
@@ -31,6 +31,9 @@ LEAD_CHARS = 8
 
 GAP = 8
 """Empty positions between two texts of one path: more than any slop that is asked by position."""
+
+_JOINTS = "-._:/"
+_JOINED_WORDS = 9
 
 FILLER = "\x01"
 """A token that is not indexed but takes a position."""
@@ -49,6 +52,7 @@ SEVERAL = "\x11"
 PLACE = "\x12"
 PLACES = "\x13"
 UNLISTED_NUMBER = "\x14"
+JOINED = "\x15"
 _VALUE = "\x02"
 
 # Classes of words. Patterns that begin with a wildcard walk whole classes, and identifiers made by
@@ -138,6 +142,22 @@ def string(tenant: str, path: int, value: str, secret: bytes) -> str:
     digest = blake2b(value.encode(), digest_size=9, key=secret).digest()
     lead = values_at(tenant, LONG, path) + escaped(value[:LEAD_CHARS])
     return lead + _VALUE + urlsafe_b64encode(digest).decode()
+
+
+def joint_of(value: str, words: Sequence[str]) -> str:
+    """Return the character that joins `words` to `value`; empty if there is none.
+
+    Such a value, an identifier mostly, is known by its words and their number alone.
+    """
+    if not 0 < len(words) <= _JOINED_WORDS:
+        return ""
+    joint = value[len(words[0])] if len(words) > 1 else _JOINTS[0]
+    return joint if joint in _JOINTS and joint.join(words) == value else ""
+
+
+def joined(tenant: str, path: int, joint: str, count: int) -> str:
+    """Return the term of documents with a value that is `count` words joined by `joint`."""
+    return values_at(tenant, JOINED, path) + joint + str(count)
 
 
 def lead_of(value: str) -> str:

@@ -1,0 +1,441 @@
+"""The one adapter to tantivy: its schema, its writer, its queries, its answers.
+
+Nothing else imports the library. What is relied on here was found out by experiment and is pinned
+by `tests/index/test_search_engine.py`; the surprising parts:
+
+- Two bounds of a range over JSON must be of one kind of number or the library panics, so both are
+  given as numbers with a fraction, or as two ranges.
+- Numbers in JSON are doubles throughout: in a column of integers in one segment and of doubles in
+  another, values would not compare.
+- Deleting by a term of a number deletes nothing; deleting by a query does.
+- Panics are no `Exception`; a limit of zero, a phrase of one word and an unknown column are some.
+- Rows of equal sort values come in no particular order, and missing values come first.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import tantivy
+from tantivy import DocAddress, FieldType, Occur, Order, Query
+
+from tallystick.errors import InvalidQuery, StoreFailed, Unexpected
+from tallystick.index.search.terms import FILLER
+
+KEY = "key"
+OCCURRED = "occurred"
+RECORDED = "recorded"
+WORDS = "words"
+FACTS = "facts"
+NUMBERS = "numbers"
+
+_TOKENIZER = "blanks"
+_META = "meta.json"
+_INTEGRAL = float(2**52)
+"""From here on doubles have no fraction."""
+
+_WANTED = {KEY: FieldType.Unsigned, OCCURRED: FieldType.Integer, RECORDED: FieldType.Integer}
+
+
+class Row(NamedTuple):
+    """A document in an order: what it is sorted by, and where it is."""
+
+    value: Any
+    address: DocAddress
+
+
+class Without(NamedTuple):
+    """Everything but what a query matches."""
+
+    query: Query
+
+
+Match = Query | Without | bool
+"""What a part of a question matches: True is everything, False nothing."""
+
+
+class _Meta(msgspec.Struct):
+    opstamp: int
+    segments: list[_Segment]
+
+
+class _Deletes(msgspec.Struct):
+    num_deleted_docs: int
+
+
+class _Segment(msgspec.Struct):
+    deletes: _Deletes | None = None
+
+
+def _schema() -> tantivy.Schema:
+    builder = tantivy.SchemaBuilder()
+    builder.add_unsigned_field(KEY, indexed=True, fast=True)
+    builder.add_integer_field(OCCURRED, fast=True)
+    builder.add_integer_field(RECORDED, fast=True)
+    builder.add_text_field(WORDS, tokenizer_name=_TOKENIZER, index_option="position")
+    builder.add_text_field(FACTS, tokenizer_name=_TOKENIZER, index_option="basic")
+    builder.add_json_field(NUMBERS, fast=True, tokenizer_name="raw", index_option="basic")
+    return builder.build()
+
+
+_SCHEMA = _schema()
+
+
+def open_index(folder: Path) -> tantivy.Index:
+    """Open the index in a folder, making it if there is none."""
+    with _failures():
+        index = tantivy.Index(_SCHEMA, path=str(folder))
+        blanks = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace())
+        index.register_tokenizer(
+            _TOKENIZER, blanks.filter(tantivy.Filter.custom_stopword([FILLER])).build()
+        )
+        index.config_reader("manual")
+        return index
+
+
+def stamp_of(folder: Path) -> int:
+    """Return the stamp of the latest commit."""
+    return _meta(folder).opstamp
+
+
+def residue_of(folder: Path) -> int:
+    """Return how many deleted documents are still in the files."""
+    segments = _meta(folder).segments
+    return sum(part.deletes.num_deleted_docs for part in segments if part.deletes is not None)
+
+
+def meta_file(folder: Path) -> Path:
+    """Return the file that every commit replaces."""
+    return folder / _META
+
+
+class IndexWriter:
+    """Adds and removes documents; nothing shows before `commit`."""
+
+    def __init__(self, folder: Path, heap_bytes: int) -> None:
+        self._index = open_index(folder)
+        with _failures():
+            # One thread: another would fight the server for the second core.
+            self._writer = self._index.writer(heap_bytes, 1)
+
+    def add(
+        self, key: int, occurred_ms: int, recorded_ms: int, words: str, facts: str, numbers: Any
+    ) -> None:
+        """Add a document."""
+        document = tantivy.Document()
+        document.add_unsigned(KEY, key)
+        document.add_integer(OCCURRED, occurred_ms)
+        document.add_integer(RECORDED, recorded_ms)
+        if words:
+            document.add_text(WORDS, words)
+        document.add_text(FACTS, facts)
+        if numbers:
+            document.add_json(NUMBERS, numbers)
+        with _failures():
+            self._writer.add_document(document)
+
+    def remove(self, query: Query) -> None:
+        """Remove what matches and was added before."""
+        with _failures():
+            self._writer.delete_documents_by_query(query)
+
+    def commit(self) -> None:
+        """Make everything since the last commit durable and visible."""
+        with _failures():
+            self._writer.commit()
+
+    def close(self) -> None:
+        """Drop what was not committed, and let merges end."""
+        with _failures():
+            self._writer.rollback()
+            self._writer.wait_merging_threads()
+
+
+# Queries
+
+
+def fact(term: str) -> Query:
+    """Match documents with a term among their facts; it counts 1 in relevance."""
+    return _constant(Query.term_query(_SCHEMA, FACTS, term, index_option="basic"))
+
+
+def any_fact(terms: Sequence[str]) -> Match:
+    """Match documents with any of some facts."""
+    if not terms:
+        return False
+    return fact(terms[0]) if len(terms) == 1 else Query.term_set_query(_SCHEMA, FACTS, terms)
+
+
+def fact_pattern(pattern: str) -> Query:
+    """Match documents with a fact that matches a regular expression as a whole."""
+    return _pattern(FACTS, pattern)
+
+
+def word(term: str) -> Query:
+    """Match documents with a term among their words; relevance is its BM25."""
+    return Query.term_query(_SCHEMA, WORDS, term)
+
+
+def word_pattern(pattern: str) -> Query:
+    """Match documents with a word that matches a regular expression as a whole."""
+    return _pattern(WORDS, pattern)
+
+
+def word_patterns(patterns: Sequence[str]) -> Query:
+    """Match documents with words in a row that match regular expressions."""
+    with _refusals():
+        places = list(enumerate(patterns))
+        return _constant(Query.regex_phrase_query(_SCHEMA, WORDS, places))  # type: ignore[arg-type]  # a list of either
+
+
+def phrase(terms: Sequence[str], positions: Sequence[int]) -> Query:
+    """Match documents with words at these distances from each other."""
+    places: Any = list(zip(positions, terms, strict=True))
+    return Query.phrase_query(_SCHEMA, WORDS, places)
+
+
+def nearly(term: str, distance: int, *, prefix: bool) -> Query:
+    """Match documents with a word, or one that begins so, within some edits of `term`."""
+    return _constant(Query.fuzzy_term_query(_SCHEMA, WORDS, term, distance, True, prefix))
+
+
+def keys_in(keys: Sequence[int]) -> Match:
+    """Match documents by their keys."""
+    return Query.term_set_query(_SCHEMA, KEY, keys) if keys else False
+
+
+def between(column: str, low: int | None, high: int | None) -> Match:
+    """Match documents by key or time, both bounds included."""
+    if low is not None and high is not None and low > high:
+        return False
+    if low is None and high is None:
+        return True
+    return Query.range_query(_SCHEMA, column, _WANTED[column], low, high)
+
+
+def has_number(column: str) -> Query:
+    """Match documents with a number in a column of numbers."""
+    return Query.exists_query(f"{NUMBERS}.{column}")
+
+
+def is_number(column: str, value: float) -> Query:
+    """Match documents with this number in a column of numbers."""
+    return _constant(Query.term_query(_SCHEMA, f"{NUMBERS}.{column}", value + 0.0))
+
+
+def scored(query: Query, factor: float) -> Query:
+    """Multiply the relevance of what matches."""
+    return Query.boost_query(query, factor)
+
+
+def unscored(query: Query) -> Query:
+    """Match without counting in relevance."""
+    return Query.const_score_query(query, 0.0)
+
+
+def all_of(parts: Iterable[Match]) -> Match:
+    """Match what all parts match."""
+    clauses: list[tuple[Occur, Query]] = []
+    wanted = 0
+    for part in parts:
+        if part is False:
+            return False
+        if isinstance(part, Without):
+            clauses.append((Occur.MustNot, part.query))
+        elif part is not True:
+            clauses.append((Occur.Must, part))
+            wanted += 1
+    if not clauses:
+        return True
+    if len(clauses) == 1:
+        return clauses[0][1] if wanted else Without(clauses[0][1])
+    if not wanted:
+        clauses.append((Occur.Must, _constant(Query.all_query())))
+    return Query.boolean_query(clauses)
+
+
+def any_of(parts: Iterable[Match]) -> Match:
+    """Match what some part matches; their relevance adds up."""
+    found: list[Query] = []
+    everything = False
+    for part in parts:
+        if part is True:
+            everything = True
+        elif part is not False:
+            found.append(to_query(part))
+    if everything:
+        return (
+            Query.boolean_query(
+                [(Occur.Must, _constant(Query.all_query())), *((Occur.Should, q) for q in found)]
+            )
+            if found
+            else True
+        )
+    if len(found) < 2:
+        return found[0] if found else False
+    return Query.boolean_query([(Occur.Should, query) for query in found])
+
+
+def none_of(part: Match) -> Match:
+    """Match what a part does not match."""
+    if isinstance(part, Without):
+        return part.query
+    return not part if isinstance(part, bool) else Without(part)
+
+
+def to_query(match: Match) -> Query:
+    """Return a match as a query that can be asked by itself."""
+    if isinstance(match, Without):
+        everything = _constant(Query.all_query())
+        return Query.boolean_query([(Occur.Must, everything), (Occur.MustNot, match.query)])
+    if isinstance(match, bool):
+        return _constant(Query.all_query()) if match else Query.empty_query()
+    return match
+
+
+def _constant(query: Query) -> Query:
+    return Query.const_score_query(query, 1.0)
+
+
+def _pattern(field: str, pattern: str) -> Query:
+    with _refusals():
+        return Query.regex_query(_SCHEMA, field, pattern)
+
+
+class Snapshot:
+    """The index as of one commit; a question is asked of one snapshot throughout."""
+
+    def __init__(self, index: tantivy.Index) -> None:
+        self._index = index
+        with _failures():
+            self._searcher = index.searcher()
+
+    @property
+    def size(self) -> int:
+        """How many documents there are, of all tenants."""
+        return self._searcher.num_docs
+
+    def number_between(
+        self,
+        column: str,
+        low: float | None,
+        high: float | None,
+        *,
+        low_inclusive: bool = True,
+        high_inclusive: bool = True,
+    ) -> Match:
+        """Match documents with a number within bounds in a column of numbers."""
+        if low is not None and high is not None:
+            if low > high or (low == high and not (low_inclusive and high_inclusive)):
+                return False
+            if abs(low) >= _INTEGRAL or abs(high) >= _INTEGRAL:
+                # Side by side these could be of two kinds.
+                return all_of(
+                    (
+                        self.number_between(column, low, None, low_inclusive=low_inclusive),
+                        self.number_between(column, None, high, high_inclusive=high_inclusive),
+                    )
+                )
+            if low.is_integer():
+                low = math.nextafter(low, -math.inf if low_inclusive else math.inf)
+                low_inclusive = not low_inclusive
+            if high.is_integer():
+                high = math.nextafter(high, math.inf if high_inclusive else -math.inf)
+                high_inclusive = not high_inclusive
+        begin = "[" if low_inclusive else "{"
+        end = "]" if high_inclusive else "}"
+        text = f"{NUMBERS}.{column}:{begin}{_spelt(low)} TO {_spelt(high)}{end}"
+        with _failures():
+            return _constant(self._index.parse_query(text))
+
+    def count(self, query: Query) -> int:
+        """Return how many documents match."""
+        with _failures():
+            found: int = self._searcher.search(query, 1).count  # type: ignore[attr-defined]  # the stub lacks it
+            return found
+
+    def rows(
+        self, query: Query, by: str | None, limit: int, *, offset: int = 0, descending: bool = True
+    ) -> list[Row]:
+        """Return matches in the order of a column, or by relevance; ties in no certain order."""
+        order = Order.Desc if descending else Order.Asc
+        with _failures():
+            found = self._searcher.search(query, limit, False, by, offset, order)
+            return [Row(value, address) for value, address in found.hits]
+
+    def values(self, column: str, addresses: list[DocAddress]) -> list[int]:
+        """Return what documents have in the column of keys or times."""
+        with _failures():
+            return self._searcher.fast_field_values(column, addresses)  # type: ignore[return-value]  # all have one
+
+    def has_fact(self, term: str) -> bool:
+        """Tell whether any document ever had a fact, also one that is gone by now."""
+        with _failures():
+            return self._searcher.doc_freq(FACTS, term) > 0
+
+    def facts(
+        self, prefix: str, limit: int, *, within: Query | None = None
+    ) -> list[tuple[str, int]]:
+        """Return facts that begin with `prefix`, each with its documents, most frequent first."""
+        return self._terms(FACTS, prefix, limit, within)
+
+    def words(self, prefix: str, limit: int) -> list[str]:
+        """Return words that begin with `prefix`, most frequent first."""
+        return [term for term, _ in self._terms(WORDS, prefix, limit, None)]
+
+    def aggregate(self, query: Query, requests: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the library's aggregations say, by name."""
+        with _failures():
+            return self._searcher.aggregate(query, dict(requests))
+
+    def _terms(
+        self, field: str, prefix: str, limit: int, within: Query | None
+    ) -> list[tuple[str, int]]:
+        with _failures():
+            return self._searcher.terms_with_prefix(field, prefix, within, limit)
+
+
+def _spelt(bound: float | None) -> str:
+    if bound is None:
+        return "*"
+    text = f"{Decimal(repr(bound)):f}"
+    return text if "." in text else text + ".0"
+
+
+def _meta(folder: Path) -> _Meta:
+    try:
+        return msgspec.json.decode((folder / _META).read_bytes(), type=_Meta)
+    except (OSError, msgspec.DecodeError) as error:
+        raise StoreFailed(f"the search index cannot be read: {error}") from error
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    """Turn what the library raises, panics included, into an error of ours."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except OSError as error:
+        raise StoreFailed(
+            f"the search index cannot be used: {error}", hint="check disk and rights"
+        ) from error
+    except BaseException as error:
+        raise Unexpected(f"the search index failed: {error}") from error
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Turn the library's refusal of a pattern into an answer to who asked."""
+    try:
+        yield
+    except ValueError as error:
+        raise InvalidQuery(
+            "the pattern is too complex", hint="use fewer wildcards, or spell out more of it"
+        ) from error
