@@ -43,6 +43,8 @@ __all__ = [
 ]
 
 _RECHECKS = 20
+_GATHER_S = 0.002
+_PAUSE_S = 0.010
 _RECHECK_WAIT_S_MAX = 1.0
 
 _log = structlog.get_logger(__name__)
@@ -101,13 +103,17 @@ class Sequencer:
         self._key = key
         self._clock = clock
         self._committed = committed
-        # Guarded by `_condition`: lanes, queued counts, busy tenants, stopping.
+        # Guarded by `_condition`: lanes, queued counts, busy tenants, wanted, stopping.
         self._condition = threading.Condition()
         self._lanes: OrderedDict[str, _Lane] = OrderedDict()
         self._busy: set[str] = set()
         self._queued_events = 0
         self._queued_bytes = 0
+        self._wanted = 1
         self._stopping = False
+        # Of the latest commit; only its thread looks at them.
+        self._last_events = 1
+        self._committed_s = 0.0
         self.failure: TallystickError | None = None
         self._threads = [
             threading.Thread(target=self._run, name=f"sequencer-{n}", daemon=True)
@@ -144,9 +150,7 @@ class Sequencer:
             self._lanes[work.tenant] = lane
             self._queued_events += len(work.items)
             self._queued_bytes += work.size_bytes
-            if len(self._threads) == 1:
-                self._condition.notify()
-            else:
+            if self._wanted == 1 or self._queued_events >= self._wanted:
                 self._condition.notify_all()
 
     def _is_full(self, lane: _Lane, work: Work) -> bool:
@@ -179,6 +183,7 @@ class Sequencer:
                     if self._stopping and not self._lanes:
                         return
                     self._condition.wait()
+                self._gather()
                 batch = self._take()
                 tenants = {work.tenant for work in batch}
                 self._busy |= tenants
@@ -190,6 +195,22 @@ class Sequencer:
                 with self._condition:
                     self._busy -= tenants
                     self._condition.notify_all()
+
+    def _gather(self) -> None:
+        """Under load, wait a little until as much waits as the last commit held.
+
+        A commit and the requests that feed it then take turns with the interpreter instead of
+        taking it from each other. After a pause, or for one caller at a time, nothing is waited for.
+        """
+        now_s = time.monotonic()
+        if not self._store.many_tenants or now_s - self._committed_s > _PAUSE_S:
+            return
+        self._wanted = self._last_events
+        give_up_s = now_s + _GATHER_S
+        while self._queued_events < self._wanted and not self._stopping and now_s < give_up_s:
+            self._condition.wait(give_up_s - now_s)
+            now_s = time.monotonic()
+        self._wanted = 1
 
     def _ready(self) -> bool:
         return any(tenant not in self._busy for tenant in self._lanes)
@@ -251,6 +272,7 @@ class Sequencer:
             time.perf_counter() - started_s,
             any(plan.identity for plan in plans),
         )
+        self._last_events, self._committed_s = max(stats.events, 1), time.monotonic()
         self._tell(plans, stats, batch)
 
     def _plan(self, writer: Writer, tenant: str, works: list[Work]) -> TenantCommit | None:
