@@ -16,7 +16,7 @@ from tallystick.event import Event, Op, Resource
 
 TEMPLATE_VERSION = 1
 
-_VERBS: dict[str, str] = {
+VERBS: dict[str, str] = {
     "add": "added",
     "apply_manifest": "applied a manifest to",
     "bind_route": "bound a route to",
@@ -53,7 +53,7 @@ _VERBS: dict[str, str] = {
 }
 """What an actor did to a target, by the last word of a kind."""
 
-_HAPPENINGS: dict[str, str] = {
+HAPPENINGS: dict[str, str] = {
     "arrived": "arrived",
     "completed": "was completed",
     "crash": "crashed",
@@ -145,8 +145,8 @@ def _sentence(event: Event) -> Iterator[_Part]:
     if word == "invite" and event.target is not None:
         yield from _invitation(event, event.target)
         return
-    phrase = _VERBS.get(word) or (word if _PARTICIPLE.match(word) else None)
-    happening = _HAPPENINGS.get(word)
+    phrase = VERBS.get(word) or (word if _PARTICIPLE.match(word) else None)
+    happening = HAPPENINGS.get(word)
     if happening is not None:
         yield from [*_object(event, before), _Part(f" {happening}")]
         if event.actor is not None:
