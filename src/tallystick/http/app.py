@@ -155,7 +155,7 @@ class App:
                 gc.collect()
                 gc.freeze()
                 gc.set_threshold(50_000, 20, 50)
-                sys.setswitchinterval(0.0001)
+                sys.setswitchinterval(0.0005)
                 await send({"type": "lifespan.startup.complete"})
             else:
                 self.close()
