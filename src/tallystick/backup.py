@@ -19,13 +19,14 @@ import apsw
 import msgspec
 
 from tallystick.errors import SettingsError, StoreCorrupt, StoreFailed
-from tallystick.node import KEY_FILE, LEDGER_FILE
+from tallystick.folder import BLOBS_FOLDER, KEY_FILE, LEDGER_FILE, PUBLIC_FILE
 
 FORMAT = "tallystick-backup/1"
-DATABASES = (LEDGER_FILE, "datatrails.db")
-"""Files of truth that are SQLite databases; those that exist are copied."""
+DATABASES = (PUBLIC_FILE, LEDGER_FILE)
+"""Files of truth that are SQLite databases; those that exist are copied, in this order: what was
+published must not be ahead of the log."""
 
-FOLDERS = ("blobs",)
+FOLDERS = (BLOBS_FOLDER,)
 _MANIFEST = "manifest.json"
 _CHUNK_BYTES = 1024 * 1024
 _PAGES_AT_ONCE = 1000

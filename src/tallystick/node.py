@@ -13,22 +13,29 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from tallystick.blobs import BlobContent, Blobs
 from tallystick.clock import Clock, SystemClock
 from tallystick.errors import SettingsError, StoreLocked
+from tallystick.folder import (
+    BLOBS_FOLDER,
+    KEY_FILE,
+    LEDGER_FILE,
+    LOCK_FILE,
+    PUBLIC_FILE,
+    UPLOADS_FOLDER,
+)
 from tallystick.identity import Identity
 from tallystick.index.opening import Index, open_index
 from tallystick.keys import LogKey, open_log_key
 from tallystick.ledger import Ledger
+from tallystick.publicfiles import PublicFiles
 from tallystick.sequencer import CommitListener, CommitStats, Sequencer
 from tallystick.settings import Settings
 from tallystick.store.base import LogHead, Store
+from tallystick.store.folder_blobs import FolderBlobs
 from tallystick.store.sqlite import open_sqlite
+from tallystick.store.sqlite_public_files import SqlitePublicFiles
 from tallystick.tokens import Issuer
-
-LEDGER_FILE = "ledger.db"
-KEY_FILE = "log.key"
-LOCK_FILE = "lock"
-SOCKET_FILE = "control.sock"
 
 # How long another process's change of identity may go unnoticed on a shared database.
 _SHARED_IDENTITY_TTL_S = 2.0
@@ -38,9 +45,19 @@ class Node:
     """What `open_node` joined; close it to commit what is queued and release the folder."""
 
     def __init__(
-        self, store: Store, key: LogKey, index: Index, settings: Settings, clock: Clock
+        self,
+        store: Store,
+        key: LogKey,
+        index: Index,
+        settings: Settings,
+        clock: Clock,
+        *,
+        public_files: PublicFiles,
+        blob_content: BlobContent,
     ) -> None:
         self.store = store
+        self.public_files = public_files
+        self.blobs = Blobs(store, blob_content)
         self.key = key
         self.index = index
         self.settings = settings
@@ -63,6 +80,7 @@ class Node:
         """Commit what is queued, stop the followers, release store and folder."""
         self.sequencer.close()
         self.index.close()
+        self.public_files.close()
         self.store.close()
         if self._lock is not None:
             os.close(self._lock)
@@ -97,7 +115,17 @@ def open_node(
         key = open_log_key(folder / KEY_FILE, settings.server_name)
         store = open_sqlite(folder / LEDGER_FILE)
         index = open_index(folder, store, child=followers)
-        node = Node(store, key, index, settings, clock or SystemClock())
+        blobs = FolderBlobs(folder / BLOBS_FOLDER, folder / UPLOADS_FOLDER)
+        blobs.forget_uploads()
+        node = Node(
+            store,
+            key,
+            index,
+            settings,
+            clock or SystemClock(),
+            public_files=SqlitePublicFiles(folder / PUBLIC_FILE),
+            blob_content=blobs,
+        )
     except BaseException:
         os.close(lock)
         raise

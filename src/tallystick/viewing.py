@@ -8,6 +8,7 @@ revisions are written.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -15,6 +16,7 @@ from tallystick import entry, ids
 from tallystick.errors import StoreCorrupt
 from tallystick.event import Event, HeadSlot, Op, View
 from tallystick.store.base import LogRow, Store, head_key
+from tallystick.store.slices import row_slices
 
 _REVISED_SECTIONS = ("data", "previous")
 
@@ -45,6 +47,37 @@ def recorded_view(tenant: str, row: LogRow) -> View:
         revised_ms=event.recorded_ms,
         salt_hash=entry.salt_hash(row.sections, event.erased),
     )
+
+
+class Recorded(NamedTuple):
+    """An entry as it was recorded, with its leaf hash."""
+
+    view: View
+    leaf: bytes
+
+
+class LogReader:
+    """Reads logs in order, for whoever follows them."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def tenants(self) -> list[str]:
+        """Return the tenants that have a log."""
+        return [head.tenant for head in self._store.log_heads()]
+
+    def size(self, tenant: str) -> int:
+        """Return how many entries a log has."""
+        head = self._store.log_head(tenant)
+        return 0 if head is None else head.size
+
+    def read(self, tenant: str, start: int, stop: int) -> list[Recorded]:
+        """Return the entries [start, stop) that exist, in order; fewer than asked for if many.
+
+        Raises: StoreCorrupt.
+        """
+        rows = next(row_slices(self._store, tenant, start, stop), [])
+        return [Recorded(recorded_view(tenant, row), row.leaf) for row in rows]
 
 
 def views_of(store: Store, tenant: str, rows: Sequence[LogRow]) -> list[View]:

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tallystick.dialects import DIALECTS
+from tallystick.folder import SOCKET_FILE
 from tallystick.http.app import App
 from tallystick.http.serving import in_thread
-from tallystick.node import SOCKET_FILE, open_node
+from tallystick.node import open_node
 from tallystick.settings import Settings
 
 

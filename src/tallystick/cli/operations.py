@@ -15,8 +15,8 @@ from tallystick import backup as backups
 from tallystick import fsck as checks
 from tallystick.cli.reach import Reach, with_reach
 from tallystick.errors import SettingsError
+from tallystick.folder import KEY_FILE, LEDGER_FILE
 from tallystick.keys import open_log_key
-from tallystick.node import KEY_FILE, LEDGER_FILE
 from tallystick.store.sqlite import open_sqlite
 from tallystick.tlog.note import Verifier
 

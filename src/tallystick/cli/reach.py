@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tallystick.client import Client, Json
-from tallystick.node import SOCKET_FILE
+from tallystick.folder import SOCKET_FILE
 from tallystick.settings import Settings, load_settings
 
 P = ParamSpec("P")

@@ -12,10 +12,11 @@ from tallystick import identity
 from tallystick.access import Scope
 from tallystick.cli.reach import Reach, with_reach
 from tallystick.dialects import DIALECTS
+from tallystick.folder import SOCKET_FILE
 from tallystick.http.app import App
 from tallystick.http.serving import listen
 from tallystick.http.serving import serve as run_server
-from tallystick.node import SOCKET_FILE, Node, open_node
+from tallystick.node import Node, open_node
 from tallystick.sample import sample_drafts
 
 DEFAULT_TENANT = "default"

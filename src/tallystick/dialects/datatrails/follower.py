@@ -1,0 +1,188 @@
+"""The follower that writes the public Merkle log: leaves first, then a seal over them.
+
+It reads each tenant's log from the cursor that is kept with what it writes, so whatever cuts it
+off, no leaf and no seal is made twice and none is left out. It keeps nothing in memory: any
+number of them may work on the same files, in one process or several. Source: wire specification
+of DataTrails 4 to 6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Protocol
+from uuid import UUID
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from tallystick.clock import Clock
+from tallystick.dialects.datatrails import leaves
+from tallystick.dialects.datatrails.merklelog import growth, massif, mmr
+from tallystick.dialects.datatrails.merklelog.growth import Tail
+from tallystick.dialects.datatrails.merklelog.leaf import Leaf
+from tallystick.dialects.datatrails.merklelog.seal import Sealer, State, make_seal, open_seal
+from tallystick.errors import Conflict, StoreCorrupt
+from tallystick.publicfiles import Cursor, Patch, PublicFiles, Seal
+from tallystick.viewing import Recorded
+
+SLICE_LEAVES = 256
+"""Entries published in one go: bounds how long whoever shares the processor waits."""
+
+SEAL_LEAVES = 2_048
+"""Leaves that wait for a seal at most while the log grows faster than it is published."""
+
+
+class Source(Protocol):
+    """The logs of record, as a follower reads them."""
+
+    def size(self, tenant: str) -> int:
+        """Return how many entries a log has."""
+
+    def read(self, tenant: str, start: int, stop: int) -> list[Recorded]:
+        """Return entries from `start` on, in order, as many below `stop` as suit one go."""
+
+
+class PublicLog:
+    """The public log of one tenant as it is stored."""
+
+    def __init__(self, files: PublicFiles, tenant: str, cursor: Cursor) -> None:
+        self._files = files
+        self._tenant = tenant
+        self.cursor = cursor
+        self.tail = Tail.from_bytes(cursor.tail)
+
+    @property
+    def sealed_size(self) -> int:
+        """How many nodes the latest seal covers."""
+        return mmr.size_of(self.cursor.sealed)
+
+    def node(self, index: int) -> bytes:
+        """Return the value of a node.
+
+        Raises: StoreCorrupt when the files do not hold it.
+        """
+        number, offset = massif.locate(index, self.tail.height)
+        value = self._files.read(self._tenant, number, offset, offset + mmr.HASH_BYTES)
+        if value is None or len(value) != mmr.HASH_BYTES:
+            raise StoreCorrupt(f"node {index} of the public log of {self._tenant!r} is missing")
+        return value
+
+    def peak_receipts(self) -> dict[bytes, bytes]:
+        """Return the pre-signed receipts of the latest seal by the peaks they are about.
+
+        Raises: StoreCorrupt when the seal is missing.
+        """
+        if not self.cursor.sealed:
+            return {}
+        number = massif.massif_of_leaf(self.cursor.sealed - 1, self.tail.height)
+        stored = self._files.seal(self._tenant, number)
+        if stored is None or stored.leaves != self.cursor.sealed:
+            raise StoreCorrupt(f"the latest seal of the public log of {self._tenant!r} is missing")
+        peaks = [self.node(peak) for peak in mmr.peaks(self.sealed_size)]
+        return dict(zip(peaks, open_seal(stored.data).peak_receipts, strict=True))
+
+
+def open_public_log(files: PublicFiles, tenant: str) -> PublicLog | None:
+    """Return the public log of a tenant as it is now; None when there is none."""
+    cursor = files.cursor(tenant)
+    return None if cursor is None else PublicLog(files, tenant, cursor)
+
+
+class Follower:
+    """Brings public logs up to date with the logs of record; safe to share between threads."""
+
+    def __init__(
+        self,
+        source: Source,
+        files: PublicFiles,
+        clock: Clock,
+        *,
+        key: ec.EllipticCurvePrivateKey,
+        issuer: str,
+        log_id_of: Callable[[str], UUID],
+        height: int = massif.DEFAULT_HEIGHT,
+    ) -> None:
+        self._source = source
+        self._files = files
+        self._clock = clock
+        self._key = key
+        self._issuer = issuer
+        self._log_id_of = cache(log_id_of)
+        self._height = height
+
+    def sealer(self, tenant: str) -> Sealer:
+        """Return who signs for the public log of a tenant."""
+        return Sealer(self._key, self._issuer, f"tenant/{self._log_id_of(tenant)}")
+
+    def step(self, tenant: str) -> bool:
+        """Publish the next entries, and seal once the end is reached; tell whether more wait."""
+        size = self._source.size(tenant)
+        try:
+            published = self.publish(tenant, size)
+            more = published < size
+            if not more or self._unsealed(tenant) >= SEAL_LEAVES:
+                self.seal(tenant)
+        except Conflict:
+            # Another process was faster; what it did need not be done again.
+            return True
+        return more
+
+    def publish(self, tenant: str, size: int) -> int:
+        """Write the leaves of the next entries below `size`; return how many have one then.
+
+        The leaf that fills a massif is sealed together with it, so that every full massif has a
+        seal over all of it.
+        Raises: Conflict when another process goes on from the same place, StoreCorrupt.
+        """
+        before = self._files.cursor(tenant)
+        tail = growth.empty(self._height) if before is None else Tail.from_bytes(before.tail)
+        if tail.leaves > size:
+            raise StoreCorrupt(
+                f"the public log of {tenant!r} has {tail.leaves} leaves, its log {size} entries",
+                hint="the log was restored to a state before what was published",
+            )
+        count = min(size - tail.leaves, tail.room, SLICE_LEAVES)
+        recorded = self._source.read(tenant, tail.leaves, tail.leaves + count) if count else []
+        if not recorded:
+            return tail.leaves
+        fills = len(recorded) == tail.room
+        grown, writes = growth.grow(tail, [self._leaf(tenant, one) for one in recorded])
+        sealed = 0 if before is None else before.sealed
+        after = Cursor(grown.leaves, grown.leaves if fills else sealed, grown.to_bytes())
+        seals = [self._seal(tenant, grown)] if fills else []
+        patches = [Patch(*write) for write in writes]
+        self._files.advance(tenant, before, after, patches=patches, seals=seals)
+        return grown.leaves
+
+    def seal(self, tenant: str) -> bool:
+        """Sign what was published; tell whether there was anything new.
+
+        Raises: Conflict when another process signed the same.
+        """
+        log = open_public_log(self._files, tenant)
+        if log is None or log.cursor.sealed == log.cursor.leaves:
+            return False
+        seal = self._seal(tenant, log.tail, log)
+        after = log.cursor._replace(sealed=log.cursor.leaves)
+        self._files.advance(tenant, log.cursor, after, seals=[seal])
+        return True
+
+    def _unsealed(self, tenant: str) -> int:
+        cursor = self._files.cursor(tenant)
+        return 0 if cursor is None else cursor.leaves - cursor.sealed
+
+    def _leaf(self, tenant: str, recorded: Recorded) -> Leaf:
+        view = recorded.view
+        return leaves.leaf_of(
+            view.first,
+            salt_hash=view.salt_hash,
+            entry_hash=recorded.leaf,
+            log_id=self._log_id_of(tenant),
+        )
+
+    def _seal(self, tenant: str, tail: Tail, log: PublicLog | None = None) -> Seal:
+        state = State(tail.size, tail.idtimestamp, self._clock.now_ms())
+        presigned = {} if log is None else log.peak_receipts()
+        data = make_seal(state, tail.peaks, self.sealer(tenant), presigned=presigned)
+        number = massif.massif_of_leaf(tail.leaves - 1, tail.height)
+        return Seal(number, tail.leaves, data)

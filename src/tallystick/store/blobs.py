@@ -1,0 +1,45 @@
+"""Where the bytes of blobs are kept, as a protocol: by tenant and SHA-256, each content once."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+
+class Content(NamedTuple):
+    """What an upload turned out to be."""
+
+    digest: str
+    """SHA-256 in hex."""
+    size: int
+
+
+class Upload(Protocol):
+    """Content on its way in; used by one thread at a time."""
+
+    size: int
+    """How many bytes were written so far."""
+
+    def write(self, data: bytes) -> None:
+        """Add to the content."""
+
+    def finish(self) -> Content:
+        """Make the content durable and readable by its digest; nothing may be added then."""
+
+    def abort(self) -> None:
+        """Forget what was written; harmless after `finish`."""
+
+
+class BlobContent(Protocol):
+    """Stores the bytes of blobs."""
+
+    def begin(self, tenant: str) -> Upload:
+        """Begin an upload.
+
+        Raises: StoreFailed.
+        """
+
+    def read(self, tenant: str, digest: str, start: int, stop: int) -> bytes:
+        """Return the bytes [start, stop) of some content, fewer where it ends.
+
+        Raises: StoreCorrupt when there is no such content.
+        """
