@@ -11,7 +11,6 @@ from typing import TypeVar
 from urllib.parse import urlencode
 
 import msgspec
-from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -20,28 +19,20 @@ from tallystick import access, jsontext, limits, times
 from tallystick.access import Principal
 from tallystick.access import Scope as Right
 from tallystick.dialects.base import Services
-from tallystick.errors import Malformed, NotFound
+from tallystick.errors import NotFound
 from tallystick.event import Json, Op, View
+from tallystick.http import native_query
 from tallystick.http import native_wire as wire
+from tallystick.http.analysis import AnalysisApi
 from tallystick.http.auth import Authenticator
 from tallystick.http.body import body_of
 from tallystick.query import cursor
-from tallystick.query.expr import Eq, Everything, Expr, In, Prefix, Range, Sort, all_of, any_of
-from tallystick.query.lucene import parse
-from tallystick.query.native_fields import NativeFields
+from tallystick.query.expr import Eq, Everything, any_of
 from tallystick.reading import Find, Over
 from tallystick.tlog.encoding import to_base64
 
 T = TypeVar("T")
 Handler = Callable[[Request, Principal], Awaitable[Response]]
-
-_FIND_PARAMETERS = frozenset(
-    {
-        "q", "kind", "actor", "target", "scope", "trail", "dialect", "from", "to", "order",
-        "sort", "limit", "cursor", "offset", "total", "view", "explain",
-    }
-)  # fmt: skip
-_RESOURCE_FILTERS = ("actor", "target", "scope")
 
 
 class NativeApi:
@@ -57,6 +48,7 @@ class NativeApi:
         read, write = Right.READ, Right.WRITE
         return [
             Route("/v1/events", self._guarded(read, self.list_events), methods=["GET"]),
+            *AnalysisApi(self._services).routes(self._guarded),
             Route("/v1/events/{id}", self._guarded(read, self.get_event), methods=["GET"]),
             Route("/v1/events/{id}/receipt", self._guarded(read, self.receipt), methods=["GET"]),
             Route("/v1/events/{id}/revise", self._guarded(write, self.revise), methods=["POST"]),
@@ -88,7 +80,7 @@ class NativeApi:
 
     def _list_events(self, request: Request, principal: Principal) -> Response:
         params = request.query_params
-        question = self._question(principal.tenant, params)
+        question = native_query.question(self._ledger.reader, principal.tenant, params)
         visible = access.visible(principal)
         fingerprint = cursor.fingerprint(msgspec.structs.replace(question, limit=0, total=False))
         if "cursor" in params:
@@ -103,47 +95,9 @@ class NativeApi:
             headers["Link"] = f'<{_next_link(request, answer["next"])}>; rel="next"'
         if page.total is not None:
             answer["total"] = page.total
-        if _flag(params, "explain"):
+        if native_query.flag(params, "explain"):
             answer["plan"] = {"index": page.plan.index, "reason": page.plan.reason}
         return _json(answer, headers=headers)
-
-    def _question(self, tenant: str, params: QueryParams) -> Find:
-        unknown = sorted(params.keys() - _FIND_PARAMETERS)
-        if unknown:
-            raise Malformed(
-                f"unknown parameter {unknown[0]!r}",
-                path=unknown[0],
-                hint=f"known ones are {', '.join(sorted(_FIND_PARAMETERS))}",
-            )
-        over = _one_of(params, "view", {"default": Over.EVENTS, "log": Over.LOG}, "default")
-        descending = _one_of(params, "order", {"desc": True, "asc": False}, "desc")
-        return Find(
-            where=self._where(tenant, params),
-            over=over,
-            sort=_sort(params, over, descending),
-            limit=_whole(params, "limit", limits.LIST_LIMIT, 1, limits.LIST_LIMIT_MAX),
-            offset=_whole(params, "offset", 0, 0, 10**9),
-            total=_flag(params, "total"),
-        )
-
-    def _where(self, tenant: str, params: QueryParams) -> Expr:
-        parts: list[Expr] = [_time_range(params)]
-        if kinds := params.getlist("kind"):
-            parts.append(any_of(_kind(kind) for kind in kinds))
-        for name in _RESOURCE_FILTERS:
-            if values := params.getlist(name):
-                parts.append(In(name, tuple(_resource_text(value, name) for value in values)))
-        for name in ("trail", "dialect"):
-            if values := params.getlist(name):
-                parts.append(In(name, tuple(values)))
-        text = params.get("q")
-        if text is not None:
-            fields = NativeFields(
-                lambda path: self._ledger.reader.known_path(tenant, path),
-                lambda path: self._ledger.reader.suggest_path(tenant, path),
-            )
-            parts.append(parse(text, fields, default_operator="and"))
-        return all_of(parts)
 
     async def get_event(self, request: Request, principal: Principal) -> Response:
         """Answer one event, its latest revision folded in."""
@@ -260,8 +214,8 @@ class NativeApi:
     async def consistency(self, request: Request, principal: Principal) -> Response:
         """Answer the proof that the log only grew between two sizes."""
         params = request.query_params
-        old_size = _whole(params, "from", None, 0, 2**53)
-        new_size = _whole(params, "to", None, 0, 2**53)
+        old_size = native_query.whole(params, "from", None, 0, 2**53)
+        new_size = native_query.whole(params, "to", None, 0, 2**53)
         proof = await self._services.door().run(
             self._ledger.proofs.consistency, principal.tenant, old_size, new_size
         )
@@ -281,72 +235,6 @@ class NativeApi:
 
 def _recorded(view: View) -> wire.EventOut:
     return wire.from_recorded(view.first)
-
-
-def _sort(params: QueryParams, over: Over, descending: bool) -> tuple[Sort, ...]:
-    text = params.get("sort")
-    if text is None:
-        field = "index" if over is Over.LOG else "occurred_ms"
-        return (Sort(field, descending=descending),)
-    names = {"occurred_at": "occurred_ms", "recorded_at": "recorded_ms"}
-    sorts: list[Sort] = []
-    for part in text.split(","):
-        name = part.strip().removeprefix("-")
-        if not name:
-            raise Malformed("sort is a list such as -occurred_at,data.total", path="sort")
-        sorts.append(Sort(names.get(name, name), descending=part.strip().startswith("-")))
-    return tuple(sorts)
-
-
-def _kind(text: str) -> Expr:
-    if text.endswith(".*"):
-        return Prefix("kind", text[:-1])
-    return Everything() if text == "*" else Eq("kind", text)
-
-
-def _time_range(params: QueryParams) -> Expr:
-    low, high = (_time(params, name) for name in ("from", "to"))
-    if low is None and high is None:
-        return Everything()
-    return Range("occurred_ms", low, high, low_inclusive=True, high_inclusive=False)
-
-
-def _time(params: QueryParams, name: str) -> int | None:
-    text = params.get(name)
-    if text is None:
-        return None
-    if text.lstrip("-").isascii() and text.lstrip("-").isdigit() and len(text) < 18:
-        return int(text)
-    return times.from_rfc3339(text, name)
-
-
-def _resource_text(text: str, name: str) -> str:
-    type, colon, id = text.partition(":")
-    if not (type and colon and id):
-        raise Malformed(f"{name} is written TYPE:ID, such as user:481", path=name)
-    return text
-
-
-def _one_of(params: QueryParams, name: str, values: Mapping[str, T], default: str) -> T:
-    text = params.get(name, default)
-    if text not in values:
-        raise Malformed(f"{name} is one of {', '.join(values)}", path=name)
-    return values[text]
-
-
-def _flag(params: QueryParams, name: str) -> bool:
-    return _one_of(params, name, {"true": True, "false": False}, "false")
-
-
-def _whole(params: QueryParams, name: str, default: int | None, low: int, high: int) -> int:
-    text = params.get(name)
-    if text is None and default is not None:
-        return default
-    if text is None or not (text.isascii() and text.isdigit() and len(text) < 17):
-        raise Malformed(f"{name} is a whole number from {low} to {high}", path=name)
-    if not low <= int(text) <= high:
-        raise Malformed(f"{name} is a whole number from {low} to {high}", path=name)
-    return int(text)
 
 
 def _next_link(request: Request, position: str) -> str:

@@ -1,0 +1,149 @@
+"""The parameters of the native API's lists, as questions to the indexes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+from starlette.datastructures import QueryParams
+
+from tallystick import limits, times
+from tallystick.errors import Malformed
+from tallystick.query.expr import Eq, Everything, Expr, In, Prefix, Range, Sort, all_of, any_of
+from tallystick.query.lucene import parse
+from tallystick.query.native_fields import NativeFields
+from tallystick.reading import Find, Over, Reader
+
+T = TypeVar("T")
+
+_FIND_PARAMETERS = frozenset(
+    {
+        "q", "kind", "actor", "target", "scope", "trail", "dialect", "from", "to", "order",
+        "sort", "limit", "cursor", "offset", "total", "view", "explain",
+    }
+)  # fmt: skip
+_RESOURCE_FILTERS = ("actor", "target", "scope")
+
+
+def question(
+    reader: Reader, tenant: str, params: QueryParams, *, more: frozenset[str] = frozenset()
+) -> Find:
+    """Return what a request's parameters ask for; `more` names those that mean something else.
+
+    Raises: Malformed naming the parameter, InvalidQuery.
+    """
+    unknown = sorted(params.keys() - _FIND_PARAMETERS - more)
+    if unknown:
+        raise Malformed(
+            f"unknown parameter {unknown[0]!r}",
+            path=unknown[0],
+            hint=f"known ones are {', '.join(sorted(_FIND_PARAMETERS | more))}",
+        )
+    over = one_of(params, "view", {"default": Over.EVENTS, "log": Over.LOG}, "default")
+    descending = one_of(params, "order", {"desc": True, "asc": False}, "desc")
+    return Find(
+        where=_where(reader, tenant, params),
+        over=over,
+        sort=_sort(params, over, descending),
+        limit=whole(params, "limit", limits.LIST_LIMIT, 1, limits.LIST_LIMIT_MAX),
+        offset=whole(params, "offset", 0, 0, 10**9),
+        total=flag(params, "total"),
+    )
+
+
+def _where(reader: Reader, tenant: str, params: QueryParams) -> Expr:
+    parts: list[Expr] = [_time_range(params)]
+    if kinds := params.getlist("kind"):
+        parts.append(any_of(_kind(kind) for kind in kinds))
+    for name in _RESOURCE_FILTERS:
+        if values := params.getlist(name):
+            parts.append(In(name, tuple(_resource_text(value, name) for value in values)))
+    for name in ("trail", "dialect"):
+        if values := params.getlist(name):
+            parts.append(In(name, tuple(values)))
+    text = params.get("q")
+    if text is not None:
+        fields = NativeFields(
+            lambda path: reader.known_path(tenant, path),
+            lambda path: reader.suggest_path(tenant, path),
+        )
+        parts.append(parse(text, fields, default_operator="and"))
+    return all_of(parts)
+
+
+def _sort(params: QueryParams, over: Over, descending: bool) -> tuple[Sort, ...]:
+    text = params.get("sort")
+    if text is None:
+        field = "index" if over is Over.LOG else "occurred_ms"
+        return (Sort(field, descending=descending),)
+    names = {"occurred_at": "occurred_ms", "recorded_at": "recorded_ms"}
+    sorts: list[Sort] = []
+    for part in text.split(","):
+        name = part.strip().removeprefix("-")
+        if not name:
+            raise Malformed("sort is a list such as -occurred_at,data.total", path="sort")
+        sorts.append(Sort(names.get(name, name), descending=part.strip().startswith("-")))
+    return tuple(sorts)
+
+
+def _kind(text: str) -> Expr:
+    if text.endswith(".*"):
+        return Prefix("kind", text[:-1])
+    return Everything() if text == "*" else Eq("kind", text)
+
+
+def _time_range(params: QueryParams) -> Expr:
+    low, high = (_time(params, name) for name in ("from", "to"))
+    if low is None and high is None:
+        return Everything()
+    return Range("occurred_ms", low, high, low_inclusive=True, high_inclusive=False)
+
+
+def _time(params: QueryParams, name: str) -> int | None:
+    text = params.get(name)
+    if text is None:
+        return None
+    if text.lstrip("-").isascii() and text.lstrip("-").isdigit() and len(text) < 18:
+        return int(text)
+    return times.from_rfc3339(text, name)
+
+
+def _resource_text(text: str, name: str) -> str:
+    type, colon, id = text.partition(":")
+    if not (type and colon and id):
+        raise Malformed(f"{name} is written TYPE:ID, such as user:481", path=name)
+    return text
+
+
+def one_of(params: QueryParams, name: str, values: Mapping[str, T], default: str) -> T:
+    """Return what a word in a parameter stands for.
+
+    Raises: Malformed.
+    """
+    text = params.get(name, default)
+    if text not in values:
+        raise Malformed(f"{name} is one of {', '.join(values)}", path=name)
+    return values[text]
+
+
+def flag(params: QueryParams, name: str) -> bool:
+    """Return a parameter that is `true` or `false`, false unless given.
+
+    Raises: Malformed.
+    """
+    return one_of(params, name, {"true": True, "false": False}, "false")
+
+
+def whole(params: QueryParams, name: str, default: int | None, low: int, high: int) -> int:
+    """Return a whole number between bounds; without a default it must be given.
+
+    Raises: Malformed.
+    """
+    text = params.get(name)
+    if text is None and default is not None:
+        return default
+    if text is None or not (text.isascii() and text.isdigit() and len(text) < 17):
+        raise Malformed(f"{name} is a whole number from {low} to {high}", path=name)
+    if not low <= int(text) <= high:
+        raise Malformed(f"{name} is a whole number from {low} to {high}", path=name)
+    return int(text)
