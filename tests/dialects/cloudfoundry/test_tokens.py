@@ -11,24 +11,13 @@ import msgspec
 import pytest
 
 from tallystick import identity
-from tallystick.clock import Clock
 from tallystick.identity import Client, User
+from tests.dialects.cloudfoundry.clocks import SetClock
 from tests.dialects.cloudfoundry.conftest import PASSWORD, SECRET, Deployment, guids
 from tests.dialects.cloudfoundry.samples import Json, resource
 from tests.serving import open_server
 
 CF = ("cf", "")
-
-
-class SetClock(Clock):
-    """A clock that stands until it is moved."""
-
-    def __init__(self) -> None:
-        self.ms = 1_700_000_000_000
-
-    def now_ms(self) -> int:
-        """Return the time it was set to."""
-        return self.ms
 
 
 def ask(
