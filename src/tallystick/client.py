@@ -186,6 +186,23 @@ class Client:
         found: Json = self.request("GET", "/v1/checkpoint")
         return found
 
+    def rebuild(self, follower: str) -> Iterator[tuple[int, int]]:
+        """Rebuild an index and yield how many entries of how many are done.
+
+        Raises: ApiError, Unreachable.
+        """
+        path = f"/v1/admin/rebuild/{quote(follower, safe='')}"
+        with self._http.stream("POST", path, timeout=None) as response:
+            if response.status_code >= 400:
+                response.read()
+                raise ApiError(response.status_code, _problem(response))
+            for line in response.iter_lines():
+                told = msgspec.json.decode(line)
+                if isinstance(told, list):
+                    yield told[0], told[1]
+                elif "error" in told:
+                    raise ApiError(500, {"detail": told["error"]})
+
     # Anything else
 
     def request(

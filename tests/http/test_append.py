@@ -60,7 +60,9 @@ def test_one_event_is_stored_and_answered_with_its_place(http: httpx2.Client) ->
         assert stored[member] == FULL[member], member
     assert answer.headers["location"] == f"/v1/events/{stored['id']}"
     assert answer.headers["etag"] == f'"{stored["revision"]}"'
-    assert http.get(answer.headers["location"]).json() == stored
+    shown = http.get(answer.headers["location"]).json()
+    assert shown.pop("summary")["text"] == "Matthew Anderson updated order Order"
+    assert shown == stored
 
 
 def test_numbers_keep_their_type_and_members_their_order(http: httpx2.Client) -> None:

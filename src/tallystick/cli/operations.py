@@ -1,4 +1,4 @@
-"""Running a server's data: fsck, backup, restore, rebuild."""
+"""Keeping a data folder well: fsck, backup, restore, rebuild."""
 
 from __future__ import annotations
 
@@ -95,6 +95,17 @@ def restore(reach: Reach, file: IO[bytes]) -> None:
         raise SystemExit(DAMAGED)
 
 
+@click.command()
+@click.argument("index", type=click.Choice(["views", "search"]))
+@with_reach
+def rebuild(reach: Reach, index: str) -> None:
+    """Make an index anew from the log, beside the one that serves, and swap."""
+    with reach.client() as client, _bar(reach, "rebuilding", "entries") as progress:
+        for done, total in client.rebuild(index):
+            progress(done, total)
+    reach.show({"rebuilt": index}, lambda: f"{index} rebuilt")
+
+
 @contextlib.contextmanager
 def _bar(reach: Reach, verb: str, what: str) -> Iterator[Callable[[int, int], None]]:
     columns = (
@@ -109,4 +120,4 @@ def _bar(reach: Reach, verb: str, what: str) -> Iterator[Callable[[int, int], No
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
-COMMANDS = (fsck, backup, restore)
+COMMANDS = (fsck, backup, restore, rebuild)

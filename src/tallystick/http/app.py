@@ -19,7 +19,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Router
 from starlette.types import Message, Receive, Scope, Send
 
-from tallystick.dialects.base import Dialect, Services
+from tallystick.dialects.base import Background, Dialect, Services
 from tallystick.errors import (
     Malformed,
     MethodNotAllowed,
@@ -40,6 +40,9 @@ from tallystick.http.ops import OpsApi
 from tallystick.http.problem import problem_response
 from tallystick.http.tlog_api import TlogApi
 from tallystick.node import Node
+from tallystick.sequencer import CommitStats
+from tallystick.store.base import LogHead
+from tallystick.viewing import LogReader
 
 _APPEND = ("POST", "/v1/events")
 _REQUEST_ID_CHARS_MAX = 128
@@ -69,7 +72,12 @@ class App:
             self._the_door,
             authenticator.of_scope,
             body_of,
+            node.blobs,
+            LogReader(node.store),
+            node.public_files,
+            node.key.derive_ec_key,
         )
+        self._background: list[Background] = []
         self._metrics = Metrics(node)
         self._appender = Appender(self.services, authenticator)
         self.router = Router(self._routes(authenticator), redirect_slashes=False)
@@ -92,8 +100,21 @@ class App:
             self._door = Door(self.node.ledger)
         return self._door
 
+    def _start_background(self) -> None:
+        starts = [dialect.background for dialect in self._dialects if dialect.background]
+        self._background = [start(self.services) for start in starts]
+        self.node.commit_listeners.append(self._committed)
+
+    def _committed(self, heads: Sequence[LogHead], stats: CommitStats) -> None:
+        tenants = [head.tenant for head in heads]
+        for background in self._background:
+            background.committed(tenants)
+
     def close(self) -> None:
         """Let the worker threads finish what they are doing."""
+        for background in self._background:
+            background.close()
+        self._background = []
         if self._door is not None:
             self._door.close()
             self._door = None
@@ -156,6 +177,7 @@ class App:
                 gc.freeze()
                 gc.set_threshold(50_000, 20, 50)
                 sys.setswitchinterval(0.0005)
+                self._start_background()
                 await send({"type": "lifespan.startup.complete"})
             else:
                 self.close()

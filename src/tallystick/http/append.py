@@ -85,7 +85,7 @@ class Appender:
                 raise outcome
             indexes.append(outcome.index)
         views = self._services.ledger.views_at(tenant, indexes)
-        return [wire.from_recorded(views[index].first) for index in indexes]
+        return [wire.stored_before(views[index].first) for index in indexes]
 
     async def _append_lines(
         self, scope: Scope, send: Send, principal: Principal, body: bytes, key: str | None

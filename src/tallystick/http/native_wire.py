@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from tallystick import entry, ids, jsontext, times
+from tallystick import entry, ids, jsontext, summary, times
 from tallystick.errors import Malformed
 from tallystick.event import Draft, Event, Json, Op, Resource, View
 from tallystick.ledger import claim_of_key
@@ -25,6 +25,13 @@ class EventIn(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, fr
     data: Json = {}
     previous: Json | None = None
     original: Json | None = None
+
+
+class SummaryOut(msgspec.Struct, frozen=True):
+    """A sentence that tells the event, as text and as markup."""
+
+    text: str
+    html: str
 
 
 class EventOut(msgspec.Struct, omit_defaults=True, kw_only=True):
@@ -48,6 +55,7 @@ class EventOut(msgspec.Struct, omit_defaults=True, kw_only=True):
     erased: tuple[str, ...] = ()
     revision: int
     receipt: str
+    summary: SummaryOut | None = None
 
 
 class RevisionIn(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -135,6 +143,7 @@ def stored(draft: Draft, accepted: Accepted) -> EventOut:
 def from_view(view: View) -> EventOut:
     """Return a view as the native API shows it: its latest revision folded in."""
     event = view.event
+    told = summary.of(event)
     return EventOut(
         id=event.id,
         index=event.index,
@@ -154,6 +163,7 @@ def from_view(view: View) -> EventOut:
         erased=event.erased,
         revision=view.revision,
         receipt=receipt_link(event.id),
+        summary=SummaryOut(told.text, told.html),
     )
 
 
@@ -161,6 +171,13 @@ def from_recorded(event: Event) -> EventOut:
     """Return an entry as the log has it, whatever came after it."""
     view = View(event=event, first=event, revision=event.index, revised_ms=event.recorded_ms)
     return from_view(view)
+
+
+def stored_before(event: Event) -> EventOut:
+    """Return an entry as its first request was answered."""
+    answer = from_recorded(event)
+    answer.summary = None
+    return answer
 
 
 def receipt_link(event_id: str) -> str:

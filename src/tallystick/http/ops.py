@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from tallystick import __version__, jsontext
+from tallystick.errors import Forbidden, NotFound, TallystickError
+from tallystick.http.auth import CONTROL
 from tallystick.http.metrics import Metrics
 from tallystick.node import Node
 
@@ -26,6 +29,7 @@ class OpsApi:
             Route("/healthz", self.healthz, methods=["GET"]),
             Route("/readyz", self.readyz, methods=["GET"]),
             Route("/metrics", self.metrics, methods=["GET"]),
+            Route("/v1/admin/rebuild/{follower}", self.rebuild, methods=["POST"]),
         ]
 
     async def healthz(self, request: Request) -> Response:
@@ -42,6 +46,36 @@ class OpsApi:
     async def metrics(self, request: Request) -> Response:
         """Answer the metrics in Prometheus' text format."""
         return Response(self._metrics.render(), headers={"Content-Type": Metrics.content_type})
+
+    async def rebuild(self, request: Request) -> Response:
+        """Make an index anew beside the one that serves; answer lines of progress."""
+        if not request.scope["state"].get(CONTROL):
+            raise Forbidden("indexes are rebuilt through the control socket of the data folder")
+        name = request.path_params["follower"]
+        if name not in self._node.index.lag():
+            raise NotFound(f"there is no follower {name!r}")
+        return StreamingResponse(self._rebuild(name), media_type="application/x-ndjson")
+
+    async def _rebuild(self, name: str) -> AsyncIterator[bytes]:
+        loop = asyncio.get_running_loop()
+        lines: asyncio.Queue[bytes | None] = asyncio.Queue()
+
+        def tell(line: object) -> None:
+            loop.call_soon_threadsafe(lines.put_nowait, jsontext.encode(line) + b"\n")
+
+        def run() -> None:
+            try:
+                self._node.index.rebuild(name, lambda done, total: tell([done, total]))
+                tell({"rebuilt": name})
+            except TallystickError as error:
+                tell({"error": error.message})
+            finally:
+                loop.call_soon_threadsafe(lines.put_nowait, None)
+
+        running = loop.run_in_executor(None, run)
+        while (line := await lines.get()) is not None:
+            yield line
+        await running
 
 
 def _json(value: object, status: int = 200) -> Response:
