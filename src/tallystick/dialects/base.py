@@ -6,23 +6,27 @@ the transparency log or another dialect.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, ParamSpec, Protocol, TypeVar
 
+from cryptography.hazmat.primitives.asymmetric import ec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import Scope
 
 from tallystick.access import Principal
+from tallystick.blobs import Blobs
 from tallystick.clock import Clock
 from tallystick.errors import TallystickError
 from tallystick.identity import Identity
 from tallystick.ledger import Ledger
+from tallystick.publicfiles import PublicFiles
 from tallystick.reading import DialectRules
 from tallystick.sequencer import Item, Outcome
 from tallystick.settings import Settings
 from tallystick.tokens import Issuer
+from tallystick.viewing import LogReader
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -54,6 +58,21 @@ class Services(NamedTuple):
     """Whose request a scope is: by key, bearer, or the control socket. Raises Unauthenticated."""
     body: Callable[[Request, int], Awaitable[bytes]]
     """Reads a request's body, of at most so many bytes. Raises TooLarge."""
+    blobs: Blobs
+    log: LogReader
+    public_files: PublicFiles
+    derive_key: Callable[[ec.EllipticCurve, str], ec.EllipticCurvePrivateKey]
+    """The server's private key for a purpose: always the same one."""
+
+
+class Background(Protocol):
+    """What a dialect does beside answering requests, as long as a server runs."""
+
+    def committed(self, tenants: Iterable[str]) -> None:
+        """Note that logs have grown; called after each commit, must not wait."""
+
+    def close(self) -> None:
+        """Stop soon; idempotent."""
 
 
 class Dialect(NamedTuple):
@@ -73,3 +92,5 @@ class Dialect(NamedTuple):
     """Name of the OpenAPI document in the dialect's folder."""
     headers: Callable[[Request], Mapping[str, str]] = lambda request: {}
     """Headers that every answer of the dialect carries, errors included."""
+    background: Callable[[Services], Background] | None = None
+    """Starts what the dialect does beside answering requests."""

@@ -104,6 +104,10 @@ class App:
         starts = [dialect.background for dialect in self._dialects if dialect.background]
         self._background = [start(self.services) for start in starts]
         self.node.commit_listeners.append(self._committed)
+        # Told only now of what there is, so that nothing falls in between.
+        tenants = self.services.log.tenants()
+        for background in self._background:
+            background.committed(tenants)
 
     def _committed(self, heads: Sequence[LogHead], stats: CommitStats) -> None:
         tenants = [head.tenant for head in heads]

@@ -41,7 +41,7 @@ class Publisher:
         self._look_around_s = look_around_s
         # Guards the two below; told whenever one of them changes.
         self._changed = threading.Condition()
-        self._grown: set[str] = set(tenants())
+        self._grown: set[str] = set()
         self._stopping = False
         # Used by the thread only: who is known to be followed, and who failed when.
         self._followed: set[str] = set()
