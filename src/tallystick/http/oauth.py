@@ -23,7 +23,7 @@ from tallystick.event import Json
 from tallystick.http.auth import basic_credentials
 from tallystick.http.body import body_of
 from tallystick.identity import Client, User
-from tallystick.tokens import Issued, password_attempts
+from tallystick.tokens import Issued, is_secret_of, password_attempts
 
 PUBLIC_CLIENTS = ("cf",)
 """Clients that everybody may use: their secret is empty, so it proves nothing."""
@@ -142,19 +142,10 @@ class OauthApi:
         if id in self._public:
             return _Credentials(id, None)
         client = self._identity.client(id)
-        if client is None or not self._is_secret(client, secret):
+        now_ms = self._services.clock.now_ms()
+        if client is None or not is_secret_of(client, secret, now_ms):
             raise _bad_client()
         return _Credentials(id, client)
-
-    def _is_secret(self, client: Client, secret: str) -> bool:
-        now_ms = self._services.clock.now_ms()
-        digest = credentials.digest_of_secret(secret)
-        return any(
-            credentials.is_same(known.digest, digest)
-            and known.valid_from_ms <= now_ms
-            and (known.valid_until_ms is None or now_ms < known.valid_until_ms)
-            for known in client.secrets
-        )
 
     def _by_password(
         self,

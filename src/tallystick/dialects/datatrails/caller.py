@@ -1,0 +1,65 @@
+"""Who asks: a program with a token or a key, or a user, of one tenant."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from uuid import UUID
+
+from starlette.requests import Request
+
+from tallystick import access
+from tallystick.access import Principal, Scope
+from tallystick.dialects.base import Services
+from tallystick.event import Resource
+from tallystick.identity import ApiKey, User
+from tallystick.query.expr import Expr
+
+APPLICATION = "application"
+"""The type of the actor that a program with a token is."""
+
+
+class Caller(NamedTuple):
+    """Who asks, of which tenant, and what they may see."""
+
+    principal: Principal
+    tenant_uuid: UUID
+    visible: Expr
+
+    @property
+    def tenant(self) -> str:
+        """The id of the tenant."""
+        return self.principal.tenant
+
+    @property
+    def tenant_identity(self) -> str:
+        """How this API names the tenant."""
+        return f"tenant/{self.tenant_uuid}"
+
+
+def caller_of(services: Services, request: Request, right: Scope) -> Caller:
+    """Return who asks.
+
+    Raises: Unauthenticated, Forbidden.
+    """
+    principal = services.authenticate(request.scope)
+    access.require(principal, right)
+    tenant = services.identity.tenant(principal.tenant)
+    caller = Caller(principal, UUID(tenant.uuid), access.visible(principal))
+    # A refusal for want of quota names the tenant.
+    request.state.tenant_identity = caller.tenant_identity
+    return caller
+
+
+def actor_of(services: Services, principal: Principal) -> Resource | None:
+    """Return the actor of what the principal writes, named as it is called now."""
+    identity = services.identity
+    if principal.user is not None:
+        user = identity.get(User, principal.tenant, principal.user)
+        return Resource("user", principal.user, user.name if user else None)
+    if principal.client is not None:
+        client = identity.client(principal.client)
+        return Resource(APPLICATION, principal.client, client.name if client else None)
+    if principal.key is not None:
+        key = identity.get(ApiKey, principal.tenant, principal.key)
+        return Resource("key", principal.key, key.label if key else None)
+    return None
