@@ -31,7 +31,9 @@ class Outcome(NamedTuple):
 
     def percentile_ms(self, share: float) -> float:
         """Return the latency that `share` of the requests did not exceed."""
-        return self.latencies_ms[min(len(self.latencies_ms) - 1, int(len(self.latencies_ms) * share))]
+        return self.latencies_ms[
+            min(len(self.latencies_ms) - 1, int(len(self.latencies_ms) * share))
+        ]
 
 
 class _Connection(asyncio.Protocol):

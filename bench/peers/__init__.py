@@ -1,0 +1,1 @@
+"""What somebody would write without Tallystick: plain services to be measured beside it."""

@@ -1,0 +1,163 @@
+"""The plain peer: FastAPI, SQLAlchemy and SQLite, one commit a request.
+
+Write-ahead log, the same lookups indexed, validation by pydantic, an API key checked against its
+hash: what a careful developer writes in an afternoon, and nothing done to slow it down.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import uvicorn
+from fastapi import Depends, FastAPI, Header, HTTPException, Request
+from pydantic import BaseModel
+from sqlalchemy import Engine, ForeignKey, Index, String, Text, create_engine, event
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
+
+
+class Resource(BaseModel):
+    """Anything with a type and an id."""
+
+    type: str
+    id: str
+    name: str | None = None
+
+
+class EventIn(BaseModel):
+    """An event as it comes in."""
+
+    kind: str
+    occurred_at: datetime | int | None = None
+    actor: Resource | None = None
+    target: Resource | None = None
+    scopes: list[Resource] = []
+    data: dict[str, Any] = {}
+
+
+class Base(DeclarativeBase):
+    """The declarative base."""
+
+
+class Event(Base):
+    """A row for each event."""
+
+    __tablename__ = "events"
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    tenant: Mapped[str] = mapped_column(String(64))
+    kind: Mapped[str] = mapped_column(String(255))
+    occurred_at: Mapped[datetime]
+    actor_type: Mapped[str | None] = mapped_column(String(64))
+    actor_id: Mapped[str | None] = mapped_column(String(255))
+    target_type: Mapped[str | None] = mapped_column(String(64))
+    target_id: Mapped[str | None] = mapped_column(String(255))
+    body: Mapped[str] = mapped_column(Text)
+    __table_args__ = (
+        Index("by_time", "tenant", "occurred_at"),
+        Index("by_kind", "tenant", "kind", "occurred_at"),
+        Index("by_actor", "tenant", "actor_type", "actor_id", "occurred_at"),
+        Index("by_target", "tenant", "target_type", "target_id", "occurred_at"),
+    )
+
+
+class Scope(Base):
+    """A row for each scope of an event."""
+
+    __tablename__ = "scopes"
+    event_id: Mapped[str] = mapped_column(ForeignKey("events.id"), primary_key=True)
+    type: Mapped[str] = mapped_column(String(64), primary_key=True)
+    id: Mapped[str] = mapped_column(String(255), primary_key=True)
+    __table_args__ = (Index("by_scope", "type", "id"),)
+
+
+def make_app(url: str, key: str) -> FastAPI:
+    """Return the service on a database."""
+    engine: Engine
+    if url.startswith("sqlite"):
+        engine = create_engine(url, connect_args={"check_same_thread": False})
+
+        @event.listens_for(engine, "connect")
+        def settle(connection: Any, record: Any) -> None:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA busy_timeout = 10000")
+    else:
+        engine = create_engine(url, pool_size=16, max_overflow=16)
+    Base.metadata.create_all(engine)
+    sessions = sessionmaker(engine)
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    app = FastAPI()
+
+    def session() -> Iterator[Session]:
+        with sessions() as opened:
+            yield opened
+
+    def tenant(authorization: Annotated[str, Header()]) -> str:
+        secret = authorization.removeprefix("Bearer ")
+        if hashlib.sha256(secret.encode()).hexdigest() != digest:
+            raise HTTPException(401)
+        return "default"
+
+    @app.post("/v1/events", status_code=201)
+    def create(
+        body: EventIn,
+        owner: Annotated[str, Depends(tenant)],
+        database: Annotated[Session, Depends(session)],
+    ) -> dict[str, Any]:
+        row = _row(body, owner)
+        database.add(row)
+        database.add_all(_scopes(body, row))
+        database.commit()
+        return {"id": row.id, **body.model_dump()}
+
+    @app.post("/v1/batches")
+    async def create_many(
+        request: Request, owner: Annotated[str, Depends(tenant)]
+    ) -> dict[str, int]:
+        lines = (await request.body()).splitlines()
+        with sessions() as database:
+            for line in lines:
+                body = EventIn.model_validate_json(line)
+                row = _row(body, owner)
+                database.add(row)
+                database.add_all(_scopes(body, row))
+            database.commit()
+        return {"stored": len(lines)}
+
+    return app
+
+
+def _row(body: EventIn, tenant: str) -> Event:
+    occurred_at = body.occurred_at
+    if occurred_at is None:
+        occurred_at = datetime.now(UTC)
+    elif isinstance(occurred_at, int):
+        occurred_at = datetime.fromtimestamp(occurred_at / 1000, UTC)
+    return Event(
+        id=str(uuid.uuid4()),
+        tenant=tenant,
+        kind=body.kind,
+        occurred_at=occurred_at,
+        actor_type=body.actor.type if body.actor else None,
+        actor_id=body.actor.id if body.actor else None,
+        target_type=body.target.type if body.target else None,
+        target_id=body.target.id if body.target else None,
+        body=json.dumps(body.data),
+    )
+
+
+def _scopes(body: EventIn, row: Event) -> list[Scope]:
+    return [Scope(event_id=row.id, type=scope.type, id=scope.id) for scope in body.scopes]
+
+
+if __name__ == "__main__":
+    uvicorn.run(
+        make_app(sys.argv[1], os.environ["BENCH_KEY"]), host="127.0.0.1", port=int(sys.argv[2]),
+        log_level="error", access_log=False,
+    )  # fmt: skip
