@@ -65,7 +65,9 @@ def test_the_tour_works_on_the_real_data(tour: Tour, shared_data: Path) -> None:
         assert tour.run("import", "github", github).startswith("270 stored, 0 already there, 0 sk")
         total = http.get("/v1/events?limit=1&total=true").json()["total"]
         assert total == 500 + 1 + 2900 + 270
-        found = json.loads(tour.run("search", 'kind:iam.* "AccessDenied"', "--limit", "3", "--json"))
+        found = json.loads(
+            tour.run("search", 'kind:iam.* "AccessDenied"', "--limit", "3", "--json")
+        )
         assert found
         assert all(event["kind"].startswith("iam.") for event in found)
     record = _first_record(Path(cloudtrail))
