@@ -41,6 +41,10 @@ QUERY_CLAUSES = 256
 QUERY_TERMS = 10_000
 """Index terms that one wildcard, prefix or fuzzy clause may expand to."""
 
+QUERY_PATTERNS = 64
+"""Walks through parts of a dictionary that wildcards, prefixes and ranges of texts in one query
+may cause; a pattern or a fuzzy term in free text, which may walk all of it, counts for four."""
+
 SEARCH_PATHS = 10_000
 """Payload paths of one tenant that the search index keeps apart; member names made up by the
 million must not fill memory. Values at further paths are found by reading the events."""
@@ -51,7 +55,7 @@ SEARCH_COLUMNS = 2_000
 SEARCH_CANDIDATES = 10_000
 """Events that one search may read from the log to decide what its index cannot."""
 
-SEARCH_VALUES = 100_000
+SEARCH_VALUES = 50_000
 """Different values of a field that one aggregate or sort may tell apart."""
 
 SEARCH_RANKED = 100_000

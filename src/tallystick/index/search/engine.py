@@ -15,15 +15,15 @@ by `tests/index/test_search_engine.py`; the surprising parts:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 import tantivy
-from tantivy import DocAddress, FieldType, Occur, Order, Query
+from tantivy import FieldType, Occur, Order
 
 from tallystick.errors import InvalidQuery, StoreFailed, Unexpected
 from tallystick.index.search.terms import FILLER
@@ -35,8 +35,12 @@ WORDS = "words"
 FACTS = "facts"
 NUMBERS = "numbers"
 
+Query: TypeAlias = tantivy.Query
+Address: TypeAlias = tantivy.DocAddress
+
 _TOKENIZER = "blanks"
 _META = "meta.json"
+_BUCKET_LIMIT = "bucket limit was exceeded"
 _INTEGRAL = float(2**52)
 """From here on doubles have no fraction."""
 
@@ -47,7 +51,7 @@ class Row(NamedTuple):
     """A document in an order: what it is sorted by, and where it is."""
 
     value: Any
-    address: DocAddress
+    address: Address
 
 
 class Without(NamedTuple):
@@ -97,6 +101,12 @@ def open_index(folder: Path) -> tantivy.Index:
         )
         index.config_reader("manual")
         return index
+
+
+def reload(index: tantivy.Index) -> None:
+    """Make the latest commit visible to new snapshots."""
+    with _failures():
+        index.reload()
 
 
 def stamp_of(folder: Path) -> int:
@@ -331,6 +341,8 @@ class Snapshot:
         high_inclusive: bool = True,
     ) -> Match:
         """Match documents with a number within bounds in a column of numbers."""
+        if low is None and high is None:
+            return has_number(column)
         if low is not None and high is not None:
             if low > high or (low == high and not (low_inclusive and high_inclusive)):
                 return False
@@ -369,7 +381,26 @@ class Snapshot:
             found = self._searcher.search(query, limit, False, by, offset, order)
             return [Row(value, address) for value, address in found.hits]
 
-    def values(self, column: str, addresses: list[DocAddress]) -> list[int]:
+    def rows_by_number(
+        self, query: Query, column: str, limit: int, *, offset: int, descending: bool
+    ) -> list[tuple[float, int]]:
+        """Return number and key of matches in the order of a column of numbers, then of keys.
+
+        Shape: at least one document matches, and all have exactly one number there.
+        """
+        name = f"{NUMBERS}.{column}"
+        order = "desc" if descending else "asc"
+        best = {
+            "sort": [{name: order}, {KEY: order}],
+            "from": offset,
+            "size": limit,
+            "docvalue_fields": [name, KEY],
+        }
+        hits = self._aggregate(query, {"best": {"top_hits": best}})["best"]["hits"]
+        found = (hit["docvalue_fields"] for hit in hits)
+        return [(values[name][0], values[KEY][0]) for values in found]
+
+    def values(self, column: str, addresses: list[Address]) -> list[int]:
         """Return what documents have in the column of keys or times."""
         with _failures():
             return self._searcher.fast_field_values(column, addresses)  # type: ignore[return-value]  # all have one
@@ -389,16 +420,66 @@ class Snapshot:
         """Return words that begin with `prefix`, most frequent first."""
         return [term for term, _ in self._terms(WORDS, prefix, limit, None)]
 
-    def aggregate(self, query: Query, requests: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what the library's aggregations say, by name."""
+    def statistics(self, query: Query, column: str) -> dict[str, Any]:
+        """Return the library's statistics of a column, in its own words."""
+        asked = {"extended_stats": {"field": _full(column)}}
+        found: dict[str, Any] = self._aggregate(query, {"all": asked})["all"]
+        return found
+
+    def number_counts(
+        self, query: Query, column: str, limit: int
+    ) -> list[tuple[float, int]] | None:
+        """Return each value of a column with its documents; None if they are more than `limit`."""
+        asked = {"field": _full(column), "size": limit, "segment_size": limit}
+        found = self._aggregate(query, {"all": {"terms": asked}})["all"]
+        if found["sum_other_doc_count"]:
+            return None
+        return [(bucket["key"], bucket["doc_count"]) for bucket in found["buckets"]]
+
+    def range_counts(
+        self, query: Query, column: str, bounds: Sequence[tuple[float | None, float | None]]
+    ) -> list[int]:
+        """Return how many documents lie in each bucket; low is inside, high is not."""
+        requests: dict[str, Any] = {}
+        for name, bucket in enumerate(bounds):
+            ends = zip(("from", "to"), bucket, strict=True)
+            # In a request of its own, since buckets of one must not overlap.
+            asked = {"key": "it", **{end: value for end, value in ends if value is not None}}
+            requests[str(name)] = {"range": {"field": _full(column), "ranges": [asked]}}
+        found = self._aggregate(query, requests) if requests else {}
+        return [
+            next(
+                bucket["doc_count"] for bucket in found[str(n)]["buckets"] if bucket["key"] == "it"
+            )
+            for n in range(len(bounds))
+        ]
+
+    def histogram(
+        self, query: Query, column: str, width: int, offset: int
+    ) -> list[tuple[int, int]] | None:
+        """Return where buckets with documents begin, with their documents; None if too many."""
+        asked = {"field": column, "interval": width, "offset": offset, "min_doc_count": 1}
+        try:
+            found = self._aggregate(query, {"all": {"histogram": asked}})["all"]
+        except Unexpected as error:
+            if _BUCKET_LIMIT in str(error.__cause__):
+                return None
+            raise
+        return [(int(bucket["key"]), bucket["doc_count"]) for bucket in found["buckets"]]
+
+    def _aggregate(self, query: Query, requests: dict[str, Any]) -> dict[str, Any]:
         with _failures():
-            return self._searcher.aggregate(query, dict(requests))
+            return self._searcher.aggregate(query, requests)
 
     def _terms(
         self, field: str, prefix: str, limit: int, within: Query | None
     ) -> list[tuple[str, int]]:
         with _failures():
             return self._searcher.terms_with_prefix(field, prefix, within, limit)
+
+
+def _full(column: str) -> str:
+    return column if column in _WANTED else f"{NUMBERS}.{column}"
 
 
 def _spelt(bound: float | None) -> str:

@@ -14,14 +14,19 @@ from tallystick import limits
 from tallystick.index.search import terms
 from tallystick.index.search.names import FIRST_PATH, NUMBERS_PATH, OTHER_PATHS, NewPath
 from tallystick.index.search.sketch import Sketch
-from tallystick.query.values import is_text
 
 ALWAYS = frozenset(("index", "id", "kind", "class", "op", "occurred_ms", "recorded_ms", "dialect"))
 """Fields that every event has."""
 
 ROLES = ("actor", "target", "scope")
 
-_ROOTS = ("data", "previous", "original", *(f"{role}.attributes" for role in ROLES))
+ROOTS = ("data", "previous", "original", *(f"{role}.attributes" for role in ROLES))
+"""Where payloads begin."""
+
+_NAMED = frozenset(
+    ("kind", "trail", *(f"{role}.{member}" for role in ROLES for member in ("type", "id", "name")))
+)
+_BELOW_ROOTS = tuple(f"{root}." for root in ROOTS)
 _IMPLIED = {f"{role}.{member}": role for role in ROLES for member in ("type", "id")}
 _SKETCHED_BETWEEN_LOOKS = 256
 
@@ -29,6 +34,11 @@ _SKETCHED_BETWEEN_LOOKS = 256
 def witness_of(field: str) -> str:
     """Return the path whose mark tells that `field` has a value."""
     return _IMPLIED.get(field, field)
+
+
+def has_words(field: str) -> bool:
+    """Tell whether a field's strings belong to the event's whole text."""
+    return field in _NAMED or field.startswith(_BELOW_ROOTS)
 
 
 class Spelling(NamedTuple):
@@ -66,7 +76,7 @@ class Path:
         self.known = ordinal != OTHER_PATHS
         words = ordinal if self.known else NUMBERS_PATH
         in_data = text.startswith("data.")
-        self.place = terms.place_of(words, data=in_data) if is_text(text, "") else ""
+        self.place = terms.place_of(words, data=in_data) if has_words(text) else ""
         implied = text in ALWAYS or witness_of(text) != text
         self.exists = "" if implied else terms.marked(tenant, terms.EXISTS, ordinal)
         self.several = terms.marked(tenant, terms.SEVERAL, ordinal)
@@ -123,7 +133,7 @@ class TenantPaths:
         self._known = dict(known)
         self._new: list[Path] = []
         self._paths: dict[str, Path] = {}
-        self.nodes = {root: Node(self.path(root), self) for root in _ROOTS}
+        self.nodes = {root: Node(self.path(root), self) for root in ROOTS}
 
     def path(self, text: str) -> Path:
         """Return a path by its text; one that is met for the first time gets its ordinal."""
@@ -166,7 +176,7 @@ class TenantPaths:
 
     def _above(self, text: str) -> tuple[Path, ...]:
         """Return the paths that exist wherever `text` does."""
-        root = next((root for root in _ROOTS if text.startswith(f"{root}.")), None)
+        root = next((root for root in ROOTS if text.startswith(f"{root}.")), None)
         if root is None:
             return ()
         cuts = [at for at in range(len(root), len(text)) if text[at] == "."]

@@ -60,6 +60,7 @@ _VALUE = "\x02"
 LETTERS = "\x0e"
 MIXED = "\x0f"
 HEXADECIMAL = "\x10"
+WORD_CLASSES = (LETTERS, MIXED, HEXADECIMAL)
 
 DATA = "\x02\x02\x02"
 """Separates a word of the payload from its path."""

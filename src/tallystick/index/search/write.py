@@ -11,12 +11,10 @@ from pathlib import Path
 
 from tallystick.index.document import Document
 from tallystick.index.search import engine, terms
+from tallystick.index.search.corpus import INDEX_BITS
 from tallystick.index.search.names import NamesWriter, TenantRow
 from tallystick.index.search.paths import TenantPaths
 from tallystick.index.search.spelling import Speller
-
-INDEX_BITS = 40
-"""Bits of an index within a document's key; the tenant's ordinal stands above them."""
 
 NAMES_FILE = "names.db"
 SEGMENTS_FOLDER = "segments"

@@ -1,0 +1,10 @@
+"""The search index: words, payload fields, patterns, relevance and aggregates.
+
+`write` fills it, `read` answers from it; `engine` alone knows the library it is made with.
+"""
+
+from tallystick.index.search.read import SearchReader
+from tallystick.index.search.selecting import Recall
+from tallystick.index.search.write import SearchWriter
+
+__all__ = ["Recall", "SearchReader", "SearchWriter"]

@@ -1,0 +1,134 @@
+"""Pages in the order of an index or a time: columns that the library sorts by itself.
+
+Rows of equal times come in no certain order, so a group of them that a page cuts is asked for once
+more, by key. Behind a position, a page costs the same however deep it lies.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import NamedTuple
+
+from tallystick.errors import Malformed
+from tallystick.index.search import engine
+from tallystick.index.search.corpus import INDEX_MAX, Corpus
+from tallystick.index.search.engine import KEY, RECORDED, Match, Query
+from tallystick.query.order import Position
+
+
+class Part(NamedTuple):
+    """Which rows of an order are wanted: some behind a position, and behind some rows more."""
+
+    wanted: int
+    offset: int = 0
+    after: Position | None = None
+
+
+def by_index(corpus: Corpus, query: Query, descending: bool, part: Part) -> list[int]:
+    """Return the indexes of a part of what matches, in their order."""
+    if part.after is not None:
+        query = within(query, beyond_index(corpus, part.after, descending))
+    if part.wanted < 1:
+        return []
+    rows = corpus.snapshot.rows(query, KEY, part.wanted, offset=part.offset, descending=descending)
+    return [row.value & INDEX_MAX for row in rows]
+
+
+def by_recording(
+    corpus: Corpus, query: Query, descending: bool, part: Part
+) -> list[tuple[int, int]]:
+    """Return time of recording and index, in that order: along a log it is the index's own."""
+    if part.after is not None:
+        query = within(query, beyond_index(corpus, part.after, descending))
+    if part.wanted < 1:
+        return []
+    rows = corpus.snapshot.rows(query, KEY, part.wanted, offset=part.offset, descending=descending)
+    times = corpus.snapshot.values(RECORDED, [row.address for row in rows])
+    return [(ms, row.value & INDEX_MAX) for ms, row in zip(times, rows, strict=True)]
+
+
+def by_time(
+    corpus: Corpus, query: Query, column: str, descending: bool, part: Part
+) -> list[tuple[int, int]]:
+    """Return time and index of a part of what matches, in the order of time."""
+    if part.after is not None:
+        query = within(query, _beyond_row(corpus, column, part.after, descending))
+    if part.wanted < 1:
+        return []
+    # One row more on either side tells whether the page cuts a group of equal times.
+    before = min(part.offset, 1)
+    rows = corpus.snapshot.rows(
+        query, column, part.wanted + before + 1, offset=part.offset - before, descending=descending
+    )
+    keys = corpus.snapshot.values(KEY, [row.address for row in rows])
+    page = [(row.value, key) for row, key in zip(rows, keys, strict=True)]
+    ahead, page, rest = page[:before], page[before:][: part.wanted], page[before + part.wanted :]
+    if page:
+        skipped: dict[int, int] = {}
+        if ahead and ahead[0][0] == page[0][0]:
+            earlier = within(query, _beyond(column, page[0][0], not descending))
+            skipped[page[0][0]] = part.offset - corpus.snapshot.count(earlier)
+        if rest and rest[0][0] == page[-1][0]:
+            skipped.setdefault(page[-1][0], 0)
+        page = _without_ties(corpus, query, column, descending, page, skipped)
+    page.sort(reverse=descending)
+    return [(ms, key & INDEX_MAX) for ms, key in page]
+
+
+def within(query: Query, condition: Match) -> Query:
+    """Return a query that also has to meet a condition."""
+    return engine.to_query(engine.all_of((query, condition)))
+
+
+def beyond_index(corpus: Corpus, after: Position, descending: bool) -> Match:
+    """Match what comes behind the index of a position."""
+    index = min(max(integer_of(after[-1]), 0), INDEX_MAX)
+    if descending:
+        return index > 0 and engine.between(KEY, corpus.above, corpus.above | (index - 1))
+    return index < INDEX_MAX and engine.between(
+        KEY, corpus.above | (index + 1), corpus.above | INDEX_MAX
+    )
+
+
+def integer_of(value: object) -> int:
+    """Return a part of a position that has to be an integer.
+
+    Raises: Malformed.
+    """
+    if not isinstance(value, int) or abs(value) > 1 << 62:
+        raise Malformed("the cursor belongs to another query", path="cursor")
+    return value
+
+
+def _without_ties(
+    corpus: Corpus,
+    query: Query,
+    column: str,
+    descending: bool,
+    page: list[tuple[int, int]],
+    skipped: dict[int, int],
+) -> list[tuple[int, int]]:
+    """Return a page whose cut groups hold the rows that belong there by index."""
+    found = [row for row in page if row[0] not in skipped]
+    wanted = Counter(value for value, _ in page if value in skipped)
+    for value, count in wanted.items():
+        group = within(query, engine.between(column, value, value))
+        rows = corpus.snapshot.rows(group, KEY, count, offset=skipped[value], descending=descending)
+        found += [(value, row.value) for row in rows]
+    return found
+
+
+def _beyond_row(corpus: Corpus, column: str, after: Position, descending: bool) -> Match:
+    if len(after) != 2:
+        raise Malformed("the cursor belongs to another query", path="cursor")
+    value = integer_of(after[0])
+    same = engine.between(column, value, value)
+    behind = engine.all_of((same, beyond_index(corpus, after, descending)))
+    return engine.any_of((_beyond(column, value, descending), behind))
+
+
+def _beyond(column: str, value: int, descending: bool) -> Match:
+    """Match what comes behind a value; `descending` says which way."""
+    if descending:
+        return engine.between(column, None, value - 1)
+    return engine.between(column, value + 1, None)

@@ -1,0 +1,380 @@
+"""How comparisons of whole values are asked of the index.
+
+Strings up to `terms.EXACT_CHARS` characters are spelt out in terms and so decided by them; of
+longer ones the index knows the beginning and a digest, of some identifiers the words alone. Numbers
+are columns of doubles; an integer that no double holds is decided by its own term or, near the
+bounds of a range, by reading it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TypeGuard
+
+from tallystick import limits
+from tallystick.ids import index_of_event_id
+from tallystick.index.search import engine, terms, word_clauses
+from tallystick.index.search.corpus import (
+    EVERYTHING,
+    INDEX_MAX,
+    NOTHING,
+    Bounds,
+    Corpus,
+    any_of,
+    at_most,
+    exactly,
+)
+from tallystick.index.search.engine import Match
+from tallystick.index.search.paths import ALWAYS, has_words, witness_of
+from tallystick.index.search.spelling import NUMBER
+from tallystick.query.expr import Eq, Exists, In, Prefix, Range, Scalar, Wildcard
+from tallystick.query.text import tokens_of
+from tallystick.query.words import ANY, ONE, Pattern, parse_pattern
+
+_INTEGERS = {"index": engine.KEY, "occurred_ms": engine.OCCURRED, "recorded_ms": engine.RECORDED}
+_INT64 = 1 << 63
+
+Number = int | float
+
+
+def value_bounds(corpus: Corpus, expr: Eq | In | Range | Exists | Prefix | Wildcard) -> Bounds:
+    """Return what a comparison of whole values matches."""
+    field = expr.field
+    assert field is not None, "whole text has no whole value"
+    if field in _INTEGERS:
+        return _of_integers(corpus, _INTEGERS[field], expr)
+    if isinstance(expr, Exists):
+        return _exists(corpus, field)
+    if field == "id":
+        return _of_id(corpus, expr)
+    path = corpus.path(field)
+    if path is None:
+        return corpus.unknown(field)
+    match expr:
+        case Eq(value=value):
+            return _one_of(corpus, path, field, (value,))
+        case In(values=values):
+            return _one_of(corpus, path, field, values)
+        case Range():
+            return _between(corpus, path, expr)
+        case Prefix(text=text):
+            pattern = (*(f"\\{character}" for character in text), ANY)
+            return _like(corpus, path, field, pattern)
+        case Wildcard(pattern=text):
+            return _like(corpus, path, field, parse_pattern(text))
+
+
+# Integers of the document itself
+
+
+def _of_integers(
+    corpus: Corpus, column: str, expr: Eq | In | Range | Exists | Prefix | Wildcard
+) -> Bounds:
+    match expr:
+        case Exists():
+            return EVERYTHING
+        case Eq(value=value):
+            return _integers(corpus, column, (value,))
+        case In(values=values):
+            return _integers(corpus, column, values)
+        case Range():
+            bounds = _number_bounds(expr)
+            return NOTHING if bounds is None else exactly(_integers_between(corpus, column, expr))
+    return NOTHING
+
+
+def _integers(corpus: Corpus, column: str, values: Sequence[Scalar]) -> Bounds:
+    wanted = {int(v) for v in values if is_number(v) and math.isfinite(v) and v == int(v)}
+    corpus.count_terms(len(wanted))
+    if column == engine.KEY:
+        return exactly(engine.keys_in([corpus.above | v for v in wanted if 0 <= v <= INDEX_MAX]))
+    held = (value for value in wanted if -_INT64 <= value < _INT64)
+    return exactly(engine.any_of(engine.between(column, value, value) for value in held))
+
+
+def _integers_between(corpus: Corpus, column: str, expr: Range) -> Match:
+    low, high = _lowest(expr.low, expr.low_inclusive), _highest(expr.high, expr.high_inclusive)
+    if column == engine.KEY:
+        low, high = max(low, 0), min(high, INDEX_MAX)
+        if low > high:
+            return False
+        return engine.between(column, corpus.above | low, corpus.above | high)
+    low, high = max(low, -_INT64), min(high, _INT64 - 1)
+    return engine.between(column, low, high)
+
+
+def _lowest(bound: object, inclusive: bool) -> int:
+    """Return the lowest integer within a bound."""
+    if bound is None or bound == -math.inf:
+        return -_INT64
+    if bound == math.inf:
+        return _INT64
+    assert is_number(bound), "strings were sorted out"
+    lowest = math.ceil(bound)
+    return lowest if inclusive or lowest != bound else lowest + 1
+
+
+def _highest(bound: object, inclusive: bool) -> int:
+    return -_lowest(-bound if is_number(bound) else None, inclusive)
+
+
+# Existence and ids
+
+
+def _exists(corpus: Corpus, field: str) -> Bounds:
+    if field in ALWAYS:
+        return EVERYTHING
+    path = corpus.path(witness_of(field))
+    if path is None:
+        return corpus.unknown(field)
+    return exactly(corpus.marked(terms.EXISTS, path))
+
+
+def _of_id(corpus: Corpus, expr: Eq | In | Range | Prefix | Wildcard) -> Bounds:
+    """Ids of ours hold their index and are not indexed; for a pattern all have to be read."""
+    if not isinstance(expr, Eq | In):
+        return at_most(True)
+    values = (expr.value,) if isinstance(expr, Eq) else expr.values
+    corpus.count_terms(len(values))
+    texts = [value for value in values if isinstance(value, str)]
+    indexes = {index_of_event_id(text) for text in texts} - {None}
+    own = engine.keys_in([corpus.above | index for index in indexes if index is not None])
+    path = corpus.path("id")
+    foreign = NOTHING if path is None else _one_of(corpus, path, "id", texts)
+    return any_of((at_most(own), foreign))
+
+
+# Equality
+
+
+def _one_of(corpus: Corpus, path: int, field: str, values: Sequence[Scalar]) -> Bounds:
+    corpus.count_terms(len(values))
+    facts: list[str] = []
+    others: list[Bounds] = []
+    for value in dict.fromkeys((isinstance(value, bool), value) for value in values):
+        match value[1]:
+            case None:
+                facts.append(terms.marked(corpus.prefix, terms.NULL, path))
+            case bool(flag):
+                facts.append(terms.flag(corpus.prefix, path, flag))
+            case str(text):
+                facts.append(terms.string(corpus.prefix, path, text, corpus.names.secret))
+                others.append(_joined(corpus, path, field, text))
+            case int(number) | float(number):
+                others.append(_number(corpus, path, number))
+    return any_of((exactly(engine.any_fact(facts)), *others))
+
+
+def _joined(corpus: Corpus, path: int, field: str, text: str) -> Bounds:
+    """Match documents that know a value by its words and their number only."""
+    words = tokens_of(text)
+    joint = terms.joint_of(text, words)
+    term = terms.joined(corpus.prefix, path, joint, len(words))
+    if not joint or not corpus.snapshot.has_fact(term):
+        return NOTHING
+    said = word_clauses.phrase_at(corpus, field, path, words)
+    return _unless_several(corpus, path, engine.all_of((engine.fact(term), said)))
+
+
+def _unless_several(corpus: Corpus, path: int, match: Match) -> Bounds:
+    """Say that documents with several values at a path, or an inexact one, have to be read."""
+    several = corpus.marked(terms.SEVERAL, path)
+    if several is False:
+        return exactly(match)
+    return Bounds(engine.all_of((match, engine.none_of(several))), match)
+
+
+def _number(corpus: Corpus, path: int, value: Number) -> Bounds:
+    if not math.isfinite(value):
+        return NOTHING
+    double = to_double(value)
+    if double != value:
+        return exactly(engine.fact(terms.inexact(corpus.prefix, path, int(value))))
+    unlisted = at_most(corpus.marked(terms.UNLISTED_NUMBER, path))
+    if path >= limits.SEARCH_COLUMNS:
+        return unlisted
+    column = f"{NUMBER}{path}"
+    return any_of((_unless_several(corpus, path, engine.is_number(column, double)), unlisted))
+
+
+# Ranges
+
+
+def _between(corpus: Corpus, path: int, expr: Range) -> Bounds:
+    low, high = expr.low, expr.high
+    if low is None and high is None:
+        return any_of((_any_number(corpus, path), _any_string(corpus, path)))
+    if isinstance(low, str | None) and isinstance(high, str | None):
+        return _strings_between(corpus, path, expr)
+    return _numbers_between(corpus, path, expr)
+
+
+def _any_number(corpus: Corpus, path: int) -> Bounds:
+    unlisted = exactly(corpus.marked(terms.UNLISTED_NUMBER, path))
+    if path >= limits.SEARCH_COLUMNS:
+        return unlisted
+    return any_of((exactly(engine.has_number(f"{NUMBER}{path}")), unlisted))
+
+
+def _any_string(corpus: Corpus, path: int) -> Bounds:
+    found = (
+        corpus.some(terms.EXACT, path),
+        corpus.marked(terms.HAS_LONG, path),
+        corpus.joined(path),
+    )
+    return exactly(engine.any_of(found))
+
+
+def _strings_between(corpus: Corpus, path: int, expr: Range) -> Bounds:
+    low, high = _text_bound(expr.low), _text_bound(expr.high)
+    parts = [at_most(corpus.joined(path))]
+    short = terms.strings_between(
+        low, high, low_inclusive=expr.low_inclusive, high_inclusive=expr.high_inclusive
+    )
+    if short is not None:
+        parts.append(exactly(corpus.some(terms.EXACT, path, short)))
+    if corpus.marked(terms.HAS_LONG, path) is not False:
+        sure = _leads_between(corpus, path, low, high, False)
+        may = _leads_between(corpus, path, low, high, True)
+        parts.append(Bounds(sure, may))
+    return any_of(parts)
+
+
+def _leads_between(
+    corpus: Corpus, path: int, low: str | None, high: str | None, ties: bool
+) -> Match:
+    """Match long strings that begin above and below bounds; `ties` those that begin as one does."""
+    pattern = terms.strings_between(
+        None if low is None else low[: terms.LEAD_CHARS],
+        None if high is None else high[: terms.LEAD_CHARS],
+        low_inclusive=ties,
+        high_inclusive=ties,
+    )
+    return False if pattern is None else corpus.some(terms.LONG, path, f"{pattern}\\x{{2}}.*")
+
+
+def _text_bound(bound: object) -> str | None:
+    assert isinstance(bound, str | None), "numbers were sorted out"
+    # The strings that are spelt out are shorter than this, and longer ones are compared elsewhere.
+    return None if bound is None else bound[: terms.EXACT_CHARS + 1]
+
+
+def _numbers_between(corpus: Corpus, path: int, expr: Range) -> Bounds:
+    bounds = _number_bounds(expr)
+    if bounds is None:
+        return NOTHING
+    low, high = bounds
+    unlisted = at_most(corpus.marked(terms.UNLISTED_NUMBER, path))
+    if path >= limits.SEARCH_COLUMNS:
+        return unlisted
+    column = f"{NUMBER}{path}"
+    if low is None and high is None:
+        return any_of((exactly(engine.has_number(column)), unlisted))
+    low_double, low_inclusive = _double_above(low, expr.low_inclusive)
+    high_double, high_inclusive = _double_below(high, expr.high_inclusive)
+    inside = exactly(
+        corpus.snapshot.number_between(
+            column,
+            low_double,
+            high_double,
+            low_inclusive=low_inclusive,
+            high_inclusive=high_inclusive,
+        )
+    )
+    edges = [
+        engine.is_number(column, edge) for edge in (low_double, high_double) if edge is not None
+    ]
+    return any_of((_doubt(corpus, path, inside.upper, edges), unlisted))
+
+
+def _doubt(corpus: Corpus, path: int, inside: Match, edges: Sequence[Match]) -> Bounds:
+    """Say that an integer rounded to the double at an edge may lie on either side of it."""
+    several = corpus.marked(terms.SEVERAL, path)
+    doubtful = engine.all_of((several, engine.any_of(edges)))
+    if doubtful is False:
+        return exactly(inside)
+    lower = engine.all_of((inside, engine.none_of(doubtful)))
+    return Bounds(lower, engine.any_of((inside, doubtful)))
+
+
+def _number_bounds(expr: Range) -> tuple[Number | None, Number | None] | None:
+    """Return the bounds of a range of numbers, infinite ones as open ends; None if it is empty."""
+    low, high = expr.low, expr.high
+    for bound in (low, high):
+        if bound is not None and (not is_number(bound) or bound != bound):
+            return None
+    if low == math.inf or high == -math.inf:
+        return None
+    assert not isinstance(low, str), "checked above"
+    assert not isinstance(high, str), "checked above"
+    return (None if low == -math.inf else low, None if high == math.inf else high)
+
+
+def _double_above(bound: Number | None, inclusive: bool) -> tuple[float | None, bool]:
+    """Return the bound in doubles: what is above it, among doubles, is above `bound`."""
+    if bound is None:
+        return None, True
+    double = to_double(bound)
+    if double is None:
+        return (math.nextafter(math.inf, 0), False) if bound > 0 else (None, True)
+    if double == bound:
+        return double, inclusive
+    return double, double > bound
+
+
+def _double_below(bound: Number | None, inclusive: bool) -> tuple[float | None, bool]:
+    double, inclusive = _double_above(None if bound is None else -bound, inclusive)
+    return (None if double is None else -double), inclusive
+
+
+# Patterns over whole values
+
+
+def _like(corpus: Corpus, path: int, field: str, pattern: Pattern) -> Bounds:
+    if not any(symbol in (ANY, ONE) for symbol in pattern):
+        text = "".join(symbol[1] for symbol in pattern)
+        return _one_of(corpus, path, field, (text,))
+    head = _head_of(pattern)
+    simple = pattern == (*(f"\\{character}" for character in head), ANY)
+    if simple and not head:
+        return _any_string(corpus, path)
+    parts = [exactly(corpus.some(terms.EXACT, path, terms.value_pattern(pattern)))]
+    if corpus.marked(terms.HAS_LONG, path) is not False:
+        lead = terms.literal(terms.escaped(head[: terms.LEAD_CHARS])) + ".*"
+        found = corpus.some(terms.LONG, path, lead)
+        if simple and len(head) <= terms.LEAD_CHARS:
+            parts.append(exactly(found))
+        else:
+            parts.append(at_most(engine.all_of((found, _said(corpus, field, path, head)))))
+    joined = engine.all_of((corpus.joined(path), _said(corpus, field, path, head)))
+    return any_of((*parts, at_most(joined)))
+
+
+def _said(corpus: Corpus, field: str, path: int, head: str) -> Match:
+    """Match documents with the words that a text beginning with `head` surely has."""
+    words = tokens_of(head)[:-1] if has_words(field) else []
+    return engine.all_of(word_clauses.phrase_at(corpus, field, path, [word]) for word in words)
+
+
+def _head_of(pattern: Pattern) -> str:
+    """Return the text before the first wildcard."""
+    head = ""
+    for symbol in pattern:
+        if symbol in (ANY, ONE):
+            break
+        head += symbol[1]
+    return head
+
+
+def is_number(value: object) -> TypeGuard[Number]:
+    """Tell whether a value takes part in comparisons of numbers."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def to_double(value: Number) -> float | None:
+    """Return the double nearest to a number; None beyond them all."""
+    try:
+        return float(value)
+    except OverflowError:
+        return None

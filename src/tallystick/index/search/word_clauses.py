@@ -1,0 +1,265 @@
+"""How words, phrases, misspelt words and patterns of words are asked of the index.
+
+A word at one path is a single term. A word anywhere is one term for each path where it stands, and
+its relevance is BM25 with the frequency of the word wherever it stands: paths where a word is rare
+do not count for more. A phrase stands within one path, so only paths that have all of its words
+are tried, and each way that `slop` allows is a phrase of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+
+import msgspec
+
+from tallystick import limits
+from tallystick.errors import InvalidQuery
+from tallystick.event import Event, Op, View
+from tallystick.index.search import engine, terms
+from tallystick.index.search.corpus import NOTHING, Bounds, Corpus, any_of, at_most, exactly
+from tallystick.index.search.engine import Match
+from tallystick.index.search.paths import ALWAYS, ROLES, has_words
+from tallystick.query.expr import Fuzzy, Phrase, Term, Wildcard
+from tallystick.query.match import matches
+from tallystick.query.text import tokens_of
+from tallystick.query.values import PAYLOAD_TEXT
+from tallystick.query.words import layouts, word_patterns
+
+_LAYOUTS = 200
+_TRIED_VALUES = 1_000
+_EDITS = 2
+_WEIGHT = 4
+
+Words = Term | Phrase | Fuzzy | Wildcard
+
+
+def word_bounds(corpus: Corpus, expr: Words, *, scored: bool) -> Bounds:
+    """Return what a search for words matches; `scored` if relevance is asked for."""
+    field = expr.field
+    if field is None:
+        return _in_text(corpus, expr, (terms.DATA, terms.REST), scored)
+    if field == PAYLOAD_TEXT:
+        return _in_text(corpus, expr, (terms.DATA,), scored)
+    if field in ROLES:
+        return _of_resource(corpus, expr, field)
+    if field == "id":
+        return at_most(True)
+    path = corpus.path(field)
+    if path is None:
+        return corpus.unknown(field)
+    if not has_words(field):
+        return _of_names(corpus, expr, field, path)
+    place = terms.place_of(path, data=field.startswith("data."))
+    match expr:
+        case Term(text=text):
+            return _phrase(corpus, tokens_of(text), 0, lambda words: [place])
+        case Phrase(text=text, slop=slop):
+            return _phrase(corpus, tokens_of(text), slop, lambda words: [place])
+        case Fuzzy(text=text, distance=distance):
+            return _fuzzy(corpus, text, distance, (place,))
+        case Wildcard(pattern=pattern):
+            return _wildcard(corpus, pattern, (place,))
+
+
+def phrase_at(corpus: Corpus, field: str, path: int, words: Sequence[str]) -> Match:
+    """Match documents with words in a row at a path that has words."""
+    place = terms.place_of(path, data=field.startswith("data."))
+    return _in_a_row(corpus, words, place)
+
+
+def _in_text(corpus: Corpus, expr: Words, texts: tuple[str, ...], scored: bool) -> Bounds:
+    def places(words: Sequence[str]) -> list[str]:
+        return _places(corpus, words, texts)
+
+    match expr:
+        case Term(text=text):
+            words = tokens_of(text)
+            if len(words) == 1:
+                return exactly(_anywhere(corpus, words[0], places(words), scored))
+            return _phrase(corpus, words, 0, places)
+        case Phrase(text=text, slop=slop):
+            words = tokens_of(text)
+            if len(words) == 1:
+                return exactly(_anywhere(corpus, words[0], places(words), scored))
+            return _phrase(corpus, words, slop, places)
+        case Fuzzy(text=text, distance=distance):
+            return _fuzzy(corpus, text, distance, texts)
+        case Wildcard(pattern=pattern):
+            return _wildcard(corpus, pattern, texts)
+
+
+def _places(corpus: Corpus, words: Sequence[str], texts: Iterable[str]) -> list[str]:
+    """Return the places where all of some words stand, in one document or another."""
+    found: list[str] = []
+    for text in texts:
+        shared: set[str] | None = None
+        for word in dict.fromkeys(words):
+            begin = terms.word(corpus.prefix, word, "")
+            known = corpus.snapshot.words(begin + text, limits.QUERY_TERMS)
+            places = {term[len(begin) :] for term in known}
+            shared = places if shared is None else shared & places
+            if not shared:
+                break
+        found += sorted(shared or ())
+    return found
+
+
+# Words and phrases
+
+
+def _anywhere(corpus: Corpus, word: str, places: Sequence[str], scored: bool) -> Match:
+    corpus.count_terms(len(places))
+    queries = [engine.word(terms.word(corpus.prefix, word, place)) for place in places]
+    if scored and len(queries) > 1:
+        queries = _alike(corpus, queries)
+    return engine.any_of(queries)
+
+
+def _alike(corpus: Corpus, queries: Sequence[engine.Query]) -> list[engine.Query]:
+    """Make a word count the same at every path: by how many documents have it at any."""
+    size = corpus.snapshot.size
+    anywhere = corpus.snapshot.count(engine.to_query(engine.any_of(queries)))
+    return [
+        engine.scored(query, _rarity(size, anywhere) / _rarity(size, corpus.snapshot.count(query)))
+        for query in queries
+    ]
+
+
+def _rarity(size: int, found: int) -> float:
+    """Return the inverse document frequency of BM25."""
+    return math.log(1 + (size - found + 0.5) / (found + 0.5))
+
+
+def _phrase(
+    corpus: Corpus, words: Sequence[str], slop: int, places: Callable[[Sequence[str]], list[str]]
+) -> Bounds:
+    if not words:
+        return NOTHING
+    found = places(words)
+    if len(words) == 1:
+        return exactly(engine.any_of(_in_a_row(corpus, words, place) for place in found))
+    ways = list(islice(layouts(words, slop), _LAYOUTS + 1)) if slop < terms.GAP else []
+    decided = 0 < len(ways) <= _LAYOUTS and len(ways) * len(found) <= limits.QUERY_TERMS
+    if not decided:
+        ways = [tuple(range(len(words)))]
+    corpus.count_terms(len(ways) * len(found))
+    rows = [_laid_out(corpus, words, place, way) for place in found for way in ways]
+    sure = engine.any_of(rows)
+    if decided:
+        return exactly(sure)
+    together = (
+        engine.all_of(_in_a_row(corpus, [word], place) for word in dict.fromkeys(words))
+        for place in found
+    )
+    return Bounds(sure, engine.any_of(together))
+
+
+def _in_a_row(corpus: Corpus, words: Sequence[str], place: str) -> Match:
+    if len(words) == 1:
+        return engine.word(terms.word(corpus.prefix, words[0], place))
+    return _laid_out(corpus, words, place, range(len(words)))
+
+
+def _laid_out(corpus: Corpus, words: Sequence[str], place: str, positions: Sequence[int]) -> Match:
+    return engine.phrase([terms.word(corpus.prefix, word, place) for word in words], positions)
+
+
+# Misspelt words and patterns
+
+
+def _fuzzy(corpus: Corpus, text: str, distance: int, places: Sequence[str]) -> Bounds:
+    words = tokens_of(text)
+    if len(words) != 1:
+        return NOTHING
+    if distance > _EDITS:
+        raise InvalidQuery(
+            f"a fuzzy term may differ by {_EDITS} edits at most", hint="write ~1 or ~2 behind it"
+        )
+    corpus.count_pattern(_WEIGHT)
+    (word,) = words
+    return exactly(
+        engine.any_of(
+            engine.nearly(
+                corpus.prefix + kind + word + place,
+                max(distance, 0),
+                prefix=len(place) == len(terms.DATA),
+            )
+            for kind in terms.WORD_CLASSES
+            for place in places
+        )
+    )
+
+
+def _wildcard(corpus: Corpus, pattern: str, places: Sequence[str]) -> Bounds:
+    patterns = word_patterns(pattern)
+    if not patterns:
+        return NOTHING
+    corpus.count_pattern(_WEIGHT * len(patterns))
+    spelt = [terms.word_pattern(corpus.prefix, one, places) for one in patterns]
+    if len(spelt) == 1:
+        return exactly(engine.word_pattern(spelt[0]))
+    # Words of different paths may stand side by side, where one path is not named.
+    row = engine.word_patterns(spelt)
+    return exactly(row) if len(places[0]) > len(terms.DATA) else at_most(row)
+
+
+# Fields whose words are not indexed
+
+
+def _of_resource(corpus: Corpus, expr: Words, role: str) -> Bounds:
+    """Match a resource as "type:id": a word stands in the one or in the other."""
+    fields = (f"{role}.type", f"{role}.id")
+
+    def either(one: Words) -> Bounds:
+        return any_of(
+            word_bounds(corpus, msgspec.structs.replace(one, field=field), scored=False)
+            for field in fields
+        )
+
+    if isinstance(expr, Fuzzy):
+        return either(expr)
+    if isinstance(expr, Wildcard):
+        alone = len(word_patterns(expr.pattern)) < 2
+        return either(expr) if alone else at_most(_has(corpus, role))
+    words = tokens_of(expr.text)
+    if len(words) < 2:
+        return either(expr)
+    each = [either(Term(role, word)).upper for word in dict.fromkeys(words)]
+    return at_most(engine.all_of(each))
+
+
+def _has(corpus: Corpus, field: str) -> Match:
+    path = corpus.path(field)
+    return False if path is None else corpus.marked(terms.EXISTS, path)
+
+
+def _of_names(corpus: Corpus, expr: Words, field: str, path: int) -> Bounds:
+    """Try each value that the field has, if they are few."""
+    begin = terms.values_at(corpus.prefix, terms.EXACT, path)
+    few = corpus.names.values(corpus.tenant, field) <= _TRIED_VALUES
+    if not few or corpus.marked(terms.HAS_LONG, path) is not False:
+        return at_most(field in ALWAYS or corpus.marked(terms.EXISTS, path))
+    values = [
+        terms.unescaped(term[len(begin) :]) for term, _ in corpus.snapshot.facts(begin, 10_000)
+    ]
+    corpus.count_terms(len(values))
+    one = msgspec.structs.replace(expr, field="data.value")
+    found = [value for value in values if matches(one, _view_of(value))]
+    return exactly(engine.any_fact([begin + terms.escaped(value) for value in found]))
+
+
+def _view_of(value: str) -> View:
+    event = Event(
+        tenant="",
+        index=0,
+        id="",
+        kind="",
+        op=Op.RECORD,
+        occurred_ms=0,
+        recorded_ms=0,
+        dialect="",
+        data={"value": value},
+    )
+    return View(event=event, first=event, revision=0, revised_ms=0)
