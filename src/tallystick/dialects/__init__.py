@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from tallystick.dialects.base import Dialect
 from tallystick.dialects.cloudfoundry import CLOUDFOUNDRY
+from tallystick.dialects.datatrails import DATATRAILS
 from tallystick.dialects.kvass import KVASS
 from tallystick.dialects.onehub import ONEHUB
 from tallystick.dialects.orchestrate import ORCHESTRATE
 from tallystick.reading import DialectRules, Rules
 
-DIALECTS: tuple[Dialect, ...] = (ORCHESTRATE, KVASS, CLOUDFOUNDRY, ONEHUB)
+DIALECTS: tuple[Dialect, ...] = (ORCHESTRATE, KVASS, DATATRAILS, CLOUDFOUNDRY, ONEHUB)
 
 NATIVE = DialectRules(shows=lambda view: not view.retracted, derived=lambda view, tenant_uuid: {})
 

@@ -6,7 +6,7 @@ the transparency log or another dialect.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, ParamSpec, Protocol, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -58,6 +58,8 @@ class Services(NamedTuple):
     """Whose request a scope is: by key, bearer, or the control socket. Raises Unauthenticated."""
     body: Callable[[Request, int], Awaitable[bytes]]
     """Reads a request's body, of at most so many bytes. Raises TooLarge."""
+    pieces: Callable[[Request, int], AsyncIterator[bytes]]
+    """Yields a request's body as it comes in, of at most so many bytes. Raises TooLarge."""
     blobs: Blobs
     log: LogReader
     public_files: PublicFiles

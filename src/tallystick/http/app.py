@@ -30,7 +30,7 @@ from tallystick.errors import (
 from tallystick.http.admin import AdminApi
 from tallystick.http.append import Appender
 from tallystick.http.auth import Authenticator
-from tallystick.http.body import ClientGone, body_of, header
+from tallystick.http.body import ClientGone, body_of, header, pieces_of
 from tallystick.http.door import Door
 from tallystick.http.metrics import Metrics
 from tallystick.http.native import NativeApi
@@ -72,6 +72,7 @@ class App:
             self._the_door,
             authenticator.of_scope,
             body_of,
+            pieces_of,
             node.blobs,
             LogReader(node.store),
             node.public_files,

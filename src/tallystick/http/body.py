@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 from starlette.requests import Request
 from starlette.types import Receive, Scope
 
@@ -17,11 +19,7 @@ async def read_body(scope: Scope, receive: Receive, limit_bytes: int) -> bytes:
 
     Raises: TooLarge as soon as the limit is passed, ClientGone.
     """
-    declared = header(scope, b"content-length")
-    if declared is not None:
-        if not declared.isdigit():
-            raise Malformed("Content-Length is not a number")
-        _check(int(declared), limit_bytes)
+    _check_declared(scope, limit_bytes)
     message = await receive()
     body: bytes = message.get("body", b"")
     if message["type"] == "http.disconnect":
@@ -39,6 +37,24 @@ async def read_body(scope: Scope, receive: Receive, limit_bytes: int) -> bytes:
         size += len(parts[-1])
         _check(size, limit_bytes)
     return b"".join(parts)
+
+
+async def pieces_of(request: Request, limit_bytes: int) -> AsyncIterator[bytes]:
+    """Yield the body as it comes in.
+
+    Raises: TooLarge before more is read than the limit allows, ClientGone.
+    """
+    _check_declared(request.scope, limit_bytes)
+    size, more = 0, True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        data: bytes = message.get("body", b"")
+        size += len(data)
+        _check(size, limit_bytes)
+        more = message.get("more_body", False)
+        yield data
 
 
 async def body_of(request: Request, limit_bytes: int) -> bytes:
@@ -59,6 +75,15 @@ def text_header(scope: Scope, name: bytes) -> str | None:
     """Return the first header called `name` as text."""
     value = header(scope, name)
     return None if value is None else value.decode("latin-1")
+
+
+def _check_declared(scope: Scope, limit_bytes: int) -> None:
+    declared = header(scope, b"content-length")
+    if declared is None:
+        return
+    if not declared.isdigit():
+        raise Malformed("Content-Length is not a number")
+    _check(int(declared), limit_bytes)
 
 
 def _check(size: int, limit_bytes: int) -> None:

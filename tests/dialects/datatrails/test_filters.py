@@ -74,7 +74,7 @@ def _compares(
 
 
 def _terms(view: View) -> dict[str, str]:
-    derived = wire.derived(view, logs.TENANT)
+    derived = wire.derived(view, str(logs.TENANT))
     return {f"datatrails.{name}": value for name, value in derived.items()}
 
 

@@ -1,1 +1,99 @@
-"""DataTrails: the asset-free Events API of May 2025 and its public Merkle log."""
+"""DataTrails: the asset-free Events API of May 2025 and its public Merkle log.
+
+Source: seed "Events API (preview)" and the wire specification of DataTrails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from starlette.requests import Request
+from starlette.routing import BaseRoute
+
+from tallystick.dialects.base import Background, Dialect, Services
+from tallystick.dialects.datatrails import wire
+from tallystick.dialects.datatrails.applications import is_application
+from tallystick.dialects.datatrails.options import options_of
+from tallystick.dialects.datatrails.publiclog.follower import Follower
+from tallystick.dialects.datatrails.publiclog.publisher import Publisher
+from tallystick.dialects.datatrails.rendering import DIALECT
+from tallystick.dialects.datatrails.routes import EventsApi, TenancyApi, error_response, owns
+from tallystick.dialects.datatrails.routes_blobs import BlobsApi
+from tallystick.dialects.datatrails.routes_iam import ApplicationsApi, TokenApi
+from tallystick.dialects.datatrails.routes_log import EXTENSION, ExtensionApi, LogApi
+from tallystick.identity import Client
+from tallystick.reading import DialectRules
+
+_LOOK_AROUND_S = 0.5
+"""How often to ask for what other processes on the same database wrote."""
+
+
+def follower_of(services: Services) -> Follower:
+    """Return what writes the public logs of a server.
+
+    Raises: SettingsError.
+    """
+    settings, identity = services.settings, services.identity
+    return Follower(
+        services.log,
+        services.public_files,
+        services.clock,
+        key=services.derive_key(ec.SECP384R1(), "datatrails seals"),
+        issuer=settings.external_url or settings.server_name,
+        log_id_of=lambda tenant: UUID(identity.tenant(tenant).uuid),
+        height=options_of(settings.of_dialect(DIALECT)).massif_height,
+    )
+
+
+def routes(services: Services) -> Sequence[BaseRoute]:
+    """Return the routes.
+
+    Raises: SettingsError.
+    """
+    options = options_of(services.settings.of_dialect(DIALECT))
+    return [
+        *EventsApi(services, options).routes(),
+        *TenancyApi(services, options).routes(),
+        *TokenApi(services).routes(),
+        *ApplicationsApi(services, options).routes(),
+        *BlobsApi(services, options).routes(),
+        *LogApi(services).routes(),
+        *ExtensionApi(services, follower_of(services)).routes(),
+    ]
+
+
+def headers(request: Request) -> Mapping[str, str]:
+    """Return the header that marks answers of what the original did not have."""
+    is_extension = request.url.path.startswith(f"{EXTENSION}/")
+    return {"X-Tallystick-Extension": DIALECT} if is_extension else {}
+
+
+def publish(services: Services) -> Background:
+    """Start to bring the public logs forward."""
+
+    def is_followed(tenant: str) -> bool:
+        if services.public_files.cursor(tenant) is not None:
+            return True
+        return any(map(is_application, services.identity.list(Client, tenant)))
+
+    return Publisher(
+        follower_of(services).step,
+        services.log.tenants,
+        is_followed,
+        look_around_s=None if services.ledger.store.many_tenants else _LOOK_AROUND_S,
+    )
+
+
+DATATRAILS = Dialect(
+    name=DIALECT,
+    title="DataTrails",
+    rules=DialectRules(shows=wire.shows, derived=wire.derived),
+    routes=routes,
+    owns=owns,
+    error_response=error_response,
+    openapi="openapi.yaml",
+    headers=headers,
+    background=publish,
+)

@@ -79,17 +79,17 @@ def decode_search(body: bytes) -> Search:
 
 
 def shows(view: View) -> bool:
-    """Tell whether DataTrails shows an ordinary event: all that were not retracted."""
-    return not view.retracted
+    """Tell whether DataTrails shows an ordinary event: it has no notion of change, so always."""
+    return True
 
 
-def derived(view: View, tenant_uuid: UUID) -> dict[str, str]:
+def derived(view: View, tenant_uuid: str) -> dict[str, str]:
     """Return the terms by which DataTrails must find an event, besides what every event has."""
     event = view.first
     terms = {
         "content_hash": _content_hash(view),
         "idtimestamp": ids.idtimestamp(event.recorded_ms, event.index),
-        "created_by": rendering.created_by(event, tenant_uuid),
+        "created_by": rendering.created_by(event, UUID(tenant_uuid)),
     }
     target_trail = rendering.target_trail(event)
     if target_trail is not None:

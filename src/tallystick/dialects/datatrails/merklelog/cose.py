@@ -7,6 +7,7 @@ map keys only. Source: RFC 9052 section 4 and RFC 9053 section 2.1.
 from __future__ import annotations
 
 import io
+from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import NamedTuple
@@ -91,6 +92,13 @@ def thumbprint(key: ec.EllipticCurvePublicKey) -> bytes:
     """Return the SHA-256 thumbprint of a public key. Source: RFC 9679."""
     x, y = coordinates(key)
     return sha256(encode({1: 2, -1: curve_of(key).curve_id, -2: x, -3: y})).digest()
+
+
+def public_jwk(key: ec.EllipticCurvePublicKey) -> dict[str, str]:
+    """Return a public key as a JWK, named by its thumbprint. Source: RFC 7518 section 6.2."""
+    x, y = (urlsafe_b64encode(part).rstrip(b"=").decode() for part in coordinates(key))
+    kid = thumbprint(key).hex()
+    return {"kty": "EC", "crv": curve_of(key).name, "kid": kid, "use": "sig", "x": x, "y": y}
 
 
 def encode(value: object) -> bytes:

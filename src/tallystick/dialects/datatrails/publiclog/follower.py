@@ -17,12 +17,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tallystick.clock import Clock
 from tallystick.dialects.datatrails import leaves
-from tallystick.dialects.datatrails.merklelog import growth, massif
+from tallystick.dialects.datatrails.merklelog import cose, growth, massif
 from tallystick.dialects.datatrails.merklelog.growth import Tail
 from tallystick.dialects.datatrails.merklelog.leaf import Leaf
 from tallystick.dialects.datatrails.merklelog.seal import Sealer, State, make_seal
 from tallystick.dialects.datatrails.publiclog.log import PublicLog, open_public_log
 from tallystick.errors import Conflict, StoreCorrupt
+from tallystick.event import Json
 from tallystick.publicfiles import Cursor, Patch, PublicFiles, Seal
 from tallystick.viewing import Recorded
 
@@ -68,6 +69,10 @@ class Follower:
     def sealer(self, tenant: str) -> Sealer:
         """Return who signs for the public log of a tenant."""
         return Sealer(self._key, self._issuer, f"tenant/{self._log_id_of(tenant)}")
+
+    def public_jwk(self) -> Json:
+        """Return the key that verifies seals and receipts, as a JWK."""
+        return cose.public_jwk(self._key.public_key())
 
     def step(self, tenant: str) -> bool:
         """Publish the next entries, and seal once the end is reached; tell whether more wait."""

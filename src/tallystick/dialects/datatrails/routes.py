@@ -1,0 +1,182 @@
+"""Events, tenancies and allowances over HTTP.
+
+Handlers only: `wire` reads and writes bodies, `events` finds. Source: seed "Events API (preview)";
+wire specification of DataTrails 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from tallystick import entry, jsontext, limits
+from tallystick.access import Scope
+from tallystick.dialects.base import Services
+from tallystick.dialects.datatrails import allowance, attachments, errors, rendering, wire
+from tallystick.dialects.datatrails.allowance import RateLimit
+from tallystick.dialects.datatrails.applications import is_application
+from tallystick.dialects.datatrails.caller import Caller, actor_of, caller_of
+from tallystick.dialects.datatrails.events import Events
+from tallystick.dialects.datatrails.options import Options
+from tallystick.errors import Malformed, NotFound, TallystickError
+from tallystick.event import Draft, Json
+from tallystick.identity import Client
+from tallystick.ledger import claim_of_key
+from tallystick.query.expr import Eq, Everything
+from tallystick.sequencer import Item
+
+BASE = "/archivist/v1"
+TOTAL_COUNT = "x-total-count"
+_SEARCH_BYTES = 64 * 1024
+_ROOTS = ("/archivist", "/verifiabledata", f"/extensions/{rendering.DIALECT}")
+
+
+class EventsApi:
+    """Handlers of events."""
+
+    def __init__(self, services: Services, options: Options) -> None:
+        self._services = services
+        self._ledger = services.ledger
+        self._options = options
+        self._events = Events(services)
+        self._rate = RateLimit(options.events_per_second)
+
+    def routes(self) -> Sequence[BaseRoute]:
+        """Return the routes."""
+        search = [
+            Route(f"{BASE}/events/search{slash}", self.search, methods=["POST"])
+            for slash in ("", "/")
+        ]
+        return [
+            Route(f"{BASE}/events", self.create, methods=["POST"]),
+            *search,
+            Route(f"{BASE}/events/{{uuid}}", self.read, methods=["GET"]),
+        ]
+
+    async def create(self, request: Request) -> Response:
+        """Store an event."""
+        caller = self._caller(request, Scope.WRITE)
+        body = await self._services.body(request, limits.DATATRAILS_EVENT_BYTES)
+        door = self._services.door()
+        draft = await door.run(self._draft, caller, body, request.headers.get("idempotency-key"))
+        outcome = (await door.append(caller.tenant, [Item(entry.prepare(draft))]))[0]
+        if isinstance(outcome, TallystickError):
+            raise outcome
+        return json_response(await door.run(self._events.created, caller, outcome.index))
+
+    async def read(self, request: Request) -> Response:
+        """Answer an event."""
+        caller = self._caller(request, Scope.READ)
+        uuid = request.path_params["uuid"]
+        return json_response(await self._services.door().run(self._events.read, caller, uuid))
+
+    async def search(self, request: Request) -> Response:
+        """Answer a page of events and how many match."""
+        caller = self._caller(request, Scope.READ)
+        asked = wire.decode_search(await self._services.body(request, _SEARCH_BYTES))
+        found = await self._services.door().run(self._events.search, caller, asked)
+        return json_response({"events": found.events}, headers={TOTAL_COUNT: str(found.total)})
+
+    def _caller(self, request: Request, right: Scope) -> Caller:
+        caller = caller_of(self._services, request, right)
+        self._rate.take(caller.tenant)
+        return caller
+
+    def _draft(self, caller: Caller, body: bytes, key: str | None) -> Draft:
+        draft = wire.decode_event(body, actor=actor_of(self._services, caller.principal))
+        blobs = self._services.blobs
+        attachments.check_attributes(draft.data, lambda id: blobs.get(caller.tenant, id))
+        allowance.require(
+            self._options.quotas.events, lambda: self._stored(caller.tenant), "events"
+        )
+        if key is not None:
+            draft.claims = ((claim_of_key(key), entry.digest_of(body)),)
+        return draft
+
+    def _stored(self, tenant: str) -> int:
+        mine = Eq("dialect", rendering.DIALECT)
+        return self._ledger.count(tenant, mine, Everything(), dialect=rendering.DIALECT)
+
+
+class TenancyApi:
+    """Handlers of what a tenant is and what it may still use."""
+
+    def __init__(self, services: Services, options: Options) -> None:
+        self._services = services
+        self._identity = services.identity
+        self._quotas = options.quotas
+
+    def routes(self) -> Sequence[BaseRoute]:
+        """Return the routes."""
+        return [
+            Route(f"{BASE}/tenancies/self", self.self_, methods=["GET"]),
+            Route(f"{BASE}/tenancies/{{uuid}}:publicinfo", self.public_info, methods=["GET"]),
+            Route(f"{BASE}/caps", self.caps, methods=["GET"]),
+        ]
+
+    async def self_(self, request: Request) -> Response:
+        """Answer the caller's tenant."""
+        caller = caller_of(self._services, request, Scope.READ)
+        return json_response(self._tenancy(caller))
+
+    async def public_info(self, request: Request) -> Response:
+        """Answer the caller's tenant by its UUID; others are not told about."""
+        caller = caller_of(self._services, request, Scope.READ)
+        if request.path_params["uuid"].lower() != str(caller.tenant_uuid):
+            raise NotFound("there is no such tenant")
+        return json_response(self._tenancy(caller))
+
+    async def caps(self, request: Request) -> Response:
+        """Answer how many more of something the tenant may have."""
+        caller = caller_of(self._services, request, Scope.READ)
+        service = request.query_params.get("service", "")
+        caps = await self._services.door().run(self._caps, caller.tenant, service)
+        return json_response({"caps": caps})
+
+    def _tenancy(self, caller: Caller) -> Json:
+        tenant = self._identity.tenant(caller.tenant)
+        return {
+            "identity": caller.tenant_identity,
+            "display_name": tenant.name,
+            "verified_domain": "",
+        }
+
+    def _caps(self, tenant: str, service: str) -> list[Json]:
+        if service not in ("", "applications", "blobs"):
+            raise Malformed("service is one of applications, blobs", path="service")
+        caps: list[Json] = []
+        if service in ("", "applications"):
+            left = allowance.remaining(
+                self._quotas.applications,
+                lambda: sum(map(is_application, self._identity.list(Client, tenant))),
+            )
+            caps.append({"resource_type": "applications", "resource_remaining": str(left)})
+        if service in ("", "blobs"):
+            blobs = self._services.blobs
+            left = allowance.remaining(self._quotas.blobs, lambda: len(blobs.list(tenant)))
+            caps.append({"resource_type": "blobs", "resource_remaining": str(left)})
+        return caps
+
+
+def owns(path: str) -> bool:
+    """Tell whether a path lies in this dialect's URL space."""
+    return any(path == root or path.startswith(f"{root}/") for root in _ROOTS)
+
+
+def error_response(request: Request, error: TallystickError) -> Response:
+    """Return the answer that tells of an error."""
+    state = request.scope["state"]
+    told = errors.answer(
+        error, request_id=state.get("request_id"), tenant=state.get("tenant_identity")
+    )
+    return json_response(told.body, told.status, told.headers)
+
+
+def json_response(
+    value: Json, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Return an answer with a JSON body."""
+    return Response(jsontext.encode(value), status, headers, "application/json")

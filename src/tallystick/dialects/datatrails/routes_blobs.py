@@ -1,0 +1,131 @@
+"""Blobs and attachments over HTTP. Source: wire specification of DataTrails 3."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
+
+from tallystick.access import Scope
+from tallystick.blobs import CHUNK_BYTES, Blob, Upload, add_blob
+from tallystick.dialects.base import Services
+from tallystick.dialects.datatrails import allowance, attachments, ranges, rendering
+from tallystick.dialects.datatrails.caller import Caller, actor_of, caller_of
+from tallystick.dialects.datatrails.events import Events
+from tallystick.dialects.datatrails.fileform import FORM_BYTES, FileForm
+from tallystick.dialects.datatrails.options import Options
+from tallystick.dialects.datatrails.routes import json_response
+from tallystick.errors import NotFound
+from tallystick.event import Json
+from tallystick.query.expr import Everything
+
+BASE = "/archivist/v1/blobs"
+ATTACHMENTS = "/archivist/v2/attachments/events/{event}/{uuid}"
+
+# Uploaded by anybody with a token: shown by a browser, it must not act as this server's page.
+_INERT = {
+    "Content-Security-Policy": "sandbox; default-src 'none'",
+    "Content-Disposition": "attachment",
+    "Cache-Control": "private, max-age=31536000, immutable",
+    "Accept-Ranges": "bytes",
+}
+
+
+class BlobsApi:
+    """Handlers of blobs."""
+
+    def __init__(self, services: Services, options: Options) -> None:
+        self._services = services
+        self._blobs = services.blobs
+        self._quota = options.quotas.blobs
+        self._limit_bytes = services.settings.blob_bytes
+        self._events = Events(services)
+
+    def routes(self) -> Sequence[BaseRoute]:
+        """Return the routes."""
+        return [
+            Route(BASE, self.upload, methods=["POST"]),
+            Route(f"{BASE}/{{uuid}}", self.download, methods=["GET"]),
+            Route(f"{BASE}/{{uuid}}/info", self.info, methods=["GET"]),
+            Route(ATTACHMENTS, self.download, methods=["GET"]),
+            Route(f"{ATTACHMENTS}/info", self.info, methods=["GET"]),
+        ]
+
+    async def upload(self, request: Request) -> Response:
+        """Store the file of a form."""
+        caller = caller_of(self._services, request, Scope.WRITE)
+        run = self._services.door().run
+        upload = await run(self._begin, caller)
+        try:
+            form = FileForm(request.headers.get("content-type"), upload, self._limit_bytes)
+            async for piece in self._services.pieces(request, self._limit_bytes + FORM_BYTES):
+                await run(form.write, piece)
+            told = await run(self._store, caller, upload, form.finish())
+        finally:
+            await run(upload.abort)
+        return json_response(told)
+
+    async def info(self, request: Request) -> Response:
+        """Answer the record of a blob."""
+        caller = caller_of(self._services, request, Scope.READ)
+        blob = await self._services.door().run(self._find, caller, request)
+        return json_response(attachments.rendered(blob, caller.tenant_identity))
+
+    async def download(self, request: Request) -> Response:
+        """Answer the bytes of a blob, or those that a range asks for."""
+        caller = caller_of(self._services, request, Scope.READ)
+        blob = await self._services.door().run(self._find, caller, request)
+        headers = {**_INERT, "ETag": f'"{blob.digest}"', "Content-Type": blob.mime_type}
+        try:
+            part = ranges.part_of(request.headers.get("range"), blob.size)
+        except ranges.Unsatisfiable as error:
+            return unsatisfiable(error)
+        if part is None:
+            whole = headers | {"Content-Length": str(blob.size)}
+            return StreamingResponse(self._content(blob, 0, blob.size), 200, whole)
+        return StreamingResponse(
+            self._content(blob, part.start, part.stop), 206, headers | part.headers()
+        )
+
+    async def _content(self, blob: Blob, start: int, stop: int) -> AsyncIterator[bytes]:
+        run = self._services.door().run
+        for at in range(start, stop, CHUNK_BYTES):
+            yield await run(self._blobs.read, blob, at, min(at + CHUNK_BYTES, stop))
+
+    def _begin(self, caller: Caller) -> Upload:
+        allowance.require(self._quota, lambda: len(self._blobs.list(caller.tenant)), "blobs")
+        return self._blobs.content.begin(caller.tenant)
+
+    def _store(self, caller: Caller, upload: Upload, mime_type: str) -> Json:
+        blob, act = add_blob(
+            caller.tenant,
+            upload.finish(),
+            mime_type=mime_type,
+            now_ms=self._services.clock.now_ms(),
+            dialect=rendering.DIALECT,
+            actor=actor_of(self._services, caller.principal),
+        )
+        self._services.ledger.administer(caller.tenant, act)
+        return attachments.rendered(blob, caller.tenant_identity)
+
+    def _find(self, caller: Caller, request: Request) -> Blob:
+        """Return the blob of a path, having seen that its event names it if there is one.
+
+        Who sees only some of the events gets blobs only through those.
+        """
+        id = request.path_params["uuid"].lower()
+        event = request.path_params.get("event")
+        if event is not None:
+            self._events.require_attachment(caller, event, id)
+        blob = self._blobs.get(caller.tenant, id)
+        if blob is None or (event is None and not isinstance(caller.visible, Everything)):
+            raise NotFound(f"there is no blob blobs/{id}")
+        return blob
+
+
+def unsatisfiable(error: ranges.Unsatisfiable) -> Response:
+    """Return the answer to a range that lies outside."""
+    body: Json = {"code": 11, "message": str(error), "details": []}
+    return json_response(body, 416, {"Content-Range": f"bytes */{error.size}"})
