@@ -60,7 +60,7 @@ def flip(text: str, at: int = 0) -> str:
     return base64.b64encode(data).decode()
 
 
-def of_checkpoint(change: Callable[[list[str]], None]) -> Callable[[Json], None]:
+def of_checkpoint(change: Callable[[list[str]], object]) -> Callable[[Json], None]:
     def mutate(receipt: Json) -> None:
         lines = receipt["checkpoint"].split("\n")
         change(lines)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from typing import Any
 
 from tallystick import errors
 from tallystick.http.problem import headers_of, problem, status_of
@@ -17,7 +18,7 @@ def classes() -> list[type[errors.TallystickError]]:
 
 
 def made(cls: type[errors.TallystickError]) -> errors.TallystickError:
-    needed = {"field": "f", "operator": "o", "limit": 1}
+    needed: dict[str, Any] = {"field": "f", "operator": "o", "limit": 1}
     wanted = inspect.signature(cls).parameters
     return cls("message", **{name: needed[name] for name in needed if name in wanted})
 
