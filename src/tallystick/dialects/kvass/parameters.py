@@ -5,9 +5,10 @@ Source: seed Kvass, "Get All Events" and "Events Search"; wire specification 2.4
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, InvalidOperation
+from fractions import Fraction
 
 from tallystick import ids, limits
 from tallystick.dialects.kvass.wire import DIALECT
@@ -30,10 +31,10 @@ _SORTS: dict[str, str | None] = {
     "company": None,
 }
 _DIGITS = re.compile(r"[0-9]{1,400}\Z")
-_NUMBER = re.compile(r"[+-]?([0-9]{1,400}(\.[0-9]{0,400})?|\.[0-9]{1,400})([eE][+-]?[0-9]{1,9})?\Z")
+_NUMBER = re.compile(r"[+-]?([0-9]{1,400}(\.[0-9]{0,400})?|\.[0-9]{1,400})([eE][+-]?[0-9]{1,3})?\Z")
 _OFFSET_MAX = 1 << 53
-# In seconds it is the year 5138, in milliseconds it is 1973.
-_MS_FROM = Decimal(10) ** 11
+_MS_FROM = 10**11
+"""Numbers from here on are milliseconds: this is 1973; in seconds it would be the year 5138."""
 
 
 def to_question(parameters: Mapping[str, str], *, search: bool) -> Find:
@@ -109,7 +110,7 @@ def _from(text: str | None) -> int | None:
     moment = _number(text, "from_date")
     if abs(moment) < _MS_FROM:
         moment *= 1000
-    return int(_clamped(moment).to_integral_value(ROUND_CEILING))
+    return math.ceil(_clamped(moment))
 
 
 def _to(text: str | None) -> int | None:
@@ -118,24 +119,20 @@ def _to(text: str | None) -> int | None:
         return None
     moment = _number(text, "to_date")
     if abs(moment) < _MS_FROM:
-        whole = moment == moment.to_integral_value()
-        moment = moment * 1000 + (999 if whole else 0)
-    return int(_clamped(moment).to_integral_value(ROUND_FLOOR))
+        moment = moment * 1000 + (999 if moment.denominator == 1 else 0)
+    return math.floor(_clamped(moment))
 
 
-def _clamped(moment: Decimal) -> Decimal:
+def _clamped(moment: Fraction) -> Fraction:
     """Return a time that is no further out than just outside the years that events may have."""
-    low, high = Decimal(limits.OCCURRED_MS_MIN - 1), Decimal(limits.OCCURRED_MS_MAX + 1)
-    return min(max(moment, low), high)
+    low, high = limits.OCCURRED_MS_MIN - 1, limits.OCCURRED_MS_MAX + 1
+    return min(max(moment, Fraction(low)), Fraction(high))
 
 
-def _number(text: str, name: str) -> Decimal:
-    if _NUMBER.match(text):
-        try:
-            return Decimal(text)
-        except InvalidOperation:
-            pass
-    raise Malformed(f"{name} is a time in seconds, such as 1567172963", path=name)
+def _number(text: str, name: str) -> Fraction:
+    if not _NUMBER.match(text):
+        raise Malformed(f"{name} is a time in seconds, such as 1567172963", path=name)
+    return Fraction(text)
 
 
 def _whole(parameters: Mapping[str, str], name: str, default: int) -> int:
