@@ -128,9 +128,12 @@ def _stats(selector: Selector, query: Query, request: Stats) -> AggregateResult:
     found = selector.corpus.snapshot.statistics(query, column)
     if not found["count"]:
         return StatsResult(0)
-    numbers = (found["sum"], found["sum_of_squares"], found["variance"])
-    total, squares, variance = (number if math.isfinite(number) else math.inf for number in numbers)
-    if not all(map(math.isfinite, numbers)):
+    total, squares, variance = (
+        # What grew beyond all doubles comes as nothing.
+        math.inf if number is None or not math.isfinite(number) else number
+        for number in (found["sum"], found["sum_of_squares"], found["variance"])
+    )
+    if math.inf in (total, squares, variance):
         count = selector.corpus.snapshot.count(query)
         if count <= limits.SEARCH_CANDIDATES:
             return _read(selector, query, request)

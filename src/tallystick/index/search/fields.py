@@ -27,8 +27,8 @@ Rows = list[tuple[Scalar, int]]
 class _Order(Protocol):
     """The order of the values of one path, as far as the index knows it."""
 
-    def rows(self, query: Query, offset: int, wanted: int) -> Rows | None:
-        """Return some of what matches, all of which has a value; None if it cannot."""
+    def rows(self, query: Query, offset: int, wanted: int) -> Rows:
+        """Return some of what matches, all of which has a value."""
 
     def equal(self, value: Scalar) -> Match:
         """Match what has this value."""
@@ -55,10 +55,8 @@ def by_field(corpus: Corpus, query: Query, sort: Sort, part: Part) -> Rows | Non
             return None
     if part.after is not None:
         present, absent = _behind(corpus, present, absent, sort, order, part)
-    rows: Rows | None = []
-    if order is not None:
-        rows = order.rows(present, part.offset, part.wanted)
-    if rows is None or len(rows) >= part.wanted:
+    rows = [] if order is None else order.rows(present, part.offset, part.wanted)
+    if len(rows) >= part.wanted:
         return rows
     skipped = max(part.offset - corpus.snapshot.count(present), 0)
     rest = by_index(corpus, absent, sort.descending, Part(part.wanted - len(rows), skipped))
@@ -92,7 +90,8 @@ def _order(corpus: Corpus, present: Query, sort: Sort, path: int) -> _Order | No
             return _Numbers(corpus, sort, path)
         if numbers:
             return None
-    return _Strings(corpus, sort, path)
+    strings = _Strings(corpus, sort, path)
+    return strings if strings.covers(present) else None
 
 
 def _behind(
@@ -124,7 +123,7 @@ class _Numbers:
                 f"pages by {self._sort.field} reach {limits.SEARCH_RANKED:,} rows deep",
                 hint="go on with a cursor",
             )
-        if not self._corpus.snapshot.count(query):
+        if offset >= self._corpus.snapshot.count(query):
             return []
         rows = self._corpus.snapshot.rows_by_number(
             query, self._column, wanted, offset=offset, descending=self._sort.descending
@@ -151,15 +150,20 @@ class _Strings:
         self._path = path
         self._begin = terms.values_at(corpus.prefix, terms.EXACT, path)
 
-    def rows(self, query: Query, offset: int, wanted: int) -> Rows | None:
-        corpus, descending = self._corpus, self._sort.descending
+    def covers(self, query: Query) -> bool:
+        """Tell whether all that matches has a value here, and the values are not too many."""
+        corpus = self._corpus
         if corpus.names.values(corpus.tenant, self._sort.field) > 2 * limits.SEARCH_VALUES:
-            return None
-        counts = corpus.snapshot.facts(self._begin, limits.SEARCH_VALUES + 1, within=query)
-        if len(counts) > limits.SEARCH_VALUES:
-            return None
+            return False
+        counts = self._counts(query)
+        return len(counts) <= limits.SEARCH_VALUES and (
+            sum(count for _, count in counts) == corpus.snapshot.count(query)
+        )
+
+    def rows(self, query: Query, offset: int, wanted: int) -> Rows:
+        corpus, descending = self._corpus, self._sort.descending
         rows: Rows = []
-        for term, count in sorted(counts, reverse=descending):
+        for term, count in sorted(self._counts(query), reverse=descending):
             if offset >= count:
                 offset -= count
                 continue
@@ -171,6 +175,9 @@ class _Strings:
             if len(rows) == wanted:
                 break
         return rows
+
+    def _counts(self, query: Query) -> list[tuple[str, int]]:
+        return self._corpus.snapshot.facts(self._begin, limits.SEARCH_VALUES + 1, within=query)
 
     def equal(self, value: Scalar) -> Match:
         return engine.fact(self._begin + terms.escaped(_string(value)))

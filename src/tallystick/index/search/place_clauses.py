@@ -79,4 +79,5 @@ def _around(corpus: Corpus, path: int, circle: Near, somewhere: Match) -> Match:
 def _degrees(
     corpus: Corpus, column: str, path: int, low: float | None, high: float | None
 ) -> Match:
-    return corpus.snapshot.number_between(f"{column}{path}", low, high)
+    ends = [None if end is None else float(end) for end in (low, high)]
+    return corpus.snapshot.number_between(f"{column}{path}", *ends)
