@@ -38,7 +38,10 @@ Progress = Callable[[int, int], None]
 
 
 class Report(msgspec.Struct):
-    """What was checked, and the first thing found that is not as it must be."""
+    """What was checked, and the first thing found that is not as it must be.
+
+    Blobs and public leaves are counted by whoever checks those; they stand beside the log.
+    """
 
     logs: int = 0
     entries: int = 0
@@ -48,6 +51,8 @@ class Report(msgspec.Struct):
     heads: int = 0
     claims: int = 0
     identities: int = 0
+    blobs: int = 0
+    public_leaves: int = 0
     difference: str | None = None
 
     @property

@@ -6,19 +6,35 @@ import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
+from uuid import UUID
 
 import click
 import msgspec
+from cryptography.hazmat.primitives.asymmetric import ec
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tallystick import backup as backups
 from tallystick import fsck as checks
+from tallystick.blobs import Blobs, check_blobs
 from tallystick.cli.reach import Reach, with_reach
+from tallystick.dialects.datatrails.publiclog.checking import check_merklelog
+from tallystick.dialects.datatrails.publiclog.follower import KEY_PURPOSE
 from tallystick.errors import SettingsError
-from tallystick.folder import KEY_FILE, LEDGER_FILE
-from tallystick.keys import open_log_key
+from tallystick.folder import (
+    BLOBS_FOLDER,
+    KEY_FILE,
+    LEDGER_FILE,
+    PUBLIC_FILE,
+    UPLOADS_FOLDER,
+)
+from tallystick.identity import Identity
+from tallystick.keys import LogKey, open_log_key
+from tallystick.store.base import Store
+from tallystick.store.folder_blobs import FolderBlobs
 from tallystick.store.sqlite import open_sqlite
+from tallystick.store.sqlite_public_files import SqlitePublicFiles
 from tallystick.tlog.note import Verifier
+from tallystick.viewing import LogReader
 
 DAMAGED = 3
 
@@ -48,16 +64,43 @@ def _check(folder: Path, reach: Reach) -> checks.Report:
     store = open_sqlite(folder / LEDGER_FILE)
     try:
         with _bar(reach, "checking", "entries") as progress:
-            return checks.check(store, verifier_of, progress=progress)
+            report = checks.check(store, verifier_of, progress=progress)
+        if report.clean:
+            _check_beside(folder, store, key, report)
+        return report
     finally:
         store.close()
+
+
+def _check_beside(folder: Path, store: Store, key: LogKey, report: checks.Report) -> None:
+    """Check what stands beside the log: blobs, and what was published from it."""
+    identity = Identity(store)
+    blobs = Blobs(store, FolderBlobs(folder / BLOBS_FOLDER, folder / UPLOADS_FOLDER))
+    for difference in check_blobs(blobs, [tenant.id for tenant in identity.tenants()]):
+        report.blobs += 1
+        report.difference = report.difference or difference
+    files = SqlitePublicFiles(folder / PUBLIC_FILE)
+    try:
+        seal_key = key.derive_ec_key(ec.SECP384R1(), KEY_PURPOSE).public_key()
+        logs = check_merklelog(
+            LogReader(store),
+            files,
+            log_id_of=lambda tenant: UUID(identity.tenant(tenant).uuid),
+            key=seal_key,
+        )
+        for checked in logs:
+            report.public_leaves += checked.leaves
+            report.difference = report.difference or checked.difference
+    finally:
+        files.close()
 
 
 def _report(report: checks.Report) -> str:
     counted = (
         f"{report.logs} logs, {report.entries} entries, {report.sections} sections "
         f"({report.erased} erased), {report.tiles} tiles, {report.heads} heads, "
-        f"{report.claims} claims, {report.identities} identity records"
+        f"{report.claims} claims, {report.identities} identity records, "
+        f"{report.blobs} blobs, {report.public_leaves} public leaves"
     )
     if report.clean:
         return f"clean: {counted}"

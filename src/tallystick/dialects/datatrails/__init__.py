@@ -16,7 +16,7 @@ from tallystick.dialects.base import Background, Dialect, Services
 from tallystick.dialects.datatrails import wire
 from tallystick.dialects.datatrails.applications import is_application
 from tallystick.dialects.datatrails.options import options_of
-from tallystick.dialects.datatrails.publiclog.follower import Follower
+from tallystick.dialects.datatrails.publiclog.follower import KEY_PURPOSE, Follower
 from tallystick.dialects.datatrails.publiclog.publisher import Publisher
 from tallystick.dialects.datatrails.rendering import DIALECT
 from tallystick.dialects.datatrails.routes import EventsApi, TenancyApi, error_response, owns
@@ -40,7 +40,7 @@ def follower_of(services: Services) -> Follower:
         services.log,
         services.public_files,
         services.clock,
-        key=services.derive_key(ec.SECP384R1(), "datatrails seals"),
+        key=services.derive_key(ec.SECP384R1(), KEY_PURPOSE),
         issuer=settings.external_url or settings.server_name,
         log_id_of=lambda tenant: UUID(identity.tenant(tenant).uuid),
         height=options_of(settings.of_dialect(DIALECT)).massif_height,

@@ -13,7 +13,7 @@ from uuid import UUID
 from tallystick import ids
 from tallystick.dialects.datatrails import rendering, wire
 from tallystick.dialects.datatrails.merklelog import leaf
-from tallystick.dialects.datatrails.merklelog.leaf import Leaf
+from tallystick.dialects.datatrails.merklelog.leaf import Leaf, Rule
 from tallystick.event import Event, Op
 
 
@@ -23,7 +23,7 @@ def leaf_of(event: Event, *, salt_hash: bytes | None, entry_hash: bytes, log_id:
     `salt_hash` is SHA-256 of the section salts, None once a section is erased; `entry_hash` is
     the RFC 6962 leaf hash; `log_id` is the tenant's UUID.
     """
-    idtimestamp = bytes.fromhex(ids.idtimestamp(event.recorded_ms, event.index))
+    idtimestamp = _idtimestamp(event)
     if event.op is not Op.RECORD or event.erased:
         identity = f"entries/{event.id}" if event.op is not Op.RECORD else wire.identity(event.id)
         return leaf.entry_leaf(
@@ -35,3 +35,24 @@ def leaf_of(event: Event, *, salt_hash: bytes | None, entry_hash: bytes, log_id:
         idtimestamp=idtimestamp,
         log_id=log_id,
     )
+
+
+def kept_leaf_of(
+    event: Event, kept: Leaf, *, salt_hash: bytes | None, entry_hash: bytes, log_id: UUID
+) -> Leaf:
+    """Return what the leaf of an entry must be, given the one that was made of it long ago.
+
+    Once a section is erased the value of an event's leaf cannot be made again and is taken from
+    `kept`; nothing else is.
+    """
+    was_event = kept.extra == leaf.extra_bytes(Rule.EVENT, log_id)
+    if event.op is Op.RECORD and event.erased and was_event:
+        identity = wire.identity(event.id)
+        idtimestamp = _idtimestamp(event)
+        made = leaf.event_leaf(b"", identity=identity, idtimestamp=idtimestamp, log_id=log_id)
+        return made._replace(value=kept.value)
+    return leaf_of(event, salt_hash=salt_hash, entry_hash=entry_hash, log_id=log_id)
+
+
+def _idtimestamp(event: Event) -> bytes:
+    return bytes.fromhex(ids.idtimestamp(event.recorded_ms, event.index))

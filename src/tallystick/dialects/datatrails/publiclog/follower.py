@@ -30,6 +30,9 @@ from tallystick.viewing import Recorded
 SLICE_LEAVES = 256
 """Entries published in one go: bounds how long whoever shares the processor waits."""
 
+KEY_PURPOSE = "datatrails seals"
+"""For what the key of seals is derived from the server's."""
+
 SEAL_LEAVES = 2_048
 """Leaves that wait for a seal at most while the log grows faster than it is published."""
 
