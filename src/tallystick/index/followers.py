@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tallystick.index.follow import Follower
+from tallystick.index.recall import Recall
 from tallystick.index.searching import SearchFollower
 from tallystick.index.views.reader import ViewsReader
 from tallystick.index.views.writer import ViewsWriter
@@ -38,8 +39,8 @@ def open_views(folder: Path) -> ViewsReader:
     return ViewsReader(folder)
 
 
-def open_search(folder: Path) -> SearchReader:
+def open_search(folder: Path, store: Store, rules: Rules) -> SearchReader:
     """Open the search index for reading."""
     from tallystick.index.search import SearchReader
 
-    return SearchReader(folder)
+    return SearchReader(folder, Recall(store, rules))

@@ -63,7 +63,7 @@ class InlineFollowers:
         with self._lock:
             running = self._get(SEARCH)
             if running.search is None:
-                running.search = open_search(running.folder)
+                running.search = open_search(running.folder, self._store, self._rules)
             return running.search
 
     def lag(self) -> Mapping[str, int]:

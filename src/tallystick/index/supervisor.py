@@ -79,6 +79,8 @@ class SupervisedFollowers:
         groups: Sequence[Sequence[str]] = GROUPS,
     ) -> None:
         self._command = command
+        self._store = store
+        self._rules = rules
         heads = {head.tenant: head.size for head in store.log_heads()}
         self._channels = {
             name: Channel(
@@ -136,7 +138,8 @@ class SupervisedFollowers:
         name = channel.folder()
         with self._lock:
             if self._search is None or self._search[0] != name:
-                self._search = (name, open_search(channel.generations.folder(name)))
+                folder = channel.generations.folder(name)
+                self._search = (name, open_search(folder, self._store, self._rules))
             return self._search[1]
 
     def lag(self) -> Mapping[str, int]:
@@ -154,6 +157,10 @@ class SupervisedFollowers:
             if lag > LAG_MAX[name] and channel.is_moving(_STEADY_S):
                 over = max(over, lag / LAG_MAX[name])
         return min(_PRESSURE_S * over, _PRESSURE_S_MAX)
+
+    def pids(self) -> list[int]:
+        """Return the ids of the processes that run."""
+        return [process.pid for process in self._processes if process.pid is not None]
 
     def rebuild(self, name: str, progress: Progress) -> None:
         """Make what a follower keeps from the beginning beside what is served, then serve it.
