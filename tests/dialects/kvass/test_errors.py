@@ -19,7 +19,7 @@ def test_every_error_has_an_answer(error: TallystickError) -> None:
     assert 400 <= answer.status_code < 600
     assert body["error"]["type"] == error.code
     if answer.status_code >= 500:
-        assert "secret detail" not in answer.body.decode()
+        assert "secret detail" not in bytes(answer.body).decode()
     else:
         assert body["message"] == body["description"] == "secret detail"
 
