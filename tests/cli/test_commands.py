@@ -191,3 +191,14 @@ def test_append_reports_refused_lines_and_stores_the_others(folder: str) -> None
 def test_append_takes_an_array_or_one_object_over_many_lines(folder: str, text: str) -> None:
     run("append", "--data", folder, stdin=text)
     assert told("events", "list", "--data", folder)[-1]["kind"] == "a"
+
+
+def test_oauth_clients_are_made_listed_and_deleted(folder: str) -> None:
+    made = told("clients", "create", "old app", "--data", folder, "--id", "app-1", "--secret",
+                "s" * 64, "--dialect", "datatrails")  # fmt: skip
+    assert (made["id"], made["secret"], made["scope"]) == ("app-1", "s" * 64, "read write")
+    listed = told("clients", "list", "--data", folder)
+    assert [(client["id"], client["dialect"]) for client in listed] == [("app-1", "datatrails")]
+    assert "secret" not in listed[0]
+    told("clients", "delete", "app-1", "--data", folder)
+    assert told("clients", "list", "--data", folder) == []

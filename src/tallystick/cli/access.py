@@ -14,7 +14,8 @@ from tallystick.client import Json
 _BASE = "/v1/admin/tenants"
 
 
-def _path(tenant: str, *parts: str) -> str:
+def tenant_path(tenant: str, *parts: str) -> str:
+    """Return the path of something that administration knows of a tenant."""
     return "/".join((_BASE, quote(tenant, safe=""), *(quote(part, safe="") for part in parts)))
 
 
@@ -73,7 +74,7 @@ def create_key(
     """Make an API key; its secret is printed once."""
     body: Json = {"scopes": scopes, "label": label, "service": service, "secret": secret}
     with reach.client() as client:
-        made = client.request("POST", _path(reach.tenant(client), "keys"), body=body)
+        made = client.request("POST", tenant_path(reach.tenant(client), "keys"), body=body)
     reach.show(made, lambda: f"{made['key']}\n(key {made['id']}, scope {made['scope']})")
 
 
@@ -82,7 +83,7 @@ def create_key(
 def list_keys(reach: Reach) -> None:
     """List API keys, without their secrets."""
     with reach.client() as client:
-        rows = client.request("GET", _path(reach.tenant(client), "keys"))["keys"]
+        rows = client.request("GET", tenant_path(reach.tenant(client), "keys"))["keys"]
     reach.show_table(rows, ("id", "scope", "service", "label", "created_at", "revoked_at"))
 
 
@@ -92,7 +93,7 @@ def list_keys(reach: Reach) -> None:
 def revoke_key(reach: Reach, key_id: str) -> None:
     """Make an API key useless, at once and for good."""
     with reach.client() as client:
-        client.request("DELETE", _path(reach.tenant(client), "keys", key_id))
+        client.request("DELETE", tenant_path(reach.tenant(client), "keys", key_id))
     reach.show({"revoked": key_id}, lambda: f"key {key_id} revoked")
 
 
@@ -101,7 +102,7 @@ def revoke_key(reach: Reach, key_id: str) -> None:
 def log_key(reach: Reach) -> None:
     """Print the key that verifies the checkpoints of a tenant's log."""
     with reach.client() as client:
-        found = client.request("GET", _path(reach.tenant(client), "log-key"))
+        found = client.request("GET", tenant_path(reach.tenant(client), "log-key"))
     reach.show(found, lambda: found["verifier_key"])
 
 
@@ -136,7 +137,7 @@ def create_user(
         "password": sys.stdin.readline().rstrip("\n") if password_stdin else None,
     }  # fmt: skip
     with reach.client() as client:
-        made = client.request("POST", _path(reach.tenant(client), "users"), body=body)
+        made = client.request("POST", tenant_path(reach.tenant(client), "users"), body=body)
     reach.show(made, lambda: f"user {made['id']} made")
 
 
@@ -145,7 +146,7 @@ def create_user(
 def list_users(reach: Reach) -> None:
     """List users."""
     with reach.client() as client:
-        rows = client.request("GET", _path(reach.tenant(client), "users"))["users"]
+        rows = client.request("GET", tenant_path(reach.tenant(client), "users"))["users"]
     reach.show_table(rows, ("id", "login", "name", "email", "time_zone", "created_at"))
 
 
@@ -155,7 +156,7 @@ def list_users(reach: Reach) -> None:
 def delete_user(reach: Reach, user_id: str) -> None:
     """Delete a user; what the user did stays in the log."""
     with reach.client() as client:
-        client.request("DELETE", _path(reach.tenant(client), "users", user_id))
+        client.request("DELETE", tenant_path(reach.tenant(client), "users", user_id))
     reach.show({"deleted": user_id}, lambda: f"user {user_id} deleted")
 
 
@@ -177,7 +178,7 @@ def add_grant(reach: Reach, user_id: str, scope: str, role: str) -> None:
     """Give a user a role."""
     body: Json = {"scope": scope, "role": role}
     with reach.client() as client:
-        path = _path(reach.tenant(client), "users", user_id, "grants")
+        path = tenant_path(reach.tenant(client), "users", user_id, "grants")
         made = client.request("POST", path, body=body)
     reach.show(made, lambda: f"{user_id} is {role} in {scope}")
 
@@ -188,7 +189,7 @@ def add_grant(reach: Reach, user_id: str, scope: str, role: str) -> None:
 def list_grants(reach: Reach, user_id: str) -> None:
     """List a user's roles."""
     with reach.client() as client:
-        path = _path(reach.tenant(client), "users", user_id, "grants")
+        path = tenant_path(reach.tenant(client), "users", user_id, "grants")
         rows = client.request("GET", path)["grants"]
     reach.show_table(rows, ("scope", "role"))
 
@@ -201,7 +202,7 @@ def list_grants(reach: Reach, user_id: str) -> None:
 def revoke_grant(reach: Reach, user_id: str, scope: str, role: str | None) -> None:
     """Take a user's roles in a scope away."""
     with reach.client() as client:
-        path = _path(reach.tenant(client), "users", user_id, "grants")
+        path = tenant_path(reach.tenant(client), "users", user_id, "grants")
         client.request("DELETE", path, params={"scope": scope, "role": role})
     reach.show({"revoked": scope}, lambda: f"{user_id} has no such role in {scope} any more")
 
@@ -243,7 +244,7 @@ def save_keyset(
         "admin_claim": admin_claim,
     }  # fmt: skip
     with reach.client() as client:
-        made = client.request("POST", _path(reach.tenant(client), "keysets"), body=body)
+        made = client.request("POST", tenant_path(reach.tenant(client), "keysets"), body=body)
     reach.show(made, lambda: f"key set {made['id']} saved")
 
 
@@ -252,7 +253,7 @@ def save_keyset(
 def list_keysets(reach: Reach) -> None:
     """List key sets, without their secrets."""
     with reach.client() as client:
-        rows = client.request("GET", _path(reach.tenant(client), "keysets"))["keysets"]
+        rows = client.request("GET", tenant_path(reach.tenant(client), "keysets"))["keysets"]
     reach.show_table(rows, ("id", "issuer", "audience", "user_claim", "admin_claim"))
 
 
@@ -262,7 +263,7 @@ def list_keysets(reach: Reach) -> None:
 def delete_keyset(reach: Reach, keyset_id: str) -> None:
     """Delete a key set; its tokens are refused from now on."""
     with reach.client() as client:
-        client.request("DELETE", _path(reach.tenant(client), "keysets", keyset_id))
+        client.request("DELETE", tenant_path(reach.tenant(client), "keysets", keyset_id))
     reach.show({"deleted": keyset_id}, lambda: f"key set {keyset_id} deleted")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from tallystick import __version__
-from tallystick.cli import access, events, importing, operations, serving
+from tallystick.cli import access, database, clients, events, importing, operations, serving
 from tallystick.errors import TallystickError, VerificationError
 
 VERIFICATION_FAILED = 3
@@ -41,6 +41,6 @@ def main() -> None:
     """
 
 
-for module in (serving, events, importing, access, operations):
+for module in (serving, events, importing, access, clients, operations, database):
     for command in module.COMMANDS:
         main.add_command(command)

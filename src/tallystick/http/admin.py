@@ -6,8 +6,7 @@ only the folder's owner can open, administers all of them.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -15,21 +14,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from tallystick import access, credentials, identity, jsontext, limits, times
+from tallystick import access, credentials, identity, limits, times
 from tallystick.access import Grant, Scope
 from tallystick.dialects.base import Services
-from tallystick.errors import Forbidden, Malformed, NotFound
+from tallystick.errors import Malformed, NotFound
 from tallystick.event import Json
+from tallystick.http.admin_guard import BASE, ONE, AdminGuard, Input, decode, json_response
 from tallystick.http.auth import CONTROL, Authenticator
 from tallystick.http.body import body_of
 from tallystick.identity import ApiKey, KeySet, Tenant, User
 
 
-class _Input(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """A request body of administration; unknown members are refused."""
-
-
-class TenantIn(_Input, frozen=True):
+class TenantIn(Input, frozen=True):
     """A tenant to be made."""
 
     id: str
@@ -37,7 +33,7 @@ class TenantIn(_Input, frozen=True):
     aliases: tuple[str, ...] = ()
 
 
-class KeyIn(_Input, frozen=True):
+class KeyIn(Input, frozen=True):
     """A key to be made; `secret` takes over one that programs already have."""
 
     scopes: tuple[Scope, ...]
@@ -46,7 +42,7 @@ class KeyIn(_Input, frozen=True):
     secret: str | None = None
 
 
-class UserIn(_Input, frozen=True):
+class UserIn(Input, frozen=True):
     """A user to be made."""
 
     id: str
@@ -59,14 +55,14 @@ class UserIn(_Input, frozen=True):
     attributes: Json | None = None
 
 
-class GrantIn(_Input, frozen=True):
+class GrantIn(Input, frozen=True):
     """A role within a scope."""
 
     scope: str
     role: str
 
 
-class KeySetIn(_Input, frozen=True):
+class KeySetIn(Input, frozen=True):
     """Keys that verify foreign JWTs."""
 
     id: str
@@ -78,61 +74,37 @@ class KeySetIn(_Input, frozen=True):
     admin_claim: str | None = None
 
 
-Shape = TypeVar("Shape", bound=_Input)
-Handler = Callable[[Request, str], Response]
-
-
 class AdminApi:
     """Handlers of administration; every change is an entry in the tenant's log."""
 
-    def __init__(self, services: Services, authenticator: Authenticator) -> None:
+    def __init__(self, services: Services, authenticator: Authenticator, guard: AdminGuard) -> None:
         self._services = services
         self._identity = services.identity
         self._ledger = services.ledger
         self._authenticator = authenticator
+        self._guard = guard
 
     def routes(self) -> Sequence[BaseRoute]:
         """Return the routes."""
-        base = "/v1/admin/tenants"
-        one = base + "/{tenant}"
+        on = self._guard.on
         return [
-            Route(base, self.list_tenants, methods=["GET"]),
-            Route(base, self.create_tenant, methods=["POST"]),
-            Route(one, self._on(self._get_tenant), methods=["GET"]),
-            Route(one + "/keys", self._on(self._list_keys), methods=["GET"]),
-            Route(one + "/keys", self._on(self._create_key), methods=["POST"]),
-            Route(one + "/keys/{id}", self._on(self._revoke_key), methods=["DELETE"]),
-            Route(one + "/users", self._on(self._list_users), methods=["GET"]),
-            Route(one + "/users", self._on(self._create_user), methods=["POST"]),
-            Route(one + "/users/{id}", self._on(self._delete_user), methods=["DELETE"]),
-            Route(one + "/users/{id}/grants", self._on(self._list_grants), methods=["GET"]),
-            Route(one + "/users/{id}/grants", self._on(self._add_grant), methods=["POST"]),
-            Route(one + "/users/{id}/grants", self._on(self._remove_grant), methods=["DELETE"]),
-            Route(one + "/keysets", self._on(self._list_key_sets), methods=["GET"]),
-            Route(one + "/keysets", self._on(self._save_key_set), methods=["POST"]),
-            Route(one + "/keysets/{id}", self._on(self._delete_key_set), methods=["DELETE"]),
-            Route(one + "/log-key", self._on(self._log_key), methods=["GET"]),
+            Route(BASE, self.list_tenants, methods=["GET"]),
+            Route(BASE, self.create_tenant, methods=["POST"]),
+            Route(ONE, on(self._get_tenant), methods=["GET"]),
+            Route(ONE + "/keys", on(self._list_keys), methods=["GET"]),
+            Route(ONE + "/keys", on(self._create_key), methods=["POST"]),
+            Route(ONE + "/keys/{id}", on(self._revoke_key), methods=["DELETE"]),
+            Route(ONE + "/users", on(self._list_users), methods=["GET"]),
+            Route(ONE + "/users", on(self._create_user), methods=["POST"]),
+            Route(ONE + "/users/{id}", on(self._delete_user), methods=["DELETE"]),
+            Route(ONE + "/users/{id}/grants", on(self._list_grants), methods=["GET"]),
+            Route(ONE + "/users/{id}/grants", on(self._add_grant), methods=["POST"]),
+            Route(ONE + "/users/{id}/grants", on(self._remove_grant), methods=["DELETE"]),
+            Route(ONE + "/keysets", on(self._list_key_sets), methods=["GET"]),
+            Route(ONE + "/keysets", on(self._save_key_set), methods=["POST"]),
+            Route(ONE + "/keysets/{id}", on(self._delete_key_set), methods=["DELETE"]),
+            Route(ONE + "/log-key", on(self._log_key), methods=["GET"]),
         ]
-
-    def _on(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
-        async def guarded(request: Request) -> Response:
-            tenant = request.path_params["tenant"]
-            self._authorise(request, tenant)
-            request.state.body = await body_of(request, limits.EVENT_BYTES)
-            response: Response = await self._services.door().run(handler, request, tenant)
-            return response
-
-        return guarded
-
-    def _authorise(self, request: Request, tenant: str | None) -> None:
-        if request.scope["state"].get(CONTROL):
-            return
-        principal = self._authenticator.of_scope(request.scope)
-        access.require(principal, Scope.ADMIN)
-        if tenant is None:
-            raise Forbidden("tenants are made through the control socket of the data folder")
-        if principal.tenant != tenant:
-            raise NotFound(f"there is no tenant {tenant!r}")
 
     # Tenants
 
@@ -144,12 +116,12 @@ class AdminApi:
             principal = self._authenticator.of_scope(request.scope)
             access.require(principal, Scope.ADMIN)
             tenants = [self._identity.tenant(principal.tenant)]
-        return _json({"tenants": [_tenant(tenant) for tenant in tenants]})
+        return json_response({"tenants": [_tenant(tenant) for tenant in tenants]})
 
     async def create_tenant(self, request: Request) -> Response:
         """Make a tenant and its log."""
-        self._authorise(request, None)
-        wanted = _decode(TenantIn, await body_of(request, limits.EVENT_BYTES))
+        self._guard.authorise(request, None)
+        wanted = decode(TenantIn, await body_of(request, limits.EVENT_BYTES))
         tenant, act = identity.create_tenant(
             wanted.id,
             server_name=self._services.settings.server_name,
@@ -158,24 +130,24 @@ class AdminApi:
             aliases=wanted.aliases,
         )
         await self._services.door().run(self._ledger.administer, tenant.id, act)
-        return _json(_tenant(tenant), 201)
+        return json_response(_tenant(tenant), 201)
 
     def _get_tenant(self, request: Request, tenant: str) -> Response:
-        return _json(_tenant(self._identity.tenant(tenant)))
+        return json_response(_tenant(self._identity.tenant(tenant)))
 
     def _log_key(self, request: Request, tenant: str) -> Response:
         head = self._ledger.proofs.head(tenant)
         key = self._ledger.proofs.verifier_key(tenant)
-        return _json({"origin": head.origin, "verifier_key": key})
+        return json_response({"origin": head.origin, "verifier_key": key})
 
     # Keys
 
     def _list_keys(self, request: Request, tenant: str) -> Response:
         self._identity.tenant(tenant)
-        return _json({"keys": [_key(key) for key in self._identity.list(ApiKey, tenant)]})
+        return json_response({"keys": [_key(key) for key in self._identity.list(ApiKey, tenant)]})
 
     def _create_key(self, request: Request, tenant: str) -> Response:
-        wanted = _decode(KeyIn, request.state.body)
+        wanted = decode(KeyIn, request.state.body)
         self._identity.tenant(tenant)
         key, secret, act = identity.create_key(
             tenant,
@@ -186,7 +158,7 @@ class AdminApi:
             service=wanted.service,
         )
         self._ledger.administer(tenant, act)
-        return _json({**_key(key), "key": secret}, 201)
+        return json_response({**_key(key), "key": secret}, 201)
 
     def _revoke_key(self, request: Request, tenant: str) -> Response:
         key = self._identity.get(ApiKey, tenant, request.path_params["id"])
@@ -201,10 +173,10 @@ class AdminApi:
 
     def _list_users(self, request: Request, tenant: str) -> Response:
         self._identity.tenant(tenant)
-        return _json({"users": [_user(user) for user in self._identity.list(User, tenant)]})
+        return json_response({"users": [_user(user) for user in self._identity.list(User, tenant)]})
 
     def _create_user(self, request: Request, tenant: str) -> Response:
-        wanted = _decode(UserIn, request.state.body)
+        wanted = decode(UserIn, request.state.body)
         self._identity.tenant(tenant)
         _check_zone(wanted.time_zone)
         user = User(
@@ -220,20 +192,20 @@ class AdminApi:
             attributes=wanted.attributes,
         )
         self._ledger.administer(tenant, identity.create_user(user))
-        return _json(_user(user), 201)
+        return json_response(_user(user), 201)
 
     def _delete_user(self, request: Request, tenant: str) -> Response:
         self._ledger.administer(tenant, identity.delete(self._user(request), "user.deleted"))
         return Response(status_code=204)
 
     def _list_grants(self, request: Request, tenant: str) -> Response:
-        return _json({"grants": [_grant(grant) for grant in self._user(request).grants]})
+        return json_response({"grants": [_grant(grant) for grant in self._user(request).grants]})
 
     def _add_grant(self, request: Request, tenant: str) -> Response:
-        wanted = _decode(GrantIn, request.state.body)
+        wanted = decode(GrantIn, request.state.body)
         grant = Grant(wanted.scope, wanted.role)
         self._ledger.administer(tenant, identity.add_grant(self._user(request), grant))
-        return _json(_grant(grant), 201)
+        return json_response(_grant(grant), 201)
 
     def _remove_grant(self, request: Request, tenant: str) -> Response:
         params = request.query_params
@@ -254,15 +226,15 @@ class AdminApi:
 
     def _list_key_sets(self, request: Request, tenant: str) -> Response:
         found = self._identity.list(KeySet, tenant)
-        return _json({"keysets": [_key_set(key_set) for key_set in found]})
+        return json_response({"keysets": [_key_set(key_set) for key_set in found]})
 
     def _save_key_set(self, request: Request, tenant: str) -> Response:
-        wanted = _decode(KeySetIn, request.state.body)
+        wanted = decode(KeySetIn, request.state.body)
         self._identity.tenant(tenant)
         members = msgspec.structs.asdict(wanted)
         key_set = KeySet(tenant=tenant, created_ms=self._services.clock.now_ms(), **members)
         self._ledger.administer(tenant, identity.save_key_set(key_set))
-        return _json(_key_set(key_set), 201)
+        return json_response(_key_set(key_set), 201)
 
     def _delete_key_set(self, request: Request, tenant: str) -> Response:
         key_set = self._identity.get(KeySet, tenant, request.path_params["id"])
@@ -270,10 +242,6 @@ class AdminApi:
             raise NotFound("there is no such key set")
         self._ledger.administer(tenant, identity.delete(key_set, "keyset.deleted"))
         return Response(status_code=204)
-
-
-def _decode(shape: type[Shape], body: bytes) -> Shape:
-    return jsontext.decode_as(msgspec.json.Decoder(shape), body)
 
 
 def _check_zone(name: str) -> None:
@@ -341,7 +309,3 @@ def _key_set(key_set: KeySet) -> Json:
         "has_secret": key_set.secret is not None,
         "public_keys": key_set.public_keys,
     }
-
-
-def _json(value: object, status: int = 200) -> Response:
-    return Response(jsontext.encode(value), status, media_type="application/json")

@@ -28,6 +28,8 @@ from tallystick.errors import (
     Unexpected,
 )
 from tallystick.http.admin import AdminApi
+from tallystick.http.admin_clients import AdminClientsApi
+from tallystick.http.admin_guard import AdminGuard
 from tallystick.http.append import Appender
 from tallystick.http.auth import Authenticator
 from tallystick.http.body import ClientGone, body_of, header, pieces_of
@@ -84,9 +86,12 @@ class App:
         self.router = Router(self._routes(authenticator), redirect_slashes=False)
 
     def _routes(self, authenticator: Authenticator) -> list[BaseRoute]:
+        guard = AdminGuard(self.services, authenticator)
+        names = [dialect.name for dialect in self._dialects]
         routes: list[BaseRoute] = [
             *NativeApi(self.services, authenticator).routes(),
-            *AdminApi(self.services, authenticator).routes(),
+            *AdminApi(self.services, authenticator, guard).routes(),
+            *AdminClientsApi(self.services, guard, names).routes(),
             *OpsApi(self.node, self._metrics).routes(),
             *TlogApi(self.services, authenticator).routes(),
             *OpenapiApi(self._dialects).routes(),

@@ -1,0 +1,70 @@
+"""OAuth clients: programs that get tokens with a secret of their own."""
+
+from __future__ import annotations
+
+import click
+
+from tallystick.cli.access import tenant_path
+from tallystick.cli.reach import Reach, with_reach
+from tallystick.client import Json
+
+
+@click.group()
+def clients() -> None:
+    """Make, list and delete OAuth clients."""
+
+
+@clients.command("create")
+@click.argument("name")
+@click.option("--id", "client_id", help="Take over an id that programs already have.")
+@click.option("--secret", help="Take over a secret that programs already have.")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    default=("read", "write"),
+    show_default=True,
+    help="What its tokens may do; repeatable.",
+)
+@click.option("--dialect", help="Whose client it is, such as datatrails.")
+@click.option("--user", help="Id of the user whose roles its tokens have.")
+@with_reach
+def create_client(
+    reach: Reach,
+    name: str,
+    client_id: str | None,
+    secret: str | None,
+    scopes: tuple[str, ...],
+    dialect: str | None,
+    user: str | None,
+) -> None:
+    """Make the OAuth client NAME; its secret is printed once."""
+    body: Json = {
+        "name": name, "id": client_id, "secret": secret, "scopes": scopes, "dialect": dialect,
+        "user": user,
+    }  # fmt: skip
+    with reach.client() as client:
+        made = client.request("POST", tenant_path(reach.tenant(client), "clients"), body=body)
+    reach.show(made, lambda: f"{made['secret']}\n(client {made['id']}, scope {made['scope']})")
+
+
+@clients.command("list")
+@with_reach
+def list_clients(reach: Reach) -> None:
+    """List OAuth clients, without their secrets."""
+    with reach.client() as client:
+        rows = client.request("GET", tenant_path(reach.tenant(client), "clients"))["clients"]
+    reach.show_table(rows, ("id", "name", "scope", "dialect", "user", "created_at"))
+
+
+@clients.command("delete")
+@click.argument("client_id")
+@with_reach
+def delete_client(reach: Reach, client_id: str) -> None:
+    """Delete an OAuth client; its tokens end with it."""
+    with reach.client() as client:
+        client.request("DELETE", tenant_path(reach.tenant(client), "clients", client_id))
+    reach.show({"deleted": client_id}, lambda: f"client {client_id} deleted")
+
+
+COMMANDS = (clients,)
