@@ -30,10 +30,10 @@ TENANT = "default"
 class LiveServer:
     """A server that listens on a free port, with a tenant and an admin key."""
 
-    def __init__(self, node: Node, url: str) -> None:
+    def __init__(self, node: Node, url: str, tenant: str | None) -> None:
         self.node = node
         self.url = url
-        self.admin_key = self.create_tenant(TENANT)
+        self.admin_key = "" if tenant is None else self.create_tenant(tenant)
 
     def http(self, key: str | None = None, **headers: str) -> httpx2.Client:
         """Return an HTTP client with a key as bearer (the admin key unless another is given)."""
@@ -105,6 +105,8 @@ def open_server(
     dialects: Sequence[Dialect] = DIALECTS,
     followers: bool = False,
     clock: Clock | None = None,
+    tenant: str | None = TENANT,
+    checked: bool = True,
     **settings: Any,
 ) -> Iterator[LiveServer]:
     """Serve the data folder on a free port until the block ends, then check its log."""
@@ -124,8 +126,9 @@ def open_server(
         while not server.started:
             thread.join(0.005)
             assert thread.is_alive(), "the server did not start"
-        yield LiveServer(node, f"http://127.0.0.1:{port}")
-        check_node(node)
+        yield LiveServer(node, f"http://127.0.0.1:{port}", tenant)
+        if checked:
+            check_node(node)
     finally:
         server.should_exit = True
         thread.join()

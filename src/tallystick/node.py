@@ -113,7 +113,7 @@ def open_node(
     lock = _lock_folder(folder)
     try:
         key = open_log_key(folder / KEY_FILE, settings.server_name)
-        store = open_sqlite(folder / LEDGER_FILE)
+        store = _open_store(folder, settings)
         index = open_index(folder, store, child=followers)
         blobs = FolderBlobs(folder / BLOBS_FOLDER, folder / UPLOADS_FOLDER)
         blobs.forget_uploads()
@@ -131,6 +131,19 @@ def open_node(
         raise
     node.hold(lock)
     return node
+
+
+def _open_store(folder: Path, settings: Settings) -> Store:
+    if settings.database is None:
+        return open_sqlite(folder / LEDGER_FILE)
+    try:
+        # Imported late: the driver is an extra that a folder does without.
+        from tallystick.store.postgres.store import open_postgres
+    except ImportError as error:
+        raise SettingsError(
+            "PostgreSQL needs its driver", hint="pip install 'tallystick[postgres]'"
+        ) from error
+    return open_postgres(settings.database)
 
 
 def _lock_folder(folder: Path) -> int:

@@ -29,6 +29,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     port: int = 8080
     external_url: str | None = None
     """How clients reach the server, when that differs from what requests say."""
+    database: str | None = None
+    """URL of a PostgreSQL that holds the log and identity; None keeps them in the data folder."""
     dialects: tuple[str, ...] | None = None
     """The dialects to serve; None serves all."""
     blob_bytes: int = limits.BLOB_BYTES

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from tallystick import __version__
-from tallystick.cli import access, database, clients, events, importing, operations, serving
+from tallystick.cli import access, clients, database, events, importing, operations, serving
 from tallystick.errors import TallystickError, VerificationError
 
 VERIFICATION_FAILED = 3

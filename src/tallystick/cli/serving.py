@@ -25,14 +25,19 @@ DEFAULT_TENANT = "default"
 @click.command()
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port.  [default: 8080]")
+@click.option("--database", help="URL of a PostgreSQL that holds the log instead of the folder.")
 @click.option("--demo", is_flag=True, help="Fill an empty store with a little sample data.")
 @with_reach
-def serve(reach: Reach, host: str | None, port: int | None, demo: bool) -> None:
+def serve(
+    reach: Reach, host: str | None, port: int | None, database: str | None, demo: bool
+) -> None:
     """Run the server until Ctrl-C.
 
-    An empty data folder gets a tenant `default` and an admin key, which is printed once.
+    An empty data folder gets a tenant `default` and an admin key, which is printed once. With
+    --database any number of servers share one log, each with a data folder of its own that holds
+    its indexes and the same signing key.
     """
-    settings = reach.settings(host=host, port=port)
+    settings = reach.settings(host=host, port=port, database=database)
     configure_logging(settings.log_level)
     # The address first: whoever cannot listen should not have made a tenant and lost its key.
     listener = listen(settings.host, settings.port)

@@ -1,0 +1,53 @@
+"""Servers on one PostgreSQL: what one stores the other shows, over sockets."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_commands import run
+from tests.serving import open_server
+
+
+@pytest.mark.needs("postgres")
+def test_two_servers_share_one_log(postgres_database: str, tmp_path: Path) -> None:
+    dry = run("migrate", "--database", postgres_database, "--dry-run").stdout
+    assert dry.startswith("would apply 1 ")
+    assert run("migrate", "--database", postgres_database).stdout.startswith("applied 1 ")
+    assert run("migrate", "--database", postgres_database).stdout == "the schema is up to date\n"
+    with open_server(tmp_path / "a", database=postgres_database) as first:
+        (tmp_path / "b").mkdir()
+        shutil.copy(tmp_path / "a" / "log.key", tmp_path / "b" / "log.key")
+        with first.http() as http:
+            stored = http.post("/v1/events", json={"kind": "k", "data": {"n": 1}}).json()
+            with (
+                open_server(tmp_path / "b", database=postgres_database, tenant=None) as second,
+                second.http(first.admin_key) as other,
+            ):
+                assert other.get("/v1/events").json()["events"][0]["id"] == stored["id"]
+                again = other.post("/v1/events", json={"kind": "l"}).json()
+                assert again["index"] == stored["index"] + 1
+            kinds = [event["kind"] for event in http.get("/v1/events").json()["events"]]
+            assert kinds == ["l", "k"]
+            found = http.get("/v1/events", params={"q": "data.n:1", "total": "true"}).json()
+            assert found["total"] == 1
+
+
+@pytest.mark.needs("postgres")
+def test_a_server_with_another_key_refuses_to_extend(
+    postgres_database: str, tmp_path: Path
+) -> None:
+    with open_server(tmp_path / "a", database=postgres_database) as first:
+        key = first.admin_key
+    with (
+        open_server(
+            tmp_path / "b", database=postgres_database, tenant=None, checked=False
+        ) as second,
+        second.http(key) as http,
+    ):
+        answer = http.post("/v1/events", json={"kind": "k"})
+        assert answer.status_code == 503
+        assert "another key" in answer.json()["detail"]
+        assert http.get("/readyz").status_code == 503
