@@ -7,14 +7,10 @@ from typing import Any
 import pytest
 from bson import json_util
 
-from tallystick.dialects.kvass import KVASS
 from tallystick.dialects.kvass.kinds import KINDS
 from tallystick.event import Draft, Json, Resource, class_of
-from tallystick.http.app import App
-from tests.dialects.kvass.conftest import DOCUMENT, Company, ids_of, oids, total
+from tests.dialects.kvass.conftest import Company, ids_of, oids, total
 from tests.dialects.kvass.samples import AUTHOR, COMPANY, created, order, updated
-from tests.dialects.openapi import served
-from tests.serving import LiveServer
 
 SECOND_MS = 1_499_767_018_000
 
@@ -350,11 +346,6 @@ def test_the_kinds_are_listed_with_their_meaning(company: Company) -> None:
         event = company.record(kind, object={"_id": "1"})
         assert event["data"]["object_type"] == class_of(kind)
     assert total(company.service.get("/events")) == 31
-
-
-def test_what_is_served_is_what_is_documented(server: LiveServer) -> None:
-    services = App(server.node, (KVASS,)).services
-    assert served(KVASS.routes(services), ("/",)) == DOCUMENT.operations()
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,9 @@ from urllib.parse import quote
 
 import pytest
 
-from tallystick.dialects.onehub import ONEHUB
 from tallystick.event import Draft, Resource
-from tallystick.http.app import App
-from tests.dialects.onehub.conftest import DOCUMENT, PASSWORD, Share, details, ids_of, plain
+from tests.dialects.onehub.conftest import PASSWORD, Share, details, ids_of, plain
 from tests.dialects.onehub.samples import LOGO, MATTHEW, SEED_UPLOAD, TESTING, act
-from tests.dialects.openapi import served
-from tests.serving import LiveServer
 
 ADA = {"id": 482, "name": "Ada"}
 OTHER = {"id": 4138, "name": "Other"}
@@ -404,8 +400,3 @@ def test_events_of_other_apis_are_shown_where_they_can_be_told(share: Share) -> 
         "Matthew Anderson created the Plans Folder in the Testing the API Workspace"
     ]
     assert page.json()["total_entries"] == 1
-
-
-def test_what_is_served_is_what_is_documented(server: LiveServer) -> None:
-    services = App(server.node, (ONEHUB,)).services
-    assert served(ONEHUB.routes(services), ("/", ".json")) == DOCUMENT.operations()

@@ -13,11 +13,23 @@ from tallystick.dialects.base import Dialect, Services
 from tallystick.dialects.onehub import wire
 from tallystick.dialects.onehub.errors import error_response
 from tallystick.dialects.onehub.routes import OnehubApi, owns
+from tallystick.errors import SettingsError
 from tallystick.reading import DialectRules
+
+_SETTINGS = {"own_events_only": bool, "public_clients": list}
+"""What may be set; roles and the token endpoint look there too."""
 
 
 def routes(services: Services) -> Sequence[BaseRoute]:
-    """Return the routes."""
+    """Return the routes.
+
+    Raises: SettingsError.
+    """
+    for name, value in services.settings.of_dialect(wire.DIALECT).items():
+        if name not in _SETTINGS:
+            raise SettingsError(f"there is no setting onehub.{name}")
+        if not isinstance(value, _SETTINGS[name]):
+            raise SettingsError(f"onehub.{name} is a {_SETTINGS[name].__name__}")
     return OnehubApi(services).routes()
 
 

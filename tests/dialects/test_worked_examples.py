@@ -1,0 +1,33 @@
+"""The worked example of a dialect's README does what it says, on a real server."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tallystick import conformance, dialects
+from tests.dialects.test_transcripts import variables_of
+from tests.serving import LiveServer
+
+READMES = {
+    path.parent.name: path
+    for path in sorted(Path(dialects.__file__).parent.glob("*/README.md"))
+    if "```http\n" in path.read_text("utf-8")
+}
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_the_worked_example_runs(server: LiveServer, name: str) -> None:
+    text = READMES[name].read_text("utf-8")
+    variables = variables_of(server)
+    for example in re.findall(r"```http\n(.*?)```", text, re.DOTALL):
+        exchanges = conformance.parse(example, name)
+        assert exchanges
+        failures = [one for one in conformance.run(exchanges, server.url, variables) if one]
+        assert not failures, "\n\n".join(map(str, failures))
+
+
+def test_kvass_and_onehub_have_one() -> None:
+    assert {"kvass", "onehub"} <= READMES.keys()
