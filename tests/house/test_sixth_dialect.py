@@ -1,0 +1,65 @@
+"""A sixth dialect is one folder and one line: a toy one is made here and served."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from tallystick import access
+from tallystick.dialects import DIALECTS
+from tallystick.dialects.base import Dialect, Services
+from tallystick.errors import TallystickError
+from tallystick.http.auth import Authenticator
+from tallystick.reading import DialectRules, Find
+from tests.serving import open_server
+
+
+def routes(services: Services) -> list[Route]:
+    """Return the toy's one route: the kinds of the events it shows."""
+    authenticator = Authenticator(services.identity, services.issuer)
+
+    async def kinds(request: Request) -> Response:
+        principal = authenticator.of_scope(request.scope)
+        question = Find(dialect="native", limit=10)
+        page = await services.door().run(
+            services.ledger.find, principal.tenant, question, access.visible(principal)
+        )
+        return JSONResponse([view.event.kind for view in page.views])
+
+    return [Route("/toy/kinds", kinds, methods=["GET"])]
+
+
+def refused(request: Request, error: TallystickError) -> Response:
+    """Answer errors in the toy's shape."""
+    return JSONResponse({"oops": error.code}, 418)
+
+
+TOY = Dialect(
+    name="toy",
+    title="Toy",
+    rules=DialectRules(shows=lambda view: True, derived=lambda view, tenant_uuid: {}),
+    routes=routes,
+    owns=lambda path: path.startswith("/toy/"),
+    error_response=refused,
+    openapi="openapi.yaml",
+)
+
+
+def test_a_sixth_dialect_is_one_value_more(tmp_path: Path) -> None:
+    with open_server(tmp_path / "data", dialects=(*DIALECTS, TOY)) as server, server.http() as http:
+        http.post("/v1/events", json={"kind": "k"})
+        assert http.get("/toy/kinds").json() == ["k"]
+        assert http.get("/toy/nothing").json() == {"oops": "not_found"}
+        with server.plain_http() as nobody:
+            assert nobody.get("/toy/kinds").json() == {"oops": "unauthenticated"}
+
+
+def test_a_dialect_can_be_switched_off(tmp_path: Path) -> None:
+    with open_server(tmp_path / "data", dialects=(TOY,)) as server, server.http() as http:
+        assert http.get("/toy/kinds").status_code == 200
+        off = http.get("/v2/info")
+    assert off.status_code == 404
+    assert off.headers["content-type"] == "application/problem+json"
