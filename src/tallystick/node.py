@@ -37,8 +37,8 @@ from tallystick.store.sqlite import open_sqlite
 from tallystick.store.sqlite_public_files import SqlitePublicFiles
 from tallystick.tokens import Issuer
 
-# How long another process's change of identity may go unnoticed on a shared database.
-_SHARED_IDENTITY_TTL_S = 2.0
+SHARED_IDENTITY_TTL_S = 2.0
+"""How long another process's change of identity may go unnoticed on a shared store."""
 
 
 class Node:
@@ -54,7 +54,10 @@ class Node:
         *,
         public_files: PublicFiles,
         blob_content: BlobContent,
+        folder: Path,
+        followers: bool,
     ) -> None:
+        """Join what was opened; `followers` tells whether processes beside this one do work."""
         self.store = store
         self.public_files = public_files
         self.blobs = Blobs(store, blob_content)
@@ -63,13 +66,15 @@ class Node:
         self.settings = settings
         self.clock = clock
         self.commit_listeners: list[CommitListener] = []
-        ttl_s = None if store.many_tenants else _SHARED_IDENTITY_TTL_S
+        ttl_s = None if store.many_tenants else SHARED_IDENTITY_TTL_S
         self.identity = Identity(store, ttl_s=ttl_s, own_events_only=_own_events_only(settings))
         self.sequencer = Sequencer(store, key, clock, committed=self._committed)
         self.ledger = Ledger(store, self.sequencer, index.reader, key, clock)
         url = settings.external_url or f"http://{settings.server_name}:{settings.port}"
         token_key = key.derive_ec_key(ec.SECP256R1(), "tokens")
         self.issuer = Issuer(token_key, self.identity, clock, url=f"{url}/oauth/token")
+        self.folder = folder
+        self.followers = followers
         self._lock: int | None = None
 
     def hold(self, lock: int) -> None:
@@ -113,7 +118,7 @@ def open_node(
     lock = _lock_folder(folder)
     try:
         key = open_log_key(folder / KEY_FILE, settings.server_name)
-        store = _open_store(folder, settings)
+        store = open_store(folder, settings)
         index = open_index(folder, store, child=followers)
         blobs = FolderBlobs(folder / BLOBS_FOLDER, folder / UPLOADS_FOLDER)
         blobs.forget_uploads()
@@ -123,8 +128,10 @@ def open_node(
             index,
             settings,
             clock or SystemClock(),
-            public_files=SqlitePublicFiles(folder / PUBLIC_FILE),
+            public_files=open_public_files(folder, settings),
             blob_content=blobs,
+            folder=folder,
+            followers=followers,
         )
     except BaseException:
         os.close(lock)
@@ -133,7 +140,16 @@ def open_node(
     return node
 
 
-def _open_store(folder: Path, settings: Settings) -> Store:
+def open_public_files(folder: Path, settings: Settings) -> PublicFiles:
+    """Open the public files beside the store."""
+    return SqlitePublicFiles(folder / PUBLIC_FILE)
+
+
+def open_store(folder: Path, settings: Settings) -> Store:
+    """Open the store that the settings name, making it if there is none.
+
+    Raises: SchemaMismatch, SettingsError, StoreFailed.
+    """
     if settings.database is None:
         return open_sqlite(folder / LEDGER_FILE)
     try:

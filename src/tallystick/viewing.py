@@ -66,6 +66,10 @@ class LogReader:
         """Return the tenants that have a log."""
         return [head.tenant for head in self._store.log_heads()]
 
+    def sizes(self) -> dict[str, int]:
+        """Return how many entries each log has."""
+        return {head.tenant: head.size for head in self._store.log_heads()}
+
     def size(self, tenant: str) -> int:
         """Return how many entries a log has."""
         head = self._store.log_head(tenant)

@@ -61,10 +61,21 @@ class Services(NamedTuple):
     pieces: Callable[[Request, int], AsyncIterator[bytes]]
     """Yields a request's body as it comes in, of at most so many bytes. Raises TooLarge."""
     blobs: Blobs
+    background: BackgroundServices
+
+
+class BackgroundServices(NamedTuple):
+    """What a dialect's work beside requests is given, in whatever process it runs."""
+
+    identity: Identity
+    settings: Settings
+    clock: Clock
     log: LogReader
     public_files: PublicFiles
     derive_key: Callable[[ec.EllipticCurve, str], ec.EllipticCurvePrivateKey]
     """The server's private key for a purpose: always the same one."""
+    shared: bool
+    """Whether others write to the same logs, and nobody tells."""
 
 
 class Background(Protocol):
@@ -94,5 +105,5 @@ class Dialect(NamedTuple):
     """Name of the OpenAPI document in the dialect's folder."""
     headers: Callable[[Request], Mapping[str, str]] = lambda request: {}
     """Headers that every answer of the dialect carries, errors included."""
-    background: Callable[[Services], Background] | None = None
+    background: Callable[[BackgroundServices], Background] | None = None
     """Starts what the dialect does beside answering requests."""

@@ -19,7 +19,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Router
 from starlette.types import Message, Receive, Scope, Send
 
-from tallystick.dialects.base import Background, Dialect, Services
+from tallystick.dialects.base import Background, BackgroundServices, Dialect, Services
 from tallystick.errors import (
     Malformed,
     MethodNotAllowed,
@@ -32,6 +32,7 @@ from tallystick.http.admin_clients import AdminClientsApi
 from tallystick.http.admin_guard import AdminGuard
 from tallystick.http.append import Appender
 from tallystick.http.auth import Authenticator
+from tallystick.http.background import BackgroundProcess
 from tallystick.http.body import ClientGone, body_of, header, pieces_of
 from tallystick.http.door import Door
 from tallystick.http.metrics import Metrics
@@ -76,9 +77,15 @@ class App:
             body_of,
             pieces_of,
             node.blobs,
-            LogReader(node.store),
-            node.public_files,
-            node.key.derive_ec_key,
+            BackgroundServices(
+                node.identity,
+                node.settings,
+                node.clock,
+                LogReader(node.store),
+                node.public_files,
+                node.key.derive_ec_key,
+                shared=not node.store.many_tenants,
+            ),
         )
         self._background: list[Background] = []
         self._metrics = Metrics(node)
@@ -107,11 +114,17 @@ class App:
         return self._door
 
     def _start_background(self) -> None:
-        starts = [dialect.background for dialect in self._dialects if dialect.background]
-        self._background = [start(self.services) for start in starts]
-        self.node.commit_listeners.append(self._committed)
+        node, services = self.node, self.services.background
+        for dialect in self._dialects:
+            if dialect.background is not None and node.followers:
+                # Its own process, so that it never holds this one's interpreter.
+                process = BackgroundProcess(dialect.name, node.folder, node.settings)
+                self._background.append(process)
+            elif dialect.background is not None:
+                self._background.append(dialect.background(services))
+        node.commit_listeners.append(self._committed)
         # Told only now of what there is, so that nothing falls in between.
-        tenants = self.services.log.tenants()
+        tenants = services.log.tenants()
         for background in self._background:
             background.committed(tenants)
 

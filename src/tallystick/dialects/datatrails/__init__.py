@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from starlette.requests import Request
 from starlette.routing import BaseRoute
 
-from tallystick.dialects.base import Background, Dialect, Services
+from tallystick.dialects.base import Background, BackgroundServices, Dialect, Services
 from tallystick.dialects.datatrails import wire
 from tallystick.dialects.datatrails.applications import is_application
 from tallystick.dialects.datatrails.options import options_of
@@ -30,7 +30,7 @@ _LOOK_AROUND_S = 0.5
 """How often to ask for what other processes on the same database wrote."""
 
 
-def follower_of(services: Services) -> Follower:
+def follower_of(services: BackgroundServices) -> Follower:
     """Return what writes the public logs of a server.
 
     Raises: SettingsError.
@@ -60,7 +60,7 @@ def routes(services: Services) -> Sequence[BaseRoute]:
         *ApplicationsApi(services, options).routes(),
         *BlobsApi(services, options).routes(),
         *LogApi(services).routes(),
-        *ExtensionApi(services, follower_of(services)).routes(),
+        *ExtensionApi(services, follower_of(services.background)).routes(),
     ]
 
 
@@ -70,7 +70,7 @@ def headers(request: Request) -> Mapping[str, str]:
     return {"X-Tallystick-Extension": DIALECT} if is_extension else {}
 
 
-def publish(services: Services) -> Background:
+def publish(services: BackgroundServices) -> Background:
     """Start to bring the public logs forward."""
 
     def is_followed(tenant: str) -> bool:
@@ -82,7 +82,7 @@ def publish(services: Services) -> Background:
         follower_of(services).step,
         services.log.tenants,
         is_followed,
-        look_around_s=None if services.ledger.store.many_tenants else _LOOK_AROUND_S,
+        look_around_s=_LOOK_AROUND_S if services.shared else None,
     )
 
 

@@ -35,7 +35,7 @@ class Events:
 
     def __init__(self, services: Services) -> None:
         self._ledger = services.ledger
-        self._files = services.public_files
+        self._files = services.background.public_files
 
     def created(self, caller: Caller, index: int) -> Json:
         """Return an event that was just stored, as create answers it."""

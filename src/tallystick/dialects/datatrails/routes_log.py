@@ -42,7 +42,7 @@ class LogApi:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._files = services.public_files
+        self._files = services.background.public_files
 
     def routes(self) -> Sequence[BaseRoute]:
         """Return the routes."""
@@ -144,13 +144,13 @@ class ExtensionApi:
         if vds not in [str(form.value) for form in Form]:
             raise Malformed("vds is 2 or 3", path="vds")
         view = self._events.view(caller, request.path_params["uuid"])
-        log = open_public_log(self._services.public_files, caller.tenant)
+        log = open_public_log(self._services.background.public_files, caller.tenant)
         sealer = self._follower.sealer(caller.tenant)
         return _cose(receipts.inclusion(log, view.index, sealer, Form(int(vds))))
 
     def _consistency(self, caller: Caller, request: Request) -> Response:
         old, new = _natural(request, "from", 0), _natural(request, "to", 0)
-        log = open_public_log(self._services.public_files, caller.tenant)
+        log = open_public_log(self._services.background.public_files, caller.tenant)
         sealer = self._follower.sealer(caller.tenant)
         return _cose(receipts.consistency(log, old, new or None, sealer))
 

@@ -1,0 +1,172 @@
+"""Work beside requests, in a process of its own: the server's end of it, and that process.
+
+    python -m tallystick.http.background DIALECT FOLDER HANDLE     (settings on standard input)
+
+The server says nothing but that something was committed, a byte at a time; the process asks the
+store what. It ends when the server does: the socket closes. When it dies it is started again, and
+what it keeps makes sure that nothing is done twice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from tallystick.clock import SystemClock
+from tallystick.dialects import DIALECTS
+from tallystick.dialects.base import Background, BackgroundServices
+from tallystick.folder import KEY_FILE
+from tallystick.identity import Identity
+from tallystick.keys import open_log_key
+from tallystick.node import SHARED_IDENTITY_TTL_S, open_public_files, open_store
+from tallystick.settings import Settings
+from tallystick.viewing import LogReader
+
+_GATHER_S = 0.02
+_BACKOFF_S = 0.1
+_BACKOFF_S_MAX = 5.0
+_STEADY_S = 10.0
+_STOP_S = 5.0
+
+_log = structlog.get_logger("tallystick.background")
+
+
+class BackgroundProcess:
+    """A dialect's background work as the server sees it; safe to share between threads."""
+
+    def __init__(self, dialect: str, folder: Path, settings: Settings) -> None:
+        self._dialect = dialect
+        self._folder = folder
+        self._settings = settings
+        # Guards the socket to the process that runs now.
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
+        self._stopping = threading.Event()
+        self.pid: int | None = None
+        self._thread = threading.Thread(target=self._watch, name=f"background-{dialect}")
+        self._thread.start()
+
+    def committed(self, tenants: Iterable[str]) -> None:
+        """Say that logs have grown; never waits."""
+        with self._lock:
+            if self._socket is not None:
+                # A full socket means that it was told already, a broken one that it died.
+                with contextlib.suppress(OSError):
+                    self._socket.send(b"+")
+
+    def close(self) -> None:
+        """Stop the process and wait for its end; idempotent."""
+        self._stopping.set()
+        self._hang_up()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        backoff_s = _BACKOFF_S
+        while not self._stopping.is_set():
+            started_s = time.monotonic()
+            self._run()
+            if time.monotonic() - started_s > _STEADY_S:
+                backoff_s = _BACKOFF_S
+            self._stopping.wait(backoff_s)
+            backoff_s = min(backoff_s * 2, _BACKOFF_S_MAX)
+
+    def _run(self) -> None:
+        """Start the process and wait until it ends, or has to."""
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        with theirs:
+            process = self._start(theirs)
+        with self._lock:
+            self._socket = ours
+        if self._stopping.is_set():
+            self._hang_up()
+        while process.poll() is None and not self._stopping.wait(0.2):
+            pass
+        self._hang_up()
+        try:
+            process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if not self._stopping.is_set():
+            _log.error("background work died", dialect=self._dialect, code=process.returncode)
+
+    def _start(self, theirs: socket.socket) -> subprocess.Popen[bytes]:
+        told = (self._dialect, str(self._folder.absolute()), str(theirs.fileno()))
+        path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
+        process = subprocess.Popen(  # noqa: S603  # our own module, with paths we were given
+            (sys.executable, "-m", __name__, *told),
+            stdin=subprocess.PIPE,
+            pass_fds=(theirs.fileno(),),
+            env={**os.environ, "PYTHONPATH": path},
+        )
+        self.pid = process.pid
+        assert process.stdin is not None, "it was asked for"
+        with contextlib.suppress(BrokenPipeError), process.stdin as stdin:
+            stdin.write(msgspec.json.encode(self._settings))
+        return process
+
+    def _hang_up(self) -> None:
+        with self._lock:
+            if self._socket is not None:
+                self._socket.close()
+                self._socket = None
+
+
+def listen(server: socket.socket, log: LogReader, work: Background) -> None:
+    """Tell `work` which logs grew whenever the server says that some did, until it hangs up."""
+    sizes: dict[str, int] = {}
+    while True:
+        now = log.sizes()
+        work.committed([tenant for tenant, size in now.items() if size != sizes.get(tenant)])
+        sizes = now
+        if not server.recv(4096):
+            return
+        # Commits come by the hundred a second; one look at the store is for all of a moment.
+        time.sleep(_GATHER_S)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Do a dialect's background work until the server hangs up."""
+    # The terminal's interrupt goes to the whole group; only the server decides when to stop.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    name, folder, handle = arguments[0], Path(arguments[1]), int(arguments[2])
+    settings = msgspec.json.decode(sys.stdin.buffer.read(), type=Settings)
+    dialect = next(dialect for dialect in DIALECTS if dialect.name == name)
+    assert dialect.background is not None, "only such dialects have a process"
+    store = open_store(folder, settings)
+    files = open_public_files(folder, settings)
+    log = LogReader(store)
+    work = dialect.background(
+        BackgroundServices(
+            identity=Identity(store, ttl_s=SHARED_IDENTITY_TTL_S),
+            settings=settings,
+            clock=SystemClock(),
+            log=log,
+            public_files=files,
+            derive_key=open_log_key(folder / KEY_FILE, settings.server_name).derive_ec_key,
+            shared=not store.many_tenants,
+        )
+    )
+    gc.freeze()
+    with socket.socket(fileno=handle) as server:
+        listen(server, log, work)
+    work.close()
+    files.close()
+    store.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
