@@ -13,9 +13,9 @@ from typing import Any
 from tallystick.dialects.base import Door
 from tallystick.entry import prepare
 from tallystick.event import Draft
+from tallystick.folder import SOCKET_FILE
 from tallystick.http.app import App
 from tallystick.http.serving import listen, serve
-from tallystick.folder import SOCKET_FILE
 from tallystick.node import open_node
 from tallystick.planning import Accepted, Item
 from tallystick.settings import Settings

@@ -200,7 +200,7 @@ class Sequencer:
         """Under load, wait a little until as much waits as the last commit held.
 
         A commit and the requests that feed it then take turns with the interpreter instead of
-        taking it from each other. After a pause, or for one caller at a time, nothing is waited for.
+        taking it from each other. After a pause, or for one caller alone, nothing is waited for.
         """
         now_s = time.monotonic()
         if not self._store.many_tenants or now_s - self._committed_s > _PAUSE_S:
@@ -329,7 +329,7 @@ class Sequencer:
                     return writer.leaves(tenant, last.index, last.index + 1) == [last.leaf]
             except StoreCorrupt:
                 raise
-            except TallystickError:
+            except Exception:  # as above: nothing that a store lets through may end the thread
                 # The database may be on its way back; nobody can be told anything before.
                 time.sleep(min(0.05 * 2**attempt, _RECHECK_WAIT_S_MAX))
         return None

@@ -81,7 +81,8 @@ def test_logins_are_unique_on_the_server(server: LiveServer, http: httpx2.Client
 @pytest.mark.parametrize(
     ("path", "body"),
     [
-        ("keys", {"scopes": []}), ("keys", {"scopes": ["fly"]}), ("keys", {"scopes": ["read"], "x": 1}),
+        ("keys", {"scopes": []}), ("keys", {"scopes": ["fly"]}),
+        ("keys", {"scopes": ["read"], "x": 1}),
         ("keys", {"scopes": ["read"], "secret": "short"}),
         ("keys", {"scopes": ["read"], "secret": "with:a colon"}),
         ("users", {}), ("users", {"id": ""}), ("users", {"id": "1", "time_zone": "Mars/Olympus"}),

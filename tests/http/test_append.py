@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import itertools
 import json
 import uuid
 from typing import Any
@@ -183,7 +184,7 @@ def test_concurrent_diffs_chain_without_a_gap(http: httpx2.Client) -> None:
 
     with concurrent.futures.ThreadPoolExecutor(6) as pool:
         stored = sorted(pool.map(update, range(24)), key=lambda event: event["index"])
-    for before, after in zip(stored, stored[1:], strict=False):
+    for before, after in itertools.pairwise(stored):
         assert after["previous"] == {"n": before["data"]["n"]}
 
 
