@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from tallystick.index.views.block import Block
 from tallystick.index.views.open_block import OpenBlock
-from tallystick.index.views.rows import RowSet, any_of, upwards
+from tallystick.index.views.rows import RowSet, any_of, is_empty, upwards
 from tallystick.index.views.segment import Rows, Segment, SegmentWriter
 
 _GONE = -1
@@ -167,7 +167,9 @@ def _add_terms(writer: SegmentWriter, sources: Sequence[_Source], limit: int) ->
             gathered[number] = moved if known is None else any_of((known, moved))
     for number in sorted(gathered):
         rows = gathered[number]
+        if is_empty(rows):
+            continue
         if isinstance(rows, int):
             writer.add_bits(number, rows)
-        elif len(rows):
+        else:
             writer.add(number, rows)

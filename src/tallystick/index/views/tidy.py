@@ -25,7 +25,6 @@ from tallystick.index.views.shelf import ROW_BITS, Shelf, block_path, transactio
 
 _SMALL_ROWS = ROWS_MAX // 2
 _ENOUGH_ROWS = ROWS_MAX * 3 // 4
-_ENOUGH_BLOCKS = 16
 
 
 class _Job(NamedTuple):
@@ -40,9 +39,17 @@ class _Job(NamedTuple):
 class Tidier:
     """Writes and removes the files of blocks in one folder."""
 
-    def __init__(self, folder: Path, connection: apsw.Connection, purge_after_s: float) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        connection: apsw.Connection,
+        *,
+        merged_blocks: int,
+        purge_after_s: float,
+    ) -> None:
         self.folder = folder
         self._connection = connection
+        self._merged_blocks = merged_blocks
         self._purge_after_s = purge_after_s
         self._purged_s = time.monotonic()
         self._job: _Job | None = None
@@ -99,7 +106,7 @@ class Tidier:
 
     def _next_job(self, shelves: Iterable[Shelf], shelf_of: Callable[[str], Shelf]) -> _Job | None:
         for shelf in shelves:
-            sources = _crowd(shelf.sealed)
+            sources = _crowd(shelf.sealed, self._merged_blocks)
             if sources:
                 return self._new_job(shelf, sources)
         if time.monotonic() - self._purged_s < self._purge_after_s:
@@ -120,6 +127,8 @@ class Tidier:
         path = self.folder / "merged.new"
         steps = merge.merge_steps(sources, path)
         gone = [block.gone for block in sources]
+        # Ranks are given now, for the rows that are there now.
+        next(steps)
         return _Job(shelf, sources, gone, self._erased(sources), path, steps)
 
     def _finish(self, job: _Job, merged: Merged) -> None:
@@ -194,7 +203,7 @@ class Tidier:
                     path.unlink()
 
 
-def _crowd(blocks: Sequence[Segment]) -> list[Segment]:
+def _crowd(blocks: Sequence[Segment], enough_blocks: int) -> list[Segment]:
     """Return small blocks that together are worth one of full size, the oldest first."""
     chosen: list[Segment] = []
     rows = 0
@@ -206,7 +215,7 @@ def _crowd(blocks: Sequence[Segment]) -> list[Segment]:
             break
         chosen.append(block)
         rows += alive
-    enough = len(chosen) >= _ENOUGH_BLOCKS or (len(chosen) > 1 and rows >= _ENOUGH_ROWS)
+    enough = len(chosen) >= enough_blocks or (len(chosen) > 1 and rows >= _ENOUGH_ROWS)
     return chosen if enough else []
 
 

@@ -11,10 +11,11 @@ from __future__ import annotations
 from array import array
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from tallystick import limits
-from tallystick.errors import StoreCorrupt
+from tallystick.errors import StoreBusy, StoreCorrupt
 from tallystick.event import Event, HeadSlot, Op, View
 from tallystick.index.document import Slice, derived_terms, seen_by
 from tallystick.index.views.block import IndexOrder, Key
@@ -32,12 +33,16 @@ from tallystick.index.views.shelf import (
 )
 from tallystick.index.views.terms import TermHasher
 from tallystick.index.views.tidy import Tidier
+from tallystick.query.expr import Scalar
 from tallystick.reading import Rules
 from tallystick.store.base import Store, head_key
 from tallystick.viewing import event_of, events_of, recorded_view
 
 SEALED_ROWS = 4_096
 """Rows of an open block that get it sealed: what a reader keeps in memory for a busy tenant."""
+
+MERGED_BLOCKS = 16
+"""Small blocks that are made one: what every question has to look at in vain, at most."""
 
 _ROWS_MAX = 1 << 15
 _SHELVES = 64
@@ -57,6 +62,7 @@ class ViewsWriter:
         rules: Rules,
         *,
         sealed_rows: int = SEALED_ROWS,
+        merged_blocks: int = MERGED_BLOCKS,
         purge_after_s: float = 60.0,
     ) -> None:
         self._store = store
@@ -69,7 +75,9 @@ class ViewsWriter:
             raise StoreCorrupt("the index lost its key", hint="rebuild the index")
         self._hash = TermHasher(key)
         self._resources = ResourceTable(self._connection)
-        self._tidier = Tidier(folder, self._connection, purge_after_s)
+        self._tidier = Tidier(
+            folder, self._connection, merged_blocks=merged_blocks, purge_after_s=purge_after_s
+        )
         self._shelves: OrderedDict[str, Shelf] = OrderedDict()
         # Of the transaction that is open: rows to be inserted, shelves whose blocks changed.
         self._arrivals: list[tuple[int, int, int, bytes]] = []
@@ -79,6 +87,10 @@ class ViewsWriter:
         """Return for each tenant the index up to which its entries are listed."""
         with translated():
             return dict(self._connection.execute("SELECT tenant, next FROM tenants"))
+
+    def number_of(self, field: str, value: Scalar) -> int:
+        """Return the number by which the blocks know a term."""
+        return self._hash(field, value)
 
     def apply(self, parts: Sequence[Slice]) -> None:
         """Take in one slice of each of some tenants, all of them or none.
@@ -92,6 +104,8 @@ class ViewsWriter:
         except BaseException:
             self._forget()
             raise
+        if any(view.first.erased for part in parts for view in part.changed):
+            self._empty_write_ahead_log()
         self._tidier.delete_files()
         while len(self._shelves) > _SHELVES:
             tenant, shelf = self._shelves.popitem(last=False)
@@ -113,6 +127,11 @@ class ViewsWriter:
     def close(self) -> None:
         """Close the files; idempotent."""
         self._connection.close()
+
+    def _empty_write_ahead_log(self) -> None:
+        """Leave nothing in it of what was erased; a reader at work puts that off."""
+        with suppress(StoreBusy), translated():
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _forget(self) -> None:
         """Drop what is in memory: the next slice reads it again as it is stored."""

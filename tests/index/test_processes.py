@@ -1,0 +1,226 @@
+"""Followers in processes of their own: killed, stopped, rebuilt, left behind by their server."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tallystick import limits
+from tallystick.errors import FollowerBehind, NotFound
+from tallystick.event import Draft, Resource
+from tallystick.index.followers import VIEWS
+from tallystick.index.generations import Generations
+from tallystick.index.reader import IndexReader
+from tallystick.index.supervisor import Command, SupervisedFollowers
+from tallystick.query.expr import Eq
+from tallystick.reading import Find, Rules
+from tallystick.store.sqlite import open_sqlite
+from tests.index import world
+from tests.recording import Recorder
+from tests.store.writing import KEY
+
+TENANT = "acme"
+RULES = "tests.index.world:rules"
+FEWER_RULES = "tests.index.test_processes:fewer_rules"
+
+
+def fewer_rules() -> Rules:
+    """Return the rules without one dialect, as a version before it had them."""
+    return {name: rule for name, rule in world.rules().items() if name != "echo"}
+
+
+class Server:
+    """What a server has: a store, a sequencer, and followers in a process of their own."""
+
+    def __init__(self, folder: Path, reference: str = RULES) -> None:
+        self.folder = folder
+        self.store = open_sqlite(folder / "ledger.db")
+        rules = world.rules() if reference == RULES else fewer_rules()
+        command = Command(folder / "ledger.db", folder / "index", reference)
+        self.followers = SupervisedFollowers(command, self.store, rules, groups=((VIEWS,),))
+        self.recorder = Recorder(
+            self.store, KEY, committed=lambda heads, stats: self.followers.committed(heads)
+        )
+        self.reader = IndexReader(self.store, rules, self.followers)
+
+    def write(self, count: int) -> int:
+        """Write some events and return how many there are."""
+        self.recorder.append(TENANT, *(order(number) for number in range(count)))
+        return self.size()
+
+    def size(self) -> int:
+        """Return how many events there are."""
+        head = self.store.log_head(TENANT)
+        return 0 if head is None else head.size
+
+    def total(self, dialect: str = "native") -> int:
+        """Return how many events a list has."""
+        found = self.reader.find(TENANT, Find(limit=1, total=True, dialect=dialect))
+        assert found.total is not None
+        assert found.total <= self.reader.count(TENANT, Eq("class", "order"), dialect=dialect)
+        return found.total
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the followers' process."""
+        pid = self.followers.pids()[0]
+        os.kill(pid, number)
+
+    def close(self) -> None:
+        """Stop everything."""
+        self.recorder.close()
+        self.followers.close()
+        self.store.close()
+
+
+def order(number: int) -> Draft:
+    """Return an event about one of a few orders."""
+    target = Resource("order", str(number % 50))
+    return Draft(kind="order.created", target=target, data={"number": number})
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """Yield a running server."""
+    server = Server(tmp_path)
+    yield server
+    server.close()
+
+
+def test_every_write_is_in_the_list_asked_for_after_it(server: Server) -> None:
+    for _ in range(100):
+        assert server.write(1) == server.total()
+
+
+def test_a_killed_follower_goes_on_where_it_was(server: Server) -> None:
+    """Kill it again and again while events come in; nothing is ever missing or listed twice."""
+    written = threading.Event()
+
+    def write() -> None:
+        for _ in range(60):
+            server.write(97)
+        written.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    kills = 0
+    while not written.is_set() or kills < 5:
+        size = server.size()
+        assert server.total() >= size
+        server.signal(signal.SIGKILL)
+        kills += 1
+    writer.join()
+    assert server.total() == server.size() == 60 * 97
+    indexes = [hit.index for hit in server.reader.find(TENANT, Find(limit=10_000)).hits]
+    assert indexes == list(range(server.size() - 1, -1, -1))
+
+
+def test_a_follower_that_hangs_is_an_error_and_no_stale_answer(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert server.write(5) == server.total()
+    monkeypatch.setattr(limits, "READ_WAIT_S", 0.2)
+    server.signal(signal.SIGSTOP)
+    try:
+        server.write(1)
+        with pytest.raises(FollowerBehind):
+            server.total()
+        assert server.reader.lag() == {VIEWS: 1}
+        assert server.followers.pressure_s() == 0
+    finally:
+        server.signal(signal.SIGCONT)
+    monkeypatch.undo()
+    assert server.total() == 6
+
+
+def test_a_rebuild_is_served_once_it_is_done_and_disturbs_nobody(server: Server) -> None:
+    server.write(3_000)
+    before = server.total()
+    reading = threading.Event()
+    done = threading.Event()
+    totals: list[int] = []
+
+    def read() -> None:
+        while not done.is_set():
+            server.write(1)
+            totals.append(server.total())
+            reading.set()
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    reading.wait()
+    told: list[tuple[int, int]] = []
+    server.followers.rebuild(VIEWS, lambda at, of: told.append((at, of)))
+    done.set()
+    reader.join()
+    assert totals == list(range(before + 1, before + 1 + len(totals)))
+    assert told[-1][0] == told[-1][1] >= before
+    assert [path.name for path in (server.folder / "index" / VIEWS).iterdir() if path.is_dir()] == [
+        "2"
+    ]
+    assert server.total() == server.size()
+
+
+def test_a_follower_nobody_has_cannot_be_rebuilt(server: Server) -> None:
+    with pytest.raises(NotFound):
+        server.followers.rebuild("unheard", lambda at, of: None)
+
+
+def test_new_rules_are_followed_from_the_first_event_on(tmp_path: Path) -> None:
+    server = Server(tmp_path, FEWER_RULES)
+    server.write(200)
+    assert server.total() == 200
+    server.close()
+    server = Server(tmp_path)
+    server.write(1)
+    assert server.total() == 201
+    assert server.total("echo") == 201
+    generations = Generations(tmp_path / "index" / VIEWS, world.rules())
+    assert not generations.is_outdated(generations.current())
+    server.close()
+
+
+@pytest.mark.parametrize("damage", [b"", b"not a database at all", b"\0" * 100_000])
+def test_damaged_lists_are_made_anew(tmp_path: Path, damage: bytes) -> None:
+    server = Server(tmp_path)
+    server.write(5_000)
+    assert server.total() == 5_000
+    server.close()
+    folder = Generations(tmp_path / "index" / VIEWS, world.rules()).current()
+    for path in folder.glob("*.block"):
+        path.write_bytes(damage)
+    for path in folder.glob("views.db*"):
+        path.write_bytes(damage)
+    server = Server(tmp_path)
+    assert server.total() == 5_000
+    server.close()
+
+
+def test_followers_end_with_their_server(tmp_path: Path) -> None:
+    """Kill a server: its follower's hold on the pipe they share ends too."""
+    script = (
+        "import pathlib, sys, time\n"
+        "from tests.index.test_processes import Server\n"
+        f"server = Server(pathlib.Path({str(tmp_path)!r}))\n"
+        "server.write(10)\n"
+        "print(server.total(), flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
+    process = subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"10\n"
+    process.kill()
+    assert process.stdout.read() == b""
+    process.stdout.close()
+    process.wait()
