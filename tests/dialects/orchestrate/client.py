@@ -8,6 +8,12 @@ from base64 import b64encode
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+import httpx2
+
+from tests.dialects.openapi import Document
+
+DOCUMENT = Document("orchestrate")
+
 
 class Reply(NamedTuple):
     """An answer."""
@@ -65,9 +71,11 @@ class Api:
                 connection.putheader("Content-Length", str(len(content)))
             connection.endheaders(content)
             response = connection.getresponse()
-            return Reply(response.status, response.headers, response.read())
+            reply = Reply(response.status, response.headers, response.read())
         finally:
             connection.close()
+        _check(httpx2.Request(method, self.url + path), reply)
+        return reply
 
     def get(self, path: str, **headers: str) -> Reply:
         """Send a GET."""
@@ -109,3 +117,12 @@ class Api:
                 return rows
             assert f'<{following}>; rel="next"' in reply.headers["Link"]
             path = following
+
+
+def _check(request: httpx2.Request, reply: Reply) -> None:
+    """Hold an answer against the OpenAPI document."""
+    DOCUMENT.check_answer(
+        httpx2.Response(
+            reply.status, headers=reply.headers.items(), content=reply.body, request=request
+        )
+    )

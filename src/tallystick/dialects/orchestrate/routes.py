@@ -36,6 +36,13 @@ async def ping(exchange: Exchange) -> Response:
     return exchange.reply(200)
 
 
+async def search_or_ping(exchange: Exchange) -> Response:
+    """Answer with what a query finds everywhere; without a query, that the key is good."""
+    if exchange.parameter("query") is None:
+        return await ping(exchange)
+    return await search.search_everywhere(exchange)
+
+
 async def list_or_search(exchange: Exchange, name: str) -> Response:
     """Answer with items by key, or with what a query finds."""
     if exchange.parameter("query") is not None:
@@ -46,7 +53,7 @@ async def list_or_search(exchange: Exchange, name: str) -> Response:
 RESOURCES: tuple[Resource, ...] = (
     Resource(
         "/v0",
-        {"HEAD": ping, "GET": search.search_everywhere, "POST": bulk.import_stream},
+        {"HEAD": ping, "GET": search_or_ping, "POST": bulk.import_stream},
     ),
     Resource(
         "/v0/{collection}",

@@ -26,8 +26,8 @@ RANDOM_MAX = 10_000
 """Rows that can be put in random order: all of them have to be fetched for that."""
 
 _PARAMETER = "search_param_invalid"
-_SCORE = 1.0
-"""The score of a row where nothing was scored."""
+_NO_SCORE = 0.0
+"""The score of a row in an order that asks for none, as clients know it."""
 
 
 class _Asked(NamedTuple):
@@ -157,7 +157,7 @@ def _row(
     if distance is not None:
         row["distance"] = distance
     else:
-        row["score"] = _SCORE if hit is None or hit.score is None else hit.score
+        row["score"] = _NO_SCORE if hit is None or hit.score is None else hit.score
     row["reftime"] = path["reftime"]
     return row
 
