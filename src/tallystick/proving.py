@@ -5,6 +5,8 @@ Nothing is computed here that a verifier could not check; the arithmetic is in `
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from tallystick import entry
 from tallystick.entry import SALT_BYTES, SECTIONS
 from tallystick.errors import Malformed, NotFound
@@ -13,6 +15,15 @@ from tallystick.store.base import LogHead, Store
 from tallystick.tlog.proof import consistency_proof, inclusion_proof
 from tallystick.tlog.receipt import build_receipt
 from tallystick.tlog.tile import TILE_WIDTH, split_hashes
+
+
+class Inclusion(NamedTuple):
+    """The proof that an entry is in a log of some size."""
+
+    index: int  # type: ignore[assignment]  # a tuple has a method of that name
+    size: int
+    path: list[bytes]
+    root: bytes
 
 
 class Proofs:
@@ -56,6 +67,17 @@ class Proofs:
             checkpoint=head.checkpoint,
             verifier=self._key.signer(head.origin).verifier,
         )
+
+    def inclusion(self, tenant: str, index: int) -> Inclusion:
+        """Return the proof that an entry is in a tenant's log as it is now.
+
+        Raises: NotFound.
+        """
+        head = self.head(tenant)
+        if not 0 <= index < head.size:
+            raise NotFound(f"there is no entry {index}")
+        path = inclusion_proof(index, head.size, StoreHashes(self._store, tenant))
+        return Inclusion(index, head.size, path, head.root)
 
     def consistency(self, tenant: str, old_size: int, new_size: int) -> list[bytes]:
         """Return the proof that the log at one size continues the log at another.

@@ -140,13 +140,16 @@ class ExtensionApi:
         return await self._services.door().run(self._trails, caller, request)
 
     def _inclusion(self, caller: Caller, request: Request) -> Response:
-        vds = request.query_params.get("vds", str(Form.DRAFT.value))
-        if vds not in [str(form.value) for form in Form]:
-            raise Malformed("vds is 2 or 3", path="vds")
-        view = self._events.view(caller, request.path_params["uuid"])
-        log = open_public_log(self._services.background.public_files, caller.tenant)
+        vds = _natural(request, "vds", Form.DRAFT)
+        if vds not in (receipts.VDS_RFC9162, *Form):
+            raise Malformed("vds is 1, 2 or 3", path="vds")
+        index = self._events.view(caller, request.path_params["uuid"]).index
         sealer = self._follower.sealer(caller.tenant)
-        return _cose(receipts.inclusion(log, view.index, sealer, Form(int(vds))))
+        if vds == receipts.VDS_RFC9162:
+            proof = self._services.ledger.proofs.inclusion(caller.tenant, index)
+            return _cose(receipts.own_inclusion(proof, sealer))
+        log = open_public_log(self._services.background.public_files, caller.tenant)
+        return _cose(receipts.inclusion(log, index, sealer, Form(vds)))
 
     def _consistency(self, caller: Caller, request: Request) -> Response:
         old, new = _natural(request, "from", 0), _natural(request, "to", 0)

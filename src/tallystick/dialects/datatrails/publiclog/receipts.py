@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from tallystick.dialects.datatrails.merklelog import mmr, receipts
+from tallystick.dialects.datatrails.merklelog import cose, mmr, receipts
 from tallystick.dialects.datatrails.merklelog.receipts import Form
-from tallystick.dialects.datatrails.merklelog.seal import Sealer
+from tallystick.dialects.datatrails.merklelog.seal import VDS, Sealer
 from tallystick.dialects.datatrails.publiclog.log import PublicLog
 from tallystick.errors import FollowerBehind, Malformed
+from tallystick.proving import Inclusion
+
+VDS_RFC9162 = 1
+"""Of receipts about the tenant's own log, which has that tree."""
+
+_ISSUER, _SUBJECT = 1, 2
+_INCLUSION = -1
 
 
 def inclusion(log: PublicLog | None, index: int, sealer: Sealer, form: Form) -> bytes:
@@ -23,6 +30,24 @@ def inclusion(log: PublicLog | None, index: int, sealer: Sealer, form: Form) -> 
     if form is Form.DRAFT:
         return receipts.complete_receipt(log.peak_receipts()[peak], node, path)
     return receipts.inclusion_receipt(node, path, peak=peak, sealer=sealer, form=form)
+
+
+def own_inclusion(proof: Inclusion, sealer: Sealer) -> bytes:
+    """Return a receipt that an entry is in the tenant's own log: no other log is needed for it.
+
+    Source: RFC 9942 section 5.2.
+    """
+    parts = cose.encode([proof.size, proof.index, proof.path])
+    return cose.sign(
+        sealer.key,
+        protected={
+            cose.KEY_ID: sealer.key_id.encode(),
+            cose.CWT_CLAIMS: {_ISSUER: sealer.issuer, _SUBJECT: sealer.subject},
+            VDS: VDS_RFC9162,
+        },
+        payload=proof.root,
+        unprotected={receipts.PROOFS: {_INCLUSION: [parts]}},
+    )
 
 
 def consistency(log: PublicLog | None, old: int, new: int | None, sealer: Sealer) -> bytes:
