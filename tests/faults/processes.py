@@ -102,6 +102,11 @@ class WriterProcess:
         self._end()
         assert self.is_done, f"writer {self.orders.name} ended with {self._process.returncode}"
 
+    def discard(self) -> None:
+        """See that nothing is left of the process, whatever became of the test."""
+        if self._process.poll() is None:
+            self.kill()
+
     def _end(self) -> None:
         self._process.wait(60)
         self._listener.join(60)

@@ -13,6 +13,7 @@ import queue
 import random
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import msgspec
+import structlog
 
 from tallystick.clock import SystemClock
 from tallystick.entry import prepare
@@ -31,6 +33,9 @@ from tallystick.store.base import Store, Writer
 from tests.faulty_store import Fault, FaultyStore
 from tests.recording import draft, order, origin_of
 from tests.store.places import open_place
+
+OPEN_ATTEMPTS = 300
+OPEN_WAIT_S = 0.1
 
 
 class Orders(msgspec.Struct, frozen=True):
@@ -142,7 +147,7 @@ class NumberedWriter:
 
 def open_store(orders: Orders) -> Store:
     """Open the store, made to fail and marked as the orders say."""
-    store = open_place(orders.url)
+    store = open_patiently(orders.url)
     if orders.fault_rate:
         chance = random.Random(orders.seed)  # noqa: S311  # to be repeated, not kept secret
 
@@ -158,11 +163,23 @@ def open_store(orders: Orders) -> Store:
     return store
 
 
+def open_patiently(url: str) -> Store:
+    """Open a store that may be away just now."""
+    for _ in range(OPEN_ATTEMPTS):
+        try:
+            return open_place(url)
+        except StoreBusy:
+            time.sleep(OPEN_WAIT_S)
+    return open_place(url)
+
+
 def say(line: str) -> None:
     """Write a line at once and whole."""
     os.write(1, line.encode() + b"\n")
 
 
 if __name__ == "__main__":
+    # Standard output is for what `say` says.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     sys.setswitchinterval(0.0005)
     NumberedWriter(msgspec.json.decode(sys.argv[1], type=Orders)).run()

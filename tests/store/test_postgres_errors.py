@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import psycopg
-import psycopg_pool
 import pytest
 from psycopg import errors
 
@@ -48,8 +47,6 @@ def test_sqlstate_has_an_answer(name: str) -> None:
         (errors.ConnectionFailure(), StoreBusy),
         (psycopg.OperationalError("server closed the connection unexpectedly"), StoreBusy),
         (psycopg.InterfaceError("the connection is closed"), StoreBusy),
-        (psycopg_pool.PoolTimeout(), StoreBusy),
-        (psycopg_pool.PoolClosed(), StoreFailed),
         (errors.DiskFull(), StoreFailed),
         (errors.ReadOnlySqlTransaction(), StoreFailed),
         (errors.InsufficientPrivilege(), StoreFailed),

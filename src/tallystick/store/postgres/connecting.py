@@ -6,14 +6,17 @@ sure that a process that is stuck lets go of the tenant it holds within seconds.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import psycopg
+from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
 from psycopg.types.numeric import Int8BinaryDumper, Int8Dumper
-from psycopg_pool import ConnectionPool
+
+from tallystick.errors import StoreBusy, StoreFailed
 
 Connection = psycopg.Connection[TupleRow]
 Result = TypeVar("Result")
@@ -49,15 +52,12 @@ class Timeouts(NamedTuple):
     lock_ms: int = 6_000
 
 
-def connect(url: str, *, name: str) -> Connection:
-    """Return a connection of its own, for what is done rarely."""
+_PATIENT = Timeouts()
+
+
+def connect(url: str, *, name: str, timeouts: Timeouts = _PATIENT) -> Connection:
+    """Return a new connection with its name, its timeouts and its types."""
     connection = psycopg.connect(url, autocommit=True, **_KEEPALIVES)
-    set_up(connection, name=name, timeouts=Timeouts())
-    return connection
-
-
-def set_up(connection: Connection, *, name: str, timeouts: Timeouts) -> None:
-    """Give a new connection its name, its timeouts and its types."""
     # One integer type for all, so that a statement is prepared once whatever the number.
     connection.adapters.register_dumper(int, Int8Dumper)
     connection.adapters.register_dumper(int, Int8BinaryDumper)
@@ -66,37 +66,63 @@ def set_up(connection: Connection, *, name: str, timeouts: Timeouts) -> None:
         "lock_ms": str(timeouts.lock_ms),
         "idle_ms": str(timeouts.idle_ms),
     }
-    connection.execute(_SETTINGS, settings)
+    try:
+        connection.execute(_SETTINGS, settings)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 class Pool:
-    """Some connections of one kind, shared by threads."""
+    """Some connections of one kind, shared by threads.
+
+    A connection is made when one is asked for and none is free: a database that went away is an
+    error at once, and one that came back is used at once, with nothing going on in between.
+    """
 
     def __init__(self, url: str, *, name: str, size_max: int, timeouts: Timeouts) -> None:
-        self._pool: ConnectionPool[Connection] = ConnectionPool(
-            url,
-            kwargs={"autocommit": True, **_KEEPALIVES},
-            min_size=1,
-            max_size=size_max,
-            timeout=CONNECTION_WAIT_S,
-            configure=partial(set_up, name=name, timeouts=timeouts),
-            name=name,
-            open=True,
-        )
+        self._connect = partial(connect, url, name=name, timeouts=timeouts)
+        self._room = threading.BoundedSemaphore(size_max)
+        # Guards what follows.
+        self._lock = threading.Lock()
+        self._free: list[Connection] = []
+        self._closed = False
 
     def take(self) -> Connection:
-        """Take a connection that nobody else uses."""
-        return self._pool.getconn()
+        """Take a connection that nobody else uses.
+
+        Raises: StoreBusy when all are in use for too long, StoreFailed once the pool is closed.
+        """
+        if not self._room.acquire(timeout=CONNECTION_WAIT_S):
+            raise StoreBusy("all connections to the database are in use")
+        try:
+            with self._lock:
+                if self._closed:
+                    raise StoreFailed("the store is closed")
+                if self._free:
+                    return self._free.pop()
+            return self._connect()
+        except BaseException:
+            self._room.release()
+            raise
 
     def give_back(self, connection: Connection) -> None:
-        """Give a connection back; one that is lost or still inside a transaction is replaced."""
-        if connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
-            connection.close()
-        self._pool.putconn(connection)
+        """Give a connection back; one that is lost or inside a transaction is closed."""
+        usable = connection.info.transaction_status == TransactionStatus.IDLE
+        with self._lock:
+            if usable and not self._closed:
+                self._free.append(connection)
+            else:
+                connection.close()
+        self._room.release()
 
     def replace_lost(self) -> None:
-        """Look through the connections that wait and replace those that are lost."""
-        self._pool.check()
+        """Close every free connection: where one is lost, the others mostly are too."""
+        with self._lock:
+            free, self._free = self._free, []
+        for connection in free:
+            connection.close()
 
     def run(self, use: Callable[[Connection], Result]) -> Result:
         """Return what `use` makes of a connection; once more if the connection turns out lost.
@@ -117,8 +143,10 @@ class Pool:
         raise AssertionError("the second attempt returns or raises")
 
     def close(self) -> None:
-        """Close every connection; idempotent."""
-        self._pool.close()
+        """Close every connection that is free, and the others as they come back; idempotent."""
+        with self._lock:
+            self._closed = True
+        self.replace_lost()
 
 
 def fetch(connection: Connection, statement: bytes, values: dict[str, Any]) -> list[TupleRow]:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
-import psycopg_pool
 from psycopg import errors
 
 from tallystick.errors import (
@@ -46,7 +45,7 @@ _SCHEMA_STATES = (
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn every error of the driver and of its pool into one of ours."""
+    """Turn every error of the driver into one of ours."""
     try:
         yield
     except TallystickError:
@@ -58,8 +57,6 @@ def translated() -> Iterator[None]:
 def from_driver(error: psycopg.Error) -> TallystickError:
     """Return our error for one of the driver's."""
     state = error.sqlstate
-    if isinstance(error, psycopg_pool.PoolClosed):
-        return StoreFailed("the store is closed")
     if isinstance(error, errors.UniqueViolation):
         if error.diag.table_name in _CLAIMED_TABLES:
             return Conflict("that id or name is taken")

