@@ -1,21 +1,23 @@
-"""The one adapter to tantivy: its schema, its writer, its queries, its answers.
+"""The adapter to tantivy: what is written, what is asked, and what comes back.
 
-Nothing else imports the library. What is relied on here was found out by experiment and is pinned
-by `tests/index/test_search_engine.py`; the surprising parts:
+With `queries`, this is all that knows the library. What is relied on was found out by experiment
+and is pinned by `tests/index/test_search_engine.py`; the surprising parts:
 
 - Two bounds of a range over JSON must be of one kind of number or the library panics, so both are
   given as numbers with a fraction, or as two ranges.
 - Numbers in JSON are doubles throughout: in a column of integers in one segment and of doubles in
   another, values would not compare.
 - Deleting by a term of a number deletes nothing; deleting by a query does.
-- Panics are no `Exception`; a limit of zero, a phrase of one word and an unknown column are some.
+- Counts of values are approximate unless every segment may return all of them.
+- Panics are no `Exception`. A limit of zero, a phrase of one word, a page beyond the last row and a
+  column that no document has are some.
 - Rows of equal sort values come in no particular order, and missing values come first.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -23,28 +25,33 @@ from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 import tantivy
-from tantivy import FieldType, Occur, Order
+from tantivy import Order
 
 from tallystick.errors import InvalidQuery, StoreFailed, Unexpected
+from tallystick.index.search.queries import (
+    FACTS,
+    INTEGERS,
+    KEY,
+    NUMBERS,
+    OCCURRED,
+    RECORDED,
+    SCHEMA,
+    TOKENIZER,
+    WORDS,
+    Match,
+    Query,
+    all_of,
+    has_number,
+)
 from tallystick.index.search.terms import FILLER
 
-KEY = "key"
-OCCURRED = "occurred"
-RECORDED = "recorded"
-WORDS = "words"
-FACTS = "facts"
-NUMBERS = "numbers"
-
-Query: TypeAlias = tantivy.Query
 Address: TypeAlias = tantivy.DocAddress
 
-_TOKENIZER = "blanks"
 _META = "meta.json"
 _BUCKET_LIMIT = "bucket limit was exceeded"
+_EXPANSIONS = "exceeded max expansions"
 _INTEGRAL = float(2**52)
 """From here on doubles have no fraction."""
-
-_WANTED = {KEY: FieldType.Unsigned, OCCURRED: FieldType.Integer, RECORDED: FieldType.Integer}
 
 
 class Row(NamedTuple):
@@ -52,16 +59,6 @@ class Row(NamedTuple):
 
     value: Any
     address: Address
-
-
-class Without(NamedTuple):
-    """Everything but what a query matches."""
-
-    query: Query
-
-
-Match = Query | Without | bool
-"""What a part of a question matches: True is everything, False nothing."""
 
 
 class _Meta(msgspec.Struct):
@@ -77,27 +74,13 @@ class _Segment(msgspec.Struct):
     deletes: _Deletes | None = None
 
 
-def _schema() -> tantivy.Schema:
-    builder = tantivy.SchemaBuilder()
-    builder.add_unsigned_field(KEY, indexed=True, fast=True)
-    builder.add_integer_field(OCCURRED, fast=True)
-    builder.add_integer_field(RECORDED, fast=True)
-    builder.add_text_field(WORDS, tokenizer_name=_TOKENIZER, index_option="position")
-    builder.add_text_field(FACTS, tokenizer_name=_TOKENIZER, index_option="basic")
-    builder.add_json_field(NUMBERS, fast=True, tokenizer_name="raw", index_option="basic")
-    return builder.build()
-
-
-_SCHEMA = _schema()
-
-
 def open_index(folder: Path) -> tantivy.Index:
     """Open the index in a folder, making it if there is none."""
     with _failures():
-        index = tantivy.Index(_SCHEMA, path=str(folder))
+        index = tantivy.Index(SCHEMA, path=str(folder))
         blanks = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace())
         index.register_tokenizer(
-            _TOKENIZER, blanks.filter(tantivy.Filter.custom_stopword([FILLER])).build()
+            TOKENIZER, blanks.filter(tantivy.Filter.custom_stopword([FILLER])).build()
         )
         index.config_reader("manual")
         return index
@@ -167,157 +150,6 @@ class IndexWriter:
             self._writer.wait_merging_threads()
 
 
-# Queries
-
-
-def fact(term: str) -> Query:
-    """Match documents with a term among their facts; it counts 1 in relevance."""
-    return _constant(Query.term_query(_SCHEMA, FACTS, term, index_option="basic"))
-
-
-def any_fact(terms: Sequence[str]) -> Match:
-    """Match documents with any of some facts."""
-    if not terms:
-        return False
-    return fact(terms[0]) if len(terms) == 1 else Query.term_set_query(_SCHEMA, FACTS, terms)
-
-
-def fact_pattern(pattern: str) -> Query:
-    """Match documents with a fact that matches a regular expression as a whole."""
-    return _pattern(FACTS, pattern)
-
-
-def word(term: str) -> Query:
-    """Match documents with a term among their words; relevance is its BM25."""
-    return Query.term_query(_SCHEMA, WORDS, term)
-
-
-def word_pattern(pattern: str) -> Query:
-    """Match documents with a word that matches a regular expression as a whole."""
-    return _pattern(WORDS, pattern)
-
-
-def word_patterns(patterns: Sequence[str]) -> Query:
-    """Match documents with words in a row that match regular expressions."""
-    with _refusals():
-        places = list(enumerate(patterns))
-        return _constant(Query.regex_phrase_query(_SCHEMA, WORDS, places))  # type: ignore[arg-type]  # a list of either
-
-
-def phrase(terms: Sequence[str], positions: Sequence[int]) -> Query:
-    """Match documents with words at these distances from each other."""
-    places: Any = list(zip(positions, terms, strict=True))
-    return Query.phrase_query(_SCHEMA, WORDS, places)
-
-
-def nearly(term: str, distance: int, *, prefix: bool) -> Query:
-    """Match documents with a word, or one that begins so, within some edits of `term`."""
-    return _constant(Query.fuzzy_term_query(_SCHEMA, WORDS, term, distance, True, prefix))
-
-
-def keys_in(keys: Sequence[int]) -> Match:
-    """Match documents by their keys."""
-    return Query.term_set_query(_SCHEMA, KEY, keys) if keys else False
-
-
-def between(column: str, low: int | None, high: int | None) -> Match:
-    """Match documents by key or time, both bounds included."""
-    if low is not None and high is not None and low > high:
-        return False
-    if low is None and high is None:
-        return True
-    return Query.range_query(_SCHEMA, column, _WANTED[column], low, high)
-
-
-def has_number(column: str) -> Query:
-    """Match documents with a number in a column of numbers."""
-    return Query.exists_query(f"{NUMBERS}.{column}")
-
-
-def is_number(column: str, value: float) -> Query:
-    """Match documents with this number in a column of numbers."""
-    return _constant(Query.term_query(_SCHEMA, f"{NUMBERS}.{column}", value + 0.0))
-
-
-def scored(query: Query, factor: float) -> Query:
-    """Multiply the relevance of what matches."""
-    return Query.boost_query(query, factor)
-
-
-def unscored(query: Query) -> Query:
-    """Match without counting in relevance."""
-    return Query.const_score_query(query, 0.0)
-
-
-def all_of(parts: Iterable[Match]) -> Match:
-    """Match what all parts match."""
-    clauses: list[tuple[Occur, Query]] = []
-    wanted = 0
-    for part in parts:
-        if part is False:
-            return False
-        if isinstance(part, Without):
-            clauses.append((Occur.MustNot, part.query))
-        elif part is not True:
-            clauses.append((Occur.Must, part))
-            wanted += 1
-    if not clauses:
-        return True
-    if len(clauses) == 1:
-        return clauses[0][1] if wanted else Without(clauses[0][1])
-    if not wanted:
-        clauses.append((Occur.Must, _constant(Query.all_query())))
-    return Query.boolean_query(clauses)
-
-
-def any_of(parts: Iterable[Match]) -> Match:
-    """Match what some part matches; their relevance adds up."""
-    found: list[Query] = []
-    everything = False
-    for part in parts:
-        if part is True:
-            everything = True
-        elif part is not False:
-            found.append(to_query(part))
-    if everything:
-        return (
-            Query.boolean_query(
-                [(Occur.Must, _constant(Query.all_query())), *((Occur.Should, q) for q in found)]
-            )
-            if found
-            else True
-        )
-    if len(found) < 2:
-        return found[0] if found else False
-    return Query.boolean_query([(Occur.Should, query) for query in found])
-
-
-def none_of(part: Match) -> Match:
-    """Match what a part does not match."""
-    if isinstance(part, Without):
-        return part.query
-    return not part if isinstance(part, bool) else Without(part)
-
-
-def to_query(match: Match) -> Query:
-    """Return a match as a query that can be asked by itself."""
-    if isinstance(match, Without):
-        everything = _constant(Query.all_query())
-        return Query.boolean_query([(Occur.Must, everything), (Occur.MustNot, match.query)])
-    if isinstance(match, bool):
-        return _constant(Query.all_query()) if match else Query.empty_query()
-    return match
-
-
-def _constant(query: Query) -> Query:
-    return Query.const_score_query(query, 1.0)
-
-
-def _pattern(field: str, pattern: str) -> Query:
-    with _refusals():
-        return Query.regex_query(_SCHEMA, field, pattern)
-
-
 class Snapshot:
     """The index as of one commit; a question is asked of one snapshot throughout."""
 
@@ -364,7 +196,7 @@ class Snapshot:
         end = "]" if high_inclusive else "}"
         text = f"{NUMBERS}.{column}:{begin}{_spelt(low)} TO {_spelt(high)}{end}"
         with _failures():
-            return _constant(self._index.parse_query(text))
+            return Query.const_score_query(self._index.parse_query(text), 1.0)
 
     def count(self, query: Query) -> int:
         """Return how many documents match."""
@@ -441,18 +273,22 @@ class Snapshot:
     ) -> list[int]:
         """Return how many documents lie in each bucket; low is inside, high is not."""
         requests: dict[str, Any] = {}
-        for name, bucket in enumerate(bounds):
-            ends = zip(("from", "to"), bucket, strict=True)
-            # In a request of its own, since buckets of one must not overlap.
-            asked = {"key": "it", **{end: value for end, value in ends if value is not None}}
-            requests[str(name)] = {"range": {"field": _full(column), "ranges": [asked]}}
+        for name, (low, high) in enumerate(bounds):
+            if low is None or high is None or low < high:
+                ends = {"from": low, "to": high}
+                # In a request of its own, since buckets of one must not overlap.
+                asked = {
+                    "key": "it",
+                    **{name: end for name, end in ends.items() if end is not None},
+                }
+                requests[str(name)] = {"range": {"field": _full(column), "ranges": [asked]}}
         found = self._aggregate(query, requests) if requests else {}
-        return [
-            next(
-                bucket["doc_count"] for bucket in found[str(n)]["buckets"] if bucket["key"] == "it"
-            )
-            for n in range(len(bounds))
-        ]
+        counts = [0] * len(bounds)
+        for number, answer in found.items():
+            (counts[int(number)],) = [
+                bucket["doc_count"] for bucket in answer["buckets"] if bucket["key"] == "it"
+            ]
+        return counts
 
     def histogram(
         self, query: Query, column: str, width: int, offset: int
@@ -479,7 +315,7 @@ class Snapshot:
 
 
 def _full(column: str) -> str:
-    return column if column in _WANTED else f"{NUMBERS}.{column}"
+    return column if column in INTEGERS else f"{NUMBERS}.{column}"
 
 
 def _spelt(bound: float | None) -> str:
@@ -508,15 +344,8 @@ def _failures() -> Iterator[None]:
             f"the search index cannot be used: {error}", hint="check disk and rights"
         ) from error
     except BaseException as error:
+        if _EXPANSIONS in str(error):
+            raise InvalidQuery(
+                "the pattern matches too many words", hint="spell out more of it"
+            ) from error
         raise Unexpected(f"the search index failed: {error}") from error
-
-
-@contextmanager
-def _refusals() -> Iterator[None]:
-    """Turn the library's refusal of a pattern into an answer to who asked."""
-    try:
-        yield
-    except ValueError as error:
-        raise InvalidQuery(
-            "the pattern is too complex", hint="use fewer wildcards, or spell out more of it"
-        ) from error

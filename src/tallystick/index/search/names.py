@@ -19,7 +19,7 @@ from typing import NamedTuple
 import apsw
 
 from tallystick.errors import StoreCorrupt, StoreFailed
-from tallystick.index.search.sketch import Sketch
+from tallystick.index.search.documents.sketch import Sketch
 
 VERSION = 1
 

@@ -9,10 +9,10 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from tallystick.index.search import engine
-from tallystick.index.search.aggregates import aggregate_of
-from tallystick.index.search.corpus import Corpus
+from tallystick.index.search.answers.aggregates import aggregate_of
+from tallystick.index.search.answers.pages import page_of
+from tallystick.index.search.clauses.corpus import Corpus
 from tallystick.index.search.names import NamesReader
-from tallystick.index.search.pages import page_of
 from tallystick.index.search.selecting import Recall, Selector
 from tallystick.index.search.write import NAMES_FILE, SEGMENTS_FOLDER
 from tallystick.query.aggregate import Aggregate, AggregateResult, aggregate

@@ -12,8 +12,8 @@ from typing import NamedTuple
 from tallystick import limits
 from tallystick.errors import InvalidQuery
 from tallystick.event import View
-from tallystick.index.search import engine, terms
-from tallystick.index.search.corpus import (
+from tallystick.index.search import queries, terms
+from tallystick.index.search.clauses.corpus import (
     EVERYTHING,
     INDEX_MAX,
     NOTHING,
@@ -23,10 +23,10 @@ from tallystick.index.search.corpus import (
     any_of,
     none_of,
 )
-from tallystick.index.search.engine import KEY, Match, Query
-from tallystick.index.search.place_clauses import place_bounds
-from tallystick.index.search.value_clauses import value_bounds
-from tallystick.index.search.word_clauses import word_bounds
+from tallystick.index.search.clauses.places import place_bounds
+from tallystick.index.search.clauses.values import value_bounds
+from tallystick.index.search.clauses.words import word_bounds
+from tallystick.index.search.queries import KEY, Match, Query
 from tallystick.query.expr import (
     And,
     Boost,
@@ -77,18 +77,18 @@ class Selector:
         Raises: InvalidQuery.
         """
         names = [terms.seen(self.corpus.prefix, name) for name in seen]
-        base = engine.any_fact(names)
+        base = queries.any_fact(names)
         try:
             bounds = self._bounds(where, scored)
         except RecursionError:
             raise InvalidQuery("the query is nested too deeply") from None
         decided = bounds.upper if bounds.exact else self._decided(where, base, bounds)
-        quiet = engine.unscored(engine.to_query(base))
-        query = engine.to_query(engine.all_of((quiet, decided)))
+        quiet = queries.unscored(queries.to_query(base))
+        query = queries.to_query(queries.all_of((quiet, decided)))
         if not scored:
             return Selection(query, query)
-        found = (engine.unscored(query), bounds.upper)
-        return Selection(query, engine.to_query(engine.all_of(found)))
+        found = (queries.unscored(query), bounds.upper)
+        return Selection(query, queries.to_query(queries.all_of(found)))
 
     def read(self, query: Query, why: str) -> Sequence[tuple[View, Terms]]:
         """Read all events that a query matches, in the order of their indexes.
@@ -108,15 +108,15 @@ class Selector:
         return self._recall(self._tenant, [key & INDEX_MAX for key in keys]) if keys else ()
 
     def _decided(self, where: Expr, base: Match, bounds: Bounds) -> Match:
-        undecided = engine.all_of((base, bounds.upper, engine.none_of(bounds.lower)))
+        undecided = queries.all_of((base, bounds.upper, queries.none_of(bounds.lower)))
         if undecided is False:
             return bounds.lower
         test = to_predicate(where)
-        read = self.read(engine.to_query(undecided), "what the query asks")
+        read = self.read(queries.to_query(undecided), "what the query asks")
         keys = [
             self.corpus.above | view.index for view, derived in read if test(Values(view, derived))
         ]
-        return engine.any_of((bounds.lower, engine.keys_in(keys)))
+        return queries.any_of((bounds.lower, queries.keys_in(keys)))
 
     def _bounds(self, expr: Expr, scored: bool) -> Bounds:
         match expr:
@@ -150,5 +150,5 @@ def _boosted(bounds: Bounds, factor: float) -> Bounds:
         raise InvalidQuery(f"a boost lies between 0 and {_BOOST_MAX:,.0f}")
     if not isinstance(bounds.upper, Query):
         return bounds
-    upper = engine.scored(bounds.upper, factor)
+    upper = queries.scored(bounds.upper, factor)
     return Bounds(upper if bounds.exact else bounds.lower, upper)

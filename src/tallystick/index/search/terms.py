@@ -32,6 +32,7 @@ LEAD_CHARS = 8
 GAP = 8
 """Empty positions between two texts of one path: more than any slop that is asked by position."""
 
+_LAST_CHARACTER = 0x10FFFF
 _JOINTS = "-._:/"
 _JOINED_WORDS = 9
 
@@ -240,6 +241,15 @@ def _classes_of(pattern: Pattern) -> list[str]:
     return classes
 
 
+def after_all_that_begin(text: str) -> str:
+    """Return the lowest string above all that begin with `text`."""
+    for at in range(len(text) - 1, -1, -1):
+        code = ord(text[at]) + 1
+        if code <= _LAST_CHARACTER:
+            return text[:at] + chr(0xE000 if 0xD800 <= code <= 0xDFFF else code)
+    return text + chr(_LAST_CHARACTER) * (EXACT_CHARS + 1)
+
+
 def strings_between(
     low: str | None, high: str | None, *, low_inclusive: bool, high_inclusive: bool
 ) -> str | None:
@@ -287,7 +297,7 @@ def _above(low: str, inclusive: bool) -> list[str]:
     found = [literal(low)] if inclusive else []
     found.append(literal(low) + ".+")
     for at, character in enumerate(low):
-        higher = _characters(ord(character) + 1, 0x10FFFF)
+        higher = _characters(ord(character) + 1, _LAST_CHARACTER)
         if higher:
             found.append(literal(low[:at]) + higher + ".*")
     return found
@@ -314,4 +324,8 @@ def _characters(low: int, high: int) -> str:
 
 
 def _alternatives(found: list[str]) -> str | None:
-    return f"({'|'.join(found)})" if found else None
+    # The library takes no empty alternative.
+    spelt = [one for one in found if one]
+    if not spelt:
+        return "" if found else None
+    return f"({'|'.join(spelt)})" + ("?" if len(spelt) < len(found) else "")

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tallystick.index.document import Document
-from tallystick.index.search import engine, terms
-from tallystick.index.search.corpus import INDEX_BITS
+from tallystick.index.search import engine, queries, terms
+from tallystick.index.search.clauses.corpus import INDEX_BITS
+from tallystick.index.search.documents.paths import TenantPaths
+from tallystick.index.search.documents.spelling import Speller
 from tallystick.index.search.names import NamesWriter, TenantRow
-from tallystick.index.search.paths import TenantPaths
-from tallystick.index.search.spelling import Speller
 
 NAMES_FILE = "names.db"
 SEGMENTS_FOLDER = "segments"
@@ -117,11 +117,11 @@ class SearchWriter:
             else:
                 items.append(terms.item_key(paths.prefix, key))
         for at in range(0, max(len(indexes), len(items)), _KEYS_AT_ONCE):
-            part = engine.any_of(
+            part = queries.any_of(
                 (
-                    engine.keys_in(indexes[at : at + _KEYS_AT_ONCE]),
-                    engine.any_fact(items[at : at + _KEYS_AT_ONCE]),
+                    queries.keys_in(indexes[at : at + _KEYS_AT_ONCE]),
+                    queries.any_fact(items[at : at + _KEYS_AT_ONCE]),
                 )
             )
             if not isinstance(part, bool):
-                self._index.remove(engine.to_query(part))
+                self._index.remove(queries.to_query(part))

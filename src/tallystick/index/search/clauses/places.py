@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 
 from tallystick import limits
-from tallystick.index.search import engine, terms
-from tallystick.index.search.corpus import NOTHING, Bounds, Corpus, at_most, exactly
-from tallystick.index.search.engine import Match
-from tallystick.index.search.spelling import LATITUDE, LONGITUDE
+from tallystick.index.search import queries, terms
+from tallystick.index.search.clauses.corpus import NOTHING, Bounds, Corpus, at_most, exactly
+from tallystick.index.search.documents.spelling import LATITUDE, LONGITUDE
+from tallystick.index.search.queries import Match
 from tallystick.query.expr import Box, Near
 from tallystick.query.geo import EARTH_RADIUS_M
 
@@ -34,7 +34,7 @@ def place_bounds(corpus: Corpus, expr: Near | Box) -> Bounds:
     several = corpus.marked(terms.PLACES, path)
     if several is False:
         return exactly(inside)
-    return Bounds(engine.all_of((inside, engine.none_of(several))), inside)
+    return Bounds(queries.all_of((inside, queries.none_of(several))), inside)
 
 
 def _inside(corpus: Corpus, path: int, box: Box) -> Match:
@@ -43,13 +43,13 @@ def _inside(corpus: Corpus, path: int, box: Box) -> Match:
     if box.west <= box.east:
         longitudes = _degrees(corpus, LONGITUDE, path, box.west, box.east)
     else:
-        longitudes = engine.any_of(
+        longitudes = queries.any_of(
             (
                 _degrees(corpus, LONGITUDE, path, box.west, None),
                 _degrees(corpus, LONGITUDE, path, None, box.east),
             )
         )
-    return engine.all_of((_degrees(corpus, LATITUDE, path, box.south, box.north), longitudes))
+    return queries.all_of((_degrees(corpus, LATITUDE, path, box.south, box.north), longitudes))
 
 
 def _around(corpus: Corpus, path: int, circle: Near, somewhere: Match) -> Match:
@@ -73,7 +73,7 @@ def _around(corpus: Corpus, path: int, circle: Near, somewhere: Match) -> Match:
         pieces.append(_degrees(corpus, LONGITUDE, path, west + 360, None))
     if east > 180:
         pieces.append(_degrees(corpus, LONGITUDE, path, None, east - 360))
-    return engine.all_of((latitudes, engine.any_of(pieces)))
+    return queries.all_of((latitudes, queries.any_of(pieces)))
 
 
 def _degrees(

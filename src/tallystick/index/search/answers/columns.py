@@ -10,9 +10,9 @@ from collections import Counter
 from typing import NamedTuple
 
 from tallystick.errors import Malformed
-from tallystick.index.search import engine
-from tallystick.index.search.corpus import INDEX_MAX, Corpus
-from tallystick.index.search.engine import KEY, RECORDED, Match, Query
+from tallystick.index.search import queries
+from tallystick.index.search.clauses.corpus import INDEX_MAX, Corpus
+from tallystick.index.search.queries import KEY, RECORDED, Match, Query
 from tallystick.query.order import Position
 
 
@@ -77,15 +77,15 @@ def by_time(
 
 def within(query: Query, condition: Match) -> Query:
     """Return a query that also has to meet a condition."""
-    return engine.to_query(engine.all_of((query, condition)))
+    return queries.to_query(queries.all_of((query, condition)))
 
 
 def beyond_index(corpus: Corpus, after: Position, descending: bool) -> Match:
     """Match what comes behind the index of a position."""
     index = min(max(integer_of(after[-1]), 0), INDEX_MAX)
     if descending:
-        return index > 0 and engine.between(KEY, corpus.above, corpus.above | (index - 1))
-    return index < INDEX_MAX and engine.between(
+        return index > 0 and queries.between(KEY, corpus.above, corpus.above | (index - 1))
+    return index < INDEX_MAX and queries.between(
         KEY, corpus.above | (index + 1), corpus.above | INDEX_MAX
     )
 
@@ -112,7 +112,7 @@ def _without_ties(
     found = [row for row in page if row[0] not in skipped]
     wanted = Counter(value for value, _ in page if value in skipped)
     for value, count in wanted.items():
-        group = within(query, engine.between(column, value, value))
+        group = within(query, queries.between(column, value, value))
         rows = corpus.snapshot.rows(group, KEY, count, offset=skipped[value], descending=descending)
         found += [(value, row.value) for row in rows]
     return found
@@ -122,13 +122,13 @@ def _beyond_row(corpus: Corpus, column: str, after: Position, descending: bool) 
     if len(after) != 2:
         raise Malformed("the cursor belongs to another query", path="cursor")
     value = integer_of(after[0])
-    same = engine.between(column, value, value)
-    behind = engine.all_of((same, beyond_index(corpus, after, descending)))
-    return engine.any_of((_beyond(column, value, descending), behind))
+    same = queries.between(column, value, value)
+    behind = queries.all_of((same, beyond_index(corpus, after, descending)))
+    return queries.any_of((_beyond(column, value, descending), behind))
 
 
 def _beyond(column: str, value: int, descending: bool) -> Match:
     """Match what comes behind a value; `descending` says which way."""
     if descending:
-        return engine.between(column, None, value - 1)
-    return engine.between(column, value + 1, None)
+        return queries.between(column, None, value - 1)
+    return queries.between(column, value + 1, None)

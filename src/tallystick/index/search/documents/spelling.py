@@ -14,8 +14,7 @@ from tallystick.event import Json, Resource, View, class_of
 from tallystick.ids import index_of_event_id
 from tallystick.index.document import Document
 from tallystick.index.search import terms
-from tallystick.index.search.names import NUMBERS_PATH
-from tallystick.index.search.paths import Node, Path, Spelling, TenantPaths
+from tallystick.index.search.documents.paths import KEPT_WORDS, Node, Path, Spelling, TenantPaths
 from tallystick.query.expr import Scalar
 from tallystick.query.geo import place_of
 from tallystick.query.text import text_of, tokens_of
@@ -29,7 +28,6 @@ LONGITUDE = "x"
 _FILLERS = " ".join([terms.FILLER] * terms.GAP)
 _KEPT_CHARS = 64
 _KEPT_SPELLINGS = 50_000
-_KEPT_WORDS = 50_000
 
 
 class Fields(NamedTuple):
@@ -46,7 +44,6 @@ class Speller:
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
         self._kept = 0
-        self._number_words: dict[tuple[type, int | float], list[str]] = {}
         # The number of the document that is spelt now: values met twice in it are told by it.
         self._stamp = 0
 
@@ -58,7 +55,6 @@ class Speller:
     def forget(self) -> None:
         """Begin anew: all paths given before are gone."""
         self._kept = 0
-        self._number_words.clear()
 
     def fields(self, tenant: TenantPaths, document: Document) -> Fields:
         """Return what is written for a document."""
@@ -66,9 +62,8 @@ class Speller:
         self._stamp += 1
         self._numbers: dict[str, list[float]] = {}
         self._begin()
-        prefix, facts = tenant.prefix, self._facts
-        facts.extend([terms.seen(prefix, name) for name in document.seen])
-        facts.extend([terms.item_key(prefix, key) for key in document.keys[1:]])
+        self._add(self._bundle(("", *document.seen), lambda: self._seen(document.seen)))
+        self._facts.extend([terms.item_key(tenant.prefix, key) for key in document.keys[1:]])
         self._event(document.view)
         for field, value in document.terms.items():
             path = tenant.path(field)
@@ -139,6 +134,9 @@ class Speller:
             self._kept += 1
         return found
 
+    def _seen(self, names: tuple[str, ...]) -> None:
+        self._facts.extend([terms.seen(self._tenant.prefix, name) for name in names])
+
     def _head(self, kind: str, view: View) -> None:
         path, string = self._tenant.path, self._string
         string(path("kind"), kind)
@@ -185,9 +183,11 @@ class Speller:
         if isinstance(value, str):
             self._string(path, value)
             return
-        self._count(path)
+        if path.stamp == self._stamp:
+            self._facts.append(path.several)
+        path.stamp = self._stamp
         if value is None:
-            self._facts.append(terms.marked(self._tenant.prefix, terms.NULL, path.ordinal))
+            self._facts.append(path.null)
             return
         if path.mark != self._stamp:
             self._mark(path)
@@ -196,35 +196,26 @@ class Speller:
                 self._facts.append(terms.flag(self._tenant.prefix, path.ordinal, value))
         elif path.known:
             self._number(path, value)
-        if path.place:
+        if path.number_place:
             self._number_text(path, value)
 
     def _string(self, path: Path, value: str) -> None:
-        spelling = path.spellings.get(value)
-        if spelling is None:
-            spelling = self._spell(path, value)
-        again = self._count(path)
-        if path.mark != self._stamp:
+        facts, singles, others = path.spellings.get(value) or self._spell(path, value)
+        stamp = self._stamp
+        if path.mark != stamp:
             self._mark(path)
-        facts, singles, others = spelling
         if facts:
             self._facts.append(facts)
+        if path.stamp == stamp:
+            # A second value: its words must not go on from those of the first.
+            self._facts.append(path.several)
+            singles = singles and f"{_FILLERS} {singles}"
+            others = others and f"{_FILLERS} {others}"
+        path.stamp = stamp
         if singles:
-            if again:
-                self._singles.append(_FILLERS)
             self._singles.append(singles)
         elif others:
-            if again:
-                self._others.append(_FILLERS)
             self._others.append(others)
-
-    def _count(self, path: Path) -> bool:
-        """Count a value of a path, and tell whether the document has had one there before."""
-        if path.stamp != self._stamp:
-            path.stamp = self._stamp
-            return False
-        self._facts.append(path.several)
-        return True
 
     def _mark(self, path: Path) -> None:
         """Write that a path, and all above it, have a value that is not null."""
@@ -239,11 +230,15 @@ class Speller:
 
     def _spell(self, path: Path, value: str) -> Spelling:
         words = tokens_of(value)
-        text = self._words(words, path.place) if path.place and words else ""
+        text = ""
+        if words and path.place:
+            heads, place = self._tenant.heads, path.place
+            text = f"{place} ".join([heads[word] for word in words]) + place
         facts = self._fact(path, value, words) if path.known else ""
         spelling = Spelling(facts, text, "") if len(words) == 1 else Spelling(facts, "", text)
         if path.known:
-            self._tenant.has(path, value)
+            if not path.crowded:
+                self._tenant.has(path, value)
             if len(value) <= _KEPT_CHARS:
                 path.spellings[value] = spelling
                 self._kept += 1
@@ -255,22 +250,10 @@ class Speller:
             joint = terms.joint_of(value, words)
             if joint:
                 return terms.joined(prefix, path.ordinal, joint, len(words))
+        if len(value) <= terms.EXACT_CHARS:
+            return path.exact + terms.escaped(value)
         fact = terms.string(prefix, path.ordinal, value, self._secret)
-        if len(value) > terms.EXACT_CHARS:
-            fact += " " + terms.marked(prefix, terms.HAS_LONG, path.ordinal)
-        return fact
-
-    def _words(self, words: list[str], place: str) -> str:
-        heads = self._tenant.heads
-        found = []
-        for word in words:
-            head = heads.get(word)
-            if head is None:
-                if len(heads) >= _KEPT_WORDS:
-                    heads.clear()
-                head = heads[word] = terms.word(self._tenant.prefix, word, "")
-            found.append(head)
-        return f"{place} ".join(found) + place
+        return f"{fact} {terms.marked(prefix, terms.HAS_LONG, path.ordinal)}"
 
     def _number(self, path: Path, value: int | float) -> None:
         prefix = self._tenant.prefix
@@ -285,16 +268,18 @@ class Speller:
             self._numbers.setdefault(NUMBER + path.column, []).append(double + 0.0)
 
     def _number_text(self, path: Path, value: int | float) -> None:
-        """Write the words of a number or boolean, which are found in whole texts only."""
-        words = self._number_words.get((type(value), value))
-        if words is None:
-            if len(self._number_words) >= _KEPT_WORDS:
-                self._number_words.clear()
-            words = self._number_words[type(value), value] = tokens_of(text_of(value))
-        if words:
-            place = terms.place_of(NUMBERS_PATH, data=path.place.startswith(terms.DATA))
-            self._others.append(_FILLERS)
-            self._others.append(self._words(words, place))
+        """Write the words of a number or boolean."""
+        key = (path.number_place, type(value), value)
+        texts = self._tenant.number_texts
+        text = texts.get(key)
+        if text is None:
+            if len(texts) >= KEPT_WORDS:
+                texts.clear()
+            place, heads = path.number_place, self._tenant.heads
+            words = [heads[word] + place for word in tokens_of(text_of(value))]
+            text = texts[key] = f"{_FILLERS} {' '.join(words)}" if words else ""
+        if text:
+            self._others.append(text)
 
     def _place(self, path: Path, members: Json) -> None:
         place = place_of(members)

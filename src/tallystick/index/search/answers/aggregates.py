@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Sequence
 
 from tallystick import limits
-from tallystick.index.search import engine, terms
-from tallystick.index.search.columns import within
-from tallystick.index.search.counting import TIMES, UNINDEXED, Long, counted, resolved
-from tallystick.index.search.engine import Query
+from tallystick.index.search import queries, terms
+from tallystick.index.search.answers.columns import within
+from tallystick.index.search.answers.counting import TIMES, UNINDEXED, Long, counted, resolved
+from tallystick.index.search.documents.spelling import NUMBER
+from tallystick.index.search.queries import Query
 from tallystick.index.search.selecting import Selector
-from tallystick.index.search.spelling import NUMBER
 from tallystick.query.aggregate import (
     Aggregate,
     AggregateResult,
@@ -158,7 +158,7 @@ def _ranges(selector: Selector, query: Query, request: Ranges) -> AggregateResul
         return RangesResult(0, tuple(RangeCount(low, high, 0) for low, high in request.bounds))
     path = corpus.path(field)
     several = False if path is None else corpus.marked(terms.SEVERAL, path)
-    single = within(query, engine.none_of(several))
+    single = within(query, queries.none_of(several))
     bounds = [_ends(low, high, whole=field in TIMES) for low, high in request.bounds]
     counts = corpus.snapshot.range_counts(single, column, bounds)
     total = int(corpus.snapshot.statistics(single, column)["count"])
@@ -231,8 +231,8 @@ def _histogram(
         return found
     low, high = span
     middle = ((low + high) // 2 - offset) // width * width + offset
-    earlier = within(query, engine.between(column, low, middle - 1))
-    later = within(query, engine.between(column, middle, high))
+    earlier = within(query, queries.between(column, low, middle - 1))
+    later = within(query, queries.between(column, middle, high))
     return [
         *_histogram(selector, earlier, column, grid, (low, middle - 1)),
         *_histogram(selector, later, column, grid, (middle, high)),

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from tallystick import limits
 from tallystick.errors import Malformed
-from tallystick.index.search.columns import Part, by_index, by_recording, by_time
-from tallystick.index.search.corpus import INDEX_MAX
-from tallystick.index.search.engine import KEY, OCCURRED
-from tallystick.index.search.fields import by_field
-from tallystick.index.search.ranking import by_relevance
+from tallystick.index.search.answers.columns import Part, by_index, by_recording, by_time
+from tallystick.index.search.answers.fields import by_field
+from tallystick.index.search.answers.ranking import by_relevance
+from tallystick.index.search.clauses.corpus import INDEX_MAX
+from tallystick.index.search.queries import KEY, OCCURRED
 from tallystick.index.search.selecting import Selection, Selector
 from tallystick.query.expr import And, Boost, Expr, Near, Or, Sort
 from tallystick.query.order import (

@@ -7,18 +7,21 @@ documents that may. Where the two differ, events are read to decide.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from tallystick import limits
 from tallystick.errors import InvalidQuery
-from tallystick.index.search import engine, terms
-from tallystick.index.search.engine import Match, Snapshot
+from tallystick.index.search import queries, terms
+from tallystick.index.search.documents.paths import ROOTS
+from tallystick.index.search.engine import Snapshot
 from tallystick.index.search.names import OTHER_PATHS, NamesReader
-from tallystick.index.search.paths import ROOTS
+from tallystick.index.search.queries import Match, Query
 
 INDEX_BITS = 40
 """Bits of an index within a document's key; the tenant's ordinal stands above them."""
+
+FREE_TEXT_WEIGHT = 4
 
 INDEX_MAX = (1 << INDEX_BITS) - 1
 
@@ -52,25 +55,25 @@ EVERYTHING = exactly(True)
 def all_of(parts: Iterable[Bounds]) -> Bounds:
     """Match what all parts match."""
     found = list(parts)
-    upper = engine.all_of(part.upper for part in found)
+    upper = queries.all_of(part.upper for part in found)
     if all(part.exact for part in found):
         return exactly(upper)
-    return Bounds(engine.all_of(part.lower for part in found), upper)
+    return Bounds(queries.all_of(part.lower for part in found), upper)
 
 
 def any_of(parts: Iterable[Bounds]) -> Bounds:
     """Match what some part matches."""
     found = list(parts)
-    upper = engine.any_of(part.upper for part in found)
+    upper = queries.any_of(part.upper for part in found)
     if all(part.exact for part in found):
         return exactly(upper)
-    return Bounds(engine.any_of(part.lower for part in found), upper)
+    return Bounds(queries.any_of(part.lower for part in found), upper)
 
 
 def none_of(part: Bounds) -> Bounds:
     """Match what a part does not match."""
-    upper = engine.none_of(part.lower)
-    return exactly(upper) if part.exact else Bounds(engine.none_of(part.upper), upper)
+    upper = queries.none_of(part.lower)
+    return exactly(upper) if part.exact else Bounds(queries.none_of(part.upper), upper)
 
 
 class Corpus:
@@ -93,24 +96,40 @@ class Corpus:
         if not field.startswith(ROOTS):
             return NOTHING
         other = terms.marked(self.prefix, terms.EXISTS, OTHER_PATHS)
-        return at_most(engine.fact(other)) if self.snapshot.has_fact(other) else NOTHING
+        return at_most(queries.fact(other)) if self.snapshot.has_fact(other) else NOTHING
 
     def marked(self, mark: str, path: int) -> Match:
         """Match documents with a mark on a path, if there are any at all."""
         term = terms.marked(self.prefix, mark, path)
-        return engine.fact(term) if self.snapshot.has_fact(term) else False
+        return queries.fact(term) if self.snapshot.has_fact(term) else False
 
     def joined(self, path: int) -> Match:
         """Match documents with a value that is known by its words and their number only."""
         begin = terms.values_at(self.prefix, terms.JOINED, path)
-        return engine.any_fact([term for term, _ in self.snapshot.facts(begin, 1_000)])
+        return queries.any_fact([term for term, _ in self.snapshot.facts(begin, 1_000)])
 
-    def some(self, kind: str, path: int, pattern: str = ".*") -> Match:
-        """Match documents with a value of a kind at a path that matches a regular expression."""
+    def some(self, kind: str, path: int, pattern: str = ".*", relaxed: str = ".*") -> Bounds:
+        """Match documents with a value of a kind at a path that matches a regular expression.
+
+        `relaxed` matches all that `pattern` does, in case that one is too complex.
+        """
         self.count_pattern()
-        return engine.fact_pattern(
-            terms.literal(terms.values_at(self.prefix, kind, path)) + pattern
-        )
+        begin = terms.literal(terms.values_at(self.prefix, kind, path))
+        found = queries.fact_pattern(begin + pattern)
+        if found is not None:
+            return exactly(found)
+        return at_most(_simple(queries.fact_pattern(begin + relaxed)))
+
+    def said(self, patterns: Sequence[str], relaxed: str) -> Bounds:
+        """Match documents with words in a row that match regular expressions, likewise."""
+        self.count_pattern(FREE_TEXT_WEIGHT * len(patterns))
+        if len(patterns) == 1:
+            found = queries.word_pattern(patterns[0])
+        else:
+            found = queries.word_patterns(patterns)
+        if found is not None:
+            return exactly(found)
+        return at_most(_simple(queries.word_pattern(relaxed)))
 
     def count_terms(self, count: int) -> None:
         """Count terms that the question expands to.
@@ -132,3 +151,9 @@ class Corpus:
                 "the query has too many wildcards, fuzzy terms and ranges of texts",
                 hint="ask for less at once",
             )
+
+
+def _simple(found: Query | None) -> Query:
+    if found is None:
+        raise InvalidQuery("the pattern is too complex", hint="use fewer wildcards")
+    return found

@@ -10,27 +10,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from itertools import islice
+from itertools import islice, takewhile
 
 import msgspec
 
 from tallystick import limits
 from tallystick.errors import InvalidQuery
 from tallystick.event import Event, Op, View
-from tallystick.index.search import engine, terms
-from tallystick.index.search.corpus import NOTHING, Bounds, Corpus, any_of, at_most, exactly
-from tallystick.index.search.engine import Match
-from tallystick.index.search.paths import ALWAYS, ROLES, has_words
+from tallystick.index.search import queries, terms
+from tallystick.index.search.clauses.corpus import (
+    FREE_TEXT_WEIGHT,
+    NOTHING,
+    Bounds,
+    Corpus,
+    any_of,
+    at_most,
+    exactly,
+)
+from tallystick.index.search.documents.paths import ALWAYS, ROLES, has_words
+from tallystick.index.search.queries import Match, Query
 from tallystick.query.expr import Fuzzy, Phrase, Term, Wildcard
 from tallystick.query.match import matches
 from tallystick.query.text import tokens_of
 from tallystick.query.values import PAYLOAD_TEXT
-from tallystick.query.words import layouts, word_patterns
+from tallystick.query.words import ANY, ONE, layouts, word_patterns
 
 _LAYOUTS = 200
 _TRIED_VALUES = 1_000
 _EDITS = 2
-_WEIGHT = 4
 
 Words = Term | Phrase | Fuzzy | Wildcard
 
@@ -111,19 +118,19 @@ def _places(corpus: Corpus, words: Sequence[str], texts: Iterable[str]) -> list[
 
 def _anywhere(corpus: Corpus, word: str, places: Sequence[str], scored: bool) -> Match:
     corpus.count_terms(len(places))
-    queries = [engine.word(terms.word(corpus.prefix, word, place)) for place in places]
-    if scored and len(queries) > 1:
-        queries = _alike(corpus, queries)
-    return engine.any_of(queries)
+    found = [queries.word(terms.word(corpus.prefix, word, place)) for place in places]
+    if scored and len(found) > 1:
+        found = _alike(corpus, found)
+    return queries.any_of(found)
 
 
-def _alike(corpus: Corpus, queries: Sequence[engine.Query]) -> list[engine.Query]:
+def _alike(corpus: Corpus, found: Sequence[Query]) -> list[Query]:
     """Make a word count the same at every path: by how many documents have it at any."""
-    size = corpus.snapshot.size
-    anywhere = corpus.snapshot.count(engine.to_query(engine.any_of(queries)))
+    snapshot = corpus.snapshot
+    anywhere = _rarity(snapshot.size, snapshot.count(queries.to_query(queries.any_of(found))))
     return [
-        engine.scored(query, _rarity(size, anywhere) / _rarity(size, corpus.snapshot.count(query)))
-        for query in queries
+        queries.scored(query, anywhere / _rarity(snapshot.size, snapshot.count(query)))
+        for query in found
     ]
 
 
@@ -139,31 +146,31 @@ def _phrase(
         return NOTHING
     found = places(words)
     if len(words) == 1:
-        return exactly(engine.any_of(_in_a_row(corpus, words, place) for place in found))
+        return exactly(queries.any_of(_in_a_row(corpus, words, place) for place in found))
     ways = list(islice(layouts(words, slop), _LAYOUTS + 1)) if slop < terms.GAP else []
     decided = 0 < len(ways) <= _LAYOUTS and len(ways) * len(found) <= limits.QUERY_TERMS
     if not decided:
         ways = [tuple(range(len(words)))]
     corpus.count_terms(len(ways) * len(found))
     rows = [_laid_out(corpus, words, place, way) for place in found for way in ways]
-    sure = engine.any_of(rows)
+    sure = queries.any_of(rows)
     if decided:
         return exactly(sure)
     together = (
-        engine.all_of(_in_a_row(corpus, [word], place) for word in dict.fromkeys(words))
+        queries.all_of(_in_a_row(corpus, [word], place) for word in dict.fromkeys(words))
         for place in found
     )
-    return Bounds(sure, engine.any_of(together))
+    return Bounds(sure, queries.any_of(together))
 
 
 def _in_a_row(corpus: Corpus, words: Sequence[str], place: str) -> Match:
     if len(words) == 1:
-        return engine.word(terms.word(corpus.prefix, words[0], place))
+        return queries.word(terms.word(corpus.prefix, words[0], place))
     return _laid_out(corpus, words, place, range(len(words)))
 
 
 def _laid_out(corpus: Corpus, words: Sequence[str], place: str, positions: Sequence[int]) -> Match:
-    return engine.phrase([terms.word(corpus.prefix, word, place) for word in words], positions)
+    return queries.phrase([terms.word(corpus.prefix, word, place) for word in words], positions)
 
 
 # Misspelt words and patterns
@@ -177,11 +184,11 @@ def _fuzzy(corpus: Corpus, text: str, distance: int, places: Sequence[str]) -> B
         raise InvalidQuery(
             f"a fuzzy term may differ by {_EDITS} edits at most", hint="write ~1 or ~2 behind it"
         )
-    corpus.count_pattern(_WEIGHT)
+    corpus.count_pattern(FREE_TEXT_WEIGHT)
     (word,) = words
     return exactly(
-        engine.any_of(
-            engine.nearly(
+        queries.any_of(
+            queries.nearly(
                 corpus.prefix + kind + word + place,
                 max(distance, 0),
                 prefix=len(place) == len(terms.DATA),
@@ -196,13 +203,13 @@ def _wildcard(corpus: Corpus, pattern: str, places: Sequence[str]) -> Bounds:
     patterns = word_patterns(pattern)
     if not patterns:
         return NOTHING
-    corpus.count_pattern(_WEIGHT * len(patterns))
     spelt = [terms.word_pattern(corpus.prefix, one, places) for one in patterns]
-    if len(spelt) == 1:
-        return exactly(engine.word_pattern(spelt[0]))
+    head = tuple(takewhile(lambda symbol: symbol not in (ANY, ONE), patterns[0]))
+    relaxed = terms.word_pattern(corpus.prefix, (*head, ANY), places)
+    found = corpus.said(spelt, relaxed)
     # Words of different paths may stand side by side, where one path is not named.
-    row = engine.word_patterns(spelt)
-    return exactly(row) if len(places[0]) > len(terms.DATA) else at_most(row)
+    decided = len(spelt) == 1 or len(places[0]) > len(terms.DATA)
+    return found if decided else at_most(found.upper)
 
 
 # Fields whose words are not indexed
@@ -227,7 +234,7 @@ def _of_resource(corpus: Corpus, expr: Words, role: str) -> Bounds:
     if len(words) < 2:
         return either(expr)
     each = [either(Term(role, word)).upper for word in dict.fromkeys(words)]
-    return at_most(engine.all_of(each))
+    return at_most(queries.all_of(each))
 
 
 def _has(corpus: Corpus, field: str) -> Match:
@@ -247,7 +254,7 @@ def _of_names(corpus: Corpus, expr: Words, field: str, path: int) -> Bounds:
     corpus.count_terms(len(values))
     one = msgspec.structs.replace(expr, field="data.value")
     found = [value for value in values if matches(one, _view_of(value))]
-    return exactly(engine.any_fact([begin + terms.escaped(value) for value in found]))
+    return exactly(queries.any_fact([begin + terms.escaped(value) for value in found]))
 
 
 def _view_of(value: str) -> View:

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from tallystick import limits
 from tallystick.errors import InvalidQuery, Malformed
-from tallystick.index.search import engine
-from tallystick.index.search.columns import Part, integer_of, within
-from tallystick.index.search.corpus import INDEX_MAX, Corpus
-from tallystick.index.search.engine import KEY, Query
+from tallystick.index.search import queries
+from tallystick.index.search.answers.columns import Part, integer_of, within
+from tallystick.index.search.clauses.corpus import INDEX_MAX, Corpus
+from tallystick.index.search.queries import KEY, Query
 
 _FIRST_LOOK = 1_000
 _RANGES = 400
@@ -86,7 +86,7 @@ def _equals(
         if high < bottom or len(found) >= wanted:
             return found[:wanted]
         low = max(high - width + 1, bottom)
-        rows = _best(corpus, within(query, engine.between(KEY, low, high)), look)
+        rows = _best(corpus, within(query, queries.between(KEY, low, high)), look)
         if len(rows) == look and rows[-1][0] == score and low < high:
             # Equals may be missing.
             width = max(width // 4, 1)

@@ -11,13 +11,13 @@ from typing import Protocol
 
 from tallystick import limits
 from tallystick.errors import InvalidQuery, Malformed
-from tallystick.index.search import engine, terms
-from tallystick.index.search.columns import Part, beyond_index, by_index, within
-from tallystick.index.search.corpus import INDEX_MAX, Corpus
-from tallystick.index.search.engine import Match, Query
-from tallystick.index.search.paths import ALWAYS, witness_of
-from tallystick.index.search.spelling import NUMBER
-from tallystick.index.search.value_clauses import is_number, to_double
+from tallystick.index.search import queries, terms
+from tallystick.index.search.answers.columns import Part, beyond_index, by_index, within
+from tallystick.index.search.clauses.corpus import INDEX_MAX, Corpus
+from tallystick.index.search.clauses.values import is_number, to_double
+from tallystick.index.search.documents.paths import ALWAYS, witness_of
+from tallystick.index.search.documents.spelling import NUMBER
+from tallystick.index.search.queries import Match, Query
 from tallystick.query.expr import Scalar, Sort
 
 Rows = list[tuple[Scalar, int]]
@@ -46,10 +46,10 @@ def by_field(corpus: Corpus, query: Query, sort: Sort, part: Part) -> Rows | Non
     if path is None:
         if corpus.unknown(sort.field).upper is not False:
             return None
-        present, absent, order = engine.to_query(False), query, None
+        present, absent, order = queries.to_query(False), query, None
     else:
         there = _there(corpus, sort.field, path)
-        present, absent = within(query, there), within(query, engine.none_of(there))
+        present, absent = within(query, there), within(query, queries.none_of(there))
         order = _order(corpus, present, sort, path)
         if order is None:
             return None
@@ -72,19 +72,19 @@ def _there(corpus: Corpus, field: str, path: int) -> Match:
 
 def _order(corpus: Corpus, present: Query, sort: Sort, path: int) -> _Order | None:
     """Return the order of the values that some documents have; None if there is none."""
-    odd = engine.any_of(
+    odd = queries.any_of(
         (
             corpus.marked(terms.SEVERAL, path),
             corpus.marked(terms.HAS_LONG, path),
             corpus.marked(terms.UNLISTED_NUMBER, path),
             corpus.joined(path),
-            engine.any_fact([terms.flag(corpus.prefix, path, flag) for flag in (True, False)]),
+            queries.any_fact([terms.flag(corpus.prefix, path, flag) for flag in (True, False)]),
         )
     )
     if corpus.snapshot.count(within(present, odd)):
         return None
     if path < limits.SEARCH_COLUMNS:
-        has_number = engine.has_number(f"{NUMBER}{path}")
+        has_number = queries.has_number(f"{NUMBER}{path}")
         numbers = corpus.snapshot.count(within(present, has_number))
         if numbers == corpus.snapshot.count(present):
             return _Numbers(corpus, sort, path)
@@ -102,11 +102,11 @@ def _behind(
     value, *_ = part.after
     index = beyond_index(corpus, part.after, sort.descending)
     if value is None:
-        return engine.to_query(False), within(absent, index)
+        return queries.to_query(False), within(absent, index)
     if order is None:
         return present, absent
-    equal = engine.all_of((order.equal(value), index))
-    return within(present, engine.any_of((order.behind(value), equal))), absent
+    equal = queries.all_of((order.equal(value), index))
+    return within(present, queries.any_of((order.behind(value), equal))), absent
 
 
 class _Numbers:
@@ -131,7 +131,7 @@ class _Numbers:
         return [(number, key & INDEX_MAX) for number, key in rows]
 
     def equal(self, value: Scalar) -> Match:
-        return engine.is_number(self._column, _number(value))
+        return queries.is_number(self._column, _number(value))
 
     def behind(self, value: Scalar) -> Match:
         number = _number(value)
@@ -169,7 +169,7 @@ class _Strings:
                 continue
             value = terms.unescaped(term[len(self._begin) :])
             part = Part(wanted - len(rows), offset)
-            group = by_index(corpus, within(query, engine.fact(term)), descending, part)
+            group = by_index(corpus, within(query, queries.fact(term)), descending, part)
             rows += [(value, index) for index in group]
             offset = 0
             if len(rows) == wanted:
@@ -180,13 +180,13 @@ class _Strings:
         return self._corpus.snapshot.facts(self._begin, limits.SEARCH_VALUES + 1, within=query)
 
     def equal(self, value: Scalar) -> Match:
-        return engine.fact(self._begin + terms.escaped(_string(value)))
+        return queries.fact(self._begin + terms.escaped(_string(value)))
 
     def behind(self, value: Scalar) -> Match:
         text = _string(value)
         low, high = (None, text) if self._sort.descending else (text, None)
         pattern = terms.strings_between(low, high, low_inclusive=False, high_inclusive=False)
-        return pattern is not None and self._corpus.some(terms.EXACT, self._path, pattern)
+        return pattern is not None and self._corpus.some(terms.EXACT, self._path, pattern).lower
 
 
 def _number(value: Scalar) -> float:

@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 from tallystick import limits
 from tallystick.errors import InvalidQuery
-from tallystick.index.search import engine, terms
-from tallystick.index.search.columns import within
-from tallystick.index.search.corpus import Corpus
-from tallystick.index.search.engine import KEY, OCCURRED, RECORDED, Match, Query
+from tallystick.index.search import queries, terms
+from tallystick.index.search.answers.columns import within
+from tallystick.index.search.clauses.corpus import Corpus
+from tallystick.index.search.documents.spelling import NUMBER
+from tallystick.index.search.queries import KEY, OCCURRED, RECORDED, Match, Query
 from tallystick.index.search.selecting import Selector
-from tallystick.index.search.spelling import NUMBER
 from tallystick.query.aggregate import TopValues, TopValuesResult, ValueCount, aggregate
 from tallystick.query.expr import Scalar
 from tallystick.query.values import Values, values_of
@@ -58,7 +58,7 @@ def counted(selector: Selector, query: Query, field: str) -> Counted:
         return Counted([], [])
     odd = _odd(corpus, path)
     values = _read(selector, within(query, odd), field) if odd is not False else []
-    rest = within(query, engine.none_of(odd))
+    rest = within(query, queries.none_of(odd))
     values += _strings(corpus, rest, field, path)
     values += _simple(corpus, rest, path)
     if path < limits.SEARCH_COLUMNS:
@@ -77,7 +77,7 @@ def resolved(
         raise _too_many(field)
     snapshot = selector.corpus.snapshot
     keys = [
-        snapshot.rows(within(query, engine.fact(long.term)), KEY, 1)[0].value for long, _ in longs
+        snapshot.rows(within(query, queries.fact(long.term)), KEY, 1)[0].value for long, _ in longs
     ]
     found: list[ValueCount] = []
     read = selector.recall(keys)
@@ -89,7 +89,7 @@ def resolved(
 
 def _odd(corpus: Corpus, path: int) -> Match:
     """Match documents whose values at a path the index does not count."""
-    return engine.any_of(
+    return queries.any_of(
         (
             corpus.marked(terms.SEVERAL, path),
             corpus.marked(terms.UNLISTED_NUMBER, path),
@@ -139,7 +139,7 @@ def _simple(corpus: Corpus, query: Query, path: int) -> Iterator[ValueCount]:
     }
     for value, term in found.items():
         if corpus.snapshot.has_fact(term):
-            count = corpus.snapshot.count(within(query, engine.fact(term)))
+            count = corpus.snapshot.count(within(query, queries.fact(term)))
             if count:
                 yield ValueCount(value, count)
 

@@ -14,8 +14,9 @@ from typing import TypeGuard
 
 from tallystick import limits
 from tallystick.ids import index_of_event_id
-from tallystick.index.search import engine, terms, word_clauses
-from tallystick.index.search.corpus import (
+from tallystick.index.search import queries, terms
+from tallystick.index.search.clauses import words as word_clauses
+from tallystick.index.search.clauses.corpus import (
     EVERYTHING,
     INDEX_MAX,
     NOTHING,
@@ -25,15 +26,18 @@ from tallystick.index.search.corpus import (
     at_most,
     exactly,
 )
-from tallystick.index.search.engine import Match
-from tallystick.index.search.paths import ALWAYS, has_words, witness_of
-from tallystick.index.search.spelling import NUMBER
+from tallystick.index.search.documents.paths import ALWAYS, has_words, witness_of
+from tallystick.index.search.documents.spelling import NUMBER
+from tallystick.index.search.queries import Match
 from tallystick.query.expr import Eq, Exists, In, Prefix, Range, Scalar, Wildcard
 from tallystick.query.text import tokens_of
 from tallystick.query.words import ANY, ONE, Pattern, parse_pattern
 
-_INTEGERS = {"index": engine.KEY, "occurred_ms": engine.OCCURRED, "recorded_ms": engine.RECORDED}
+_INTEGERS = {"index": queries.KEY, "occurred_ms": queries.OCCURRED, "recorded_ms": queries.RECORDED}
 _INT64 = 1 << 63
+
+_BOUND_CHARS = (terms.EXACT_CHARS + 1, 16, 8, 4)
+"""How much of a bound is tried: a pattern of all of it may be more than the library takes."""
 
 Number = int | float
 
@@ -87,21 +91,21 @@ def _of_integers(
 def _integers(corpus: Corpus, column: str, values: Sequence[Scalar]) -> Bounds:
     wanted = {int(v) for v in values if is_number(v) and math.isfinite(v) and v == int(v)}
     corpus.count_terms(len(wanted))
-    if column == engine.KEY:
-        return exactly(engine.keys_in([corpus.above | v for v in wanted if 0 <= v <= INDEX_MAX]))
+    if column == queries.KEY:
+        return exactly(queries.keys_in([corpus.above | v for v in wanted if 0 <= v <= INDEX_MAX]))
     held = (value for value in wanted if -_INT64 <= value < _INT64)
-    return exactly(engine.any_of(engine.between(column, value, value) for value in held))
+    return exactly(queries.any_of(queries.between(column, value, value) for value in held))
 
 
 def _integers_between(corpus: Corpus, column: str, expr: Range) -> Match:
     low, high = _lowest(expr.low, expr.low_inclusive), _highest(expr.high, expr.high_inclusive)
-    if column == engine.KEY:
+    if column == queries.KEY:
         low, high = max(low, 0), min(high, INDEX_MAX)
         if low > high:
             return False
-        return engine.between(column, corpus.above | low, corpus.above | high)
+        return queries.between(column, corpus.above | low, corpus.above | high)
     low, high = max(low, -_INT64), min(high, _INT64 - 1)
-    return engine.between(column, low, high)
+    return queries.between(column, low, high)
 
 
 def _lowest(bound: object, inclusive: bool) -> int:
@@ -139,7 +143,7 @@ def _of_id(corpus: Corpus, expr: Eq | In | Range | Prefix | Wildcard) -> Bounds:
     corpus.count_terms(len(values))
     texts = [value for value in values if isinstance(value, str)]
     indexes = {index_of_event_id(text) for text in texts} - {None}
-    own = engine.keys_in([corpus.above | index for index in indexes if index is not None])
+    own = queries.keys_in([corpus.above | index for index in indexes if index is not None])
     path = corpus.path("id")
     foreign = NOTHING if path is None else _one_of(corpus, path, "id", texts)
     return any_of((at_most(own), foreign))
@@ -163,7 +167,7 @@ def _one_of(corpus: Corpus, path: int, field: str, values: Sequence[Scalar]) -> 
                 others.append(_joined(corpus, path, field, text))
             case int(number) | float(number):
                 others.append(_number(corpus, path, number))
-    return any_of((exactly(engine.any_fact(facts)), *others))
+    return any_of((exactly(queries.any_fact(facts)), *others))
 
 
 def _joined(corpus: Corpus, path: int, field: str, text: str) -> Bounds:
@@ -174,7 +178,7 @@ def _joined(corpus: Corpus, path: int, field: str, text: str) -> Bounds:
     if not joint or not corpus.snapshot.has_fact(term):
         return NOTHING
     said = word_clauses.phrase_at(corpus, field, path, words)
-    return _unless_several(corpus, path, engine.all_of((engine.fact(term), said)))
+    return _unless_several(corpus, path, queries.all_of((queries.fact(term), said)))
 
 
 def _unless_several(corpus: Corpus, path: int, match: Match) -> Bounds:
@@ -182,7 +186,7 @@ def _unless_several(corpus: Corpus, path: int, match: Match) -> Bounds:
     several = corpus.marked(terms.SEVERAL, path)
     if several is False:
         return exactly(match)
-    return Bounds(engine.all_of((match, engine.none_of(several))), match)
+    return Bounds(queries.all_of((match, queries.none_of(several))), match)
 
 
 def _number(corpus: Corpus, path: int, value: Number) -> Bounds:
@@ -190,12 +194,12 @@ def _number(corpus: Corpus, path: int, value: Number) -> Bounds:
         return NOTHING
     double = to_double(value)
     if double != value:
-        return exactly(engine.fact(terms.inexact(corpus.prefix, path, int(value))))
+        return exactly(queries.fact(terms.inexact(corpus.prefix, path, int(value))))
     unlisted = at_most(corpus.marked(terms.UNLISTED_NUMBER, path))
     if path >= limits.SEARCH_COLUMNS:
         return unlisted
     column = f"{NUMBER}{path}"
-    return any_of((_unless_several(corpus, path, engine.is_number(column, double)), unlisted))
+    return any_of((_unless_several(corpus, path, queries.is_number(column, double)), unlisted))
 
 
 # Ranges
@@ -214,36 +218,60 @@ def _any_number(corpus: Corpus, path: int) -> Bounds:
     unlisted = exactly(corpus.marked(terms.UNLISTED_NUMBER, path))
     if path >= limits.SEARCH_COLUMNS:
         return unlisted
-    return any_of((exactly(engine.has_number(f"{NUMBER}{path}")), unlisted))
+    return any_of((exactly(queries.has_number(f"{NUMBER}{path}")), unlisted))
 
 
 def _any_string(corpus: Corpus, path: int) -> Bounds:
-    found = (
-        corpus.some(terms.EXACT, path),
-        corpus.marked(terms.HAS_LONG, path),
-        corpus.joined(path),
-    )
-    return exactly(engine.any_of(found))
+    others = (corpus.marked(terms.HAS_LONG, path), corpus.joined(path))
+    return any_of((corpus.some(terms.EXACT, path), exactly(queries.any_of(others))))
 
 
 def _strings_between(corpus: Corpus, path: int, expr: Range) -> Bounds:
     low, high = _text_bound(expr.low), _text_bound(expr.high)
     parts = [at_most(corpus.joined(path))]
-    short = terms.strings_between(
-        low, high, low_inclusive=expr.low_inclusive, high_inclusive=expr.high_inclusive
-    )
-    if short is not None:
-        parts.append(exactly(corpus.some(terms.EXACT, path, short)))
+    for size in _BOUND_CHARS:
+        short = _cut_between(corpus, path, expr, size)
+        if short is not None:
+            parts.append(short)
+            break
     if corpus.marked(terms.HAS_LONG, path) is not False:
         sure = _leads_between(corpus, path, low, high, False)
         may = _leads_between(corpus, path, low, high, True)
-        parts.append(Bounds(sure, may))
+        parts.append(Bounds(sure.lower, may.upper))
     return any_of(parts)
+
+
+def _cut_between(corpus: Corpus, path: int, expr: Range, size: int) -> Bounds | None:
+    """Match spelt out strings within bounds of `size` characters; None if that is too complex.
+
+    Strings that begin as a longer bound does have to be read.
+    """
+    low, high = _text_bound(expr.low), _text_bound(expr.high)
+    low_inclusive, high_inclusive = expr.low_inclusive, expr.high_inclusive
+    ties: list[Bounds] = []
+    if low is not None and len(low) > size:
+        ties.append(_beginning(corpus, path, low[:size]))
+        low, low_inclusive = terms.after_all_that_begin(low[:size]), True
+    if high is not None and len(high) > size:
+        ties.append(_beginning(corpus, path, high[:size]))
+        high, high_inclusive = high[:size], False
+    pattern = terms.strings_between(
+        low, high, low_inclusive=low_inclusive, high_inclusive=high_inclusive
+    )
+    sure = NOTHING if pattern is None else corpus.some(terms.EXACT, path, pattern)
+    if not sure.exact:
+        return None
+    return any_of((sure, *ties))
+
+
+def _beginning(corpus: Corpus, path: int, text: str) -> Bounds:
+    pattern = terms.literal(terms.escaped(text)) + ".*"
+    return at_most(corpus.some(terms.EXACT, path, pattern).upper)
 
 
 def _leads_between(
     corpus: Corpus, path: int, low: str | None, high: str | None, ties: bool
-) -> Match:
+) -> Bounds:
     """Match long strings that begin above and below bounds; `ties` those that begin as one does."""
     pattern = terms.strings_between(
         None if low is None else low[: terms.LEAD_CHARS],
@@ -251,7 +279,7 @@ def _leads_between(
         low_inclusive=ties,
         high_inclusive=ties,
     )
-    return False if pattern is None else corpus.some(terms.LONG, path, f"{pattern}\\x{{2}}.*")
+    return NOTHING if pattern is None else corpus.some(terms.LONG, path, f"{pattern}\\x{{2}}.*")
 
 
 def _text_bound(bound: object) -> str | None:
@@ -270,7 +298,7 @@ def _numbers_between(corpus: Corpus, path: int, expr: Range) -> Bounds:
         return unlisted
     column = f"{NUMBER}{path}"
     if low is None and high is None:
-        return any_of((exactly(engine.has_number(column)), unlisted))
+        return any_of((exactly(queries.has_number(column)), unlisted))
     low_double, low_inclusive = _double_above(low, expr.low_inclusive)
     high_double, high_inclusive = _double_below(high, expr.high_inclusive)
     inside = exactly(
@@ -283,7 +311,7 @@ def _numbers_between(corpus: Corpus, path: int, expr: Range) -> Bounds:
         )
     )
     edges = [
-        engine.is_number(column, edge) for edge in (low_double, high_double) if edge is not None
+        queries.is_number(column, edge) for edge in (low_double, high_double) if edge is not None
     ]
     return any_of((_doubt(corpus, path, inside.upper, edges), unlisted))
 
@@ -291,11 +319,11 @@ def _numbers_between(corpus: Corpus, path: int, expr: Range) -> Bounds:
 def _doubt(corpus: Corpus, path: int, inside: Match, edges: Sequence[Match]) -> Bounds:
     """Say that an integer rounded to the double at an edge may lie on either side of it."""
     several = corpus.marked(terms.SEVERAL, path)
-    doubtful = engine.all_of((several, engine.any_of(edges)))
+    doubtful = queries.all_of((several, queries.any_of(edges)))
     if doubtful is False:
         return exactly(inside)
-    lower = engine.all_of((inside, engine.none_of(doubtful)))
-    return Bounds(lower, engine.any_of((inside, doubtful)))
+    lower = queries.all_of((inside, queries.none_of(doubtful)))
+    return Bounds(lower, queries.any_of((inside, doubtful)))
 
 
 def _number_bounds(expr: Range) -> tuple[Number | None, Number | None] | None:
@@ -339,22 +367,24 @@ def _like(corpus: Corpus, path: int, field: str, pattern: Pattern) -> Bounds:
     simple = pattern == (*(f"\\{character}" for character in head), ANY)
     if simple and not head:
         return _any_string(corpus, path)
-    parts = [exactly(corpus.some(terms.EXACT, path, terms.value_pattern(pattern)))]
+    begin = terms.literal(terms.escaped(head)) + ".*"
+    parts = [corpus.some(terms.EXACT, path, terms.value_pattern(pattern), begin)]
     if corpus.marked(terms.HAS_LONG, path) is not False:
         lead = terms.literal(terms.escaped(head[: terms.LEAD_CHARS])) + ".*"
         found = corpus.some(terms.LONG, path, lead)
         if simple and len(head) <= terms.LEAD_CHARS:
-            parts.append(exactly(found))
+            parts.append(found)
         else:
-            parts.append(at_most(engine.all_of((found, _said(corpus, field, path, head)))))
-    joined = engine.all_of((corpus.joined(path), _said(corpus, field, path, head)))
+            said = _said(corpus, field, path, head)
+            parts.append(at_most(queries.all_of((found.upper, said))))
+    joined = queries.all_of((corpus.joined(path), _said(corpus, field, path, head)))
     return any_of((*parts, at_most(joined)))
 
 
 def _said(corpus: Corpus, field: str, path: int, head: str) -> Match:
     """Match documents with the words that a text beginning with `head` surely has."""
     words = tokens_of(head)[:-1] if has_words(field) else []
-    return engine.all_of(word_clauses.phrase_at(corpus, field, path, [word]) for word in words)
+    return queries.all_of(word_clauses.phrase_at(corpus, field, path, [word]) for word in words)
 
 
 def _head_of(pattern: Pattern) -> str:

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from tallystick import limits
 from tallystick.index.search import terms
+from tallystick.index.search.documents.sketch import Sketch
 from tallystick.index.search.names import FIRST_PATH, NUMBERS_PATH, OTHER_PATHS, NewPath
-from tallystick.index.search.sketch import Sketch
 
 ALWAYS = frozenset(("index", "id", "kind", "class", "op", "occurred_ms", "recorded_ms", "dialect"))
 """Fields that every event has."""
@@ -29,6 +29,9 @@ _NAMED = frozenset(
 _BELOW_ROOTS = tuple(f"{root}." for root in ROOTS)
 _IMPLIED = {f"{role}.{member}": role for role in ROLES for member in ("type", "id")}
 _SKETCHED_BETWEEN_LOOKS = 256
+
+KEPT_WORDS = 50_000
+"""Words, and numbers as words, that are kept spelt."""
 
 
 def witness_of(field: str) -> str:
@@ -56,11 +59,14 @@ class Path:
         "above",
         "column",
         "crowded",
+        "exact",
         "exists",
         "is_new",
         "known",
         "looks",
         "mark",
+        "null",
+        "number_place",
         "ordinal",
         "place",
         "several",
@@ -74,9 +80,14 @@ class Path:
         self.text = text
         self.ordinal = ordinal
         self.known = ordinal != OTHER_PATHS
-        words = ordinal if self.known else NUMBERS_PATH
         in_data = text.startswith("data.")
-        self.place = terms.place_of(words, data=in_data) if has_words(text) else ""
+        # Words in numbers and booleans are found in whole texts only.
+        self.number_place = terms.place_of(NUMBERS_PATH, data=in_data) if has_words(text) else ""
+        self.place = self.number_place
+        if self.known and self.place:
+            self.place = terms.place_of(ordinal, data=in_data)
+        self.exact = terms.values_at(tenant, terms.EXACT, ordinal)
+        self.null = terms.marked(tenant, terms.NULL, ordinal)
         implied = text in ALWAYS or witness_of(text) != text
         self.exists = "" if implied else terms.marked(tenant, terms.EXISTS, ordinal)
         self.several = terms.marked(tenant, terms.SEVERAL, ordinal)
@@ -120,6 +131,22 @@ class Node(dict[str, "Node"]):
         return node
 
 
+class Heads(dict[str, str]):
+    """Words as they begin in the index; only so many are kept."""
+
+    __slots__ = ("tenant",)
+
+    def __init__(self, tenant: str) -> None:
+        super().__init__()
+        self.tenant = tenant
+
+    def __missing__(self, word: str) -> str:
+        if len(self) >= KEPT_WORDS:
+            self.clear()
+        head = self[word] = terms.word(self.tenant, word, "")
+        return head
+
+
 class TenantPaths:
     """The paths of one tenant."""
 
@@ -127,8 +154,8 @@ class TenantPaths:
         self.ordinal = ordinal
         self.prefix = terms.number(ordinal)
         self.bundles: dict[tuple[str | None, ...], Spelling] = {}
-        self.heads: dict[str, str] = {}
-        """Words as they begin in the index, by themselves."""
+        self.heads = Heads(self.prefix)
+        self.number_texts: dict[tuple[str, type, int | float], str] = {}
         self._next = max((number for number, _ in known.values()), default=FIRST_PATH - 1) + 1
         self._known = dict(known)
         self._new: list[Path] = []
@@ -150,7 +177,8 @@ class TenantPaths:
     def has(self, path: Path, value: str) -> None:
         """Remember that a path has a value."""
         path.has(value)
-        self._tell(path)
+        if not path.is_new:
+            self._tell(path)
 
     def _tell(self, path: Path) -> None:
         if not path.is_new:

@@ -7,10 +7,13 @@ to be walked, never what an answer is. Source: Flajolet and others, "HyperLogLog
 from __future__ import annotations
 
 import math
-from hashlib import blake2b
+from zlib import crc32
 
 _REGISTERS = 64
 _ALPHA = 0.709
+_MIX = 0x9E3779B97F4A7C15
+_MASK = (1 << 64) - 1
+_REST = (1 << 58) - 1
 
 
 class Sketch:
@@ -23,8 +26,9 @@ class Sketch:
 
     def add(self, value: str) -> None:
         """Add a value; adding it again changes nothing."""
-        digest = int.from_bytes(blake2b(value.encode(), digest_size=8).digest(), "big")
-        register, rest = digest & (_REGISTERS - 1), digest >> 6
+        # A checksum, mixed so that similar values do not meet: speed counts, and nothing is proven.
+        digest = crc32(value.encode()) * _MIX & _MASK
+        register, rest = digest >> 58, digest & _REST
         rank = 59 - rest.bit_length()
         if rank > self._registers[register]:
             self._registers[register] = rank

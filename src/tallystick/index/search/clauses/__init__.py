@@ -1,0 +1,1 @@
+"""From parts of a question to queries of the index, each with what it leaves undecided."""
