@@ -40,7 +40,7 @@ def test_what_goes_while_blocks_are_merged_stays_gone(world: World) -> None:
             world.change(Op.RETRACT, indexes[7 * retracted], {})
             world.wait("views", TENANT)
             retracted += 1
-        assert retracted > 3
+        assert retracted >= 3
         expected = world.model().find(Find())
         assert [hit.index for hit in world.reader.find(TENANT, Find(limit=500)).hits] == expected
         assert world.reader.count(TENANT, Eq("actor", "user:alice")) == 120 - retracted

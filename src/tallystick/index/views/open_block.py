@@ -30,8 +30,8 @@ class OpenBlock(Block):
         self._gone = 0
         # What is below is worked out from the above, and again whenever that has grown.
         self._sorted = True
+        self._in_log_order = True
         self._ranked_rows = 0
-        self._order: list[int] = []
         self._ranks: list[int] = []
         self._bits: dict[int, tuple[int, int]] = {}
 
@@ -40,6 +40,8 @@ class OpenBlock(Block):
         row = self.rows
         if row and (ms, index) < (self._ms[-1], self._index[-1]):
             self._sorted = False
+        if row and index < self._index[-1]:
+            self._in_log_order = False
         self._ms.append(ms)
         self._index.append(index)
         self._row_by_index[index] = row
@@ -64,24 +66,29 @@ class OpenBlock(Block):
 
     def rank(self) -> None:
         """Work out ranks, if rows were added; to be called before anything is read."""
-        self.gone = self._gone
         if self._sorted:
-            self.ms, self.index, self.by_index = self._ms, self._index, None
-            return
+            self.gone, self.ms, self.index = self._gone, self._ms, self._index
+        elif self._ranked_rows != self.rows:
+            self._sort()
         if self._ranked_rows != self.rows:
-            ms, index = self._ms, self._index
-            self._order = sorted(range(self.rows), key=lambda row: (ms[row], index[row]))
-            self._ranks = [0] * self.rows
-            for rank, row in enumerate(self._order):
-                self._ranks[row] = rank
             self._ranked_rows = self.rows
-            self.ms = array("q", map(ms.__getitem__, self._order))
-            self.index = array("q", map(index.__getitem__, self._order))
-            ranked = self.index
-            self.by_index = sorted(range(self.rows), key=ranked.__getitem__)
             self._places = None
-            self._bits.clear()
-        self.gone = self._ranked_bits(self._gone)
+            indexes = self.index
+            in_order = self._sorted and self._in_log_order
+            self.by_index = None if in_order else sorted(range(self.rows), key=indexes.__getitem__)
+        if not self._sorted:
+            self.gone = self._ranked_bits(self._gone)
+
+    def _sort(self) -> None:
+        """Give every row its rank."""
+        ms, index = self._ms, self._index
+        order = sorted(range(self.rows), key=lambda row: (ms[row], index[row]))
+        self._ranks = [0] * self.rows
+        for rank, row in enumerate(order):
+            self._ranks[row] = rank
+        self.ms = array("q", map(ms.__getitem__, order))
+        self.index = array("q", map(index.__getitem__, order))
+        self._bits.clear()
 
     def posting(self, number: int) -> RowSet:
         """Return the ranks of the rows that have a term."""
