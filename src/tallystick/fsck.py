@@ -204,6 +204,8 @@ class _LogCheck:
         Raises: _Found.
         """
         head, frontier = self._head, self._tree.frontier()
+        if not head.key_id:
+            self._differs("head", "the log was not copied to its end; copy it again")
         for name, stored, computed in (
             ("frontier", head.frontier, frontier.to_bytes()),
             ("root", head.root, frontier.root()),

@@ -282,6 +282,10 @@ class Sequencer:
             for work in works:
                 work.fail(NotFound(f"there is no tenant {tenant!r}"))
             return None
+        if head is not None and not head.key_id:
+            for work in works:
+                work.fail(StoreBusy(f"the log of {tenant!r} is still being copied"))
+            return None
         signer = self._key.signer(origin)
         if head is not None and head.key_id != signer.key_id:
             raise StoreCorrupt(
