@@ -17,6 +17,7 @@ and is pinned by `tests/index/test_search_engine.py`; the surprising parts:
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
@@ -226,11 +227,11 @@ class Snapshot:
             "sort": [{name: order}, {KEY: order}],
             "from": offset,
             "size": limit,
-            "docvalue_fields": [name, KEY],
+            # Not the numbers themselves: asking for them fails wherever a segment has none.
+            "docvalue_fields": [KEY],
         }
         hits = self._aggregate(query, {"best": {"top_hits": best}})["best"]["hits"]
-        found = (hit["docvalue_fields"] for hit in hits)
-        return [(values[name][0], values[KEY][0]) for values in found]
+        return [(_double_of(hit["sort"][0]), hit["docvalue_fields"][KEY][0]) for hit in hits]
 
     def values(self, column: str, addresses: list[Address]) -> list[int]:
         """Return what documents have in the column of keys or times."""
@@ -285,9 +286,10 @@ class Snapshot:
         found = self._aggregate(query, requests) if requests else {}
         counts = [0] * len(bounds)
         for number, answer in found.items():
-            (counts[int(number)],) = [
+            # There is no bucket at all where there is no document.
+            counts[int(number)] = sum(
                 bucket["doc_count"] for bucket in answer["buckets"] if bucket["key"] == "it"
-            ]
+            )
         return counts
 
     def histogram(
@@ -316,6 +318,13 @@ class Snapshot:
 
 def _full(column: str) -> str:
     return column if column in INTEGERS else f"{NUMBERS}.{column}"
+
+
+def _double_of(rank: int) -> float:
+    """Return the double that stands at a rank: the library sorts doubles as unsigned integers."""
+    bits = rank ^ (1 << 63) if rank >> 63 else ~rank & ((1 << 64) - 1)
+    double: float = struct.unpack("<d", bits.to_bytes(8, "little"))[0]
+    return double
 
 
 def _spelt(bound: float | None) -> str:
