@@ -90,10 +90,10 @@ def word_patterns(patterns: Sequence[str]) -> Query | None:
     return _constant(Query.regex_phrase_query(SCHEMA, WORDS, places))
 
 
-def phrase(terms: Sequence[str], positions: Sequence[int]) -> Query:
-    """Match documents with words at these distances from each other."""
+def phrase(terms: Sequence[str], positions: Sequence[int], slop: int = 0) -> Query:
+    """Match documents with words at these distances from each other, give or take `slop`."""
     places: Any = list(zip(positions, terms, strict=True))
-    return Query.phrase_query(SCHEMA, WORDS, places)
+    return Query.phrase_query(SCHEMA, WORDS, places, slop)
 
 
 def nearly(term: str, distance: int, *, prefix: bool) -> Query:

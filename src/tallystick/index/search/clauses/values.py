@@ -383,8 +383,15 @@ def _like(corpus: Corpus, path: int, field: str, pattern: Pattern) -> Bounds:
 
 def _said(corpus: Corpus, field: str, path: int, head: str) -> Match:
     """Match documents with the words that a text beginning with `head` surely has."""
-    words = tokens_of(head)[:-1] if has_words(field) else []
-    return queries.all_of(word_clauses.phrase_at(corpus, field, path, [word]) for word in words)
+    words = tokens_of(head) if has_words(field) else []
+    if not words:
+        return True
+    *whole, begun = words
+    row = word_clauses.phrase_at(corpus, field, path, whole) if whole else True
+    # A character that follows may change the last word of other scripts.
+    if not head.isascii() or not head[-1].isalnum():
+        return row
+    return queries.all_of((row, word_clauses.begun_at(corpus, field, path, begun).upper))
 
 
 def _head_of(pattern: Pattern) -> str:

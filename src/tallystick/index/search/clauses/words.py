@@ -76,6 +76,13 @@ def phrase_at(corpus: Corpus, field: str, path: int, words: Sequence[str]) -> Ma
     return _in_a_row(corpus, words, place)
 
 
+def begun_at(corpus: Corpus, field: str, path: int, begin: str) -> Bounds:
+    """Match documents with a word that begins so at a path that has words."""
+    place = terms.place_of(path, data=field.startswith("data."))
+    pattern = (*(f"\\{character}" for character in begin), ANY)
+    return corpus.said([terms.word_pattern(corpus.prefix, pattern, (place,))], ".*")
+
+
 def _in_text(corpus: Corpus, expr: Words, texts: tuple[str, ...], scored: bool) -> Bounds:
     def places(words: Sequence[str]) -> list[str]:
         return _places(corpus, words, texts)
@@ -147,6 +154,8 @@ def _phrase(
     found = places(words)
     if len(words) == 1:
         return exactly(queries.any_of(_in_a_row(corpus, words, place) for place in found))
+    if len(words) == 2 and words[0] != words[1] and slop < terms.GAP:
+        return exactly(queries.any_of(_loose(corpus, words, place, slop) for place in found))
     ways = list(islice(layouts(words, slop), _LAYOUTS + 1)) if slop < terms.GAP else []
     decided = 0 < len(ways) <= _LAYOUTS and len(ways) * len(found) <= limits.QUERY_TERMS
     if not decided:
@@ -171,6 +180,12 @@ def _in_a_row(corpus: Corpus, words: Sequence[str], place: str) -> Match:
 
 def _laid_out(corpus: Corpus, words: Sequence[str], place: str, positions: Sequence[int]) -> Match:
     return queries.phrase([terms.word(corpus.prefix, word, place) for word in words], positions)
+
+
+def _loose(corpus: Corpus, words: Sequence[str], place: str, slop: int) -> Match:
+    """Match two different words: only there the library's own slop is what is meant."""
+    spelt = [terms.word(corpus.prefix, word, place) for word in words]
+    return queries.phrase(spelt, range(2), slop)
 
 
 # Misspelt words and patterns
