@@ -41,6 +41,13 @@ def postgres_url() -> Iterator[str]:
 @pytest.fixture
 def postgres_database(postgres_url: str) -> Iterator[str]:
     """Yield the URL of an empty database that exists for this test only."""
+    with fresh_database(postgres_url) as url:
+        yield url
+
+
+@contextmanager
+def fresh_database(postgres_url: str) -> Iterator[str]:
+    """Make an empty database on a server, and drop it in the end."""
     name = f"tallystick_test_{secrets.token_hex(6)}"
     identifier = sql.Identifier(name)
     with psycopg.connect(postgres_url, autocommit=True) as connection:
