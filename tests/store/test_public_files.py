@@ -1,0 +1,184 @@
+"""Public files: what every implementation promises of files that grow and are never lost."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tallystick.errors import Conflict, SchemaMismatch, StoreCorrupt, StoreFailed
+from tallystick.publicfiles import Cursor, Patch, PublicFiles, Seal
+from tallystick.store.sqlite_public_files import SqlitePublicFiles
+
+FIRST = Cursor(1, 0, b"tail 1")
+SECOND = Cursor(5, 5, b"tail 2")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Return where the files are to be."""
+    return tmp_path / "public.db"
+
+
+@pytest.fixture
+def files(path: Path) -> Iterator[PublicFiles]:
+    """Yield empty public files."""
+    opened = SqlitePublicFiles(path)
+    yield opened
+    opened.close()
+
+
+def test_nothing_is_made_before_something_is_published(files: PublicFiles, path: Path) -> None:
+    assert files.tenants() == []
+    assert files.cursor("a") is None
+    assert files.size("a", 0) is None
+    assert files.read("a", 0) is None
+    assert files.seal("a", 0) is None
+    assert not path.exists()
+
+
+def test_step_is_there_after_reopening(files: PublicFiles, path: Path) -> None:
+    patches = [Patch(0, 10_000, b"nodes"), Patch(0, 0, b"header"), Patch(1, 3, b"x")]
+    files.advance("a\0b", None, FIRST, patches=patches)
+    seals = [Seal(0, 5, b"seal"), Seal(1, 5, b"other")]
+    files.advance("a\0b", FIRST, SECOND, patches=[Patch(0, 10_005, b"!")], seals=seals)
+    files.close()
+    again = SqlitePublicFiles(path)
+    assert again.tenants() == ["a\0b"]
+    assert again.cursor("a\0b") == SECOND
+    assert again.size("a\0b", 0) == 10_006
+    whole = b"header" + bytes(9_994) + b"nodes!"
+    assert again.read("a\0b", 0) == whole
+    assert again.read("a\0b", 0, 2, 8) == whole[2:8]
+    assert again.read("a\0b", 0, 10_000, 50_000) == b"nodes!"
+    assert again.read("a\0b", 0, 20_000) == b""
+    assert again.read("a\0b", 1) == b"\0\0\0x"
+    assert again.read("a\0b", 2) is None
+    assert [again.seal("a\0b", n) for n in range(3)] == [*seals, None]
+    again.close()
+
+
+def test_tenants_do_not_share_files(files: PublicFiles) -> None:
+    for tenant, data in (("a", b"of a"), ("b", b"of b")):
+        files.advance(tenant, None, FIRST, patches=[Patch(0, 0, data)])
+    assert (files.read("a", 0), files.read("b", 0)) == (b"of a", b"of b")
+
+
+@pytest.mark.parametrize("before", [None, SECOND, FIRST._replace(tail=b"other")])
+def test_step_from_another_place_changes_nothing(files: PublicFiles, before: Cursor | None) -> None:
+    files.advance("a", None, FIRST, patches=[Patch(0, 0, b"first")])
+    with pytest.raises(Conflict):
+        files.advance(
+            "a", before, SECOND, patches=[Patch(0, 0, b"wrong")], seals=[Seal(0, 1, b"wrong")]
+        )
+    assert files.cursor("a") == FIRST
+    assert files.read("a", 0) == b"first"
+    assert files.seal("a", 0) is None
+
+
+def test_one_of_many_who_try_the_same_step_succeeds(files: PublicFiles) -> None:
+    results: list[bool] = []
+    barrier = threading.Barrier(8)
+
+    def take(number: int) -> None:
+        barrier.wait()
+        try:
+            files.advance("a", None, FIRST, patches=[Patch(0, 0, b"%d" % number)])
+            results.append(True)
+        except Conflict:
+            results.append(False)
+
+    threads = [threading.Thread(target=take, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(results) == [False] * 7 + [True]
+    assert files.size("a", 0) == 1
+
+
+WRITES = st.lists(
+    st.tuples(st.integers(0, 1), st.integers(0, 13_000), st.binary(max_size=9_000)), max_size=8
+)
+
+
+@given(WRITES, st.integers(0, 20_000), st.integers(0, 20_000))
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_files_are_what_was_written(
+    tmp_path_factory: pytest.TempPathFactory,
+    writes: list[tuple[int, int, bytes]],
+    start: int,
+    stop: int,
+) -> None:
+    files = SqlitePublicFiles(tmp_path_factory.mktemp("files") / "public.db")
+    expected: dict[int, bytearray] = {}
+    cursor: Cursor | None = None
+    for number, (file, offset, data) in enumerate(writes):
+        after = Cursor(number + 1, 0, b"")
+        files.advance("a", cursor, after, patches=[Patch(file, offset, data)])
+        cursor = after
+        if data:
+            content = expected.setdefault(file, bytearray())
+            content.extend(bytes(max(offset + len(data) - len(content), 0)))
+            content[offset : offset + len(data)] = data
+    for file in range(2):
+        if file not in expected:
+            assert files.read("a", file) is None
+            continue
+        whole = bytes(expected[file])
+        assert (files.read("a", file), files.size("a", file)) == (whole, len(whole))
+        assert files.read("a", file, start, stop) == whole[start:stop]
+    files.close()
+
+
+def test_reader_sees_one_moment_while_the_file_grows(files: PublicFiles) -> None:
+    """Every byte of a read is of the same step, however many chunks the file has."""
+    count, size = 40, 30_000
+    files.advance("a", None, Cursor(0, 0, b""), patches=[Patch(0, 0, bytes(size))])
+    seen: set[int] = set()
+
+    def read() -> None:
+        while True:
+            content = files.read("a", 0)
+            assert content is not None
+            assert len(set(content)) == 1
+            seen.add(content[0])
+            if content[0] == count:
+                return
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for number in range(count):
+        patch = Patch(0, 0, bytes((number + 1,)) * size)
+        files.advance("a", Cursor(number, 0, b""), Cursor(number + 1, 0, b""), patches=[patch])
+    reader.join()
+    assert count in seen
+
+
+def test_closed_files_and_foreign_ones_are_refused(path: Path, tmp_path: Path) -> None:
+    files = SqlitePublicFiles(path)
+    files.advance("a", None, FIRST)
+    files.close()
+    files.close()
+    with pytest.raises(StoreFailed):
+        SqlitePublicFiles(path.parent / "none" / "public.db").advance("a", None, FIRST)
+    path.write_bytes(b"not a database" * 1000)
+    with pytest.raises(StoreCorrupt):
+        SqlitePublicFiles(path).cursor("a")
+
+
+def test_another_schema_version_is_refused(path: Path) -> None:
+    files = SqlitePublicFiles(path)
+    files.advance("a", None, FIRST)
+    files.close()
+    import apsw
+
+    connection = apsw.Connection(str(path))
+    connection.execute("UPDATE schema_version SET version = 7")
+    connection.close()
+    with pytest.raises(SchemaMismatch, match="version 7"):
+        SqlitePublicFiles(path).cursor("a")
