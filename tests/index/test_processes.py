@@ -7,20 +7,21 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from tallystick import limits
 from tallystick.errors import FollowerBehind, NotFound
-from tallystick.event import Draft, Resource
-from tallystick.index.followers import VIEWS
+from tallystick.event import Draft, Op, Resource
+from tallystick.index.followers import SEARCH, VIEWS
 from tallystick.index.generations import Generations
 from tallystick.index.reader import IndexReader
-from tallystick.index.supervisor import Command, SupervisedFollowers
-from tallystick.query.expr import Eq
+from tallystick.index.supervisor import GROUPS, Command, SupervisedFollowers
+from tallystick.query.expr import Eq, Term
 from tallystick.reading import Find, Rules
+from tallystick.store.base import Erasure
 from tallystick.store.sqlite import open_sqlite
 from tests.index import world
 from tests.recording import Recorder
@@ -39,12 +40,21 @@ def fewer_rules() -> Rules:
 class Server:
     """What a server has: a store, a sequencer, and followers in a process of their own."""
 
-    def __init__(self, folder: Path, reference: str = RULES) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        reference: str = RULES,
+        *,
+        groups: Sequence[Sequence[str]] = ((VIEWS,),),
+        residue_s: float = 600,
+    ) -> None:
         self.folder = folder
         self.store = open_sqlite(folder / "ledger.db")
         rules = world.rules() if reference == RULES else fewer_rules()
         command = Command(folder / "ledger.db", folder / "index", reference)
-        self.followers = SupervisedFollowers(command, self.store, rules, groups=((VIEWS,),))
+        self.followers = SupervisedFollowers(
+            command, self.store, rules, groups=groups, residue_s=residue_s
+        )
         self.recorder = Recorder(
             self.store, KEY, committed=lambda heads, stats: self.followers.committed(heads)
         )
@@ -67,10 +77,14 @@ class Server:
         assert found.total <= self.reader.count(TENANT, Eq("class", "order"), dialect=dialect)
         return found.total
 
+    def found(self, text: str) -> int:
+        """Return how many events the search finds."""
+        return self.reader.count(TENANT, Term("data.text", text))
+
     def signal(self, number: int) -> None:
-        """Send a signal to the followers' process."""
-        pid = self.followers.pids()[0]
-        os.kill(pid, number)
+        """Send a signal to the followers' processes."""
+        for pid in self.followers.pids():
+            os.kill(pid, number)
 
     def close(self) -> None:
         """Stop everything."""
@@ -82,7 +96,8 @@ class Server:
 def order(number: int) -> Draft:
     """Return an event about one of a few orders."""
     target = Resource("order", str(number % 50))
-    return Draft(kind="order.created", target=target, data={"number": number})
+    data = {"number": number, "text": f"quick brown w{number}"}
+    return Draft(kind="order.created", target=target, data=data)
 
 
 @pytest.fixture(autouse=True)
@@ -232,3 +247,41 @@ def test_followers_end_with_their_server(tmp_path: Path) -> None:
     assert process.stdout.read() == b""
     process.stdout.close()
     process.wait()
+
+
+@pytest.mark.parametrize("groups", [GROUPS, ((VIEWS, SEARCH),)])
+def test_every_write_is_found_by_a_search_after_it(
+    tmp_path: Path, groups: Sequence[Sequence[str]]
+) -> None:
+    """Kill the followers now and then, whether they share a process or not."""
+    server = Server(tmp_path, groups=groups)
+    for number in range(20):
+        size = server.write(7)
+        if number % 6 == 5:
+            server.signal(signal.SIGKILL)
+        assert server.found("brown") == size
+        assert server.total() == size
+    server.close()
+
+
+def test_words_that_were_erased_are_destroyed_by_a_rebuild(tmp_path: Path) -> None:
+    server = Server(tmp_path, groups=GROUPS, residue_s=0.05)
+    secret = Draft(kind="order.created", data={"text": "Rumpelstiltskin"})
+    server.recorder.append(TENANT, secret, *map(order, range(50)))
+    assert server.found("rumpelstiltskin") == 1
+    assert any(b"umpelstiltskin" in text for text in contents(tmp_path / "index"))
+    told = {"entries": [{"index": 0, "sections": ["data"]}]}
+    erasure = Draft(kind="erase", op=Op.ERASE, data=told)
+    server.recorder.append(TENANT, erasure, erasures=[Erasure(0, ("data",))])
+    assert server.found("rumpelstiltskin") == 0
+    assert server.found("brown") == 50
+    assert server.followers.wait_for_generation(SEARCH, "2", 60)
+    assert server.found("rumpelstiltskin") == 0
+    assert server.found("brown") == 50
+    server.close()
+    assert not any(b"umpelstiltskin" in text for text in contents(tmp_path / "index"))
+
+
+def contents(folder: Path) -> list[bytes]:
+    """Return what stands in every file below a folder."""
+    return [path.read_bytes() for path in folder.rglob("*") if path.is_file()]

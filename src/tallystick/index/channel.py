@@ -40,6 +40,8 @@ class Channel:
         self._untold: dict[str, int] = {}
         self._urgent = False
         self._swap: str | None = None
+        self._residue = False
+        self._closed = False
 
     def attach(self, server: socket.socket) -> None:
         """Begin with a process that was just started."""
@@ -53,6 +55,12 @@ class Channel:
         """End with a process that died."""
         with self._changed:
             self._socket = None
+
+    def close(self) -> None:
+        """Let nobody wait any longer."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
 
     def tell(self, heads: Iterable[tuple[str, int]]) -> None:
         """Tell the follower how far logs have come; never waits for it."""
@@ -69,10 +77,12 @@ class Channel:
                 self._unknown = self.generations.unknown_to(self.generations.folder(report.folder))
                 # A generation made anew may be behind the one before it.
                 self._cursors = dict(report.cursors)
+                self._residue = report.residue
                 if self._swap == report.folder:
                     self._swap = None
             else:
                 self._cursors.update(report.cursors)
+                self._residue |= report.residue
             if report.cursors:
                 self._moved_s = time.monotonic()
             if report.answer:
@@ -92,9 +102,10 @@ class Channel:
             if self._commits:
                 self._urgent = True
                 self._flush()
-            if not self._changed.wait_for(
-                lambda: self._has(tenant, size, dialect), limits.READ_WAIT_S
-            ):
+            self._changed.wait_for(
+                lambda: self._closed or self._has(tenant, size, dialect), limits.READ_WAIT_S
+            )
+            if not self._has(tenant, size, dialect):
                 raise FollowerBehind(
                     f"{self.name} is behind the log by {self._lag():,} entries",
                     hint="send again after the given time",
@@ -106,7 +117,13 @@ class Channel:
         with self._changed:
             self._swap = generation
             self._flush()
-            return self._changed.wait_for(lambda: self._folder == generation, timeout_s)
+            return self.wait_for_generation(generation, timeout_s)
+
+    def wait_for_generation(self, generation: str, timeout_s: float) -> bool:
+        """Wait until the follower serves a generation; tell whether it does."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._folder == generation, timeout_s)
+            return self._folder == generation
 
     def folder(self) -> str:
         """Return the name of the generation that is served, waiting for the first.
@@ -114,15 +131,22 @@ class Channel:
         Raises: FollowerBehind.
         """
         with self._changed:
-            if not self._changed.wait_for(lambda: self._folder is not None, limits.READ_WAIT_S):
+            self._changed.wait_for(
+                lambda: self._closed or self._folder is not None, limits.READ_WAIT_S
+            )
+            if self._folder is None:
                 raise FollowerBehind(f"{self.name} has not started yet")
-            assert self._folder is not None, "waited for"
             return self._folder
 
     def lag(self) -> int:
         """Return by how many entries the follower is behind, over all tenants."""
         with self._changed:
             return self._lag()
+
+    def has_residue(self) -> bool:
+        """Tell whether only a rebuild destroys what is left of erased content."""
+        with self._changed:
+            return self._residue
 
     def is_moving(self, within_s: float) -> bool:
         """Tell whether the follower has come on lately."""

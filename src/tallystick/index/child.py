@@ -32,6 +32,10 @@ from tallystick.reading import Rules
 from tallystick.store.base import Store
 from tallystick.store.sqlite import open_sqlite
 
+_SLICE_ROWS_MIN = 64
+_SLICE_S = 0.03
+"""How long a slice should take: somebody may be waiting for the next one."""
+
 _TIDY_SHARE = 0.25
 """Housekeeping for each second of following, while there is something to follow."""
 
@@ -81,11 +85,14 @@ class Loop:
             time.sleep(_BUSY_S)
             return
         caught_up = not self._following.behind()
+        if worked:
+            self._size_slices(time.monotonic() - started_s)
         moved = self._following.commit(urgent=self._urgent and caught_up)
         if caught_up:
             self._urgent = False
         if moved or self._answer:
-            self._send(Report(cursors=moved, answer=self._answer))
+            residue = bool(moved) and self._following.follower.residue()
+            self._send(Report(cursors=moved, answer=self._answer, residue=residue))
             self._answer = False
         self._tidy(time.monotonic() - started_s if worked else 0.0)
 
@@ -116,6 +123,14 @@ class Loop:
             self._following = self._start_over(error, self._following.heads)
         return True
 
+    def _size_slices(self, took_s: float) -> None:
+        rows = self._following.slice_rows
+        if took_s > _SLICE_S:
+            rows //= 2
+        elif took_s < _SLICE_S / 3:
+            rows *= 2
+        self._following.slice_rows = min(max(rows, _SLICE_ROWS_MIN), SLICE_ROWS)
+
     def _tidy(self, worked_s: float) -> None:
         """Do housekeeping: a share of the time while busy, a step at a time while idle."""
         until_s = time.monotonic() + worked_s * _TIDY_SHARE
@@ -142,7 +157,9 @@ class Loop:
         following = Following(self._store, follower)
         following.learn_heads(heads.items())
         self._generations.promote(folder)
-        self._send(Report(cursors=following.readable, folder=folder.name))
+        self._send(
+            Report(cursors=following.readable, folder=folder.name, residue=follower.residue())
+        )
         return following
 
     def _send(self, report: Report) -> None:

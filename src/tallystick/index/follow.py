@@ -19,7 +19,7 @@ from tallystick.store.base import LogRow, ResourceHead, Store, head_key
 from tallystick.viewing import event_of, events_of, find_index, recorded_view, views_of
 
 SLICE_ROWS = 2_048
-"""Entries of one slice: what a reader that waits for the next one may have to wait for."""
+"""Entries of one slice at most."""
 
 
 class Follower(Protocol):
@@ -41,6 +41,9 @@ class Follower(Protocol):
     def tidy(self) -> bool:
         """Do a few milliseconds of housekeeping; tell whether there is more to do."""
 
+    def residue(self) -> bool:
+        """Tell whether only a rebuild destroys what is left of erased content."""
+
     def close(self) -> None:
         """Release files; idempotent."""
 
@@ -50,7 +53,7 @@ class Following:
 
     def __init__(self, store: Store, follower: Follower, *, slice_rows: int = SLICE_ROWS) -> None:
         self._store = store
-        self._slice_rows = slice_rows
+        self.slice_rows = slice_rows
         self._uuids: dict[str, str] = {}
         self.follower = follower
         self.heads: dict[str, int] = {}
@@ -77,7 +80,7 @@ class Following:
         Raises: StoreCorrupt for a log that does not decode.
         """
         parts: list[Slice] = []
-        room = self._slice_rows
+        room = self.slice_rows
         for tenant, size in self.heads.items():
             start = self._taken.get(tenant, 0)
             if start < size:

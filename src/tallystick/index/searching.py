@@ -2,12 +2,16 @@
 
 A commit of that index costs the same for one document as for thousands, so documents gather until
 a read waits for them, there are many, or the oldest has waited a second.
+
+What was erased shows nowhere after the next commit, but its words stay in the index's files until
+these are written anew. A file beside them remembers that, and that a rebuild is due.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from tallystick.index.document import Document, Slice, documents_of
@@ -15,6 +19,8 @@ from tallystick.reading import Rules
 
 COMMIT_DOCUMENTS = 10_000
 COMMIT_AFTER_S = 1.0
+
+_ERASED = "erased"
 
 
 class Documents(Protocol):
@@ -35,6 +41,9 @@ class Documents(Protocol):
     def commit(self) -> None:
         """Make everything applied durable and readable."""
 
+    def residue(self) -> int:
+        """Return how many removed documents still have their words in the files."""
+
     def close(self) -> None:
         """Drop what was not committed and release files; idempotent."""
 
@@ -44,9 +53,10 @@ class SearchFollower:
 
     name = "search"
 
-    def __init__(self, documents: Documents, rules: Rules) -> None:
+    def __init__(self, documents: Documents, folder: Path, rules: Rules) -> None:
         self._documents = documents
         self._rules = rules
+        self._erased = folder / _ERASED
         self._waiting = 0
         self._since_s = 0.0
 
@@ -59,6 +69,8 @@ class SearchFollower:
         if not self._waiting:
             self._since_s = time.monotonic()
         for part in parts:
+            if any(view.first.erased for view in part.changed):
+                self._erased.touch()
             documents, removed = documents_of(self._rules, part)
             self._documents.apply(part.tenant, documents, removed, part.stop)
             self._waiting += part.stop - part.start
@@ -76,6 +88,15 @@ class SearchFollower:
 
     def tidy(self) -> bool:
         """There is nothing to tidy: the index merges its own segments."""
+        return False
+
+    def residue(self) -> bool:
+        """Tell whether words of what was erased are still in the files."""
+        if not self._erased.exists():
+            return False
+        if self._waiting or self._documents.residue():
+            return True
+        self._erased.unlink()
         return False
 
     def close(self) -> None:

@@ -37,6 +37,10 @@ GROUPS: tuple[tuple[str, ...], ...] = ((VIEWS,), (SEARCH,))
 LAG_MAX = {VIEWS: 16_384, SEARCH: 32_768}
 """Entries a follower may be behind before commits are slowed down."""
 
+RESIDUE_S = 600.0
+"""How long erased words may stay in the files of the search index before it is made anew."""
+
+_RESIDUE_SHARE = 10
 _PRESSURE_S = 0.02
 _PRESSURE_S_MAX = 0.5
 _BACKOFF_S = 0.1
@@ -77,8 +81,10 @@ class SupervisedFollowers:
         rules: Rules,
         *,
         groups: Sequence[Sequence[str]] = GROUPS,
+        residue_s: float = RESIDUE_S,
     ) -> None:
         self._command = command
+        self._residue_s = residue_s
         self._store = store
         self._rules = rules
         heads = {head.tenant: head.size for head in store.log_heads()}
@@ -99,15 +105,15 @@ class SupervisedFollowers:
         # One rebuild at a time; `close` ends the one under way.
         self._rebuild_lock = threading.Lock()
         self._builder: subprocess.Popen[bytes] | None = None
-        self._closed = False
+        self._closing = threading.Event()
         outdated = [name for name in self._channels if self._clear(name)]
         self._processes = [
             Process(command, [self._channels[name] for name in group]) for group in groups
         ]
-        if outdated:
-            threading.Thread(
-                target=self._rebuild_all, args=(outdated,), name="rebuild", daemon=True
-            ).start()
+        self._keeper = threading.Thread(
+            target=self._keep, args=(outdated,), name="rebuilds", daemon=True
+        )
+        self._keeper.start()
 
     def committed(self, heads: Sequence[LogHead]) -> None:
         """Tell the followers how far logs have come."""
@@ -141,6 +147,10 @@ class SupervisedFollowers:
                 folder = channel.generations.folder(name)
                 self._search = (name, open_search(folder, self._store, self._rules))
             return self._search[1]
+
+    def wait_for_generation(self, name: str, generation: str, timeout_s: float) -> bool:
+        """Wait until a follower serves a generation; tell whether it does."""
+        return self._channels[name].wait_for_generation(generation, timeout_s)
 
     def lag(self) -> Mapping[str, int]:
         """Return by how many entries each follower is behind, over all tenants."""
@@ -177,9 +187,12 @@ class SupervisedFollowers:
 
     def close(self) -> None:
         """Stop every process and release files; idempotent."""
-        self._closed = True
+        self._closing.set()
+        for channel in self._channels.values():
+            channel.close()
         if self._builder is not None:
             self._builder.kill()
+        self._keeper.join()
         for process in self._processes:
             process.close()
         with self._lock:
@@ -203,6 +216,8 @@ class SupervisedFollowers:
                 self._builder = self._command.start(
                     {name: theirs.fileno()}, "--rebuild", str(folder)
                 )
+            if self._closing.is_set():
+                self._builder.kill()
             lines = Lines(Report)
             finished = False
             while data := receive(ours):
@@ -211,13 +226,26 @@ class SupervisedFollowers:
                     finished = finished or report.folder is not None
         return self._builder.wait() == 0 and finished
 
-    def _rebuild_all(self, names: Sequence[str]) -> None:
-        for name in names:
-            try:
-                self.rebuild(name, lambda done, total: None)
-            except TallystickError as error:
-                if not self._closed:
-                    print(f"tallystick: {error.message}", file=sys.stderr, flush=True)
+    def _keep(self, outdated: Sequence[str]) -> None:
+        """Rebuild what was made with other rules, and from time to time what holds residue."""
+        for name in outdated:
+            self._try_rebuild(name)
+        pause_s = self._residue_s
+        while not self._closing.wait(pause_s):
+            started_s = time.monotonic()
+            for name, channel in self._channels.items():
+                if channel.has_residue():
+                    self._try_rebuild(name)
+            # Rebuilding must not become all there is to do.
+            took_s = time.monotonic() - started_s
+            pause_s = max(self._residue_s, _RESIDUE_SHARE * took_s)
+
+    def _try_rebuild(self, name: str) -> None:
+        try:
+            self.rebuild(name, lambda done, total: None)
+        except TallystickError as error:
+            if not self._closing.is_set():
+                print(f"tallystick: {error.message}", file=sys.stderr, flush=True)
 
 
 class Process:

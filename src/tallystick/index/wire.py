@@ -38,6 +38,8 @@ class Report(msgspec.Struct, omit_defaults=True):
     cursors: dict[str, int] = {}
     answer: bool = False
     folder: str | None = None
+    residue: bool = False
+    """Only a rebuild destroys what is left of erased content."""
     done: int = 0
     total: int = 0
 

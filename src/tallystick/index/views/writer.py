@@ -124,6 +124,10 @@ class ViewsWriter:
             self._forget()
             raise
 
+    def residue(self) -> bool:
+        """There is never any: blocks that held what was erased are written anew by `tidy`."""
+        return False
+
     def close(self) -> None:
         """Close the files; idempotent."""
         self._connection.close()
