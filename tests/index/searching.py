@@ -109,9 +109,7 @@ class Searched:
         after: Position | None = None,
     ) -> Found:
         """Return a page."""
-        question = Find(
-            where=where, sort=sort, limit=limit, offset=offset, after=after, total=True
-        )
+        question = Find(where=where, sort=sort, limit=limit, offset=offset, after=after, total=True)
         return self.reader.find(TENANT, question, SEEN)
 
     def indexes(self, where: Expr, **options: object) -> list[int]:
@@ -140,9 +138,7 @@ class Searched:
         """Return what matches, in recorded order."""
         return [view for view in self.views.values() if matches(where, view, self.terms_of(view))]
 
-    def sorted(
-        self, where: Expr, sort: tuple[Sort, ...], near: Near | None = None
-    ) -> list[View]:
+    def sorted(self, where: Expr, sort: tuple[Sort, ...], near: Near | None = None) -> list[View]:
         """Return what matches in the order asked for."""
         scene = Scene(near=near)
         return sort_views(self.matching(where), sort, terms=self.terms_of, scene=scene)

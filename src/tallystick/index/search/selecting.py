@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from tallystick import limits
 from tallystick.errors import InvalidQuery
 from tallystick.event import View
@@ -119,6 +121,7 @@ class Selector:
         return queries.any_of((bounds.lower, queries.keys_in(keys)))
 
     def _bounds(self, expr: Expr, scored: bool) -> Bounds:
+        _check_texts(expr)
         match expr:
             case Everything():
                 return EVERYTHING
@@ -143,6 +146,16 @@ class Selector:
     def _each(self, parts: Sequence[Expr], scored: bool) -> Iterator[Bounds]:
         self.corpus.count_terms(len(parts))
         return (self._bounds(part, scored) for part in parts)
+
+
+def _check_texts(expr: Expr) -> None:
+    for part in msgspec.structs.astuple(expr):
+        for text in part if isinstance(part, tuple) else (part,):
+            try:
+                if isinstance(text, str):
+                    text.encode()
+            except UnicodeEncodeError:
+                raise InvalidQuery("a query is Unicode without lone surrogates") from None
 
 
 def _boosted(bounds: Bounds, factor: float) -> Bounds:
