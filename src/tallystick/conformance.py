@@ -132,6 +132,19 @@ def run(
         connection.close()
 
 
+def missing_variables(exchanges: Sequence[Exchange], variables: Mapping[str, str]) -> set[str]:
+    """Return the names that requests use before anybody gave or remembered them."""
+    known = set(variables)
+    missing: set[str] = set()
+    for exchange in exchanges:
+        texts = (exchange.target, exchange.body, *(value for _, value in exchange.headers))
+        for text in texts:
+            missing |= {hole[1] for hole in _HOLE.finditer(text)} - known
+        for text in (exchange.answer, *(value for _, value in exchange.expected)):
+            known |= {hole[1] for hole in _HOLE.finditer(text) if hole[2] is not None}
+    return missing
+
+
 def run_file(path: Path, base_url: str, variables: Mapping[str, str]) -> list[Failure]:
     """Run a transcript file and return what failed.
 

@@ -8,7 +8,16 @@ from typing import Any
 import click
 
 from tallystick import __version__
-from tallystick.cli import access, clients, database, events, importing, operations, serving
+from tallystick.cli import (
+    access,
+    clients,
+    conformance,
+    database,
+    events,
+    importing,
+    operations,
+    serving,
+)
 from tallystick.errors import TallystickError, VerificationError
 
 VERIFICATION_FAILED = 3
@@ -41,6 +50,6 @@ def main() -> None:
     """
 
 
-for module in (serving, events, importing, access, clients, operations, database):
+for module in (serving, events, importing, access, clients, operations, database, conformance):
     for command in module.COMMANDS:
         main.add_command(command)

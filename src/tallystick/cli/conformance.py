@@ -1,0 +1,113 @@
+"""Runs the transcripts of the dialects against a server anywhere."""
+
+from __future__ import annotations
+
+import sys
+from base64 import b64encode
+from importlib import resources
+from typing import NamedTuple
+
+import click
+from rich.text import Text
+
+from tallystick import conformance
+from tallystick.cli.reach import Reach, with_reach
+from tallystick.conformance import Failure
+from tallystick.dialects import DIALECTS
+
+
+class Outcome(NamedTuple):
+    """How one transcript went; `missing` are variables it needs and was not given."""
+
+    name: str
+    exchanges: int
+    failures: tuple[Failure, ...]
+    missing: tuple[str, ...]
+
+
+@click.command("conformance")
+@click.argument("server", metavar="URL")
+@click.option("--only", multiple=True, help="A dialect, or one transcript such as kvass/seed.")
+@click.option("--set", "given", multiple=True, metavar="NAME=VALUE", help="A variable's value.")
+@with_reach
+def run_transcripts(
+    reach: Reach, server: str, only: tuple[str, ...], given: tuple[str, ...]
+) -> None:
+    """Run the transcripts of the dialects against the server at URL.
+
+    --key gives them an API key. A transcript writes, and begins with an empty tenant; one that
+    needs more variables than there are is skipped and says which. Exits with 1 if one fails.
+    """
+    variables = _variables(reach.key, given)
+    outcomes = [
+        _run(name, text, server, variables) for name, text in _transcripts() if _wanted(name, only)
+    ]
+    if not outcomes:
+        raise click.UsageError("there is no such dialect or transcript")
+    reach.show(
+        [_told(outcome) for outcome in outcomes], lambda: Text("\n".join(map(_line, outcomes)))
+    )
+    if any(outcome.failures for outcome in outcomes):
+        sys.exit(1)
+
+
+def _transcripts() -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    for dialect in DIALECTS:
+        folder = resources.files(f"tallystick.dialects.{dialect.name}").joinpath("transcripts")
+        files = folder.iterdir() if folder.is_dir() else ()
+        for file in sorted(files, key=lambda file: file.name):
+            name = file.name.removesuffix(".http")
+            if name != file.name:
+                found.append((f"{dialect.name}/{name}", file.read_text("utf-8")))
+    return found
+
+
+def _wanted(name: str, only: tuple[str, ...]) -> bool:
+    return not only or name in only or name.partition("/")[0] in only
+
+
+def _variables(key: str | None, given: tuple[str, ...]) -> dict[str, str]:
+    variables: dict[str, str] = {}
+    if key is not None:
+        variables = {"key": key, "basic": b64encode(f"{key}:".encode()).decode()}
+    for pair in given:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise click.UsageError("--set takes NAME=VALUE")
+        variables[name] = value
+    return variables
+
+
+def _run(name: str, text: str, server: str, variables: dict[str, str]) -> Outcome:
+    exchanges = conformance.parse(text, name)
+    missing = conformance.missing_variables(exchanges, variables)
+    failures: tuple[Failure, ...] = ()
+    if not missing:
+        results = conformance.run(exchanges, server, variables, source=name)
+        failures = tuple(failure for failure in results if failure is not None)
+    return Outcome(name, len(exchanges), failures, tuple(sorted(missing)))
+
+
+def _told(outcome: Outcome) -> dict[str, object]:
+    return {
+        "transcript": outcome.name,
+        "exchanges": outcome.exchanges,
+        "missing": outcome.missing,
+        "failures": [
+            {"line": f.line, "request": f.request, "difference": f.difference.strip()}
+            for f in outcome.failures
+        ],
+    }
+
+
+def _line(outcome: Outcome) -> str:
+    if outcome.missing:
+        return f"{outcome.name}: skipped, needs {', '.join(outcome.missing)}"
+    if not outcome.failures:
+        return f"{outcome.name}: {outcome.exchanges} exchanges as expected"
+    told = "\n".join(map(str, outcome.failures))
+    return f"{outcome.name}: {len(outcome.failures)} of {outcome.exchanges} differ\n{told}"
+
+
+COMMANDS = (run_transcripts,)
