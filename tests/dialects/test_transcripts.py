@@ -17,7 +17,7 @@ from tallystick.access import Scope
 from tests.serving import LiveServer
 
 FOLDER = Path(dialects.__file__).parent
-READY = ("cloudfoundry", "kvass", "onehub", "orchestrate")
+READY = ("cloudfoundry", "datatrails", "kvass", "onehub", "orchestrate")
 """Dialects whose transcripts need nothing but the variables."""
 
 TRANSCRIPTS = [
@@ -31,10 +31,10 @@ def variables_of(server: LiveServer) -> dict[str, str]:
     `key` is an ordinary key and `basic` the same for Basic credentials, `service_key` one of a
     service account. `jwt` is a token of an administrator in the zone of America/Los_Angeles,
     `viewer` one of somebody who is a Viewer of workspace 4137. `company` is the tenant in 24
-    hexadecimal digits.
+    hexadecimal digits, `tenant_uuid` its UUID, `admin_key` a key that may do everything.
     """
     tenant = f"transcript-{uuid4().hex[:12]}"
-    server.create_tenant(tenant)
+    admin_key = server.create_tenant(tenant)
     key = server.create_key(tenant, (Scope.READ, Scope.WRITE, Scope.PURGE))
     server.create_user(tenant, "481", name="Matthew Anderson", time_zone="America/Los_Angeles")
     server.grant(tenant, "481", "tenant:*", "admin")
@@ -47,7 +47,9 @@ def variables_of(server: LiveServer) -> dict[str, str]:
         "jwt": token_of(server, tenant, "481"),
         "viewer": token_of(server, tenant, "482"),
         "tenant": tenant,
+        "admin_key": admin_key,
         "company": server.node.identity.tenant(tenant).hex,
+        "tenant_uuid": server.node.identity.tenant(tenant).uuid,
     }
 
 
