@@ -13,6 +13,7 @@ from tallystick.index.generations import Generations
 from tallystick.index.wire import Report, Told, send
 
 _HEADS_A_MESSAGE = 500
+_REBUILD_RETRY_S = 10.0
 
 
 class Channel:
@@ -32,6 +33,7 @@ class Channel:
         self._changed = threading.Condition()
         self._heads = dict(heads)
         self._cursors: dict[str, int] = {}
+        self._behind = sum(heads.values())
         self._folder: str | None = None
         self._unknown: frozenset[str] = frozenset()
         self._moved_s = time.monotonic()
@@ -66,6 +68,7 @@ class Channel:
         """Tell the follower how far logs have come; never waits for it."""
         with self._changed:
             for tenant, size in heads:
+                self._behind += size - self._heads.get(tenant, 0)
                 self._heads[tenant] = self._untold[tenant] = size
             self._flush()
 
@@ -76,13 +79,15 @@ class Channel:
                 self._folder = report.folder
                 self._unknown = self.generations.unknown_to(self.generations.folder(report.folder))
                 # A generation made anew may be behind the one before it.
-                self._cursors = dict(report.cursors)
-                self._residue = report.residue
+                self._cursors = {}
+                self._behind = sum(self._heads.values())
+                self._residue = False
                 if self._swap == report.folder:
                     self._swap = None
-            else:
-                self._cursors.update(report.cursors)
-                self._residue |= report.residue
+            self._residue |= report.residue
+            for tenant, cursor in report.cursors.items():
+                self._behind -= cursor - self._cursors.get(tenant, 0)
+                self._cursors[tenant] = cursor
             if report.cursors:
                 self._moved_s = time.monotonic()
             if report.answer:
@@ -97,17 +102,21 @@ class Channel:
         """
         with self._changed:
             size = self._heads.get(tenant, 0)
-            if self._has(tenant, size, dialect):
+            if dialect in self._unknown:
+                raise FollowerBehind(
+                    f"{self.name} is being made anew for {dialect}", retry_after_s=_REBUILD_RETRY_S
+                )
+            if self._has(tenant, size):
                 return size
             if self._commits:
                 self._urgent = True
                 self._flush()
             self._changed.wait_for(
-                lambda: self._closed or self._has(tenant, size, dialect), limits.READ_WAIT_S
+                lambda: self._closed or self._has(tenant, size), limits.READ_WAIT_S
             )
-            if not self._has(tenant, size, dialect):
+            if not self._has(tenant, size):
                 raise FollowerBehind(
-                    f"{self.name} is behind the log by {self._lag():,} entries",
+                    f"{self.name} is behind the log by {self._behind:,} entries",
                     hint="send again after the given time",
                 )
             return size
@@ -141,7 +150,7 @@ class Channel:
     def lag(self) -> int:
         """Return by how many entries the follower is behind, over all tenants."""
         with self._changed:
-            return self._lag()
+            return self._behind
 
     def has_residue(self) -> bool:
         """Tell whether only a rebuild destroys what is left of erased content."""
@@ -153,14 +162,8 @@ class Channel:
         with self._changed:
             return self._socket is not None and time.monotonic() - self._moved_s < within_s
 
-    def _has(self, tenant: str, size: int, dialect: str | None) -> bool:
-        if dialect in self._unknown or self._folder is None:
-            return False
-        return self._cursors.get(tenant, 0) >= size
-
-    def _lag(self) -> int:
-        cursors = self._cursors
-        return sum(max(size - cursors.get(tenant, 0), 0) for tenant, size in self._heads.items())
+    def _has(self, tenant: str, size: int) -> bool:
+        return self._folder is not None and self._cursors.get(tenant, 0) >= size
 
     def _flush(self) -> None:
         """Send what is to be said, unless the last message is still unanswered."""

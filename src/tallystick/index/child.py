@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from tallystick.errors import StoreBusy, StoreCorrupt
@@ -63,11 +63,10 @@ class Loop:
         self._answer = False
         self._untidy = True
         self._gone = False
-        heads: dict[str, int] = {}
         try:
-            self._following = self._open(self._generations.current(), heads)
+            self._following = self._open(self._generations.current())
         except StoreCorrupt as error:
-            self._following = self._start_over(error, heads)
+            self._following = self._start_over(error)
 
     def run(self) -> None:
         """Work until the server is gone."""
@@ -120,7 +119,7 @@ class Loop:
         try:
             self._following.take(parts)
         except StoreCorrupt as error:
-            self._following = self._start_over(error, self._following.heads)
+            self._following = self._start_over(error)
         return True
 
     def _size_slices(self, took_s: float) -> None:
@@ -145,17 +144,17 @@ class Loop:
         """Go on with a generation that was rebuilt."""
         folder = self._generations.folder(generation)
         self._following.follower.close()
-        self._following = self._open(folder, self._following.heads)
+        self._following = self._open(folder)
         self._generations.remove_others(folder)
 
-    def _start_over(self, error: StoreCorrupt, heads: Mapping[str, int]) -> Following:
+    def _start_over(self, error: StoreCorrupt) -> Following:
         print(f"tallystick: {self._name} is made anew: {error}", file=sys.stderr, flush=True)
-        return self._open(self._generations.begin(), heads)
+        return self._open(self._generations.begin())
 
-    def _open(self, folder: Path, heads: Mapping[str, int]) -> Following:
+    def _open(self, folder: Path) -> Following:
         follower = open_follower(self._name, folder, self._store, self._rules)
         following = Following(self._store, follower)
-        following.learn_heads(heads.items())
+        following.learn_heads((head.tenant, head.size) for head in self._store.log_heads())
         self._generations.promote(folder)
         self._send(
             Report(cursors=following.readable, folder=folder.name, residue=follower.residue())
@@ -176,8 +175,9 @@ def rebuild(name: str, folder: Path, store: Store, rules: Rules, server: socket.
     following = Following(store, follower)
     told_s = 0.0
     while True:
-        following.learn_heads((head.tenant, head.size) for head in store.log_heads())
-        total = sum(following.heads.values())
+        heads = store.log_heads()
+        following.learn_heads((head.tenant, head.size) for head in heads)
+        total = sum(head.size for head in heads)
         if following.behind() <= _NEARLY_ROWS and told_s:
             break
         following.take(following.read())

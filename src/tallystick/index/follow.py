@@ -13,6 +13,7 @@ from typing import Protocol
 import msgspec
 
 from tallystick import ids
+from tallystick.errors import StoreCorrupt
 from tallystick.event import Event, HeadSlot, Op, View
 from tallystick.index.document import Slice
 from tallystick.store.base import LogRow, ResourceHead, Store, head_key
@@ -56,23 +57,24 @@ class Following:
         self.slice_rows = slice_rows
         self._uuids: dict[str, str] = {}
         self.follower = follower
-        self.heads: dict[str, int] = {}
         self.readable = dict(follower.cursors())
         """For each tenant the index up to which its entries can be read."""
         self._taken = dict(self.readable)
         self._unread: dict[str, int] = {}
+        # Heads of the logs that are ahead of what was taken; the longest waiting first.
+        self._ahead: dict[str, int] = {}
+        self._check_cursors()
 
     def learn_heads(self, heads: Iterable[tuple[str, int]]) -> None:
         """Note that logs have at least these sizes."""
-        known = self.heads
         for tenant, size in heads:
-            if size > known.get(tenant, 0):
-                known[tenant] = size
+            if size > self._taken.get(tenant, 0):
+                self._ahead[tenant] = max(size, self._ahead.get(tenant, 0))
 
     def behind(self) -> int:
         """Return how many entries are still to be taken, over all tenants."""
         taken = self._taken
-        return sum(max(size - taken.get(tenant, 0), 0) for tenant, size in self.heads.items())
+        return sum(size - taken.get(tenant, 0) for tenant, size in self._ahead.items())
 
     def read(self) -> list[Slice]:
         """Return the next slice of tenants that have one, together within the size of one.
@@ -81,14 +83,13 @@ class Following:
         """
         parts: list[Slice] = []
         room = self.slice_rows
-        for tenant, size in self.heads.items():
+        for tenant, size in self._ahead.items():
             start = self._taken.get(tenant, 0)
-            if start < size:
-                stop = min(size, start + room)
-                part = read_slice(self._store, tenant, self._uuid_of(tenant), start, stop)
-                if part.stop > part.start:
-                    parts.append(part)
-                    room -= part.stop - part.start
+            stop = min(size, start + room)
+            part = read_slice(self._store, tenant, self._uuid_of(tenant), start, stop)
+            if part.stop > part.start:
+                parts.append(part)
+                room -= part.stop - part.start
             if room <= 0:
                 break
         return parts
@@ -102,7 +103,9 @@ class Following:
         for part in parts:
             self._taken[part.tenant] = self._unread[part.tenant] = part.stop
             # Whoever was served goes to the back, so that no tenant starves another.
-            self.heads[part.tenant] = self.heads.pop(part.tenant)
+            size = self._ahead.pop(part.tenant)
+            if size > part.stop:
+                self._ahead[part.tenant] = size
 
     def commit(self, *, urgent: bool) -> dict[str, int]:
         """Make what was taken readable if it is time; return the cursors that moved."""
@@ -117,6 +120,15 @@ class Following:
         while parts := self.read():
             self.take(parts)
         self.commit(urgent=True)
+
+    def _check_cursors(self) -> None:
+        """Refuse what was made from a log that is not this one, as after restoring a backup."""
+        sizes = {head.tenant: head.size for head in self._store.log_heads()}
+        for tenant, taken in self._taken.items():
+            if taken > sizes.get(tenant, 0):
+                raise StoreCorrupt(
+                    f"{self.follower.name} is ahead of the log", hint="it is made anew"
+                )
 
     def _uuid_of(self, tenant: str) -> str:
         uuid = self._uuids.get(tenant)

@@ -145,14 +145,21 @@ class IndexReader:
 
     def _caught_up(self, tenant: str, dialect: str | None = None) -> tuple[int, ViewsReader]:
         """Return the lists, once they have all of the log as of now."""
-        size = self._followers.wait(VIEWS, tenant, dialect)
-        return size, self._followers.views()
+        while True:
+            views = self._followers.views()
+            size = self._followers.wait(VIEWS, tenant, dialect)
+            # A generation that was swapped in meanwhile may not have come so far.
+            if views is self._followers.views():
+                return size, views
 
     def _search(self, tenant: str, question: Find | None = None) -> SearchReader:
-        self._followers.wait(SEARCH, tenant, None if question is None else question.dialect)
-        search = self._followers.search()
-        search.refresh()
-        return search
+        dialect = None if question is None else question.dialect
+        while True:
+            search = self._followers.search()
+            self._followers.wait(SEARCH, tenant, dialect)
+            if search is self._followers.search():
+                search.refresh()
+                return search
 
     def _facts(self, tenant: str, size: int, views: ViewsReader) -> Facts:
         def kinds() -> Sequence[str] | None:
