@@ -11,7 +11,6 @@ import json
 import os
 import sys
 import uuid
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -20,7 +19,7 @@ from fastapi import Depends, FastAPI, Header, HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel
 from sqlalchemy import Engine, ForeignKey, Index, String, Text, create_engine, event
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, sessionmaker
 from sqlalchemy.pool import QueuePool
 
 
@@ -103,10 +102,6 @@ def make_app(url: str, key: str) -> FastAPI:
     digest = hashlib.sha256(key.encode()).hexdigest()
     app = FastAPI()
 
-    def session() -> Iterator[Session]:
-        with sessions() as opened:
-            yield opened
-
     def tenant(authorization: Annotated[str, Header()]) -> str:
         secret = authorization.removeprefix("Bearer ")
         if hashlib.sha256(secret.encode()).hexdigest() != digest:
@@ -114,16 +109,13 @@ def make_app(url: str, key: str) -> FastAPI:
         return "default"
 
     @app.post("/v1/events", status_code=201)
-    def create(
-        body: EventIn,
-        owner: Annotated[str, Depends(tenant)],
-        database: Annotated[Session, Depends(session)],
-    ) -> dict[str, Any]:
-        row = _row(body, owner)
-        database.add(row)
-        database.add_all(_scopes(body, row))
-        database.commit()
-        return {"id": row.id, **body.model_dump()}
+    def create(body: EventIn, owner: Annotated[str, Depends(tenant)]) -> dict[str, Any]:
+        with sessions() as database:
+            row = _row(body, owner)
+            database.add(row)
+            database.add_all(_scopes(body, row))
+            database.commit()
+            return {"id": row.id, **body.model_dump()}
 
     def store_lines(lines: list[bytes], owner: str) -> None:
         with sessions() as database:
