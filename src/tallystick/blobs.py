@@ -70,11 +70,12 @@ def add_blob(
     mime_type: str,
     now_ms: int,
     dialect: str,
+    id: str | None = None,
     actor: Resource | None = None,
 ) -> tuple[Blob, Act]:
-    """Return the record of uploaded content and the act that makes it."""
+    """Return the record of uploaded content and the act that makes it; `id` may be an old one."""
     blob = Blob(
-        id=str(uuid.uuid4()),
+        id=id or str(uuid.uuid4()),
         tenant=tenant,
         digest=content.digest,
         size=content.size,

@@ -23,6 +23,7 @@ from tallystick.dialects.datatrails.routes import EventsApi, TenancyApi, error_r
 from tallystick.dialects.datatrails.routes_blobs import BlobsApi
 from tallystick.dialects.datatrails.routes_iam import ApplicationsApi, TokenApi
 from tallystick.dialects.datatrails.routes_log import EXTENSION, ExtensionApi, LogApi
+from tallystick.dialects.datatrails.routes_moving import MovingApi
 from tallystick.identity import Client
 from tallystick.reading import DialectRules
 
@@ -61,6 +62,7 @@ def routes(services: Services) -> Sequence[BaseRoute]:
         *BlobsApi(services, options).routes(),
         *LogApi(services).routes(),
         *ExtensionApi(services, follower_of(services.background)).routes(),
+        *MovingApi(services).routes(),
     ]
 
 

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from tallystick.dialects.datatrails import odata
 from tallystick.dialects.datatrails.merklelog import mmr
+from tallystick.dialects.datatrails.rendering import DIALECT
 from tallystick.dialects.datatrails.textset import TextSet
 from tallystick.errors import InvalidQuery, UnsupportedField, UnsupportedOperator
 from tallystick.query import expr
@@ -99,7 +100,7 @@ class _Meaning:
         if node.name == "origin_tenant":
             return _constant(TextSet.of(node.operator, _text(node)).contains(self._origin_tenant))
         if node.name == "created_at":
-            return _numbers(node, "recorded_ms", lambda ms: ms)
+            return _created_at(node)
         if node.name == "ledger_entry/index":
             return self._if_committed(_numbers(node, "index", mmr.leaves_before))
         if node.name not in _TEXT_FIELDS:
@@ -164,6 +165,21 @@ def _texts(node: odata.Compare, field: str) -> Expr:
     if node.operator == "ne":
         return expr.Not(expr.Eq(field, value))
     return expr.any_of([span.to_expr(field) for span in TextSet.of(node.operator, value).spans()])
+
+
+def _created_at(node: odata.Compare) -> Expr:
+    """Compare the time that is shown: of events written here, which may come from another
+    service, when they happened; of all others, when they were recorded.
+    """
+    asked = node._replace(operator="eq") if node.operator == "ne" else node
+    ours = expr.Eq("dialect", DIALECT)
+    found = expr.any_of(
+        (
+            expr.all_of((ours, _numbers(asked, "occurred_ms", lambda ms: ms))),
+            expr.all_of((expr.Not(ours), _numbers(asked, "recorded_ms", lambda ms: ms))),
+        )
+    )
+    return _negated(found) if node.operator == "ne" else found
 
 
 def _numbers(node: odata.Compare, field: str, position_of: Callable[[int], int]) -> Expr:

@@ -72,6 +72,11 @@ def created_by(event: Event, tenant_uuid: UUID) -> str:
     return str(ids.derived_uuid(tenant_uuid, f"{actor.type}:{actor.id}"))
 
 
+def created_at(event: Event) -> int:
+    """Return when an event was created: events that came from another service keep their time."""
+    return event.occurred_ms if event.dialect == DIALECT else event.recorded_ms
+
+
 def _flattened(event: Event, salt_hash: bytes | None) -> dict[str, Value]:
     attributes = {_free_name(name): _value(member) for name, member in event.data.items()}
     if event.actor is not None:

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
+from tallystick import ids
 from tallystick.access import Scope
 from tallystick.blobs import CHUNK_BYTES, Blob, Upload, add_blob
 from tallystick.dialects.base import Services
@@ -17,11 +18,12 @@ from tallystick.dialects.datatrails.events import Events
 from tallystick.dialects.datatrails.fileform import FORM_BYTES, FileForm
 from tallystick.dialects.datatrails.options import Options
 from tallystick.dialects.datatrails.routes import json_response
-from tallystick.errors import NotFound
+from tallystick.errors import Malformed, NotFound
 from tallystick.event import Json
 from tallystick.query.expr import Everything
 
 BASE = "/archivist/v1/blobs"
+MOVED = "/extensions/datatrails/blobs/{uuid}"
 ATTACHMENTS = "/archivist/v2/attachments/events/{event}/{uuid}"
 
 # Uploaded by anybody with a token: shown by a browser, it must not act as this server's page.
@@ -47,6 +49,7 @@ class BlobsApi:
         """Return the routes."""
         return [
             Route(BASE, self.upload, methods=["POST"]),
+            Route(MOVED, self.upload, methods=["POST"]),
             Route(f"{BASE}/{{uuid}}", self.download, methods=["GET"]),
             Route(f"{BASE}/{{uuid}}/info", self.info, methods=["GET"]),
             Route(ATTACHMENTS, self.download, methods=["GET"]),
@@ -54,15 +57,18 @@ class BlobsApi:
         ]
 
     async def upload(self, request: Request) -> Response:
-        """Store the file of a form."""
+        """Store the file of a form, under the id of the path if it has one."""
         caller = caller_of(self._services, request, Scope.WRITE)
+        id = request.path_params.get("uuid")
+        if id is not None and not ids.is_uuid(id):
+            raise Malformed("the id of a blob is a UUID", path="uuid")
         run = self._services.door().run
         upload = await run(self._begin, caller)
         try:
             form = FileForm(request.headers.get("content-type"), upload, self._limit_bytes)
             async for piece in self._services.pieces(request, self._limit_bytes + FORM_BYTES):
                 await run(form.write, piece)
-            told = await run(self._store, caller, upload, form.finish())
+            told = await run(self._store, caller, upload, form.finish(), id)
         finally:
             await run(upload.abort)
         return json_response(told)
@@ -98,13 +104,14 @@ class BlobsApi:
         allowance.require(self._quota, lambda: len(self._blobs.list(caller.tenant)), "blobs")
         return self._blobs.content.begin(caller.tenant)
 
-    def _store(self, caller: Caller, upload: Upload, mime_type: str) -> Json:
+    def _store(self, caller: Caller, upload: Upload, mime_type: str, id: str | None) -> Json:
         blob, act = add_blob(
             caller.tenant,
             upload.finish(),
             mime_type=mime_type,
             now_ms=self._services.clock.now_ms(),
             dialect=rendering.DIALECT,
+            id=None if id is None else id.lower(),
             actor=actor_of(self._services, caller.principal),
         )
         self._services.ledger.administer(caller.tenant, act)

@@ -20,7 +20,7 @@ from tallystick.dialects.datatrails.merklelog.receipts import Form
 from tallystick.dialects.datatrails.publiclog import receipts
 from tallystick.dialects.datatrails.publiclog.follower import Follower
 from tallystick.dialects.datatrails.publiclog.log import open_public_log
-from tallystick.dialects.datatrails.rendering import DIALECT
+from tallystick.dialects.datatrails.rendering import DIALECT, created_at
 from tallystick.dialects.datatrails.routes import json_response
 from tallystick.dialects.datatrails.routes_blobs import unsatisfiable
 from tallystick.errors import Malformed, NotFound
@@ -171,7 +171,7 @@ class ExtensionApi:
                 "last_event": {
                     "identity": wire.identity(trail.last.first.id),
                     "event_type": trail.last.first.kind,
-                    "created_at": trail.last.first.recorded_ms,
+                    "created_at": created_at(trail.last.first),
                 },
             }
             for trail in found

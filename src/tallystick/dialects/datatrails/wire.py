@@ -112,7 +112,7 @@ def from_event(view: View, *, tenant_uuid: UUID, status: Status = Status.STORED)
         "event_type": event_type,
         "origin_tenant": f"tenant/{tenant_uuid}",
         "created_by": rendering.created_by(event, tenant_uuid),
-        "created_at": event.recorded_ms,
+        "created_at": rendering.created_at(event),
         "confirmation_status": status.value,
     }
     if status is Status.STORED:
