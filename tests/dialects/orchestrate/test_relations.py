@@ -228,3 +228,38 @@ def test_stream_beyond_its_limits_is_refused_whole(api: Api) -> None:
     many = (json.dumps(item("a")) * (limits.BATCH_EVENTS + 1)).encode()
     assert api.post("/v0", many, content_type=STREAM).code == (413, "request_too_large")
     assert api.page("/v0/users")["count"] == 0
+
+
+def moved(occurred_ms: int, ordinal: int, **value: Any) -> Any:
+    path: dict[str, Any] = {"collection": "users", "key": "k", "kind": "event", "type": "t"}
+    path["timestamp"] = occurred_ms
+    return {"path": {**path, "ordinal": ordinal, "reftime": 1_400_000_000_000}, "value": value}
+
+
+@pytest.mark.row("O-81", "O-46", "O-51")
+def test_events_that_are_moved_in_are_found_by_the_names_they_had(api: Api) -> None:
+    first = 618485351434448896
+    stream = [moved(5, first + n, n=n) for n in range(4)]
+    answer = bulk(api, *stream)
+    assert [r["item"]["path"]["ordinal"] for r in answer["results"]] == [
+        first + n for n in range(4)
+    ]  # fmt: skip
+    own = api.post("/v0/users/k/events/t/5", {"n": 4}).location
+    for name in (str(first + 1), f"{first + 1:016x}"):
+        assert api.get(f"/v0/users/k/events/t/5/{name}").json["value"] == {"n": 1}
+    assert api.get(f"/v0/users/k/events/t/6/{first + 1}").status == 404
+    assert api.get(own).json["value"] == {"n": 4}
+    rows = api.pages("/v0/users/k/events/t?limit=1")
+    assert [row["value"]["n"] for row in rows] == [4, 3, 2, 1, 0]
+    bounded = api.page(f"/v0/users/k/events/t?startEvent=5/{first + 1}&beforeEvent=5/{first + 3}")
+    assert [row["value"]["n"] for row in bounded["results"]] == [2, 1]
+    beyond = api.page(f"/v0/users/k/events/t?endEvent=5/{first + 77}")
+    assert beyond["count"] == 5
+    # The same stream again stores nothing, a changed event under an old name is refused.
+    assert bulk(api, *stream) == answer
+    changed = bulk(api, moved(5, first, n="other"))
+    assert changed["results"][0]["error"]["code"] == "write_conflict"
+    path = f"/v0/users/k/events/t/5/{first}"
+    assert api.put(path, {"n": "new"}).headers["Location"] == path
+    assert api.delete(f"{path}?purge=true").status == 204
+    assert api.get(path).status == 404

@@ -65,7 +65,7 @@ def test_filters_pick_first_and_then_take_away(shown: str, hidden: str, expected
 
 
 def spanned(query: str) -> Span:
-    return span_of(parse_query(query.encode()))
+    return span_of(parse_query(query.encode()), lambda occurred_ms, ordinal: ordinal - 1)
 
 
 @pytest.mark.row("O-43", "O-44", "O-45", "O-46", "O-47")

@@ -120,27 +120,27 @@ def test_refs_are_as_equal_as_the_stored_bytes(a: Json, b: Json) -> None:
 
 @pytest.mark.row("O-51")
 @pytest.mark.parametrize(
-    ("text", "index"),
-    [("7", 6), ("0000000000000007", 6), ("000000000000000a", 9), ("000000000000000A", 9),
-     ("618485351434448896", 618485351434448895), ("08954d2677087000", 618485351434448895),
-     ("0", -1), ("1234567890123456", 0x1234567890123456 - 1)],
+    ("text", "ordinal"),
+    [("7", 7), ("0000000000000007", 7), ("000000000000000a", 10), ("000000000000000A", 10),
+     ("618485351434448896", 618485351434448896), ("08954d2677087000", 618485351434448896),
+     ("0", 0), ("1234567890123456", 0x1234567890123456)],
 )  # fmt: skip
-def test_ordinal_is_read_in_both_forms(text: str, index: int) -> None:
-    assert wire.index_of_ordinal(text) == index
+def test_ordinal_is_read_in_both_forms(text: str, ordinal: int) -> None:
+    assert wire.parse_ordinal(text) == ordinal
 
 
 @pytest.mark.row("O-51")
 @pytest.mark.parametrize("text", ["", "a", "-1", "+1", "1.0", "0x7", "٣", "9" * 20, "g" * 16, " 1"])
 def test_ordinal_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(Malformed) as caught:
-        wire.index_of_ordinal(text)
+        wire.parse_ordinal(text)
     assert caught.value.path == "ordinal"
 
 
-@given(st.integers(0, 2**40))
-def test_ordinals_lead_back_to_their_index(index: int) -> None:
-    assert wire.index_of_ordinal(wire.ordinal_text(index)) == index
-    assert wire.index_of_ordinal(str(index + 1)) == index
+@given(st.integers(1, 2**40))
+def test_ordinals_are_read_as_they_are_written(ordinal: int) -> None:
+    assert wire.parse_ordinal(wire.ordinal_text(ordinal)) == ordinal
+    assert wire.parse_ordinal(str(ordinal)) == ordinal
 
 
 @given(st.none() | st.builds(Resource, NAMES, NAMES), NAMES, VALUES, st.booleans())
@@ -158,7 +158,7 @@ def test_every_shown_event_renders_and_no_other_is_shown(
 def test_reftime_is_derived_only_where_a_revision_moved_it() -> None:
     event = stored(wire.event_draft(Address("c", "k"), "t", {"a": 1}))
     assert wire.derived(viewed(event), "") == {"ref": wire.ref_of({"a": 1})}
-    revised = viewed(event, revised_ms=event.recorded_ms + 5)
+    revised = viewed(event, revision=event.index + 1, revised_ms=event.recorded_ms + 5)
     assert wire.derived(revised, "")["reftime"] == event.recorded_ms + 5
 
 
@@ -206,3 +206,46 @@ def test_row_that_describes_nothing_is_malformed(row: Json, path: str) -> None:
     with pytest.raises(Malformed) as caught:
         wire.to_draft(row)
     assert caught.value.path == path
+
+
+MOVED: Json = {
+    "path": {
+        "collection": "users", "kind": "event", "key": "kates-user-id", "type": "timeline",
+        "timestamp": 1425398999671, "ordinal": 618485351434448900, "ref": "f8a86a25029a907b",
+        "reftime": 1425398999672, "ordinal_str": "08954d2677087000",
+    },
+    "value": {"type": "liked"},
+}  # fmt: skip
+
+
+def test_event_that_is_moved_in_keeps_its_name_and_its_reftime() -> None:
+    draft = wire.to_draft(MOVED)
+    view = viewed(stored(draft))
+    path = wire.event_path(view)
+    assert (path["ordinal"], path["ordinal_str"]) == (618485351434448896, "08954d2677087000")
+    assert path["reftime"] == 1425398999672
+    assert wire.derived(view, "")["ordinal"] == 618485351434448896
+    assert wire.to_draft(wire.from_event(view)) == draft
+    revised = viewed(view.event, revision=9, revised_ms=1425399000000)
+    assert wire.event_path(revised)["reftime"] == 1425399000000
+    other = wire.to_draft({**MOVED, "value": {}})
+    assert draft.claims[0][0] == other.claims[0][0]
+    assert draft.claims != other.claims
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [({"ordinal": 2**63, "ordinal_str": None}, "/path/ordinal"),
+     ({"ordinal": "7"}, "/path/ordinal"), ({"reftime": "x"}, "/path/reftime"),
+     ({"reftime": 10**16}, "/path/reftime")],
+)  # fmt: skip
+def test_name_that_cannot_be_kept_is_refused(change: Json, path: str) -> None:
+    with pytest.raises(Malformed) as caught:
+        wire.to_draft({**MOVED, "path": MOVED["path"] | change})
+    assert caught.value.path == path
+
+
+def test_small_ordinals_and_those_without_a_time_are_given_anew() -> None:
+    for change in ({"ordinal": 7, "ordinal_str": None}, {"timestamp": None}):
+        draft = wire.to_draft({**MOVED, "path": MOVED["path"] | change})
+        assert (draft.original, draft.claims) == (None, ())

@@ -6,14 +6,14 @@ newest first. Source: wire specification, section 7.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from tallystick import limits
 from tallystick.dialects.orchestrate import timestamps
 from tallystick.dialects.orchestrate.errors import Refusal
 from tallystick.dialects.orchestrate.paging import Parameter
-from tallystick.dialects.orchestrate.wire import index_of_ordinal
+from tallystick.dialects.orchestrate.wire import parse_ordinal
 from tallystick.errors import Malformed
 
 
@@ -53,7 +53,11 @@ LOWER_BOUNDS = frozenset(name for name, (is_low, _) in _BOUNDS.items() if is_low
 UPPER_BOUNDS = _BOUNDS.keys() - LOWER_BOUNDS
 
 
-def span_of(parameters: Sequence[Parameter]) -> Span:
+Places = Callable[[int, int], int]
+"""Returns the index of the event with a time and an ordinal."""
+
+
+def span_of(parameters: Sequence[Parameter], index_of: Places) -> Span:
     """Return the span that all bounds among the parameters leave.
 
     Raises: Refusal event_param_invalid naming the parameter.
@@ -65,7 +69,7 @@ def span_of(parameters: Sequence[Parameter]) -> Span:
         is_low, inclusive = _BOUNDS[parameter.name]
         # An inclusive lower bound and an exclusive upper one cut before the event, the others
         # right behind it.
-        position = _position(parameter, behind=is_low is not inclusive)
+        position = _position(parameter, index_of, behind=is_low is not inclusive)
         if is_low:
             low = max(low, position)
         else:
@@ -73,12 +77,12 @@ def span_of(parameters: Sequence[Parameter]) -> Span:
     return Span(low, high)
 
 
-def _position(parameter: Parameter, *, behind: bool) -> Position:
+def _position(parameter: Parameter, index_of: Places, *, behind: bool) -> Position:
     timestamp, slash, ordinal = parameter.value.partition("/")
     try:
         occurred_ms = timestamps.parse(timestamp)
         if slash:
-            return Position(occurred_ms, index_of_ordinal(ordinal) + behind)
+            return Position(occurred_ms, index_of(occurred_ms, parse_ordinal(ordinal)) + behind)
     except Malformed as error:
         raise Refusal(
             "event_param_invalid",

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from starlette.responses import Response
 
-from tallystick import entry, ids, jsontext, limits
+from tallystick import entry, jsontext, limits
 from tallystick.access import Scope
 from tallystick.dialects.orchestrate import errors, relations, wire
 from tallystick.dialects.orchestrate.errors import Refusal, items_not_found
 from tallystick.dialects.orchestrate.exchange import Exchange
 from tallystick.entry import Prepared
 from tallystick.errors import Malformed, TallystickError, TooLarge
-from tallystick.event import Draft, Json, Op
+from tallystick.event import Draft, Event, Json, Op, View
 from tallystick.sequencer import Accepted, Item, Outcome
 
 _BLANKS = " \t\r\n"
@@ -48,10 +48,7 @@ async def import_stream(exchange: Exchange) -> Response:
     for number in edges:
         outcomes[number] = await _check_ends(exchange, operations[number])
     await _store(exchange, operations, outcomes, [n for n in edges if outcomes[n] is None])
-    results = [
-        _result(number, operation, outcome)
-        for number, (operation, outcome) in enumerate(zip(operations, outcomes, strict=True))
-    ]
+    results = await exchange.door.run(_results, exchange, operations, outcomes)
     succeeded = sum(result["status"] == "success" for result in results)
     return exchange.reply(
         200,
@@ -144,36 +141,45 @@ def _status(succeeded: int, count: int) -> str:
     return "partial" if succeeded else "failure"
 
 
-def _result(number: int, operation: _Operation, outcome: Outcome | None) -> Json:
-    if isinstance(outcome, Accepted) and operation.prepared is not None:
-        path = _path(operation.prepared.draft, outcome)
-        return {"status": "success", "operation_index": number, "item": {"path": path}}
-    assert isinstance(outcome, TallystickError), "what was not stored has a reason"
-    told = errors.tell(outcome)
-    return {"status": "failure", "operation_index": number, "error": told.body}
+def _results(
+    exchange: Exchange, operations: list[_Operation], outcomes: list[Outcome | None]
+) -> list[Json]:
+    # What was moved in before is told as it is now.
+    again = [o.index for o in outcomes if isinstance(o, Accepted) and o.replayed]
+    views = exchange.ledger.views_at(exchange.tenant, again)
+    results: list[Json] = []
+    for number, (operation, outcome) in enumerate(zip(operations, outcomes, strict=True)):
+        result: Json = {"operation_index": number}
+        if isinstance(outcome, Accepted) and operation.prepared is not None:
+            view = views.get(outcome.index) if outcome.replayed else None
+            path = (
+                _path(operation.prepared.draft, outcome) if view is None else wire.event_path(view)
+            )
+            result |= {"status": "success", "item": {"path": path}}
+        else:
+            assert isinstance(outcome, TallystickError), "what was not stored has a reason"
+            result |= {"status": "failure", "error": errors.tell(outcome).body}
+        results.append(result)
+    return results
 
 
-def _path(draft: Draft, accepted: Accepted) -> dict[str, Any]:
-    assert draft.target is not None, "nothing here is without a target"
-    version: Json = {"ref": wire.ref_of(draft.data), "reftime": accepted.recorded_ms}
-    relation = wire.relation_of(draft.target) if _is_relation(draft) else None
-    if relation is not None:
-        return {
-            "kind": "relationship",
-            "source": relation.source._asdict(),
-            "destination": relation.destination._asdict(),
-            "relation": relation.kind,
-            **version,
-        }
-    path: Json = {"collection": draft.target.type, "key": draft.target.id}
+def _path(draft: Draft, accepted: Accepted) -> Json:
+    """Return what names what was just stored: what any answer says of it from here on."""
+    event = Event(
+        tenant="",
+        index=accepted.index,
+        id=accepted.id,
+        kind=draft.kind,
+        op=draft.op,
+        occurred_ms=accepted.occurred_ms,
+        recorded_ms=accepted.recorded_ms,
+        dialect=draft.dialect,
+        target=draft.target,
+        data=draft.data,
+        original=draft.original,
+    )
     if draft.op is Op.DOCUMENT:
-        return {**path, "kind": "item", **version}
-    return {
-        **path,
-        "kind": "event",
-        "type": draft.kind,
-        "timestamp": accepted.occurred_ms,
-        "ordinal": ids.ordinal(accepted.index),
-        "ordinal_str": wire.ordinal_text(accepted.index),
-        **version,
-    }
+        return wire.document_path(event)
+    return wire.event_path(
+        View(event=event, first=event, revision=event.index, revised_ms=event.recorded_ms)
+    )

@@ -32,7 +32,7 @@ class Name(NamedTuple):
     address: Address
     type: str
     occurred_ms: int
-    index: int  # type: ignore[assignment]  # a tuple has a method of that name
+    ordinal: int
 
 
 # Creating
@@ -59,7 +59,7 @@ async def post_at(
 
 async def _post(exchange: Exchange, address: Address, type: str, timestamp: str | None) -> Response:
     accepted, value = await _create(exchange, address, type, timestamp)
-    name = Name(address, type, accepted.occurred_ms, accepted.index)
+    name = Name(address, type, accepted.occurred_ms, ids.ordinal(accepted.index))
     return _written(exchange, 201, name, value)
 
 
@@ -130,10 +130,11 @@ async def _read(exchange: Exchange, name: Name) -> View:
 
 def _find(exchange: Exchange, name: Name) -> View | None:
     """Return the event with a name; None when there is none, or none that the caller may see."""
-    if name.index < 0:
+    index = _index_of(exchange, name)
+    if index is None:
         return None
     try:
-        view = exchange.ledger.view_at(exchange.tenant, name.index, exchange.visible)
+        view = exchange.ledger.view_at(exchange.tenant, index, exchange.visible)
     except NotFound:
         return None
     event = view.event
@@ -143,8 +144,25 @@ def _find(exchange: Exchange, name: Name) -> View | None:
         event.target.key == name.address
         and event.kind == name.type
         and view.first.occurred_ms == name.occurred_ms
+        and wire.ordinal_of(view) == name.ordinal
     )
     return view if is_named else None
+
+
+def _index_of(exchange: Exchange, name: Name) -> int | None:
+    """Return where the event with a name would be; None when there can be none."""
+    if name.ordinal <= wire.OWN_ORDINAL_MAX:
+        return name.ordinal - 1 if name.ordinal else None
+    question = Find(
+        where=all_of(
+            (_series(name.address, name.type), Eq(wire.ORDINAL_FIELD, name.ordinal),
+             Eq("occurred_ms", name.occurred_ms))
+        ),
+        dialect=wire.DIALECT,
+        limit=1,
+    )  # fmt: skip
+    page = exchange.ledger.find(exchange.tenant, question, exchange.visible)
+    return page.views[0].index if page.views else None
 
 
 async def _revise(
@@ -204,32 +222,35 @@ async def list_events(exchange: Exchange, collection: str, key: str, type: str) 
     """Answer with a page of a series, newest first."""
     exchange.require(Scope.READ)
     limit = paging.limit_of(exchange.parameters, _PARAMETER)
-    span = span_of(exchange.parameters)
-    views: list[View] = []
-    more = False
-    if not span.is_empty:
-        address = Address(collection, key)
-        views, more = await exchange.door.run(_page, exchange, address, type, span, limit)
+    views, more = await exchange.door.run(_page, exchange, Address(collection, key), type, limit)
     links = {"next": _next(exchange, limit, views[-1])} if more else {}
     return exchange.page([_row(exchange, view) for view in views], links)
 
 
-def _page(
-    exchange: Exchange, address: Address, type: str, span: Span, limit: int
-) -> tuple[list[View], bool]:
-    low, high = span
-    page = exchange.ledger.find(
-        exchange.tenant,
-        Find(
-            where=all_of((_series(address, type), _times(span))),
-            dialect=wire.DIALECT,
-            limit=limit,
-            after=high if high.index else None,
-        ),
-        exchange.visible,
+def find_series(address: Address, type: str, span: Span, limit: int) -> Find:
+    """Return the question for a page of a series, as indexes answer it."""
+    high = span.high
+    return Find(
+        where=all_of((_series(address, type), _times(span))),
+        dialect=wire.DIALECT,
+        limit=limit,
+        after=high if high.index else None,
     )
+
+
+def _page(exchange: Exchange, address: Address, type: str, limit: int) -> tuple[list[View], bool]:
+    def index_of(occurred_ms: int, ordinal: int) -> int:
+        index = _index_of(exchange, Name(address, type, occurred_ms, ordinal))
+        # Nobody has such an ordinal: all that have one at this time come before it.
+        return max(ordinal - 1, 0) if index is None else index
+
+    span = span_of(exchange.parameters, index_of)
+    if span.is_empty:
+        return [], False
+    question = find_series(address, type, span, limit)
+    page = exchange.ledger.find(exchange.tenant, question, exchange.visible)
     # Rows come newest first, so what lies before an ordinal is a tail of the page.
-    views = [view for view in page.views if (view.first.occurred_ms, view.index) >= low]
+    views = [view for view in page.views if (view.first.occurred_ms, view.index) >= span.low]
     return views, page.more and len(views) == len(page.views)
 
 
@@ -250,7 +271,7 @@ def _times(span: Span) -> Expr:
 
 
 def _next(exchange: Exchange, limit: int, last: View) -> str:
-    before = f"{last.first.occurred_ms}/{ids.ordinal(last.index)}"
+    before = f"{last.first.occurred_ms}/{wire.ordinal_of(last)}"
     kept = [p for p in exchange.parameters if p.name in LOWER_BOUNDS or p.name in _FILTERS]
     return paging.link(
         exchange.path,
@@ -275,7 +296,7 @@ def _row(exchange: Exchange, view: View) -> Json:
 def _written(exchange: Exchange, status: int, name: Name, value: Json) -> Response:
     names: tuple[Any, ...] = (*name.address, "events", name.type)
     path = "/".join(map(paging.to_segment, names))
-    location = f"/v0/{path}/{name.occurred_ms}/{ids.ordinal(name.index)}"
+    location = f"/v0/{path}/{name.occurred_ms}/{name.ordinal}"
     return exchange.reply(
         status, headers={"Location": location, "ETag": entity_tag(wire.ref_of(value))}
     )
@@ -286,5 +307,5 @@ def _name(collection: str, key: str, type: str, timestamp: str, ordinal: str) ->
         Address(collection, key),
         type,
         timestamps.parse(timestamp),
-        wire.index_of_ordinal(ordinal),
+        wire.parse_ordinal(ordinal),
     )

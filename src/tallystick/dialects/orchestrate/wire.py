@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from hashlib import blake2b
+from hashlib import blake2b, sha256
 from typing import NamedTuple
 
 import msgspec
 
-from tallystick import ids
+from tallystick import entry, ids, times
 from tallystick.errors import Malformed
 from tallystick.event import Draft, Event, Json, Op, Resource, View
 
@@ -27,6 +27,13 @@ RELATION_TYPE = "relation:"
 """What the type of a relation's resource begins with, and no collection's name may."""
 
 REF_DIGITS = 16
+ORDINAL_FIELD = f"{DIALECT}.ordinal"
+"""Where an event is found by the ordinal it was moved in with."""
+
+OWN_ORDINAL_MAX = 1 << ids.INDEX_BITS
+"""The highest ordinal given here; those the original gave from 2014 on are higher."""
+
+_ORDINAL_MAX = (1 << 63) - 1
 _HEX_ORDINAL = re.compile(r"[0-9a-fA-F]{16}\Z")
 _ORDINAL_DIGITS_MAX = 19
 _PURGED = "purged"
@@ -59,20 +66,20 @@ def ref_of(value: Json) -> str:
     return blake2b(text, digest_size=REF_DIGITS // 2, person=b"orchestrate.ref").hexdigest()
 
 
-def ordinal_text(index: int) -> str:
-    """Return an event's ordinal as the 16 hexadecimal digits of `ordinal_str`."""
-    return f"{ids.ordinal(index):016x}"
+def ordinal_text(ordinal: int) -> str:
+    """Return an ordinal as the 16 hexadecimal digits of `ordinal_str`."""
+    return f"{ordinal:016x}"
 
 
-def index_of_ordinal(text: str) -> int:
-    """Return the index that an ordinal names: 16 hexadecimal digits, or decimal ones.
+def parse_ordinal(text: str) -> int:
+    """Return an ordinal from its 16 hexadecimal digits, or from decimal ones.
 
-    Raises: Malformed. An ordinal nobody was ever given yields an index nobody has.
+    Raises: Malformed.
     """
     if _HEX_ORDINAL.match(text):
-        return int(text, 16) - 1
+        return int(text, 16)
     if text.isascii() and text.isdigit() and len(text) <= _ORDINAL_DIGITS_MAX:
-        return int(text) - 1
+        return int(text)
     raise Malformed(
         f"{text[:64]!r} is no ordinal", path="ordinal", hint="decimal, or 16 hexadecimal digits"
     )
@@ -149,13 +156,14 @@ def to_draft(row: Json, *, actor: Resource | None = None) -> Draft:
         return item_draft(address, value, actor=actor)
     if kind != "event":
         raise Malformed(f"{kind!r} is no kind", path="/path/kind")
-    return event_draft(
+    draft = event_draft(
         address,
         _text_of(path, "type"),
         value,
-        occurred_ms=_timestamp_of(path),
+        occurred_ms=_integer_of(path, "timestamp"),
         actor=actor,
     )
+    return _moved_in(draft, path)
 
 
 # Rows
@@ -192,11 +200,23 @@ def event_path(view: View) -> Json:
         "key": target.id,
         "type": view.event.kind,
         "timestamp": view.first.occurred_ms,
-        "ordinal": ids.ordinal(view.index),
+        "ordinal": ordinal_of(view),
         "ref": ref_of(view.event.data),
-        "reftime": view.revised_ms,
-        "ordinal_str": ordinal_text(view.index),
+        "reftime": reftime_of(view),
+        "ordinal_str": ordinal_text(ordinal_of(view)),
     }
+
+
+def ordinal_of(view: View) -> int:
+    """Return an event's ordinal: one more than its index, or the one it was moved in with."""
+    return _moved_number(view, "ordinal") or ids.ordinal(view.index)
+
+
+def reftime_of(view: View) -> int:
+    """Return when an event got the value it has: when it was revised, recorded, or elsewhere."""
+    if view.revision != view.index:
+        return view.revised_ms
+    return _moved_number(view, "reftime") or view.revised_ms
 
 
 def document_path(document: Event) -> Json:
@@ -280,15 +300,18 @@ def shows(view: View) -> bool:
 def derived(view: View, tenant_uuid: str) -> Mapping[str, str | int]:
     """Return what searches ask for besides the event itself: members of `@path`.
 
-    Shape: `reftime` only where a revision moved it away from the time of recording.
+    Shape: `reftime` only where it is not the time of recording, `ordinal` only where it was moved
+    in with the event.
     """
     event = view.event
     if event.target is None:
         return {}
     if event.op is not Op.DOCUMENT:
         terms: dict[str, str | int] = {"ref": ref_of(event.data)}
-        if view.revised_ms != view.first.recorded_ms:
-            terms["reftime"] = view.revised_ms
+        if (reftime := reftime_of(view)) != view.first.recorded_ms:
+            terms["reftime"] = reftime
+        if (ordinal := ordinal_of(view)) != ids.ordinal(view.index):
+            terms["ordinal"] = ordinal
         return terms
     terms = {"ref": document_ref(event)}
     relation = relation_of(event.target)
@@ -328,11 +351,42 @@ def _text_of(path: Json, name: str) -> str:
     return text
 
 
-def _timestamp_of(path: Json) -> int | None:
-    timestamp = path.get("timestamp")
-    if timestamp is None or (isinstance(timestamp, int) and not isinstance(timestamp, bool)):
-        return timestamp
-    raise Malformed("a timestamp is milliseconds since 1970", path="/path/timestamp")
+def _integer_of(path: Json, name: str) -> int | None:
+    number = path.get(name)
+    if number is None or (isinstance(number, int) and not isinstance(number, bool)):
+        return number
+    raise Malformed(f"{name} is an integer", path=f"/path/{name}")
+
+
+def _moved_in(draft: Draft, path: Json) -> Draft:
+    """Let an event keep the name it had elsewhere, and be stored once however often it comes.
+
+    Small ordinals, as the original gave them before April 2014, are given anew.
+    """
+    ordinal = _integer_of(path, "ordinal")
+    text = path.get("ordinal_str")
+    if isinstance(text, str) and _HEX_ORDINAL.match(text):
+        # The number itself may have passed through a program that rounds it.
+        ordinal = int(text, 16)
+    if ordinal is None or draft.occurred_ms is None or ordinal <= OWN_ORDINAL_MAX:
+        return draft
+    if ordinal > _ORDINAL_MAX:
+        raise Malformed("an ordinal is less than 2^63", path="/path/ordinal")
+    draft.original = {"ordinal": ordinal}
+    reftime = _integer_of(path, "reftime")
+    if reftime is not None:
+        draft.original["reftime"] = times.checked_ms(reftime, "/path/reftime")
+    assert draft.target is not None, "an event here has a target"
+    name = [*draft.target.key, draft.kind, draft.occurred_ms, ordinal]
+    claim = DIALECT.encode() + sha256(msgspec.json.encode(name)).digest()
+    draft.claims = ((claim, entry.digest_of(draft.data)),)
+    return draft
+
+
+def _moved_number(view: View, name: str) -> int | None:
+    event = view.first
+    number = (event.original or {}).get(name) if event.dialect == DIALECT else None
+    return number if isinstance(number, int) else None
 
 
 def _escaped(name: str) -> str:
