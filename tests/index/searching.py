@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from tallystick.event import Json, Op, Resource, View
+from tallystick.event import Event, Json, Op, Resource, View
 from tallystick.index.document import Document
 from tallystick.index.search import SearchReader, SearchWriter
 from tallystick.query.aggregate import Aggregate, AggregateResult, StatsResult, aggregate
@@ -20,7 +20,7 @@ from tallystick.query.match import matches
 from tallystick.query.order import Position, Scene, position_of, sort_views
 from tallystick.query.values import NO_TERMS, Terms, Values
 from tallystick.reading import Find, Found
-from tests.strategies import Event, view_of
+from tests.strategies import view_of
 
 TENANT = "acme"
 SEEN = ("native",)

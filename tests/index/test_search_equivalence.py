@@ -25,6 +25,7 @@ from tallystick.query.aggregate import (
     TopValues,
 )
 from tallystick.query.expr import Everything, Expr, Sort
+from tallystick.query.values import Terms
 from tests import strategies
 from tests.index.searching import Searched, assert_same
 
@@ -50,7 +51,7 @@ AGGREGATES: st.SearchStrategy[Aggregate] = st.one_of(
 def drawn(data: st.DataObject) -> Iterator[Searched]:
     """Draw events, with something derived from each, and index them."""
     views = data.draw(strategies.views(max_size=12))
-    terms = {
+    terms: dict[int, Terms] = {
         view.index: {"native.size": len(view.event.data), "native.name": f"N {view.index % 3}"}
         for view in views
     }

@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import re
 from base64 import urlsafe_b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from hashlib import blake2b
+from itertools import groupby
 
 from tallystick.query.words import ANY, ONE, Pattern
 
@@ -208,8 +209,19 @@ def value_pattern(pattern: Pattern) -> str:
         _ONE_VALUE_CHARACTER + ("*" if symbol == ANY else "")
         if symbol in (ANY, ONE)
         else literal(escaped(symbol[1]))
-        for symbol in pattern
+        for symbol in simplified(pattern)
     )
+
+
+def simplified(pattern: Pattern) -> Iterator[str]:
+    """Yield the symbols of a pattern that means the same, with one `*` in a row at most."""
+    for wild, symbols in groupby(pattern, lambda symbol: symbol in (ANY, ONE)):
+        if wild:
+            run = list(symbols)
+            yield from (symbol for symbol in run if symbol == ONE)
+            yield from (ANY,) if ANY in run else ()
+        else:
+            yield from symbols
 
 
 def word_pattern(tenant: str, pattern: Pattern, places: Iterable[str]) -> str:
@@ -221,7 +233,7 @@ def word_pattern(tenant: str, pattern: Pattern, places: Iterable[str]) -> str:
         _ONE_WORD_CHARACTER + ("*" if symbol == ANY else "")
         if symbol in (ANY, ONE)
         else literal(symbol[1])
-        for symbol in pattern
+        for symbol in simplified(pattern)
     )
     ends = "|".join(literal(place) + ("" if len(place) > len(DATA) else ".*") for place in places)
     kinds = "".join(f"\\x{{{ord(kind):x}}}" for kind in _classes_of(pattern))

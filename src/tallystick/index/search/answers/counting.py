@@ -13,7 +13,7 @@ from tallystick import limits
 from tallystick.errors import InvalidQuery
 from tallystick.index.search import queries, terms
 from tallystick.index.search.answers.columns import within
-from tallystick.index.search.clauses.corpus import Corpus
+from tallystick.index.search.clauses.corpus import INDEX_MAX, Corpus
 from tallystick.index.search.documents.spelling import NUMBER
 from tallystick.index.search.queries import KEY, OCCURRED, RECORDED, Match, Query
 from tallystick.index.search.selecting import Selector
@@ -79,11 +79,11 @@ def resolved(
     keys = [
         snapshot.rows(within(query, queries.fact(long.term)), KEY, 1)[0].value for long, _ in longs
     ]
+    read = {view.index: values_of(field, view, derived) for view, derived in selector.recall(keys)}
     found: list[ValueCount] = []
-    read = selector.recall(keys)
-    for (_, count), (view, derived) in zip(longs, read, strict=True):
-        (value,) = values_of(field, view, derived)
-        found.append(ValueCount(value, count))
+    for (_, count), key in zip(longs, keys, strict=True):
+        # An event that is gone by now has no value to show, and soon no document.
+        found += [ValueCount(value, count) for value in read.get(key & INDEX_MAX, ())]
     return found
 
 

@@ -10,11 +10,14 @@ import math
 
 from tallystick import limits
 from tallystick.index.search import queries, terms
-from tallystick.index.search.clauses.corpus import NOTHING, Bounds, Corpus, at_most, exactly
+from tallystick.index.search.clauses.corpus import Bounds, Corpus, at_most, exactly
 from tallystick.index.search.documents.spelling import LATITUDE, LONGITUDE
 from tallystick.index.search.queries import Match
 from tallystick.query.expr import Box, Near
 from tallystick.query.geo import EARTH_RADIUS_M
+
+_FAR = 1_000.0
+"""Degrees that no place has."""
 
 _SLACK = 1e-6
 """Degrees that a box is made wider so that rounding loses nothing."""
@@ -38,8 +41,8 @@ def place_bounds(corpus: Corpus, expr: Near | Box) -> Bounds:
 
 
 def _inside(corpus: Corpus, path: int, box: Box) -> Match:
-    if not all(map(math.isfinite, (box.north, box.south, box.east, box.west))):
-        return NOTHING.upper
+    if any(edge != edge for edge in (box.north, box.south, box.east, box.west)):
+        return False
     if box.west <= box.east:
         longitudes = _degrees(corpus, LONGITUDE, path, box.west, box.east)
     else:
@@ -79,5 +82,5 @@ def _around(corpus: Corpus, path: int, circle: Near, somewhere: Match) -> Match:
 def _degrees(
     corpus: Corpus, column: str, path: int, low: float | None, high: float | None
 ) -> Match:
-    ends = [None if end is None else float(end) for end in (low, high)]
+    ends = [None if end is None else float(min(max(end, -_FAR), _FAR)) for end in (low, high)]
     return corpus.snapshot.number_between(f"{column}{path}", *ends)

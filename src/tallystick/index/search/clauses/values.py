@@ -89,7 +89,7 @@ def _of_integers(
 
 
 def _integers(corpus: Corpus, column: str, values: Sequence[Scalar]) -> Bounds:
-    wanted = {int(v) for v in values if is_number(v) and math.isfinite(v) and v == int(v)}
+    wanted = {int(v) for v in values if is_number(v) and _is_finite(v) and v == int(v)}
     corpus.count_terms(len(wanted))
     if column == queries.KEY:
         return exactly(queries.keys_in([corpus.above | v for v in wanted if 0 <= v <= INDEX_MAX]))
@@ -190,7 +190,7 @@ def _unless_several(corpus: Corpus, path: int, match: Match) -> Bounds:
 
 
 def _number(corpus: Corpus, path: int, value: Number) -> Bounds:
-    if not math.isfinite(value):
+    if not _is_finite(value):
         return NOTHING
     double = to_double(value)
     if double != value:
@@ -407,6 +407,10 @@ def _head_of(pattern: Pattern) -> str:
 def is_number(value: object) -> TypeGuard[Number]:
     """Tell whether a value takes part in comparisons of numbers."""
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_finite(value: Number) -> bool:
+    return isinstance(value, int) or math.isfinite(value)
 
 
 def to_double(value: Number) -> float | None:
