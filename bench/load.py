@@ -58,7 +58,9 @@ class _Connection(asyncio.Protocol):
             return
         head = self._buffer[:end].lower()
         at = head.find(b"content-length:")
-        if at >= 0:
+        if head[9:12] == b"204":
+            pass
+        elif at >= 0:
             length = int(head[at + 15 :].split(b"\r\n", 1)[0])
             if len(self._buffer) < end + 4 + length:
                 return
