@@ -30,7 +30,7 @@ from tests import strategies
 from tests.index.searching import Searched, assert_same
 
 SLOW = settings(
-    max_examples=30,
+    max_examples=20,
     suppress_health_check=[HealthCheck.data_too_large, HealthCheck.too_slow],
 )
 FIELDS = st.sampled_from((*strategies.FIELDS, "data.flag", "native.size"))
