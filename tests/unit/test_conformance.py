@@ -31,9 +31,7 @@ HTTP 200
 """
 
 
-def answer(
-    body: object, status: int = 200, headers: Mapping[str, str] | None = None
-) -> Answer:
+def answer(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     return Answer(status, headers or {}, content)
 

@@ -12,12 +12,14 @@ from tallystick import identity
 from tallystick.access import Scope
 from tallystick.credentials import digest_of_secret
 from tallystick.identity import Client, ClientSecret
-from tests.dialects.cloudfoundry.document import check_answer
 from tests.dialects.cloudfoundry.samples import Json
+from tests.dialects.openapi import Document
 from tests.serving import LiveServer
 
 PASSWORD = "correct horse"
 SECRET = "battery staple"
+
+DOCUMENT = Document("cloudfoundry")
 
 _numbers = itertools.count(1)
 
@@ -38,7 +40,7 @@ class Deployment:
         client = httpx2.Client(
             base_url=self.server.url,
             headers={} if bearer is None else {"Authorization": f"bearer {bearer}"},
-            event_hooks={"response": [check_answer]},
+            event_hooks={"response": [DOCUMENT.check_answer]},
             timeout=30,
         )
         self._opened.append(client)
