@@ -16,6 +16,7 @@ import pytest
 from tallystick import limits
 from tallystick.errors import InvalidQuery, Malformed
 from tallystick.event import View
+from tallystick.query.aggregate import TopValues
 from tallystick.query.expr import (
     And,
     Boost,
@@ -227,3 +228,14 @@ def test_words_of_a_phrase_never_meet_across_values(tmp_path: Path) -> None:
                     where = Phrase(field, text, slop)
                     wanted = [view.index for view in searched.matching(where)]
                     assert searched.indexes(where) == wanted, where
+
+
+def test_long_strings_are_counted_together_wherever_they_stand(tmp_path: Path) -> None:
+    """Some events have one such value, which is counted; others have several, which are read."""
+    texts = [f"{'begins alike ' * 4}{n % 3}" for n in range(30)]
+    views = [
+        event(n, {"t": text if n % 4 else [text, "short", text]}) for n, text in enumerate(texts)
+    ]
+    with Searched(tmp_path, views) as searched:
+        for request in (TopValues("data.t"), TopValues("data.t", 1, 2), TopValues("data.t", 3, 0)):
+            assert searched.aggregate(request) == searched.worked_out(request)

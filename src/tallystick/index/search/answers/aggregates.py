@@ -33,6 +33,7 @@ from tallystick.query.aggregate import (
     bucket_start,
     moment_of,
 )
+from tallystick.query.expr import Scalar
 from tallystick.query.order import order_of
 from tallystick.query.values import Values
 
@@ -71,25 +72,28 @@ def _read(selector: Selector, query: Query, request: Aggregate) -> AggregateResu
 
 
 def _top_values(selector: Selector, query: Query, request: TopValues) -> TopValuesResult:
-    values, longs = counted(selector, query, request.field)
-    total = sum(count for _, count in values) + sum(count for _, count in longs)
-    rows: list[tuple[tuple[object, ...], ValueCount | tuple[Long, int]]] = []
-    rows += [(_rank(value, count), ValueCount(value, count)) for value, count in values]
+    end = request.offset + request.limit
+    values, longs, total = counted(selector, query, request.field, end)
+    rows: list[_Ranked] = [(_rank(value, count), (value, count)) for value, count in values]
     rows += [(_rank(long.lead, count), (long, count)) for long, count in longs]
     rows.sort(key=lambda row: row[0])
-    page = rows[request.offset : request.offset + request.limit]
+    page = rows[request.offset : end]
     if not page:
         return TopValuesResult(total, ())
     # Only long strings that rank with the page have to be read to be put in order.
     first, last = page[0][0], page[-1][0]
     before = sum(rank < first for rank, _ in rows)
     among = [row for rank, row in rows if first <= rank <= last]
-    found = [row for row in among if isinstance(row, ValueCount)]
-    unread = [row for row in among if not isinstance(row, ValueCount)]
-    found += resolved(selector, query, request.field, unread)
+    found = [ValueCount(value, count) for value, count in among if not isinstance(value, Long)]
+    unread = [(value, count) for value, count in among if isinstance(value, Long)]
+    read = resolved(selector, query, request.field, unread)
+    found += [ValueCount(value, count) for value, count in read]
     found.sort(key=lambda entry: (-entry.count, order_of(entry.value)))
     start = request.offset - before
     return TopValuesResult(total, tuple(found[start : start + request.limit]))
+
+
+_Ranked = tuple[tuple[object, ...], tuple[Scalar | Long, int]]
 
 
 def _rank(value: object, count: int) -> tuple[object, ...]:
@@ -190,7 +194,7 @@ def _ends(
 
 def _time_series(selector: Selector, query: Query, request: TimeSeries) -> TimeSeriesResult:
     """Count the times in a payload field, value by value."""
-    values, longs = counted(selector, query, request.field)
+    values, longs, _ = counted(selector, query, request.field)
     dates = [(long, count) for long, count in longs if _may_be_date(long.lead)]
     values += resolved(selector, query, request.field, dates)
     moments = ((moment_of(value), count) for value, count in values)

@@ -6,8 +6,10 @@ counted by the index: strings in its dictionary, numbers in their column.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, TypeVar
 
 from tallystick import limits
 from tallystick.errors import InvalidQuery
@@ -17,7 +19,7 @@ from tallystick.index.search.clauses.corpus import INDEX_MAX, Corpus
 from tallystick.index.search.documents.spelling import NUMBER
 from tallystick.index.search.queries import KEY, OCCURRED, RECORDED, Match, Query
 from tallystick.index.search.selecting import Selector
-from tallystick.query.aggregate import TopValues, TopValuesResult, ValueCount, aggregate
+from tallystick.query.aggregate import TopValues, TopValuesResult, aggregate
 from tallystick.query.expr import Scalar
 from tallystick.query.values import Values, values_of
 
@@ -29,6 +31,12 @@ _RESOLVED = 1_000
 _EVERY_VALUE = 1 << 62
 
 
+Counts = list[tuple[Scalar, int]]
+"""Values, each with how often it occurs."""
+
+T = TypeVar("T")
+
+
 class Long(NamedTuple):
     """A string of which the index only knows how it begins; `term` stands for it."""
 
@@ -37,38 +45,57 @@ class Long(NamedTuple):
 
 
 class Counted(NamedTuple):
-    """Values with their numbers; long strings stand apart."""
+    """Values with their numbers; long strings stand apart. `total` counts what was left out too."""
 
-    values: list[ValueCount]
+    values: Counts
     longs: list[tuple[Long, int]]
+    total: int
 
 
-def counted(selector: Selector, query: Query, field: str) -> Counted:
-    """Return every value of a field among what matches, null included.
+def counted(selector: Selector, query: Query, field: str, wanted: int | None = None) -> Counted:
+    """Return the values of a field among what matches, null included.
 
+    Shape: with `wanted`, at least the most frequent so many, and all others that are as frequent
+    as the last of them.
     Raises: InvalidQuery when there are too many different ones.
     """
     corpus = selector.corpus
     path = corpus.path(field)
     if field in TIMES:
-        return Counted(list(_numbers(corpus, query, TIMES[field], field)), [])
+        numbers = _numbers(corpus, query, TIMES[field], field)
+        return Counted(_first(numbers, wanted), [], _sum(numbers))
     if field in UNINDEXED or (path is None and corpus.unknown(field).upper is not False):
-        return Counted(_read(selector, query, field), [])
+        read = _read(selector, query, field)
+        return Counted(read, [], _sum(read))
     if path is None:
-        return Counted([], [])
+        return Counted([], [], 0)
     odd = _odd(corpus, path)
-    values = _read(selector, within(query, odd), field) if odd is not False else []
+    read = [] if odd is False else _read(selector, within(query, odd), field)
     rest = within(query, queries.none_of(odd))
-    values += _strings(corpus, rest, field, path)
-    values += _simple(corpus, rest, path)
+    if read:
+        # What was read and what is counted may be the same values.
+        wanted = None
+    begins = [terms.values_at(corpus.prefix, kind, path) for kind in (terms.EXACT, terms.LONG)]
+    strings, longs = (_facts(corpus, rest, field, begin) for begin in begins)
+    numbers = []
     if path < limits.SEARCH_COLUMNS:
-        values += _numbers(corpus, rest, f"{NUMBER}{path}", field)
-    return Counted(_merged(values), _longs(corpus, rest, field, path))
+        numbers = _numbers(corpus, rest, f"{NUMBER}{path}", field)
+    others = _simple(corpus, rest, path)
+    total = _sum(strings) + _sum(longs) + _sum(numbers) + _sum(others) + _sum(read)
+    cut = len(begins[0])
+    spelt = [(terms.unescaped(term[cut:]), count) for term, count in _first(strings, wanted)]
+    leads = [
+        (Long(terms.lead_of(term[cut:]), term), count) for term, count in _first(longs, wanted)
+    ]
+    values: Counts = [*spelt, *_first(numbers, wanted), *others]
+    if read:
+        values, leads = _added(corpus, path, read, values, leads)
+    return Counted(values, leads, total)
 
 
 def resolved(
     selector: Selector, query: Query, field: str, longs: Sequence[tuple[Long, int]]
-) -> list[ValueCount]:
+) -> Counts:
     """Return long strings in full, each read from one event that has it.
 
     Raises: InvalidQuery for more than can be read.
@@ -80,10 +107,10 @@ def resolved(
         snapshot.rows(within(query, queries.fact(long.term)), KEY, 1)[0].value for long, _ in longs
     ]
     read = {view.index: values_of(field, view, derived) for view, derived in selector.recall(keys)}
-    found: list[ValueCount] = []
+    found: Counts = []
     for (_, count), key in zip(longs, keys, strict=True):
         # An event that is gone by now has no value to show, and soon no document.
-        found += [ValueCount(value, count) for value in read.get(key & INDEX_MAX, ())]
+        found += [(value, count) for value in read.get(key & INDEX_MAX, ())]
     return found
 
 
@@ -98,28 +125,12 @@ def _odd(corpus: Corpus, path: int) -> Match:
     )
 
 
-def _read(selector: Selector, query: Query, field: str) -> list[ValueCount]:
+def _read(selector: Selector, query: Query, field: str) -> Counts:
     read = selector.read(query, f"the values of {field}")
     values = (Values(view, derived) for view, derived in read)
     found = aggregate(values, TopValues(field, 0, _EVERY_VALUE))
     assert isinstance(found, TopValuesResult), "top values were asked for"
-    return list(found.entries)
-
-
-def _strings(corpus: Corpus, query: Query, field: str, path: int) -> Iterator[ValueCount]:
-    begin = terms.values_at(corpus.prefix, terms.EXACT, path)
-    for term, count in _facts(corpus, query, field, begin):
-        yield ValueCount(terms.unescaped(term[len(begin) :]), count)
-
-
-def _longs(corpus: Corpus, query: Query, field: str, path: int) -> list[tuple[Long, int]]:
-    if corpus.marked(terms.HAS_LONG, path) is False:
-        return []
-    begin = terms.values_at(corpus.prefix, terms.LONG, path)
-    return [
-        (Long(terms.lead_of(term[len(begin) :]), term), count)
-        for term, count in _facts(corpus, query, field, begin)
-    ]
+    return [(entry.value, entry.count) for entry in found.entries]
 
 
 def _facts(corpus: Corpus, query: Query, field: str, begin: str) -> list[tuple[str, int]]:
@@ -131,35 +142,60 @@ def _facts(corpus: Corpus, query: Query, field: str, begin: str) -> list[tuple[s
     return found
 
 
-def _simple(corpus: Corpus, query: Query, path: int) -> Iterator[ValueCount]:
-    found: dict[Scalar, str] = {
-        True: terms.flag(corpus.prefix, path, True),
-        False: terms.flag(corpus.prefix, path, False),
-        None: terms.marked(corpus.prefix, terms.NULL, path),
-    }
-    for value, term in found.items():
-        if corpus.snapshot.has_fact(term):
-            count = corpus.snapshot.count(within(query, queries.fact(term)))
-            if count:
-                yield ValueCount(value, count)
+def _simple(corpus: Corpus, query: Query, path: int) -> Counts:
+    found: tuple[tuple[Scalar, str], ...] = (
+        (True, terms.flag(corpus.prefix, path, True)),
+        (False, terms.flag(corpus.prefix, path, False)),
+        (None, terms.marked(corpus.prefix, terms.NULL, path)),
+    )
+    counts = [
+        (value, corpus.snapshot.count(within(query, queries.fact(term))))
+        for value, term in found
+        if corpus.snapshot.has_fact(term)
+    ]
+    return [(value, count) for value, count in counts if count]
 
 
-def _numbers(corpus: Corpus, query: Query, column: str, field: str) -> Iterator[ValueCount]:
+def _numbers(corpus: Corpus, query: Query, column: str, field: str) -> Counts:
     found = corpus.snapshot.number_counts(query, column, limits.SEARCH_VALUES)
     if found is None:
         raise _too_many(field)
-    for number, count in found:
-        plain = int(number) if number == int(number) and abs(number) <= 1 << 53 else number
-        yield ValueCount(plain, count)
+    return [
+        (int(number) if number == int(number) and abs(number) <= 1 << 53 else number, count)
+        for number, count in found
+    ]
 
 
-def _merged(values: Sequence[ValueCount]) -> list[ValueCount]:
-    counts: dict[tuple[bool, Scalar], ValueCount] = {}
+def _added(
+    corpus: Corpus, path: int, read: Counts, values: Counts, longs: list[tuple[Long, int]]
+) -> tuple[Counts, list[tuple[Long, int]]]:
+    """Add values that were read to those that were counted."""
+    counts: dict[tuple[bool, Scalar], int] = Counter()
+    known = {long.term: (long, count) for long, count in longs}
+    for value, count in read:
+        term = ""
+        if isinstance(value, str):
+            term = terms.string(corpus.prefix, path, value, corpus.names.secret)
+        if term in known:
+            long, earlier = known[term]
+            known[term] = (long, earlier + count)
+        else:
+            counts[isinstance(value, bool), value] += count
     for value, count in values:
-        key = (isinstance(value, bool), value)
-        known = counts.get(key)
-        counts[key] = ValueCount(value, count if known is None else known.count + count)
-    return list(counts.values())
+        counts[isinstance(value, bool), value] += count
+    return [(value, count) for (_, value), count in counts.items()], list(known.values())
+
+
+def _first(found: list[tuple[T, int]], wanted: int | None) -> list[tuple[T, int]]:
+    """Return the most frequent of values that come most frequent first, and their equals."""
+    if wanted is None or len(found) <= wanted:
+        return found
+    least = found[max(wanted, 1) - 1][1]
+    return found[: bisect_right(found, -least, key=lambda entry: -entry[1])]
+
+
+def _sum(found: Iterable[tuple[object, int]]) -> int:
+    return sum(count for _, count in found)
 
 
 def _too_many(field: str) -> InvalidQuery:
