@@ -102,16 +102,25 @@ def resolved(
     """
     if len(longs) > _RESOLVED:
         raise _too_many(field)
-    snapshot = selector.corpus.snapshot
+    corpus = selector.corpus
+    path = corpus.path(field)
     keys = [
-        snapshot.rows(within(query, queries.fact(long.term)), KEY, 1)[0].value for long, _ in longs
+        corpus.snapshot.rows(within(query, queries.fact(long.term)), KEY, 1)[0].value
+        for long, _ in longs
     ]
     read = {view.index: values_of(field, view, derived) for view, derived in selector.recall(keys)}
     found: Counts = []
-    for (_, count), key in zip(longs, keys, strict=True):
-        # An event that is gone by now has no value to show, and soon no document.
-        found += [(value, count) for value in read.get(key & INDEX_MAX, ())]
+    for (long, count), key in zip(longs, keys, strict=True):
+        # The event may have other values too; one that is gone by now has none to show.
+        values = dict.fromkeys(read.get(key & INDEX_MAX, ()))
+        found += [(value, count) for value in values if _term_of(corpus, path, value) == long.term]
     return found
+
+
+def _term_of(corpus: Corpus, path: int | None, value: Scalar) -> str:
+    if path is None or not isinstance(value, str):
+        return ""
+    return terms.string(corpus.prefix, path, value, corpus.names.secret)
 
 
 def _odd(corpus: Corpus, path: int) -> Match:
@@ -173,9 +182,7 @@ def _added(
     counts: dict[tuple[bool, Scalar], int] = Counter()
     known = {long.term: (long, count) for long, count in longs}
     for value, count in read:
-        term = ""
-        if isinstance(value, str):
-            term = terms.string(corpus.prefix, path, value, corpus.names.secret)
+        term = _term_of(corpus, path, value)
         if term in known:
             long, earlier = known[term]
             known[term] = (long, earlier + count)
