@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from tallystick import jsontext
 from tallystick.cli.reach import Reach, with_reach
 from tallystick.client import Client, Json
+from tallystick.dialects.cloudfoundry.controller import CloudController, Login
+from tallystick.dialects.cloudfoundry.importer import import_events
 from tallystick.errors import TallystickError
 from tallystick.importing import cloudtrail, github
 
@@ -63,6 +66,53 @@ def import_cloudtrail(reach: Reach, paths: tuple[Path, ...]) -> None:
 def import_github(reach: Reach, paths: tuple[Path, ...]) -> None:
     """Import GitHub webhook payloads; a file's folder names its event type."""
     _run(reach, _files(paths), _github_records)
+
+
+@import_group.command("cloudfoundry")
+@click.argument("source")
+@click.option("--username", help="User of the deployment; reads what the user sees.")
+@click.option("--client-id", help="Client of the deployment, instead of a user.")
+@click.option(
+    "--secret-stdin", is_flag=True, help="Read the password or secret from standard input."
+)
+@with_reach
+def import_cloudfoundry(
+    reach: Reach,
+    source: str,
+    username: str | None,
+    client_id: str | None,
+    secret_stdin: bool,
+) -> None:
+    """Copy the events of the Cloud Controller at SOURCE (its API's URL) that are not here yet.
+
+    Guids and times are kept. The password or secret is asked for unless it comes on standard
+    input. Run it again to go on, or to fetch what is new.
+    """
+    if (username is None) == (client_id is None):
+        raise click.UsageError("name either --username or --client-id")
+    secret = sys.stdin.readline().rstrip("\n") if secret_stdin else _asked_secret()
+    login = (
+        Login(username, secret) if username else Login(client_id=client_id, client_secret=secret)
+    )
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed} events"))
+    with (
+        CloudController(source, login) as controller,
+        reach.client() as client,
+        Progress(*columns, console=reach.progress) as progress,
+    ):
+        task = progress.add_task("copying", total=None)
+        done = import_events(
+            controller, client, lambda told: progress.update(task, completed=told.read)
+        )
+    for refused in done.refused:
+        click.echo(f"skipped {refused.guid}: {refused.reason}", err=True)
+    told = {"read": done.read, "stored": done.stored, "skipped": len(done.refused)}
+    reach.show(told, lambda: f"{done.stored} stored of {done.read} read")
+
+
+def _asked_secret() -> str:
+    secret: str = click.prompt("password or secret", hide_input=True, err=True)
+    return secret
 
 
 def _files(paths: Sequence[Path]) -> list[Path]:
