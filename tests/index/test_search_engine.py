@@ -374,7 +374,7 @@ def test_each_commit_has_a_higher_stamp_and_none_without_one(small: Small) -> No
         small.writer.commit()
         stamps.append(engine.stamp_of(small.folder))
     assert stamps == sorted(set(stamps))
-    meta = json.loads(engine.meta_file(small.folder).read_bytes())
+    meta = json.loads((small.folder / "meta.json").read_bytes())
     assert meta["opstamp"] == stamps[-1]
 
 

@@ -18,8 +18,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -77,7 +76,7 @@ class _Segment(msgspec.Struct):
 
 def open_index(folder: Path) -> tantivy.Index:
     """Open the index in a folder, making it if there is none."""
-    with _failures():
+    with _translated:
         index = tantivy.Index(SCHEMA, path=str(folder))
         blanks = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace())
         index.register_tokenizer(
@@ -89,7 +88,7 @@ def open_index(folder: Path) -> tantivy.Index:
 
 def reload(index: tantivy.Index) -> None:
     """Make the latest commit visible to new snapshots."""
-    with _failures():
+    with _translated:
         index.reload()
 
 
@@ -104,9 +103,11 @@ def residue_of(folder: Path) -> int:
     return sum(part.deletes.num_deleted_docs for part in segments if part.deletes is not None)
 
 
-def meta_file(folder: Path) -> Path:
-    """Return the file that every commit replaces."""
-    return folder / _META
+def version_of(folder: Path) -> tuple[int, int]:
+    """Return what differs from one commit to the next, at the price of one look at a file."""
+    with _translated:
+        status = (folder / _META).stat()
+    return (status.st_ino, status.st_mtime_ns)
 
 
 class IndexWriter:
@@ -114,7 +115,7 @@ class IndexWriter:
 
     def __init__(self, folder: Path, heap_bytes: int) -> None:
         self._index = open_index(folder)
-        with _failures():
+        with _translated:
             # One thread: another would fight the server for the second core.
             self._writer = self._index.writer(heap_bytes, 1)
 
@@ -131,22 +132,22 @@ class IndexWriter:
         document.add_text(FACTS, facts)
         if numbers:
             document.add_json(NUMBERS, numbers)
-        with _failures():
+        with _translated:
             self._writer.add_document(document)
 
     def remove(self, query: Query) -> None:
         """Remove what matches and was added before."""
-        with _failures():
+        with _translated:
             self._writer.delete_documents_by_query(query)
 
     def commit(self) -> None:
         """Make everything since the last commit durable and visible."""
-        with _failures():
+        with _translated:
             self._writer.commit()
 
     def close(self) -> None:
         """Drop what was not committed, and let merges end."""
-        with _failures():
+        with _translated:
             self._writer.rollback()
             self._writer.wait_merging_threads()
 
@@ -156,7 +157,7 @@ class Snapshot:
 
     def __init__(self, index: tantivy.Index) -> None:
         self._index = index
-        with _failures():
+        with _translated:
             self._searcher = index.searcher()
 
     @property
@@ -196,12 +197,12 @@ class Snapshot:
         begin = "[" if low_inclusive else "{"
         end = "]" if high_inclusive else "}"
         text = f"{NUMBERS}.{column}:{begin}{_spelt(low)} TO {_spelt(high)}{end}"
-        with _failures():
+        with _translated:
             return Query.const_score_query(self._index.parse_query(text), 1.0)
 
     def count(self, query: Query) -> int:
         """Return how many documents match."""
-        with _failures():
+        with _translated:
             found: int = self._searcher.search(query, 1).count  # type: ignore[attr-defined]  # the stub lacks it
             return found
 
@@ -210,7 +211,7 @@ class Snapshot:
     ) -> list[Row]:
         """Return matches in the order of a column, or by relevance; ties in no certain order."""
         order = Order.Desc if descending else Order.Asc
-        with _failures():
+        with _translated:
             found = self._searcher.search(query, limit, False, by, offset, order)
             return [Row(value, address) for value, address in found.hits]
 
@@ -235,12 +236,12 @@ class Snapshot:
 
     def values(self, column: str, addresses: list[Address]) -> list[int]:
         """Return what documents have in the column of keys or times."""
-        with _failures():
+        with _translated:
             return self._searcher.fast_field_values(column, addresses)  # type: ignore[return-value]  # all have one
 
     def has_fact(self, term: str) -> bool:
         """Tell whether any document ever had a fact, also one that is gone by now."""
-        with _failures():
+        with _translated:
             return self._searcher.doc_freq(FACTS, term) > 0
 
     def facts(
@@ -306,13 +307,13 @@ class Snapshot:
         return [(int(bucket["key"]), bucket["doc_count"]) for bucket in found["buckets"]]
 
     def _aggregate(self, query: Query, requests: dict[str, Any]) -> dict[str, Any]:
-        with _failures():
+        with _translated:
             return self._searcher.aggregate(query, requests)
 
     def _terms(
         self, field: str, prefix: str, limit: int, within: Query | None
     ) -> list[tuple[str, int]]:
-        with _failures():
+        with _translated:
             return self._searcher.terms_with_prefix(field, prefix, within, limit)
 
 
@@ -341,20 +342,26 @@ def _meta(folder: Path) -> _Meta:
         raise StoreFailed(f"the search index cannot be read: {error}") from error
 
 
-@contextmanager
-def _failures() -> Iterator[None]:
-    """Turn what the library raises, panics included, into an error of ours."""
-    try:
-        yield
-    except (KeyboardInterrupt, SystemExit, GeneratorExit):
-        raise
-    except OSError as error:
-        raise StoreFailed(
-            f"the search index cannot be used: {error}", hint="check disk and rights"
-        ) from error
-    except BaseException as error:
+class _failures:
+    """Turns what the library raises, panics included, into an error of ours."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None or isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):
+            return
+        if isinstance(error, OSError):
+            raise StoreFailed(
+                f"the search index cannot be used: {error}", hint="check disk and rights"
+            ) from error
         if _EXPANSIONS in str(error):
             raise InvalidQuery(
                 "the pattern matches too many words", hint="spell out more of it"
             ) from error
         raise Unexpected(f"the search index failed: {error}") from error
+
+
+_translated = _failures()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -28,19 +27,17 @@ class SearchReader:
     """Answers from what was committed when `refresh` was called last."""
 
     def __init__(self, path: Path, recall: Recall) -> None:
-        segments = path / SEGMENTS_FOLDER
-        self._index = engine.open_index(segments)
+        self._segments = path / SEGMENTS_FOLDER
+        self._index = engine.open_index(self._segments)
         self._names = NamesReader(path / NAMES_FILE)
         self._recall = recall
-        self._meta = engine.meta_file(segments)
         self._lock = threading.Lock()
         self._version: tuple[int, int] | None = None
         self.refresh()
 
     def refresh(self) -> None:
         """Make the newest commit visible; costs one look at a file if there is none."""
-        status = os.stat(self._meta)
-        version = (status.st_ino, status.st_mtime_ns)
+        version = engine.version_of(self._segments)
         with self._lock:
             if version != self._version:
                 engine.reload(self._index)
