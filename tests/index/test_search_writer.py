@@ -340,6 +340,22 @@ def test_a_folder_of_another_version_is_not_opened(tmp_path: Path) -> None:
         SearchWriter(tmp_path)
 
 
+def test_a_damaged_folder_is_reported_as_one_to_be_made_again(tmp_path: Path) -> None:
+    for number, damage in enumerate((b"", b"{", b'{"segments": 1}', None)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        writer = SearchWriter(folder)
+        writer.apply(TENANT, [document(event(0))], [], 1)
+        writer.commit()
+        writer.close()
+        if damage is None:
+            next((folder / "segments").glob("*.term")).write_bytes(b"nonsense")
+        else:
+            (folder / "segments" / "meta.json").write_bytes(damage)
+        with pytest.raises(StoreCorrupt):
+            SearchReader(folder, no_recall)
+
+
 def test_names_that_look_alike_are_told_apart(tmp_path: Path) -> None:
     views = [
         event(0, {"a": {"b": "x"}, "a.b": "y"}, target=Resource("a:b", "c")),

@@ -27,7 +27,13 @@ import msgspec
 import tantivy
 from tantivy import Order
 
-from tallystick.errors import InvalidQuery, StoreFailed, Unexpected
+from tallystick.errors import (
+    InvalidQuery,
+    StoreCorrupt,
+    StoreFailed,
+    TallystickError,
+    Unexpected,
+)
 from tallystick.index.search.queries import (
     FACTS,
     INTEGERS,
@@ -75,8 +81,11 @@ class _Segment(msgspec.Struct):
 
 
 def open_index(folder: Path) -> tantivy.Index:
-    """Open the index in a folder, making it if there is none."""
-    with _translated:
+    """Open the index in a folder, making it if there is none.
+
+    Raises: StoreCorrupt for a folder that has to be filled again, StoreFailed.
+    """
+    with _opening:
         index = tantivy.Index(SCHEMA, path=str(folder))
         blanks = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace())
         index.register_tokenizer(
@@ -87,8 +96,8 @@ def open_index(folder: Path) -> tantivy.Index:
 
 
 def reload(index: tantivy.Index) -> None:
-    """Make the latest commit visible to new snapshots."""
-    with _translated:
+    """Make the latest commit visible to new snapshots, likewise."""
+    with _opening:
         index.reload()
 
 
@@ -115,7 +124,7 @@ class IndexWriter:
 
     def __init__(self, folder: Path, heap_bytes: int) -> None:
         self._index = open_index(folder)
-        with _translated:
+        with _opening:
             # One thread: another would fight the server for the second core.
             self._writer = self._index.writer(heap_bytes, 1)
 
@@ -338,14 +347,19 @@ def _spelt(bound: float | None) -> str:
 def _meta(folder: Path) -> _Meta:
     try:
         return msgspec.json.decode((folder / _META).read_bytes(), type=_Meta)
-    except (OSError, msgspec.DecodeError) as error:
+    except OSError as error:
         raise StoreFailed(f"the search index cannot be read: {error}") from error
+    except msgspec.DecodeError as error:
+        raise StoreCorrupt(f"the search index cannot be read: {error}") from error
 
 
-class _failures:
-    """Turns what the library raises, panics included, into an error of ours."""
+class _Translation:
+    """Turns what the library raises, panics included, into errors of ours."""
 
-    __slots__ = ()
+    __slots__ = ("_other",)
+
+    def __init__(self, other: type[TallystickError]) -> None:
+        self._other = other
 
     def __enter__(self) -> None:
         return None
@@ -361,7 +375,8 @@ class _failures:
             raise InvalidQuery(
                 "the pattern matches too many words", hint="spell out more of it"
             ) from error
-        raise Unexpected(f"the search index failed: {error}") from error
+        raise self._other(f"the search index failed: {error}") from error
 
 
-_translated = _failures()
+_translated = _Translation(Unexpected)
+_opening = _Translation(StoreCorrupt)
