@@ -16,7 +16,7 @@ from itertools import product
 from tallystick.query.text import separated
 
 SLOP_MAX = 1000
-"""Moves that a phrase may ask for; an index sets the values of a field further apart."""
+"""Moves that a phrase may ask for: bounds the work of looking for it."""
 
 Test = Callable[[str], bool]
 
