@@ -82,6 +82,7 @@ _TIMES = st.one_of(
     st.integers(-400, 400).map(lambda days: NOW_MS + days * DAY_MS),
     st.sampled_from((limits.OCCURRED_MS_MIN, limits.OCCURRED_MS_MAX)),
 )
+_DIALECTS = st.sampled_from(("native", "echo", "orders"))
 _DRAFTS = st.builds(
     Draft,
     kind=st.sampled_from(("order.created", "order.shipped", "orders", "")),
@@ -91,7 +92,7 @@ _DRAFTS = st.builds(
     scopes=st.lists(_RESOURCES, max_size=3, unique_by=lambda resource: resource.key).map(tuple),
     trails=st.lists(st.sampled_from("pqr"), max_size=2, unique=True).map(tuple),
     data=st.sampled_from(({}, {"total": 1}, {"a": 1, "b": 2, "c": 3})),
-    dialect=st.sampled_from(("native", "echo")),
+    dialect=_DIALECTS,
 )
 
 
@@ -102,7 +103,7 @@ def steps(draw: st.DrawFn) -> list[tuple[Any, ...]]:
     step = st.one_of(
         st.tuples(st.just("append"), st.lists(_DRAFTS, min_size=1, max_size=12)),
         st.tuples(st.just("append"), st.lists(_DRAFTS, min_size=1, max_size=12)),
-        st.tuples(st.just("document"), st.sampled_from("abc"), st.booleans()),
+        st.tuples(st.just("document"), st.sampled_from("abc"), st.booleans(), _DIALECTS),
         st.tuples(st.just("revise"), index),
         st.tuples(st.just("retract"), index),
         st.tuples(st.just("erase"), index, st.sampled_from(SECTIONS)),
@@ -122,10 +123,12 @@ def play(world: World, script: Sequence[tuple[Any, ...]]) -> None:
             case "append":
                 world.append(*arguments[0])
             case "document":
-                id, put = arguments
+                id, put, dialect = arguments
                 target = Resource("item", id, name=f"item {id}")
                 kind = ITEM_PUT if put else ITEM_DELETE
-                world.append(Draft(kind=kind, op=Op.DOCUMENT, target=target, data={"put": put}))
+                data = {"put": put, "total": 1}
+                draft = Draft(kind=kind, op=Op.DOCUMENT, target=target, data=data, dialect=dialect)
+                world.append(draft)
             case "revise" | "retract" if arguments[0] < world.size():
                 op = Op.REVISE if name == "revise" else Op.RETRACT
                 world.change(op, arguments[0], {"total": 5, "n": arguments[0]})

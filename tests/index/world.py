@@ -219,8 +219,8 @@ class Model:
         uuid = str(ids.tenant_uuid(TENANT))
         return {
             f"{name}.{term}": value
-            for name in self.seen(view)
-            if name != "item"
+            for seen in self.seen(view)
+            for name in [view.first.dialect if seen == "item" else seen]
             for term, value in rules()[name].derived(view, uuid).items()
         }
 

@@ -62,13 +62,11 @@ def seen_by(rules: Rules, view: View, current: frozenset[int]) -> tuple[str, ...
 def derived_terms(rules: Rules, view: View, tenant_uuid: str, seen: tuple[str, ...]) -> Terms:
     """Return what dialects derive from the view, by field name.
 
-    From an event it is what those derive that show it, from an item what the one does that wrote
-    it.
+    Of an event, these are the dialects that show it; of a live item, the one that wrote it.
     """
-    names = (view.first.dialect,) if seen == (ITEM,) else seen
     return {
         f"{name}.{term}": value
-        for name in names
+        for name in (view.first.dialect if name == ITEM else name for name in seen)
         if name in rules
         for term, value in rules[name].derived(view, tenant_uuid).items()
     }

@@ -57,13 +57,13 @@ class Block:
 
     def with_index(self, low: int, high: int) -> RowSet:
         """Return the rows whose indexes lie in a range, both ends included."""
-        first, last = self._place(low), self._place(high + 1)
+        first, last = self.place(low), self.place(high + 1)
         if self.by_index is None:
             return span(first, last)
         rows = sorted(self.by_index[first:last])
         return rows if len(rows) < ROWS_MAX // 64 else to_bits(rows)
 
-    def _place(self, index: int) -> int:
+    def place(self, index: int) -> int:
         """Return how many rows have a lower index."""
         if self.by_index is None:
             return bisect_left(self.index, index)
@@ -115,6 +115,11 @@ class TimeOrder:
         low, high = bisect_left(block.ms, ms), bisect_right(block.ms, ms)
         return bisect_left(block.index, index, low, high)
 
+    @staticmethod
+    def next_key(key: Key) -> Key:
+        """Return the key right behind `key`."""
+        return (key[0], key[1] + 1)
+
 
 class IndexOrder:
     """The order of a list by index; places are those of `Block.by_index`."""
@@ -137,7 +142,12 @@ class IndexOrder:
     @staticmethod
     def place(block: Block, key: Key) -> int:
         """Return how many rows sort before `key`."""
-        return block._place(key[0])
+        return block.place(key[0])
+
+    @staticmethod
+    def next_key(key: Key) -> Key:
+        """Return the key right behind `key`."""
+        return (key[0] + 1, 0)
 
 
 Order = type[TimeOrder] | type[IndexOrder]

@@ -99,12 +99,11 @@ class _Run:
         self._node = node
         self._places: RowSet | None = None
         if after is not None:
-            place = order.place(block, after)
             if descending:
-                self.high = place
+                self.high = order.place(block, after)
             else:
-                at_key = place < block.rows and order.key(block, place) == after
-                self.low = place + at_key
+                # An open block may have the key twice: a row that is gone and the one after it.
+                self.low = order.place(block, order.next_key(after))
 
     @property
     def places(self) -> RowSet:

@@ -91,7 +91,7 @@ class Segment(Block):
 
     def row_of(self, index: int) -> int | None:
         """Return the row of an entry, gone or not."""
-        place = self._place(index)
+        place = self.place(index)
         if place == self.rows:
             return None
         row = place if self.by_index is None else self.by_index[place]
