@@ -130,6 +130,19 @@ def test_rows_are_sorted_by_key_and_time(small: Small) -> None:
     assert keys(snapshot, queries.keys_in([3, 9, 77])) == [3, 9]
 
 
+def test_documents_are_counted_by_their_keys(small: Small) -> None:
+    assert small.snapshot().count(queries.to_query(True)) == 0
+    for key in range(9):
+        small.add(key, facts=f"two{key % 2}")
+        if key % 4 == 3:
+            small.writer.commit()
+    small.writer.remove(queries.to_query(queries.keys_in([2])))
+    snapshot = small.snapshot()
+    assert snapshot.count(queries.to_query(True)) == 8
+    assert snapshot.count(queries.fact("two0")) == 4
+    assert snapshot.count(queries.to_query(queries.none_of(queries.fact("two0")))) == 4
+
+
 def test_times_are_integers_of_64_bits(small: Small) -> None:
     for key, ms in enumerate((-62_104_060_800_000, 253_370_764_799_999, -(2**63), 2**63 - 1)):
         small.writer.add(key, ms, 0, "", "f", None)
@@ -275,9 +288,13 @@ def test_ranges_count_documents_not_values(small: Small) -> None:
     small.add(0, n=[1.0, 1.5, 7.0])
     small.add(1, n=[2.0])
     snapshot = small.snapshot()
-    bounds = [(1.0, 2.0), (None, 2.5), (2.0, None), (None, None), (3.0, 3.0), (5.0, 4.0)]
-    assert snapshot.range_counts(queries.to_query(True), "n", bounds) == [1, 2, 2, 2, 0, 0]
-    assert snapshot.range_counts(queries.to_query(False), "n", bounds) == [0] * 6
+    everything, nothing = queries.to_query(True), queries.to_query(False)
+    overlapping = [(1.0, 2.0), (None, 2.5), (2.0, None), (None, None), (3.0, 3.0), (5.0, 4.0)]
+    assert snapshot.range_counts(everything, "n", overlapping) == (4, [1, 2, 2, 2, 0, 0])
+    apart = [(2.0, 3.0), (None, 1.5), (7.0, None)]
+    assert snapshot.range_counts(everything, "n", apart) == (4, [1, 1, 1])
+    for bounds in (overlapping, apart, []):
+        assert snapshot.range_counts(nothing, "n", bounds) == (0, [0] * len(bounds))
 
 
 def test_histograms_have_an_offset_and_leave_empty_buckets_out(small: Small) -> None:

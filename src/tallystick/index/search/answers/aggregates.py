@@ -164,8 +164,7 @@ def _ranges(selector: Selector, query: Query, request: Ranges) -> AggregateResul
     several = False if path is None else corpus.marked(terms.SEVERAL, path)
     single = within(query, queries.none_of(several))
     bounds = [_ends(low, high, whole=field in TIMES) for low, high in request.bounds]
-    counts = corpus.snapshot.range_counts(single, column, bounds)
-    total = int(corpus.snapshot.statistics(single, column)["count"])
+    total, counts = corpus.snapshot.range_counts(single, column, bounds)
     if several is not False:
         others = _read(selector, within(query, several), request)
         assert isinstance(others, RangesResult), "ranges were asked for"

@@ -67,7 +67,8 @@ def word_bounds(corpus: Corpus, expr: Words, *, scored: bool) -> Bounds:
         case Fuzzy(text=text, distance=distance):
             return _fuzzy(corpus, text, distance, (place,))
         case Wildcard(pattern=pattern):
-            return _wildcard(corpus, pattern, (place,))
+            few = _of_few(corpus, expr, field, path) if pattern[:1] in (ANY, ONE) else None
+            return _wildcard(corpus, pattern, (place,)) if few is None else few
 
 
 def phrase_at(corpus: Corpus, field: str, path: int, words: Sequence[str]) -> Match:
@@ -258,17 +259,25 @@ def _has(corpus: Corpus, field: str) -> Match:
 
 
 def _of_names(corpus: Corpus, expr: Words, field: str, path: int) -> Bounds:
-    """Try each value that the field has, if they are few."""
+    found = _of_few(corpus, expr, field, path)
+    if found is not None:
+        return found
+    return at_most(field in ALWAYS or corpus.marked(terms.EXISTS, path))
+
+
+def _of_few(corpus: Corpus, expr: Words, field: str, path: int) -> Bounds | None:
+    """Try each value that a field has; None if they are many, or not all spelt out."""
     begin = terms.values_at(corpus.prefix, terms.EXACT, path)
     few = corpus.names.values(corpus.tenant, field) <= _TRIED_VALUES
     if not few or corpus.marked(terms.HAS_LONG, path) is not False:
-        return at_most(field in ALWAYS or corpus.marked(terms.EXISTS, path))
+        return None
     values = [
-        terms.unescaped(term[len(begin) :]) for term, _ in corpus.snapshot.facts(begin, 10_000)
+        terms.unescaped(term[len(begin) :])
+        for term, _ in corpus.snapshot.facts(begin, limits.QUERY_TERMS)
     ]
-    corpus.count_terms(len(values))
     one = msgspec.structs.replace(expr, field="data.value")
     found = [value for value in values if matches(one, _view_of(value))]
+    corpus.count_terms(len(found))
     return exactly(queries.any_fact([begin + terms.escaped(value) for value in found]))
 
 
