@@ -169,7 +169,9 @@ def test_every_path_needs_a_good_token(account: Account, authorization: str | No
 
 
 @pytest.mark.row("D-35", "D-58")
-@pytest.mark.parametrize("name", [str(uuid.uuid4()), "xxxxxxxx", "..%2f..", "%00", "a" * 3000])
+@pytest.mark.parametrize(
+    "name", ["c24f8597-0c31-447d-a11d-97412d57e80a", "xxxxxxxx", "..%2f..", "%00", "a" * 3000]
+)
 def test_unknown_event_is_not_found(account: Account, name: str) -> None:
     answer = account.app.get(f"{CREATE}/{name}")
     assert answer.status_code == 404

@@ -99,13 +99,12 @@ class Follower:
         """
         before = self._files.cursor(tenant)
         tail = growth.empty(self._height) if before is None else Tail.from_bytes(before.tail)
-        if tail.leaves > size:
-            raise StoreCorrupt(
-                f"the public log of {tenant!r} has {tail.leaves} leaves, its log {size} entries",
-                hint="the log was restored to a state before what was published",
-            )
+        if tail.leaves >= size:
+            # Another process may have come further since `size` was asked for.
+            self._check_behind(tenant, tail.leaves)
+            return tail.leaves
         count = min(size - tail.leaves, tail.room, SLICE_LEAVES)
-        recorded = self._source.read(tenant, tail.leaves, tail.leaves + count) if count else []
+        recorded = self._source.read(tenant, tail.leaves, tail.leaves + count)
         if not recorded:
             return tail.leaves
         fills = len(recorded) == tail.room
@@ -129,6 +128,14 @@ class Follower:
         after = log.cursor._replace(sealed=log.cursor.leaves)
         self._files.advance(tenant, log.cursor, after, seals=[seal])
         return True
+
+    def _check_behind(self, tenant: str, leaves: int) -> None:
+        size = self._source.size(tenant)
+        if leaves > size:
+            raise StoreCorrupt(
+                f"the public log of {tenant!r} has {leaves} leaves, its log {size} entries",
+                hint="the log was restored to a state before what was published",
+            )
 
     def _unsealed(self, tenant: str) -> int:
         cursor = self._files.cursor(tenant)
