@@ -11,6 +11,7 @@ import itertools
 import secrets
 import sys
 from collections.abc import Sequence
+from itertools import chain
 
 import structlog
 from starlette.exceptions import HTTPException
@@ -90,12 +91,24 @@ class App:
         self._background: list[Background] = []
         self._metrics = Metrics(node)
         self._appender = Appender(self.services, authenticator)
-        self.router = Router(self._routes(authenticator), redirect_slashes=False)
+        self._routers = self._make_routers(authenticator)
+        self.router = self._routers[None]
 
-    def _routes(self, authenticator: Authenticator) -> list[BaseRoute]:
+    def _make_routers(self, authenticator: Authenticator) -> dict[str | None, Router]:
+        """Return a router for each owner of paths: all have all routes, each its own first."""
+        common = self._common_routes(authenticator)
+        owned = {dialect.name: list(dialect.routes(self.services)) for dialect in self._dialects}
+        routers: dict[str | None, Router] = {}
+        routers[None] = Router([*common, *chain(*owned.values())], redirect_slashes=False)
+        for name, first in owned.items():
+            others = (routes for other, routes in owned.items() if other != name)
+            routers[name] = Router([*first, *common, *chain(*others)], redirect_slashes=False)
+        return routers
+
+    def _common_routes(self, authenticator: Authenticator) -> list[BaseRoute]:
         guard = AdminGuard(self.services, authenticator)
         names = [dialect.name for dialect in self._dialects]
-        routes: list[BaseRoute] = [
+        return [
             *NativeApi(self.services, authenticator).routes(),
             *AdminApi(self.services, authenticator, guard).routes(),
             *AdminClientsApi(self.services, guard, names).routes(),
@@ -104,9 +117,6 @@ class App:
             *OpenapiApi(self._dialects).routes(),
             *OauthApi(self.services).routes(),
         ]
-        for dialect in self._dialects:
-            routes += dialect.routes(self.services)
-        return routes
 
     def _the_door(self) -> Door:
         if self._door is None:
@@ -161,7 +171,8 @@ class App:
             if (scope["method"], scope["path"]) == _APPEND:
                 await self._appender(scope, receive, answer)
             else:
-                await self.router(scope, receive, answer)
+                router = self._routers[None if owner is None else owner.name]
+                await router(scope, receive, answer)
         except ClientGone:
             return
         except TallystickError as error:

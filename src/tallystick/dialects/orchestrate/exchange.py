@@ -26,7 +26,6 @@ from tallystick.dialects.base import Services
 from tallystick.dialects.orchestrate import conditions, errors, paging
 from tallystick.dialects.orchestrate.conditions import Condition
 from tallystick.dialects.orchestrate.fields import FieldFilter, names_of
-from tallystick.dialects.orchestrate.paging import Parameter
 from tallystick.errors import Malformed, TallystickError, TooLarge, Unauthenticated
 from tallystick.event import Draft, Json, Resource
 from tallystick.identity import ApiKey, User
@@ -47,35 +46,25 @@ class Exchange:
     """A request on its way to an answer."""
 
     def __init__(self, scope: Scope, receive: Receive, services: Services) -> None:
+        """Read everything but the body.
+
+        Raises: Unauthenticated: whoever has no key learns nothing, not even which paths exist.
+        """
         self.request = Request(scope, receive)
         self.services = services
         self.ledger = services.ledger
         self.door = services.door()
+        self.headers = self.request.headers
         self.method: str = scope["method"]
         self.path: str = path_of(scope)
+        """The path as the caller sent it."""
+        self.principal = _principal(self.headers.get("authorization", ""), services)
+        self.tenant = self.principal.tenant
+        """The application of the key."""
+        self.parameters = paging.parse_query(scope["query_string"])
+        """The parameters of the query string."""
 
     # What was asked
-
-    @cached_property
-    def principal(self) -> Principal:
-        """Whose request it is.
-
-        Raises: Unauthenticated.
-        """
-        scheme, _, value = self.request.headers.get("authorization", "").partition(" ")
-        match scheme.lower():
-            case "basic":
-                principal = self.services.identity.principal_of_key(_user_of(value.strip()))
-                if principal is not None:
-                    return principal
-            case "bearer":
-                return self.services.issuer.bearer(value.strip()).principal
-        raise Unauthenticated
-
-    @property
-    def tenant(self) -> str:
-        """The application of the key."""
-        return self.principal.tenant
 
     @cached_property
     def visible(self) -> Expr:
@@ -91,11 +80,6 @@ class Exchange:
             return Resource("user", principal.user, user.name if user else None)
         key = None if principal.key is None else identity.get(ApiKey, self.tenant, principal.key)
         return None if key is None or key.label is None else Resource("key", key.id, key.label)
-
-    @cached_property
-    def parameters(self) -> list[Parameter]:
-        """The parameters of the query string."""
-        return paging.parse_query(self.request.scope["query_string"])
 
     def parameter(self, name: str) -> str | None:
         """Return a parameter's value."""
@@ -121,9 +105,8 @@ class Exchange:
 
         Raises: Refusal, Malformed.
         """
-        headers = self.request.headers
         return conditions.parse_condition(
-            headers.get("if-match"), headers.get("if-none-match"), absence=absence
+            self.headers.get("if-match"), self.headers.get("if-none-match"), absence=absence
         )
 
     def require(self, *rights: Right) -> None:
@@ -139,18 +122,12 @@ class Exchange:
 
         Raises: TooLarge before more than the limit is kept; Malformed.
         """
-        parts: list[bytes] = []
-        size = 0
-        async for part in self.request.stream():
-            size += len(part)
-            _check_size(size, limit_bytes)
-            parts.append(part)
-        body = b"".join(parts)
-        match self.request.headers.get("content-encoding", "").strip().lower():
-            case "" | "identity":
-                return body
-            case "gzip" | "x-gzip":
-                return decompressed(body, limit_bytes)
+        body = await self.services.body(self.request, limit_bytes)
+        coding = self.headers.get("content-encoding")
+        if coding is None or coding.strip().lower() in ("", "identity"):
+            return body
+        if coding.strip().lower() in ("gzip", "x-gzip"):
+            return decompressed(body, limit_bytes)
         raise Malformed("a body is compressed with gzip or not at all", path="Content-Encoding")
 
     async def value(self) -> Json:
@@ -220,15 +197,14 @@ def names_in(path: str) -> list[str]:
     segments = path.split("/")[2:]
     if segments and not segments[-1]:
         segments.pop()
-    names: list[str] = []
-    for segment in segments:
+    if "%" in path:
         try:
-            names.append(unquote_to_bytes(segment).decode("utf-8"))
+            segments = [unquote_to_bytes(segment).decode("utf-8") for segment in segments]
         except UnicodeDecodeError:
             raise Malformed("names in a path are UTF-8", path="path") from None
-    if not all(names):
+    if not all(segments):
         raise Malformed("no name in a path is empty", path="path")
-    return names
+    return segments
 
 
 def decompressed(body: bytes, limit_bytes: int) -> bytes:
@@ -282,6 +258,18 @@ def _takes_gzip(accepted: str) -> bool:
         if coding.strip() in ("gzip", "x-gzip"):
             return weight.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
     return False
+
+
+def _principal(authorization: str, services: Services) -> Principal:
+    scheme, _, value = authorization.partition(" ")
+    match scheme.lower():
+        case "basic":
+            principal = services.identity.principal_of_key(_user_of(value.strip()))
+            if principal is not None:
+                return principal
+        case "bearer":
+            return services.issuer.bearer(value.strip()).principal
+    raise Unauthenticated
 
 
 def _user_of(credentials: str) -> str:

@@ -35,6 +35,8 @@ class Parameter(NamedTuple):
 
 def parse_query(query: bytes) -> list[Parameter]:
     """Return the parameters of a query string in order; empty parts are skipped."""
+    if not query:
+        return []
     parameters: list[Parameter] = []
     for raw in to_ascii(query).split("&"):
         if raw:
@@ -45,6 +47,8 @@ def parse_query(query: bytes) -> list[Parameter]:
 
 def to_ascii(url: bytes) -> str:
     """Return part of a URL with its bytes beyond ASCII encoded: some clients send them as is."""
+    if url.isascii():
+        return url.decode("ascii")
     return _BEYOND_ASCII.sub(lambda match: f"%{ord(match[0]):02X}", url.decode("latin-1"))
 
 
@@ -137,7 +141,7 @@ def _number(
 
 
 def _decoded(text: str) -> str:
-    return unquote_plus(text)
+    return unquote_plus(text) if "%" in text or "+" in text else text
 
 
 def _legal(raw: str) -> str:

