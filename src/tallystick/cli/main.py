@@ -3,28 +3,47 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from typing import Any
 
 import click
 
 from tallystick import __version__
-from tallystick.cli import (
-    access,
-    clients,
-    conformance,
-    database,
-    events,
-    importing,
-    operations,
-    serving,
-)
 from tallystick.errors import TallystickError, VerificationError
 
 VERIFICATION_FAILED = 3
+MODULES = {
+    "serving": ("serve", "demo"),
+    "events": ("append", "events", "search", "receipt", "verify"),
+    "importing": ("import",),
+    "access": ("tenants", "keys", "users", "grants", "keysets"),
+    "clients": ("clients",),
+    "operations": ("fsck", "backup", "restore", "rebuild"),
+    "database": ("migrate",),
+    "conformance": ("conformance",),
+}
+"""The commands of each module, which is imported when one of them is wanted."""
 
 
 class Group(click.Group):
-    """A command group that tells our errors in words, with their exit code."""
+    """A command group that tells our errors in words, with their exit code.
+
+    A command's module is imported when the command is asked for: a short command does not wait for
+    what a server needs.
+    """
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        return sorted(name for names in MODULES.values() for name in names)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """Return a command by its name."""
+        for module, names in MODULES.items():
+            if name in names:
+                commands: tuple[click.Command, ...]
+                commands = import_module(f"tallystick.cli.{module}").COMMANDS
+                return next(one for one in commands if one.name == name)
+        return None
 
     def invoke(self, context: click.Context) -> Any:
         """Run the command and turn our errors into a message and an exit code."""
@@ -48,8 +67,3 @@ def main() -> None:
 
     Start a server with `tallystick serve`; see what it holds with `tallystick events list`.
     """
-
-
-for module in (serving, events, importing, access, clients, operations, database, conformance):
-    for command in module.COMMANDS:
-        main.add_command(command)
