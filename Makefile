@@ -22,8 +22,8 @@ help: ## List the targets
 run: $(VENV)/.run ## Start the server on ./tallystick-data (DATA=DIR for another) with a little sample data
 	exec $(BIN)/tallystick serve --data $(DATA) --demo
 
-test: $(VENV)/.dev ## Run the whole test suite (ARGS="-k name" is passed on to pytest)
-	$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/.dev ## Run the whole test suite, a process a core (ARGS="-k name" is passed on to pytest)
+	$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile $(ARGS)
 
 check: $(VENV)/.dev ## Check style, types and layers
 	echo "==> ruff check" && $(BIN)/ruff check

@@ -12,9 +12,12 @@ from tests.postgres import postgres_database, postgres_url
 
 __all__ = ["postgres_database", "postgres_url"]
 
-# Time limits are pytest-timeout's; `make soak` asks for the long profile.
-settings.register_profile("suite", deadline=None, print_blob=True)
-settings.register_profile("soak", settings.get_profile("suite"), max_examples=5_000)
+# Time limits are pytest-timeout's. A run of the suite says the same of the same code; `make soak`
+# is where new examples are looked for.
+settings.register_profile("suite", deadline=None, derandomize=True, print_blob=True)
+settings.register_profile(
+    "soak", settings.get_profile("suite"), derandomize=False, max_examples=5_000
+)
 settings.load_profile("suite")
 
 
