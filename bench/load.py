@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import uvloop
 
@@ -145,6 +146,51 @@ async def open_loop(
     for connection in pool:
         connection.transport.close()
     return Outcome(len(latencies), errors, elapsed, sorted(latencies))
+
+
+def start_apart(
+    port: int,
+    requests: Sequence[str],
+    *,
+    connections: int,
+    seconds: float,
+    rate: float | None = None,
+) -> subprocess.Popen[str]:
+    """Start the load generator in a process of its own; `finish` waits for it."""
+    job = {
+        "port": port, "requests": requests, "connections": connections, "seconds": seconds,
+        "rate": rate,
+    }  # fmt: skip
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bench.load"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+    assert process.stdin is not None, "it was asked for"
+    with process.stdin as stdin:
+        json.dump(job, stdin)
+    process.stdin = None
+    return process
+
+
+def finish(process: subprocess.Popen[str]) -> dict[str, Any]:
+    """Return what a load generator saw, once it is done.
+
+    Raises: SystemExit when requests failed.
+    """
+    output, _ = process.communicate(timeout=600)
+    if process.returncode:
+        raise SystemExit("the load generator died")
+    result: dict[str, Any] = json.loads(output)
+    if result["errors"]:
+        raise SystemExit(f"{result['errors']} requests failed: {result}")
+    return result
+
+
+def run_apart(
+    port: int, requests: Sequence[str], *, connections: int, seconds: float
+) -> dict[str, Any]:
+    """Keep connections busy for a time, from a process of its own, and return what it saw."""
+    return finish(start_apart(port, requests, connections=connections, seconds=seconds))
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ from tallystick.errors import InvalidQuery
 V2_TYPE = "application/json;charset=utf-8"
 V3_TYPE = "application/json; charset=utf-8"
 
-_EMPTY = re.compile(rb"^( *)(.*)([{\[])([}\]])(,?)$", re.MULTILINE)
+_EMPTY = re.compile(rb"([{\[])([}\]])(?=,?$)", re.MULTILINE)
 _NO_TOKEN = re.compile(r"[^A-Za-z0-9_-]")
 _TOKEN_CHARS_MAX = 255
 _PARAMETERS_MAX = 1000
@@ -32,9 +32,16 @@ def indented(value: object) -> bytes:
 
     Shape: the middle one of the three is empty; no newline ends the text.
     """
+    text = msgspec.json.format(jsontext.encode(value), indent=2)
+
+    def opened(empty: re.Match[bytes]) -> bytes:
+        line = text[text.rfind(b"\n", 0, empty.start()) + 1 : empty.start()]
+        blanks = line[: len(line) - len(line.lstrip(b" "))]
+        return b"%b\n\n%b%b" % (empty[1], blanks, empty[2])
+
     # Only an empty object or array ends a line with a closing bracket after an opening one: a
     # string ends with its quote.
-    return _EMPTY.sub(rb"\1\2\3\n\n\1\4\5", msgspec.json.format(jsontext.encode(value), indent=2))
+    return _EMPTY.sub(opened, text)
 
 
 def v2_response(request: Request, value: object, status: int = 200, *, end: str = "") -> Response:

@@ -1,0 +1,1 @@
+"""Measurements of the five dialects; `python -m bench.dialects` runs them."""
