@@ -16,12 +16,10 @@ import apsw
 
 from tallystick.errors import Conflict, SchemaMismatch, StoreFailed
 from tallystick.publicfiles import Cursor, Patch, Seal
+from tallystick.store import chunks
 from tallystick.store.sqlite_connection import has_schema, open_connection, translated
 
 SCHEMA_VERSION = 1
-CHUNK_BYTES = 4_000
-"""Two of them fill a page."""
-
 _FLAGS = apsw.SQLITE_OPEN_READWRITE
 _CACHE_PAGES = 500
 
@@ -71,8 +69,7 @@ class SqlitePublicFiles:
             )
             number = _number(connection, tenant)
             assert number is not None, "it was just written"
-            for patch in patches:
-                _write(connection, number, patch)
+            _write(connection, number, patches)
             connection.executemany(
                 "INSERT OR REPLACE INTO seals (number, file, leaves, data) VALUES (?, ?, ?, ?)",
                 [(number, *seal) for seal in seals],
@@ -200,38 +197,27 @@ def _size(connection: apsw.Connection, number: int, file: int) -> int | None:
 
 
 def _bytes(connection: apsw.Connection, number: int, file: int, start: int, stop: int) -> bytes:
-    first = start // CHUNK_BYTES
-    content = bytearray(stop - first * CHUNK_BYTES)
-    chunks = connection.execute(
+    rows = connection.execute(
         "SELECT chunk, data FROM chunks WHERE number = ? AND file = ? AND chunk BETWEEN ? AND ?",
-        (number, file, first, (stop - 1) // CHUNK_BYTES),
+        (number, file, *chunks.span(start, stop)),
     )
-    for chunk, data in chunks:
-        at = (chunk - first) * CHUNK_BYTES
-        content[at : at + len(data)] = data[: len(content) - at]
-    return bytes(memoryview(content)[start - first * CHUNK_BYTES :])
+    return chunks.joined(rows, start, stop)
 
 
-def _write(connection: apsw.Connection, number: int, patch: Patch) -> None:
-    if not patch.data:
-        return
-    start, stop = patch.offset, patch.offset + len(patch.data)
-    first, last = start // CHUNK_BYTES, (stop - 1) // CHUNK_BYTES
-    # Whole chunks are written; at the edges, what stands around the patch stays.
-    content = bytearray(
-        _bytes(connection, number, patch.file, first * CHUNK_BYTES, (last + 1) * CHUNK_BYTES)
-    )
-    at = start - first * CHUNK_BYTES
-    content[at : at + len(patch.data)] = patch.data
+def _write(connection: apsw.Connection, number: int, patches: Sequence[Patch]) -> None:
+    there: dict[chunks.Place, bytes] = {}
+    for place in chunks.touched(patches):
+        found: bytes | None = connection.execute(
+            "SELECT data FROM chunks WHERE number = ? AND file = ? AND chunk = ?", (number, *place)
+        ).get
+        if found is not None:
+            there[place] = found
     connection.executemany(
         "INSERT OR REPLACE INTO chunks (number, file, chunk, data) VALUES (?, ?, ?, ?)",
-        [
-            (number, patch.file, chunk, bytes(content[n * CHUNK_BYTES : (n + 1) * CHUNK_BYTES]))
-            for n, chunk in enumerate(range(first, last + 1))
-        ],
+        [(number, *place, data) for place, data in chunks.patched(there, patches).items()],
     )
-    connection.execute(
+    connection.executemany(
         "INSERT INTO files (number, file, size) VALUES (?, ?, ?)"
         " ON CONFLICT (number, file) DO UPDATE SET size = max(size, excluded.size)",
-        (number, patch.file, stop),
+        [(number, file, size) for file, size in chunks.sizes(patches).items()],
     )
