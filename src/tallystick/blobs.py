@@ -19,7 +19,16 @@ from tallystick.identity import Act
 from tallystick.store.base import IdentityWrite, Store
 from tallystick.store.blobs import BlobContent, Content, Upload
 
-__all__ = ["Blob", "BlobContent", "Blobs", "Content", "Upload", "add_blob", "check_blobs"]
+__all__ = [
+    "Blob",
+    "BlobContent",
+    "Blobs",
+    "Content",
+    "Upload",
+    "add_blob",
+    "check_blobs",
+    "copy_content",
+]
 
 CHUNK_BYTES = 256 * 1024
 """Content is read and checked in pieces of this size."""
@@ -103,6 +112,26 @@ def check_blobs(blobs: Blobs, tenants: Iterable[str]) -> Iterator[str | None]:
                 checked[blob.digest] = _difference(blobs, blob)
             wrong = checked[blob.digest]
             yield None if wrong is None else f"tenant {tenant!r}, blob {blob.id}: {wrong}"
+
+
+def copy_content(blobs: Blobs, tenants: Iterable[str], target: BlobContent) -> int:
+    """Copy the content of every blob; return how many there were. Records travel with the store.
+
+    Raises: StoreCorrupt when content is missing or not what was uploaded.
+    """
+    copied = 0
+    for tenant in tenants:
+        for blob in {blob.digest: blob for blob in blobs.list(tenant)}.values():
+            upload = target.begin(tenant)
+            try:
+                for at in range(0, blob.size, CHUNK_BYTES):
+                    upload.write(blobs.read(blob, at, at + CHUNK_BYTES))
+                if upload.finish().digest != blob.digest:
+                    raise StoreCorrupt(f"blob {blob.id} of tenant {tenant!r} is damaged")
+            finally:
+                upload.abort()
+            copied += 1
+    return copied
 
 
 def _difference(blobs: Blobs, blob: Blob) -> str | None:

@@ -32,7 +32,7 @@ from tallystick.publicfiles import PublicFiles
 from tallystick.sequencer import CommitListener, CommitStats, Sequencer
 from tallystick.settings import Settings
 from tallystick.store.base import LogHead, Store
-from tallystick.store.folder_blobs import FolderBlobs
+from tallystick.store.folder_blobs import FolderBlobs, forget_uploads
 from tallystick.store.sqlite import open_sqlite
 from tallystick.store.sqlite_public_files import SqlitePublicFiles
 from tallystick.tokens import Issuer
@@ -86,6 +86,7 @@ class Node:
         self.sequencer.close()
         self.index.close()
         self.public_files.close()
+        self.blobs.content.close()
         self.store.close()
         if self._lock is not None:
             os.close(self._lock)
@@ -120,8 +121,7 @@ def open_node(
         key = open_log_key(folder / KEY_FILE, settings.server_name)
         store = open_store(folder, settings)
         index = open_index(folder, store, child=followers)
-        blobs = FolderBlobs(folder / BLOBS_FOLDER, folder / UPLOADS_FOLDER)
-        blobs.forget_uploads()
+        forget_uploads(folder / UPLOADS_FOLDER)
         node = Node(
             store,
             key,
@@ -129,7 +129,7 @@ def open_node(
             settings,
             clock or SystemClock(),
             public_files=open_public_files(folder, settings),
-            blob_content=blobs,
+            blob_content=open_blob_content(folder, settings),
             folder=folder,
             followers=followers,
         )
@@ -141,8 +141,25 @@ def open_node(
 
 
 def open_public_files(folder: Path, settings: Settings) -> PublicFiles:
-    """Open the public files beside the store."""
-    return SqlitePublicFiles(folder / PUBLIC_FILE)
+    """Open the public files beside the store.
+
+    Raises: SchemaMismatch, StoreBusy, StoreFailed.
+    """
+    if settings.database is None:
+        return SqlitePublicFiles(folder / PUBLIC_FILE)
+    from tallystick.store.postgres.public_files import PostgresPublicFiles
+
+    return PostgresPublicFiles(settings.database)
+
+
+def open_blob_content(folder: Path, settings: Settings) -> BlobContent:
+    """Open the content of blobs beside the store, whose database is open already."""
+    uploads = folder / UPLOADS_FOLDER
+    if settings.database is None:
+        return FolderBlobs(folder / BLOBS_FOLDER, uploads)
+    from tallystick.store.postgres.blobs import PostgresBlobs
+
+    return PostgresBlobs(settings.database, uploads)
 
 
 def open_store(folder: Path, settings: Settings) -> Store:

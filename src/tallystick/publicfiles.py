@@ -8,7 +8,10 @@ is the publisher's matter. The implementations are in `store`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count
 from typing import NamedTuple, Protocol
+
+from tallystick.errors import Conflict
 
 
 class Cursor(NamedTuple):
@@ -83,3 +86,39 @@ class PublicFiles(Protocol):
 
     def close(self) -> None:
         """Release files and connections; idempotent."""
+
+
+_UNFINISHED = Cursor(0, 0, b"")
+"""Stands in a target until all files are there; no publisher takes it for a place to go on from."""
+
+
+def copy_public_files(source: PublicFiles, target: PublicFiles) -> int:
+    """Copy every tenant's files that `target` does not have; return how many files were copied.
+
+    Nobody may write to either meanwhile; a copy that was cut off is begun again.
+    Raises: Conflict when the target has other files of a tenant.
+    """
+    copied = 0
+    for tenant in source.tenants():
+        cursor, there = source.cursor(tenant), target.cursor(tenant)
+        if cursor is None or cursor == there:
+            continue
+        if there not in (None, _UNFINISHED):
+            raise Conflict(f"the target has other public files of tenant {tenant!r}")
+        if there is None:
+            target.advance(tenant, None, _UNFINISHED)
+        for file in count():
+            content = source.read(tenant, file)
+            if content is None:
+                break
+            seal = source.seal(tenant, file)
+            target.advance(
+                tenant,
+                _UNFINISHED,
+                _UNFINISHED,
+                patches=[Patch(file, 0, content)],
+                seals=[] if seal is None else [seal],
+            )
+            copied += 1
+        target.advance(tenant, _UNFINISHED, cursor)
+    return copied

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tallystick.errors import StoreCorrupt, StoreFailed
 from tallystick.store.blobs import BlobContent, Content
-from tallystick.store.folder_blobs import FolderBlobs
+from tallystick.store.folder_blobs import FolderBlobs, forget_uploads
+from tallystick.store.postgres.blobs import PostgresBlobs
+from tallystick.store.postgres.migrate import migrate
 
 
-@pytest.fixture
-def content(tmp_path: Path) -> BlobContent:
-    """Return an empty store of content."""
-    return FolderBlobs(tmp_path / "blobs", tmp_path / "uploads")
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.needs("postgres"))])
+def content(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BlobContent]:
+    """Yield an empty store of content of each kind."""
+    if request.param == "sqlite":
+        yield FolderBlobs(tmp_path / "blobs", tmp_path / "uploads")
+        return
+    database = request.getfixturevalue("postgres_database")
+    migrate(database)
+    opened = PostgresBlobs(database, tmp_path / "uploads")
+    yield opened
+    opened.close()
 
 
 def upload(content: BlobContent, tenant: str, *pieces: bytes) -> Content:
@@ -61,7 +71,7 @@ def test_aborted_upload_leaves_nothing(content: BlobContent, tmp_path: Path) -> 
 def test_upload_of_an_earlier_process_is_forgotten(tmp_path: Path) -> None:
     (tmp_path / "uploads").mkdir()
     (tmp_path / "uploads" / "tmpabc").write_bytes(b"half")
-    FolderBlobs(tmp_path / "blobs", tmp_path / "uploads").forget_uploads()
+    forget_uploads(tmp_path / "uploads")
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 

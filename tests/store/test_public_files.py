@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,43 +11,61 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tallystick.errors import Conflict, SchemaMismatch, StoreCorrupt, StoreFailed
-from tallystick.publicfiles import Cursor, Patch, PublicFiles, Seal
+from tallystick.publicfiles import Cursor, Patch, PublicFiles, Seal, copy_public_files
+from tallystick.store.postgres.public_files import PostgresPublicFiles
 from tallystick.store.sqlite_public_files import SqlitePublicFiles
 
 FIRST = Cursor(1, 0, b"tail 1")
 SECOND = Cursor(5, 5, b"tail 2")
 
 
+Open = Callable[[], PublicFiles]
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.needs("postgres"))])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
+    """Return what opens empty public files of each kind, as often as it is called."""
+    if request.param == "sqlite":
+        return lambda: SqlitePublicFiles(tmp_path / "public.db")
+    database = request.getfixturevalue("postgres_database")
+    return lambda: PostgresPublicFiles(database)
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Return where the files are to be."""
+    """Return where files of SQLite are to be."""
     return tmp_path / "public.db"
 
 
 @pytest.fixture
-def files(path: Path) -> Iterator[PublicFiles]:
+def files(place: Open) -> Iterator[PublicFiles]:
     """Yield empty public files."""
-    opened = SqlitePublicFiles(path)
+    opened = place()
     yield opened
     opened.close()
 
 
-def test_nothing_is_made_before_something_is_published(files: PublicFiles, path: Path) -> None:
+def test_no_file_is_made_before_something_is_published(path: Path) -> None:
+    files = SqlitePublicFiles(path)
+    assert files.read("a", 0) is None
+    assert not path.exists()
+
+
+def test_nothing_is_there_before_something_is_published(files: PublicFiles) -> None:
     assert files.tenants() == []
     assert files.cursor("a") is None
     assert files.size("a", 0) is None
     assert files.read("a", 0) is None
     assert files.seal("a", 0) is None
-    assert not path.exists()
 
 
-def test_step_is_there_after_reopening(files: PublicFiles, path: Path) -> None:
+def test_step_is_there_after_reopening(files: PublicFiles, place: Open) -> None:
     patches = [Patch(0, 10_000, b"nodes"), Patch(0, 0, b"header"), Patch(1, 3, b"x")]
     files.advance("a\0b", None, FIRST, patches=patches)
     seals = [Seal(0, 5, b"seal"), Seal(1, 5, b"other")]
     files.advance("a\0b", FIRST, SECOND, patches=[Patch(0, 10_005, b"!")], seals=seals)
     files.close()
-    again = SqlitePublicFiles(path)
+    again = place()
     assert again.tenants() == ["a\0b"]
     assert again.cursor("a\0b") == SECOND
     assert again.size("a\0b", 0) == 10_006
@@ -182,3 +200,24 @@ def test_another_schema_version_is_refused(path: Path) -> None:
     connection.close()
     with pytest.raises(SchemaMismatch, match="version 7"):
         SqlitePublicFiles(path).cursor("a")
+
+
+def test_files_are_copied_from_any_place_to_any(place: Open, path: Path) -> None:
+    source, target = SqlitePublicFiles(path.with_name("source.db")), place()
+    for tenant in ("a", "b"):
+        patches = [Patch(0, 5_000, b"nodes"), Patch(1, 0, b"next")]
+        source.advance(tenant, None, SECOND, patches=patches, seals=[Seal(0, 5, b"seal")])
+    target.advance("a", None, Cursor(0, 0, b""), patches=[Patch(0, 5_000, b"nodes")])
+    assert copy_public_files(source, target) == 4
+    assert copy_public_files(source, target) == 0
+    for tenant in ("a", "b"):
+        assert target.cursor(tenant) == SECOND
+        assert [target.read(tenant, n) for n in range(3)] == [
+            source.read(tenant, n) for n in range(3)
+        ]
+        assert target.seal(tenant, 0) == Seal(0, 5, b"seal")
+    source.advance("a", SECOND, FIRST)
+    with pytest.raises(Conflict):
+        copy_public_files(source, target)
+    source.close()
+    target.close()

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from tallystick import identity
-from tallystick.blobs import Blob, add_blob, check_blobs
+from tallystick.blobs import Blob, Blobs, add_blob, check_blobs, copy_content
+from tallystick.errors import StoreCorrupt
 from tallystick.node import Node, open_node
 from tallystick.settings import Settings
+from tallystick.store.folder_blobs import FolderBlobs
 
 
 @pytest.fixture
@@ -61,3 +63,15 @@ def test_damaged_content_is_found(node: Node, damage: bytes | None) -> None:
     assert len(told) == 1
     assert blob.id in told[0]
     assert other.id not in told[0]
+
+
+def test_content_is_copied_and_damage_found_on_the_way(node: Node, tmp_path: Path) -> None:
+    blobs = [store(node, content) for content in (b"", b"one", b"x" * 600_000, b"one")]
+    target = FolderBlobs(tmp_path / "copy", tmp_path / "uploads")
+    assert copy_content(node.blobs, ["acme"], target) == 3
+    there = Blobs(node.store, target)
+    assert [there.read(blob, 0, 10**6) for blob in blobs[:2]] == [b"", b"one"]
+    assert set(check_blobs(there, ["acme"])) == {None}
+    file_of(node, blobs[1]).write_bytes(b"onE")
+    with pytest.raises(StoreCorrupt, match=r"blob .* is damaged"):
+        copy_content(node.blobs, ["acme"], target)

@@ -43,3 +43,6 @@ class BlobContent(Protocol):
 
         Raises: StoreCorrupt when there is no such content.
         """
+
+    def close(self) -> None:
+        """Release files and connections; idempotent."""

@@ -11,7 +11,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tallystick.errors import StoreCorrupt, StoreFailed
@@ -27,15 +27,10 @@ class FolderBlobs:
         self._folder = folder
         self._uploads = uploads
 
-    def forget_uploads(self) -> None:
-        """Remove what an earlier process left half uploaded."""
-        shutil.rmtree(self._uploads, ignore_errors=True)
-
     def begin(self, tenant: str) -> FileUpload:
         """Begin an upload."""
-        with _failures():
-            self._uploads.mkdir(_FOLDER_MODE, parents=True, exist_ok=True)
-            return FileUpload(self._uploads, self._folder / _name_of(tenant))
+        target = self._folder / _name_of(tenant)
+        return FileUpload(self._uploads, lambda file, content: _keep(target, file, content))
 
     def read(self, tenant: str, digest: str, start: int, stop: int) -> bytes:
         """Return the bytes [start, stop) of some content, fewer where it ends."""
@@ -46,15 +41,29 @@ class FolderBlobs:
         except OSError as error:
             raise StoreCorrupt(f"content {digest} cannot be read: {error.strerror}") from error
 
+    def close(self) -> None:
+        """Do nothing: no file is kept open."""
+
+
+def forget_uploads(folder: Path) -> None:
+    """Remove what an earlier process left half uploaded in its folder for that."""
+    shutil.rmtree(folder, ignore_errors=True)
+
 
 class FileUpload:
-    """One upload in a file that has no name yet among the content."""
+    """One upload in a file of its own, which `keep` takes over once it is whole."""
 
-    def __init__(self, uploads: Path, target: Path) -> None:
-        handle, name = tempfile.mkstemp(dir=uploads)
+    def __init__(self, uploads: Path, keep: Callable[[Path, Content], None]) -> None:
+        """Begin in the folder `uploads`.
+
+        Raises: StoreFailed.
+        """
+        with failures():
+            uploads.mkdir(_FOLDER_MODE, parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=uploads)
         self._file = os.fdopen(handle, "wb")
         self._path = Path(name)
-        self._target = target
+        self._keep = keep
         self._digest = hashlib.sha256()
         self.size = 0
 
@@ -62,30 +71,36 @@ class FileUpload:
         """Add to the content."""
         self._digest.update(data)
         self.size += len(data)
-        with _failures():
+        with failures():
             self._file.write(data)
 
     def finish(self) -> Content:
-        """Make the content durable and give it its name."""
-        digest = self._digest.hexdigest()
-        folder = self._target / digest[:2]
-        with _failures():
+        """Make the content durable and readable by its digest."""
+        content = Content(self._digest.hexdigest(), self.size)
+        with failures():
             self._file.flush()
             os.fsync(self._file.fileno())
             self._file.close()
-            made = [path for path in (folder, self._target) if not path.exists()]
-            folder.mkdir(_FOLDER_MODE, parents=True, exist_ok=True)
-            # The same content may be there already: it is replaced by itself.
-            self._path.replace(folder / digest)
-            for path in (folder, *(path.parent for path in made)):
-                _flush_folder(path)
-        return Content(digest, self.size)
+        self._keep(self._path, content)
+        return content
 
     def abort(self) -> None:
         """Forget what was written."""
         with contextlib.suppress(OSError):
             self._file.close()
         self._path.unlink(missing_ok=True)
+
+
+def _keep(target: Path, upload: Path, content: Content) -> None:
+    """Give an uploaded file its name below `target`."""
+    folder = target / content.digest[:2]
+    with failures():
+        made = [path for path in (folder, target) if not path.exists()]
+        folder.mkdir(_FOLDER_MODE, parents=True, exist_ok=True)
+        # The same content may be there already: it is replaced by itself.
+        upload.replace(folder / content.digest)
+        for path in (folder, *(path.parent for path in made)):
+            _flush_folder(path)
 
 
 def _name_of(tenant: str) -> str:
@@ -102,7 +117,8 @@ def _flush_folder(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _failures() -> Iterator[None]:
+def failures() -> Iterator[None]:
+    """Turn errors of the file system into ours."""
     try:
         yield
     except OSError as error:

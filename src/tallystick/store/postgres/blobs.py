@@ -1,0 +1,70 @@
+"""The content of blobs in PostgreSQL: in pieces, which become visible all at once.
+
+An upload is written to a file beside the database's client first, so that no transaction waits
+for a slow caller.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tallystick.errors import StoreCorrupt
+from tallystick.store.blobs import Content
+from tallystick.store.folder_blobs import FileUpload, failures
+from tallystick.store.postgres.connecting import Connection, Pool, Timeouts
+from tallystick.store.postgres.errors import translated
+from tallystick.store.postgres.public_files import STATEMENTS, select
+from tallystick.store.postgres.rows import to_bytes
+
+CHUNK_BYTES = 256 * 1024
+
+_CONNECTIONS = 4
+
+
+class PostgresBlobs:
+    """Content of blobs in one database whose tables are there."""
+
+    def __init__(self, url: str, uploads: Path) -> None:
+        self._pool = Pool(url, name="blobs", size_max=_CONNECTIONS, timeouts=Timeouts())
+        self._uploads = uploads
+
+    def begin(self, tenant: str) -> FileUpload:
+        """Begin an upload."""
+        return FileUpload(self._uploads, lambda file, content: self._keep(tenant, file, content))
+
+    def read(self, tenant: str, digest: str, start: int, stop: int) -> bytes:
+        """Return the bytes [start, stop) of some content, fewer where it ends."""
+
+        def use(connection: Connection) -> bytes:
+            place = {"tenant": to_bytes(tenant), "digest": bytes.fromhex(digest)}
+            found = select(connection, "blob_size", **place)
+            if not found:
+                raise StoreCorrupt(f"content {digest} cannot be read: it is not there")
+            end = max(start, min(stop, found[0][0]))
+            first, last = start // CHUNK_BYTES, (end - 1) // CHUNK_BYTES
+            rows = select(connection, "blob_chunks", **place, first=first, last=last)
+            at = first * CHUNK_BYTES
+            return b"".join(data for _, data in rows)[start - at : end - at]
+
+        with translated():
+            return self._pool.run(use)
+
+    def close(self) -> None:
+        """Close every connection; idempotent."""
+        self._pool.close()
+
+    def _keep(self, tenant: str, path: Path, content: Content) -> None:
+        place = {"tenant": to_bytes(tenant), "digest": bytes.fromhex(content.digest)}
+        with failures(), path.open("rb") as file, translated():
+            connection = self._pool.take()
+            try:
+                with connection.transaction():
+                    if not select(connection, "put_blob", **place, size=content.size):
+                        return
+                    chunk = 0
+                    while data := file.read(CHUNK_BYTES):
+                        values = {**place, "chunk": chunk, "data": data}
+                        connection.execute(STATEMENTS["put_blob_chunk"], values, prepare=True)
+                        chunk += 1
+            finally:
+                self._pool.give_back(connection)
