@@ -1,4 +1,4 @@
-"""Keeping a data folder well: fsck, backup, restore, rebuild."""
+"""Keeping what is stored well: fsck, backup, restore, rebuild."""
 
 from __future__ import annotations
 
@@ -16,23 +16,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from tallystick import backup as backups
 from tallystick import fsck as checks
 from tallystick.blobs import Blobs, check_blobs
-from tallystick.cli.reach import Reach, with_reach
+from tallystick.cli.reach import Reach, with_database, with_reach
 from tallystick.dialects.datatrails.publiclog.checking import check_merklelog
 from tallystick.dialects.datatrails.publiclog.follower import KEY_PURPOSE
 from tallystick.errors import SettingsError
-from tallystick.folder import (
-    BLOBS_FOLDER,
-    KEY_FILE,
-    LEDGER_FILE,
-    PUBLIC_FILE,
-    UPLOADS_FOLDER,
-)
+from tallystick.folder import KEY_FILE, LEDGER_FILE
 from tallystick.identity import Identity
 from tallystick.keys import LogKey, open_log_key
-from tallystick.store.base import Store
-from tallystick.store.folder_blobs import FolderBlobs
-from tallystick.store.sqlite import open_sqlite
-from tallystick.store.sqlite_public_files import SqlitePublicFiles
+from tallystick.places import Truth, open_truth
 from tallystick.tlog.note import Verifier
 from tallystick.viewing import LogReader
 
@@ -40,59 +31,64 @@ DAMAGED = 3
 
 
 @click.command()
+@with_database
 @with_reach
-def fsck(reach: Reach) -> None:
+def fsck(reach: Reach, database: str | None) -> None:
     """Recompute everything in a data folder from its stored bytes.
 
-    Works beside a running server. Exits with 3 and names the first difference if there is one.
+    With --database, what the database holds, and the folder gives the signing key. Works beside
+    running servers. Exits with 3 and names the first difference if there is one.
     """
-    report = _check(reach.folder, reach)
+    report = _check(reach, reach.settings(database=database).database)
     told = {**msgspec.structs.asdict(report), "clean": report.clean}
     reach.show(told, lambda: _report(report))
     if not report.clean:
         raise SystemExit(DAMAGED)
 
 
-def _check(folder: Path, reach: Reach) -> checks.Report:
-    if not (folder / LEDGER_FILE).exists():
-        raise SettingsError(f"{folder} holds no store", hint="name the folder with --data")
+def _check(reach: Reach, database: str | None) -> checks.Report:
+    folder = reach.folder
+    needed = LEDGER_FILE if database is None else KEY_FILE
+    if not (folder / needed).exists():
+        what = "no store" if database is None else "no signing key"
+        raise SettingsError(f"{folder} holds {what}", hint="name the folder with --data")
     key = open_log_key(folder / KEY_FILE, reach.settings().server_name)
+    truth = open_truth(folder, database)
+    try:
+        return check_truth(reach, truth, key)
+    finally:
+        truth.close()
+
+
+def check_truth(reach: Reach, truth: Truth, key: LogKey) -> checks.Report:
+    """Check everything in a place, showing how far it is."""
 
     def verifier_of(origin: str) -> Verifier:
         return key.signer(origin).verifier
 
-    store = open_sqlite(folder / LEDGER_FILE)
-    try:
-        with _bar(reach, "checking", "entries") as progress:
-            report = checks.check(store, verifier_of, progress=progress)
-        if report.clean:
-            _check_beside(folder, store, key, report)
-        return report
-    finally:
-        store.close()
+    with progress_bar(reach, "checking", "entries") as progress:
+        report = checks.check(truth.store, verifier_of, progress=progress)
+    if report.clean:
+        _check_beside(truth, key, report)
+    return report
 
 
-def _check_beside(folder: Path, store: Store, key: LogKey, report: checks.Report) -> None:
+def _check_beside(truth: Truth, key: LogKey, report: checks.Report) -> None:
     """Check what stands beside the log: blobs, and what was published from it."""
-    identity = Identity(store)
-    blobs = Blobs(store, FolderBlobs(folder / BLOBS_FOLDER, folder / UPLOADS_FOLDER))
+    identity = Identity(truth.store)
+    blobs = Blobs(truth.store, truth.blob_content)
     for difference in check_blobs(blobs, [tenant.id for tenant in identity.tenants()]):
         report.blobs += 1
         report.difference = report.difference or difference
-    files = SqlitePublicFiles(folder / PUBLIC_FILE)
-    try:
-        seal_key = key.derive_ec_key(ec.SECP384R1(), KEY_PURPOSE).public_key()
-        logs = check_merklelog(
-            LogReader(store),
-            files,
-            log_id_of=lambda tenant: UUID(identity.tenant(tenant).uuid),
-            key=seal_key,
-        )
-        for checked in logs:
-            report.public_leaves += checked.leaves
-            report.difference = report.difference or checked.difference
-    finally:
-        files.close()
+    logs = check_merklelog(
+        LogReader(truth.store),
+        truth.public_files,
+        log_id_of=lambda tenant: UUID(identity.tenant(tenant).uuid),
+        key=key.derive_ec_key(ec.SECP384R1(), KEY_PURPOSE).public_key(),
+    )
+    for checked in logs:
+        report.public_leaves += checked.leaves
+        report.difference = report.difference or checked.difference
 
 
 def _report(report: checks.Report) -> str:
@@ -114,7 +110,7 @@ def backup(reach: Reach, file: Path) -> None:
     """Write a consistent backup of the data folder to FILE (tar), beside a running server."""
     if file.exists():
         raise SettingsError(f"{file} exists already", hint="choose another name")
-    with file.open("xb") as out, _bar(reach, "copying", "pages") as progress:
+    with file.open("xb") as out, progress_bar(reach, "copying", "pages") as progress:
         file.chmod(0o600)
         manifest = backups.back_up(reach.folder, out, progress)
     reach.show(
@@ -129,7 +125,7 @@ def backup(reach: Reach, file: Path) -> None:
 def restore(reach: Reach, file: IO[bytes]) -> None:
     """Fill a new data folder (--data) from a backup, and check all of it."""
     manifest = backups.restore(file, reach.folder)
-    report = _check(reach.folder, reach)
+    report = _check(reach, None)
     reach.show(
         {"files": manifest.files, "clean": report.clean, "difference": report.difference},
         lambda: f"{len(manifest.files)} files restored to {reach.folder}\n{_report(report)}",
@@ -143,14 +139,14 @@ def restore(reach: Reach, file: IO[bytes]) -> None:
 @with_reach
 def rebuild(reach: Reach, index: str) -> None:
     """Make an index anew from the log, beside the one that serves, and swap."""
-    with reach.client() as client, _bar(reach, "rebuilding", "entries") as progress:
+    with reach.client() as client, progress_bar(reach, "rebuilding", "entries") as progress:
         for done, total in client.rebuild(index):
             progress(done, total)
     reach.show({"rebuilt": index}, lambda: f"{index} rebuilt")
 
 
 @contextlib.contextmanager
-def _bar(reach: Reach, verb: str, what: str) -> Iterator[Callable[[int, int], None]]:
+def progress_bar(reach: Reach, verb: str, what: str) -> Iterator[Callable[[int, int], None]]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

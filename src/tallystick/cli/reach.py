@@ -136,6 +136,11 @@ def with_reach(command: Callable[Concatenate[Reach, P], T]) -> Callable[..., T]:
     return options
 
 
+with_database = click.option(
+    "--database", help="URL of a PostgreSQL that holds the log instead of the folder."
+)
+
+
 def _answers(socket: Path) -> bool:
     import socket as sockets
 

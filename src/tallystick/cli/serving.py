@@ -10,7 +10,7 @@ import structlog
 
 from tallystick import identity
 from tallystick.access import Scope
-from tallystick.cli.reach import Reach, with_reach
+from tallystick.cli.reach import Reach, with_database, with_reach
 from tallystick.dialects import DIALECTS
 from tallystick.folder import SOCKET_FILE
 from tallystick.http.app import App
@@ -25,7 +25,7 @@ DEFAULT_TENANT = "default"
 @click.command()
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port.  [default: 8080]")
-@click.option("--database", help="URL of a PostgreSQL that holds the log instead of the folder.")
+@with_database
 @click.option("--demo", is_flag=True, help="Fill an empty store with a little sample data.")
 @with_reach
 def serve(

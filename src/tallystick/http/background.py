@@ -30,7 +30,8 @@ from tallystick.dialects.base import Background, BackgroundServices
 from tallystick.folder import KEY_FILE
 from tallystick.identity import Identity
 from tallystick.keys import open_log_key
-from tallystick.node import SHARED_IDENTITY_TTL_S, open_public_files, open_store
+from tallystick.node import SHARED_IDENTITY_TTL_S
+from tallystick.places import open_truth
 from tallystick.settings import Settings
 from tallystick.viewing import LogReader
 
@@ -146,8 +147,8 @@ def main(arguments: Sequence[str]) -> None:
     settings = msgspec.json.decode(sys.stdin.buffer.read(), type=Settings)
     dialect = next(dialect for dialect in DIALECTS if dialect.name == name)
     assert dialect.background is not None, "only such dialects have a process"
-    store = open_store(folder, settings)
-    files = open_public_files(folder, settings)
+    truth = open_truth(folder, settings.database)
+    store = truth.store
     log = LogReader(store)
     work = dialect.background(
         BackgroundServices(
@@ -155,7 +156,7 @@ def main(arguments: Sequence[str]) -> None:
             settings=settings,
             clock=SystemClock(),
             log=log,
-            public_files=files,
+            public_files=truth.public_files,
             derive_key=open_log_key(folder / KEY_FILE, settings.server_name).derive_ec_key,
             shared=not store.many_tenants,
         )
@@ -164,8 +165,7 @@ def main(arguments: Sequence[str]) -> None:
     with socket.socket(fileno=handle) as server:
         listen(server, log, work)
     work.close()
-    files.close()
-    store.close()
+    truth.close()
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ for a slow caller.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from tallystick.errors import StoreCorrupt
@@ -55,16 +56,14 @@ class PostgresBlobs:
 
     def _keep(self, tenant: str, path: Path, content: Content) -> None:
         place = {"tenant": to_bytes(tenant), "digest": bytes.fromhex(content.digest)}
-        with failures(), path.open("rb") as file, translated():
-            connection = self._pool.take()
-            try:
-                with connection.transaction():
-                    if not select(connection, "put_blob", **place, size=content.size):
-                        return
-                    chunk = 0
-                    while data := file.read(CHUNK_BYTES):
-                        values = {**place, "chunk": chunk, "data": data}
-                        connection.execute(STATEMENTS["put_blob_chunk"], values, prepare=True)
-                        chunk += 1
-            finally:
-                self._pool.give_back(connection)
+
+        def use(connection: Connection) -> None:
+            with failures(), path.open("rb") as file, connection.transaction():
+                if not select(connection, "put_blob", **place, size=content.size):
+                    return
+                for chunk, data in enumerate(iter(partial(file.read, CHUNK_BYTES), b"")):
+                    values = {**place, "chunk": chunk, "data": data}
+                    connection.execute(STATEMENTS["put_blob_chunk"], values, prepare=True)
+
+        with translated():
+            self._pool.run(use)

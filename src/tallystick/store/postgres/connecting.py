@@ -7,7 +7,8 @@ sure that a process that is stuck lets go of the tenant it holds within seconds.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
@@ -117,8 +118,20 @@ class Pool:
                 connection.close()
         self._room.release()
 
+    @contextmanager
+    def lent(self) -> Iterator[Connection]:
+        """Lend a connection for one block; where it turns out lost, the free ones go with it."""
+        connection = self.take()
+        try:
+            yield connection
+        finally:
+            lost = connection.broken
+            self.give_back(connection)
+            if lost:
+                self.replace_lost()
+
     def replace_lost(self) -> None:
-        """Close every free connection: where one is lost, the others mostly are too."""
+        """Close every free connection: a lost one means a server that went away with them all."""
         with self._lock:
             free, self._free = self._free, []
         for connection in free:
@@ -127,19 +140,15 @@ class Pool:
     def run(self, use: Callable[[Connection], Result]) -> Result:
         """Return what `use` makes of a connection; once more if the connection turns out lost.
 
-        `use` only reads.
+        `use` only reads, or writes what may be written twice.
         """
         for last in (False, True):
-            connection = self.take()
-            try:
-                return use(connection)
-            except psycopg.OperationalError:
-                if last or not connection.broken:
-                    raise
-            finally:
-                self.give_back(connection)
-            # One lost connection means a server that went away, and the others with it.
-            self.replace_lost()
+            with self.lent() as connection:
+                try:
+                    return use(connection)
+                except psycopg.OperationalError:
+                    if last or not connection.broken:
+                        raise
         raise AssertionError("the second attempt returns or raises")
 
     def close(self) -> None:

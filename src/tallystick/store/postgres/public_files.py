@@ -18,7 +18,7 @@ from tallystick.store.postgres.migrate import require_current
 from tallystick.store.postgres.rows import from_bytes, to_bytes
 from tallystick.store.postgres.statements import load
 
-STATEMENTS: Final = load(resources.files(__package__).joinpath("beside.sql").read_text("utf-8"))
+STATEMENTS: Final = load(resources.files(__package__).joinpath("files.sql").read_text("utf-8"))
 
 _CONNECTIONS = 4
 
@@ -51,15 +51,10 @@ class PostgresPublicFiles:
     ) -> None:
         """Go from one cursor to the next in one transaction."""
         name = to_bytes(tenant)
-        with translated():
-            connection = self._pool.take()
-            try:
-                with connection.transaction():
-                    _move(connection, name, before, after)
-                    _write(connection, name, patches)
-                    _seal(connection, name, seals)
-            finally:
-                self._pool.give_back(connection)
+        with translated(), self._pool.lent() as connection, connection.transaction():
+            _move(connection, name, before, after)
+            _write(connection, name, patches)
+            _seal(connection, name, seals)
 
     def size(self, tenant: str, file: int) -> int | None:
         """Return how many bytes a file has."""

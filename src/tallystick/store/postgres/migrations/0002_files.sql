@@ -1,5 +1,5 @@
 -- floor: 1
--- What stands beside the log, version 1: public files and the content of blobs.
+-- What stands beside the log, version 2: public files and the content of blobs.
 --
 -- Both are truth: what was published or uploaded cannot be made again.
 
