@@ -68,7 +68,7 @@ def routes(services: Services) -> Sequence[BaseRoute]:
 
 def headers(request: Request) -> Mapping[str, str]:
     """Return the header that marks answers of what the original did not have."""
-    is_extension = request.url.path.startswith(f"{EXTENSION}/")
+    is_extension = request.scope["path"].startswith(f"{EXTENSION}/")
     return {"X-Tallystick-Extension": DIALECT} if is_extension else {}
 
 

@@ -52,6 +52,11 @@ def mime_type_of(header: str | None) -> str:
     return header
 
 
+def has_blobs(attributes: Mapping[str, Any]) -> bool:
+    """Tell whether there is an attribute that names a blob."""
+    return any(IDENTITY in members for _, members in _objects(attributes))
+
+
 def check_attributes(attributes: Mapping[str, Any], find: Callable[[str], Blob | None]) -> None:
     """Check that every attribute that names a blob states the blob's hash.
 

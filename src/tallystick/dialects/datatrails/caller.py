@@ -11,7 +11,7 @@ from tallystick import access
 from tallystick.access import Principal, Scope
 from tallystick.dialects.base import Services
 from tallystick.event import Resource
-from tallystick.identity import ApiKey, User
+from tallystick.identity import ApiKey, Client, User
 from tallystick.query.expr import Expr
 
 APPLICATION = "application"
@@ -57,7 +57,7 @@ def actor_of(services: Services, principal: Principal) -> Resource | None:
         user = identity.get(User, principal.tenant, principal.user)
         return Resource("user", principal.user, user.name if user else None)
     if principal.client is not None:
-        client = identity.client(principal.client)
+        client = identity.get(Client, principal.tenant, principal.client)
         return Resource(APPLICATION, principal.client, client.name if client else None)
     if principal.key is not None:
         key = identity.get(ApiKey, principal.tenant, principal.key)

@@ -60,12 +60,19 @@ class EventsApi:
         """Store an event."""
         caller = self._caller(request, Scope.WRITE)
         body = await self._services.body(request, limits.DATATRAILS_EVENT_BYTES)
+        draft = wire.decode_event(body, actor=actor_of(self._services, caller.principal))
+        key = request.headers.get("idempotency-key")
+        if key is not None:
+            draft.claims = ((claim_of_key(key), entry.digest_of(body)),)
         door = self._services.door()
-        draft = await door.run(self._draft, caller, body, request.headers.get("idempotency-key"))
+        if self._options.quotas.events is not None or attachments.has_blobs(draft.data):
+            await door.run(self._check, caller.tenant, draft)
         outcome = (await door.append(caller.tenant, [Item(entry.prepare(draft))]))[0]
         if isinstance(outcome, TallystickError):
             raise outcome
-        return json_response(await door.run(self._events.created, caller, outcome.index))
+        if outcome.replayed:
+            return json_response(await door.run(self._events.created, caller, outcome.index))
+        return json_response(wire.created(draft, outcome, caller.tenant, caller.tenant_uuid))
 
     async def read(self, request: Request) -> Response:
         """Answer an event."""
@@ -85,16 +92,10 @@ class EventsApi:
         self._rate.take(caller.tenant)
         return caller
 
-    def _draft(self, caller: Caller, body: bytes, key: str | None) -> Draft:
-        draft = wire.decode_event(body, actor=actor_of(self._services, caller.principal))
-        blobs = self._services.blobs
-        attachments.check_attributes(draft.data, lambda id: blobs.get(caller.tenant, id))
-        allowance.require(
-            self._options.quotas.events, lambda: self._stored(caller.tenant), "events"
-        )
-        if key is not None:
-            draft.claims = ((claim_of_key(key), entry.digest_of(body)),)
-        return draft
+    def _check(self, tenant: str, draft: Draft) -> None:
+        """Let an event pass whose blobs are there and for which there is an allowance left."""
+        attachments.check_attributes(draft.data, lambda id: self._services.blobs.get(tenant, id))
+        allowance.require(self._options.quotas.events, lambda: self._stored(tenant), "events")
 
     def _stored(self, tenant: str) -> int:
         mine = Eq("dialect", rendering.DIALECT)

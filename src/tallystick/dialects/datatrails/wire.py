@@ -14,7 +14,8 @@ from tallystick import ids, jsontext, limits
 from tallystick.dialects.datatrails import rendering
 from tallystick.dialects.datatrails.merklelog import gojson, leaf
 from tallystick.errors import Malformed, TooLarge
-from tallystick.event import Draft, Json, Resource, View
+from tallystick.event import Draft, Event, Json, Resource, View
+from tallystick.sequencer import Accepted
 
 _SKIP_MAX = (1 << 63) - 1
 
@@ -130,6 +131,27 @@ def from_event(view: View, *, tenant_uuid: UUID, status: Status = Status.STORED)
         "log_id": str(tenant_uuid),
     }
     return answer
+
+
+def created(draft: Draft, accepted: Accepted, tenant: str, tenant_uuid: UUID) -> Json:
+    """Return an event of this dialect that was just stored, as create answers it."""
+    event = Event(
+        tenant=tenant,
+        index=accepted.index,
+        id=accepted.id,
+        kind=draft.kind,
+        op=draft.op,
+        occurred_ms=accepted.occurred_ms,
+        recorded_ms=accepted.recorded_ms,
+        dialect=draft.dialect,
+        actor=draft.actor,
+        trails=draft.trails,
+        data=draft.data,
+    )
+    view = View(
+        event=event, first=event, revision=event.index, revised_ms=event.recorded_ms
+    )  # fmt: skip
+    return from_event(view, tenant_uuid=tenant_uuid)
 
 
 def status_of(index: int, *, committed: int, confirmed: int) -> Status:
