@@ -18,6 +18,7 @@ and body are not here: each dialect holds its own table from class to answer.
         Conflict                same id, different bytes; or somebody was faster
           PreconditionFailed    what the caller expected is no longer so
           IdempotencyMismatch   same key or id again with another body
+          UnderHold             a legal hold keeps it as it is            hold
         RateLimited                                                       retry_after_s
         QuotaExceeded           an allowance is used up
       Pushback                  try again                                 retry_after_s
@@ -200,6 +201,18 @@ class IdempotencyMismatch(Conflict):
     """The same key or event id was used before with another body."""
 
     code = "idempotency_mismatch"
+
+
+class UnderHold(Conflict):
+    """A legal hold keeps this as it is."""
+
+    code = "under_hold"
+
+    def __init__(
+        self, message: str | None = None, *, hold: str | None = None, hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.hold = hold
 
 
 class RateLimited(RequestError):

@@ -13,6 +13,9 @@ import msgspec
 
 Json = dict[str, Any]
 
+HOLD_PLACED = "hold.placed"
+HOLD_LIFTED = "hold.lifted"
+
 
 class Op(enum.StrEnum):
     """What an entry does to the log's story."""
@@ -67,6 +70,8 @@ class HeadSlot(enum.IntEnum):
     """Latest `record` entry with the resource as its target."""
     REVISION = 2
     """Latest `revise` or `retract` entry of the event whose id is the resource's id."""
+    HOLD = 3
+    """Latest act that placed or lifted a legal hold, whichever it was: one head a tenant."""
 
 
 class Draft(msgspec.Struct, kw_only=True):

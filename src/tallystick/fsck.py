@@ -18,8 +18,16 @@ import msgspec
 from tallystick import entry, ids
 from tallystick.entry import SALT_BYTES, SECTIONS
 from tallystick.errors import StoreError, VerificationError
-from tallystick.event import Event, HeadSlot, Op
-from tallystick.store.base import Claim, LogHead, LogRow, ResourceHead, Store, head_key
+from tallystick.event import HOLD_LIFTED, HOLD_PLACED, Event, HeadSlot, Op
+from tallystick.store.base import (
+    HOLD_HEAD,
+    Claim,
+    LogHead,
+    LogRow,
+    ResourceHead,
+    Store,
+    head_key,
+)
 from tallystick.store.slices import row_slices
 from tallystick.tlog.checkpoint import open_checkpoint
 from tallystick.tlog.encoding import to_base64
@@ -365,6 +373,8 @@ def _heads_of(event: Event) -> list[tuple[bytes, ResourceHead]]:
     if event.op is Op.DOCUMENT and target is not None:
         key = head_key(HeadSlot.DOCUMENT, target.type, target.id)
         return [(key, ResourceHead(event.index, not event.kind.endswith(".delete")))]
+    if event.op is Op.SYSTEM and event.kind in (HOLD_PLACED, HOLD_LIFTED):
+        return [(HOLD_HEAD, ResourceHead(event.index, True))]
     return []
 
 

@@ -17,7 +17,7 @@ import msgspec
 from tallystick import entry, limits
 from tallystick.clock import Clock
 from tallystick.diff import changed_members
-from tallystick.entry import SECTIONS
+from tallystick.erasing import erasure_item
 from tallystick.errors import (
     Conflict,
     Malformed,
@@ -25,8 +25,10 @@ from tallystick.errors import (
     PreconditionFailed,
     StoreBusy,
     TallystickError,
+    Unexpected,
 )
 from tallystick.event import Draft, Event, Expectation, HeadSlot, Json, Op, Resource, View
+from tallystick.holds import Holds, takes_away
 from tallystick.identity import Act
 from tallystick.keys import LogKey
 from tallystick.proving import Proofs
@@ -35,8 +37,8 @@ from tallystick.query.expr import Everything, Expr, all_of
 from tallystick.query.match import matches
 from tallystick.reading import Find, Found, Hit, Plan, Reader, ResourceQuery, ResourceSummary
 from tallystick.sequencer import Accepted, Item, Outcome, Sequencer, Work
-from tallystick.store.base import Erasure, LogRow, ResourceHead, Store, head_key
-from tallystick.viewing import events_of, find_index, views_of
+from tallystick.store.base import ResourceHead, Store, head_key
+from tallystick.viewing import find_index, views_of
 
 _RETRIES = 20
 
@@ -67,6 +69,7 @@ class Ledger:
         self.reader = reader
         self.clock = clock
         self.proofs = Proofs(store, key)
+        self.holds = Holds(store)
 
     # Writing
 
@@ -80,8 +83,11 @@ class Ledger:
     ) -> None:
         """Queue items; `done` is called from the sequencer's thread once they are durable.
 
+        Items only add here: what takes something away goes through `append_each`, which waits.
         Raises: SequencerFull, StoreBusy.
         """
+        if any(map(takes_away, items)):
+            raise Unexpected("something was to be taken away without asking for legal holds")
         self.sequencer.submit(Work(tenant, items, done, atomic=atomic))
 
     def append_each(
@@ -89,10 +95,11 @@ class Ledger:
     ) -> list[Outcome]:
         """Store items and return the outcome of each, waiting until they are durable.
 
-        Raises: SequencerFull, StoreBusy.
+        Raises: SequencerFull, StoreBusy; UnderHold, for all of them.
         """
         finished = threading.Event()
-        work = Work(tenant, items, lambda _: finished.set(), atomic=atomic)
+        guarded = self.holds.guarded(tenant, items)
+        work = Work(tenant, guarded, lambda _: finished.set(), atomic=atomic)
         self.sequencer.submit(work)
         finished.wait()
         return work.outcomes
@@ -179,7 +186,7 @@ class Ledger:
         """Show the event with other `data` from here on; its first content stays in the log.
 
         `expected` is the revision the caller saw.
-        Raises: NotFound, Conflict for an event of another dialect, PreconditionFailed.
+        Raises: NotFound, Conflict for an event of another dialect, UnderHold, PreconditionFailed.
         """
         view = self._changeable(tenant, id, visible, dialect, expected)
         draft = Draft(
@@ -209,12 +216,17 @@ class Ledger:
     ) -> Accepted:
         """Stop showing the event; with `erase` its content is destroyed in the same transaction.
 
-        Raises: NotFound, Conflict for an event of another dialect, PreconditionFailed.
+        Raises: NotFound, Conflict for an event of another dialect, UnderHold, PreconditionFailed.
         """
         view = self._changeable(tenant, id, visible, dialect, expected)
         items = [Item(entry.prepare(self._retraction(view, dialect, actor)))]
         if erase:
-            items.append(self._erasure_item(tenant, [view.index], view.first.id, actor, dialect))
+            items.append(
+                erasure_item(
+                    self.store, tenant, [view.index],
+                    subject=view.first.id, actor=actor, dialect=dialect,
+                )
+            )  # fmt: skip
         return _accepted(self.append_each(tenant, items, atomic=True))[0]
 
     def retract_each(
@@ -227,7 +239,7 @@ class Ledger:
     ) -> list[Outcome]:
         """Stop showing events and return the outcome of each; one that was revised stays.
 
-        Raises: Conflict for an event of another dialect.
+        Raises: Conflict for an event of another dialect; UnderHold, for all of them.
         """
         items: list[Item] = []
         for view in views:
@@ -240,12 +252,15 @@ class Ledger:
     ) -> Accepted:
         """Store a draft and destroy the content of earlier entries in the same transaction.
 
-        Raises: the draft's error; NotFound when there is nothing to erase.
+        Raises: the draft's error; UnderHold; NotFound when there is nothing to erase.
         """
         items = [
             Item(entry.prepare(draft)),
-            self._erasure_item(tenant, indexes, subject, draft.actor, draft.dialect),
-        ]
+            erasure_item(
+                self.store, tenant, indexes,
+                subject=subject, actor=draft.actor, dialect=draft.dialect,
+            ),
+        ]  # fmt: skip
         return _accepted(self.append_each(tenant, items, atomic=True))[0]
 
     def _retraction(self, view: View, dialect: str, actor: Resource | None) -> Draft:
@@ -271,44 +286,12 @@ class Ledger:
         """Destroy the section bytes of entries, and of the revisions of the events among them.
 
         The entries, their proofs and the fact of the erasure remain.
-        Raises: NotFound when there is nothing to erase.
+        Raises: UnderHold; NotFound when there is nothing to erase.
         """
-        item = self._erasure_item(tenant, indexes, subject, actor, dialect)
+        item = erasure_item(
+            self.store, tenant, indexes, subject=subject, actor=actor, dialect=dialect
+        )
         return _accepted(self.append_each(tenant, [item], atomic=True))[0]
-
-    def _erasure_item(
-        self,
-        tenant: str,
-        indexes: Iterable[int],
-        subject: str,
-        actor: Resource | None,
-        dialect: str,
-    ) -> Item:
-        rows = self.store.rows_at(tenant, self._with_revisions(tenant, indexes))
-        erasures = tuple(
-            Erasure(row.index, present)
-            for row in sorted(rows.values())
-            if (present := _present_sections(row))
-        )
-        if not erasures:
-            raise NotFound("there is nothing left to erase")
-        told = {"entries": [{"index": e.index, "sections": e.sections} for e in erasures]}
-        draft = Draft(
-            kind="erase", op=Op.ERASE, subject=subject, actor=actor, data=told, dialect=dialect
-        )
-        return Item(entry.prepare(draft), (), erasures)
-
-    def _with_revisions(self, tenant: str, indexes: Iterable[int]) -> set[int]:
-        """Add the revisions of events, following each one back to the one it replaced."""
-        found = set(indexes)
-        for event in events_of(tenant, list(self.store.rows_at(tenant, found).values())):
-            head = self.head(tenant, HeadSlot.REVISION, "event", event.id)
-            index = None if head is None else head.index
-            while index is not None and index not in found:
-                found.add(index)
-                row = self.store.rows_at(tenant, [index])[index]
-                index = (events_of(tenant, [row])[0].original or {}).get("revision")
-        return found
 
     def _changeable(
         self, tenant: str, id: str, visible: Expr, dialect: str, expected: int | None
@@ -443,8 +426,3 @@ def _check_dialect(view: View, dialect: str) -> None:
         raise Conflict(
             f"the event was written through {view.first.dialect} and is changed only there"
         )
-
-
-def _present_sections(row: LogRow) -> tuple[str, ...]:
-    present = zip(SECTIONS, row.sections, strict=True)
-    return tuple(name for name, value in present if value is not None)

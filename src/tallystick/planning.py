@@ -13,9 +13,15 @@ from typing import NamedTuple
 
 from tallystick import entry, ids
 from tallystick.entry import Prepared, Sealed
-from tallystick.errors import IdempotencyMismatch, PreconditionFailed, TallystickError
-from tallystick.event import HeadSlot, Op
+from tallystick.errors import (
+    IdempotencyMismatch,
+    PreconditionFailed,
+    StoreBusy,
+    TallystickError,
+)
+from tallystick.event import HOLD_LIFTED, HOLD_PLACED, Expectation, HeadSlot, Op
 from tallystick.store.base import (
+    HOLD_HEAD,
     Claim,
     Erasure,
     IdentityWrite,
@@ -166,7 +172,7 @@ class Planner:
             key = head_key(expected.slot, expected.type, expected.id)
             head = self._heads.get(key) or self._found.heads.get(key)
             if (head.index if head else None) != expected.index:
-                return PreconditionFailed(f"{expected.type} {expected.id!r} was changed meanwhile")
+                return _unexpected(expected)
         return None
 
     def _accept(self, item: Item) -> Accepted:
@@ -206,6 +212,8 @@ class Planner:
         elif draft.op in (Op.REVISE, Op.RETRACT) and draft.subject is not None:
             key = head_key(HeadSlot.REVISION, "event", draft.subject)
             self._heads[key] = ResourceHead(index, live=draft.op is Op.REVISE)
+        elif draft.op is Op.SYSTEM and draft.kind in (HOLD_PLACED, HOLD_LIFTED):
+            self._heads[HOLD_HEAD] = ResourceHead(index, live=True)
 
     def finish(self, signer: Signer) -> TenantCommit:
         """Return the commit: new frontier, complete tiles and signed checkpoint included."""
@@ -282,6 +290,12 @@ def _replay(claim: Claim, digest: bytes) -> Outcome:
             hint="retry with the same body, or choose a new id or key",
         )
     return Accepted(claim.index, "", 0, 0, replayed=True)
+
+
+def _unexpected(expected: Expectation) -> TallystickError:
+    if expected.slot is HeadSlot.HOLD:
+        return StoreBusy("a legal hold was placed or lifted meanwhile", hint="send again")
+    return PreconditionFailed(f"{expected.type} {expected.id!r} was changed meanwhile")
 
 
 def _recorded_ms(head: LogHead | None) -> int:

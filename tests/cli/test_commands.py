@@ -202,3 +202,23 @@ def test_oauth_clients_are_made_listed_and_deleted(folder: str) -> None:
     assert "secret" not in listed[0]
     told("clients", "delete", "app-1", "--data", folder)
     assert told("clients", "list", "--data", folder) == []
+
+
+def test_holds_are_placed_listed_and_lifted(folder: str) -> None:
+    lines = '{"kind": "order.created", "target": {"type": "order", "id": "17"}}'
+    run("append", "--data", folder, stdin=lines)
+    place = ("holds", "place", "matter-1", "--query", "target:order:17", "--data", folder)
+    assert "Missing option '--reason'" in run(*place, code=2).stderr
+    placed = run(*place, "--reason", "Smith v. Acme").stdout
+    assert placed == "hold matter-1 placed on target:order:17\n"
+    (hold,) = told("holds", "list", "--data", folder)
+    assert (hold["id"], hold["reason"]) == ("matter-1", "Smith v. Acme")
+    assert hold["placed_by"] == {"type": "operator", "id": "control.sock", "name": None}
+    run("holds", "lift", "matter-1", "--reason", "settled", "--data", folder)
+    assert told("holds", "list", "--data", folder) == []
+    (lifted,) = told("holds", "list", "--all", "--data", folder)
+    assert lifted["lift_reason"] == "settled"
+    again = run("holds", "lift", "matter-1", "--reason", "x", "--data", folder, code=1)
+    assert "lifted already" in again.stderr
+    (unnamed,) = [told("holds", "place", "--query", "*", "--reason", "all", "--data", folder)]
+    assert unnamed["id"]

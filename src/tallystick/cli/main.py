@@ -18,6 +18,7 @@ MODULES = {
     "importing": ("import",),
     "access": ("tenants", "keys", "users", "grants", "keysets"),
     "clients": ("clients",),
+    "holds": ("holds",),
     "operations": ("fsck", "backup", "restore", "rebuild"),
     "database": ("migrate",),
     "conformance": ("conformance",),

@@ -92,7 +92,10 @@ class Reach:
 
     def show_table(self, rows: Sequence[Json], columns: Sequence[str]) -> None:
         """Print rows as JSON if that was asked for, else as a table."""
-        table = Table(*columns, box=None, pad_edge=False)
+        table = Table(box=None, pad_edge=False)
+        for column in columns:
+            # Ids are there to be copied: rather two lines than an ellipsis.
+            table.add_column(column, overflow="fold")
         for row in rows:
             table.add_row(*(_cell(row.get(column)) for column in columns))
         self.show(rows, lambda: table)

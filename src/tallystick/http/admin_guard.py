@@ -13,8 +13,10 @@ from tallystick import access, jsontext, limits
 from tallystick.access import Scope
 from tallystick.dialects.base import Services
 from tallystick.errors import Forbidden, NotFound
+from tallystick.event import Resource
 from tallystick.http.auth import CONTROL, Authenticator
 from tallystick.http.body import body_of
+from tallystick.identity import ApiKey, User
 
 BASE = "/v1/admin/tenants"
 ONE = BASE + "/{tenant}"
@@ -60,6 +62,19 @@ class AdminGuard:
             raise Forbidden("tenants are made through the control socket of the data folder")
         if principal.tenant != tenant:
             raise NotFound(f"there is no tenant {tenant!r}")
+
+    def actor(self, request: Request) -> Resource:
+        """Return who administers, for the log: a user, a key, a client, or the folder's owner."""
+        if request.scope["state"].get(CONTROL):
+            return Resource("operator", "control.sock")
+        principal, identity = self._authenticator.of_scope(request.scope), self._services.identity
+        if principal.user is not None:
+            user = identity.get(User, principal.tenant, principal.user)
+            return Resource("user", principal.user, None if user is None else user.name)
+        if principal.key is None:
+            return Resource("client", principal.client or "")
+        key = identity.get(ApiKey, principal.tenant, principal.key)
+        return Resource("key", principal.key, None if key is None else key.label)
 
 
 def decode(shape: type[Shape], body: bytes) -> Shape:

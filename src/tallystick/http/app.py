@@ -31,6 +31,7 @@ from tallystick.errors import (
 from tallystick.http.admin import AdminApi
 from tallystick.http.admin_clients import AdminClientsApi
 from tallystick.http.admin_guard import AdminGuard
+from tallystick.http.admin_holds import AdminHoldsApi
 from tallystick.http.append import Appender
 from tallystick.http.auth import Authenticator
 from tallystick.http.background import BackgroundProcess
@@ -112,6 +113,7 @@ class App:
             *NativeApi(self.services, authenticator).routes(),
             *AdminApi(self.services, authenticator, guard).routes(),
             *AdminClientsApi(self.services, guard, names).routes(),
+            *AdminHoldsApi(self.services, guard).routes(),
             *OpsApi(self.node, self._metrics).routes(),
             *TlogApi(self.services, authenticator).routes(),
             *OpenapiApi(self._dialects).routes(),

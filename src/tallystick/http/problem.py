@@ -21,6 +21,7 @@ from tallystick.errors import (
     TallystickError,
     TooLarge,
     Unauthenticated,
+    UnderHold,
     Unexpected,
     UnsupportedField,
     UnsupportedOperator,
@@ -58,7 +59,7 @@ def problem(error: TallystickError, request_id: str) -> dict[str, object]:
     """Return the problem document of an error.
 
     Shape: `type` is stable and documented in `docs/errors.md`; `pointer`, `position`, `limit`,
-    `allowed` stand only where they apply.
+    `allowed`, `hold` stand only where they apply.
     """
     document: dict[str, object] = {
         "type": f"urn:tallystick:error:{error.code}",
@@ -90,6 +91,8 @@ def _extras(error: TallystickError) -> dict[str, object]:
             return {"position": error.position}
         case Forbidden() if error.role_needed is not None:
             return {"role_needed": error.role_needed}
+        case UnderHold() if error.hold is not None:
+            return {"hold": error.hold}
         case RateLimited() | Pushback():
             return {"retry_after_s": error.retry_after_s}
     return {}

@@ -133,6 +133,10 @@ def head_key(slot: HeadSlot, type: str, id: str) -> bytes:
     return digest.digest()
 
 
+HOLD_HEAD = head_key(HeadSlot.HOLD, "hold", "")
+"""The head that every act on a legal hold moves."""
+
+
 class Writer(Protocol):
     """One open transaction."""
 

@@ -37,6 +37,7 @@ EXPECTED = {
     "Pushback": (503, "operation_timed_out"),
     "StoreBusy": (503, "operation_timed_out"),
     "SequencerFull": (503, "operation_timed_out"),
+    "UnderHold": (409, "under_legal_hold"),
     "FollowerBehind": (503, "indexing_timeout"),
     "StoreError": (503, "operation_timed_out"),
     "StoreCorrupt": (503, "operation_timed_out"),

@@ -7,19 +7,18 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import msgspec
 from starlette.responses import Response
 
-from tallystick import entry
 from tallystick.access import Scope
 from tallystick.dialects.orchestrate import paging, wire
 from tallystick.dialects.orchestrate.exchange import Exchange
 from tallystick.dialects.orchestrate.items import item_row
 from tallystick.dialects.orchestrate.paging import Parameter
-from tallystick.errors import Malformed, TallystickError
+from tallystick.errors import Malformed
 from tallystick.event import Draft, Event, Resource, View
 from tallystick.query.expr import Eq, Expr, all_of
 from tallystick.reading import Find, Over, ResourceQuery
-from tallystick.sequencer import Item
 
 DELETE_CHUNK = 500
 """Items or events that one step of deleting a collection takes away."""
@@ -57,15 +56,25 @@ async def list_items(exchange: Exchange, collection: str) -> Response:
 async def delete_collection(exchange: Exchange, collection: str) -> Response:
     """Delete every item of a collection with its relations, and retract its events.
 
-    What other APIs wrote about the same resources stays.
+    What other APIs wrote about the same resources stays. Nothing goes if a legal hold covers any of
+    it; a hold that is placed meanwhile keeps what is left.
     """
     if not exchange.flag("force"):
         raise Malformed("a collection is deleted with force=true or not at all", path="force")
     exchange.require(Scope.WRITE, Scope.PURGE)
-    await _delete_documents(exchange, Eq("target.type", collection))
-    await _delete_documents(exchange, Eq(f"{wire.DIALECT}.source.collection", collection))
-    await _delete_documents(exchange, Eq(f"{wire.DIALECT}.destination.collection", collection))
-    await _retract_events(exchange, collection)
+    events = all_of((Eq("target.type", collection), _OURS))
+    documents = [
+        all_of((Eq(field, collection), _OURS))
+        for field in ("target.type", f"{wire.DIALECT}.source.collection",
+                      f"{wire.DIALECT}.destination.collection")
+    ]  # fmt: skip
+    if await exchange.door.run(exchange.ledger.holds.active, exchange.tenant):
+        for where in documents:
+            await exchange.door.run(_check_holds, exchange, where, Over.ITEMS)
+        await exchange.door.run(_check_holds, exchange, events, Over.EVENTS)
+    for where in documents:
+        await _delete_documents(exchange, where)
+    await _retract_events(exchange, events)
     return exchange.reply(204)
 
 
@@ -112,17 +121,25 @@ def _page(exchange: Exchange, collection: str, keys: KeyRange, count: int) -> li
         keys = keys._replace(low=summaries[-1].id, low_inclusive=False)
 
 
+def _check_holds(exchange: Exchange, where: Expr, over: Over) -> None:
+    """Look at everything there is to delete before any of it goes.
+
+    Raises: UnderHold.
+    """
+    question: Find | None = _first(where, over)
+    while question is not None:
+        page = exchange.ledger.find(exchange.tenant, question, exchange.visible)
+        exchange.ledger.holds.check(exchange.tenant, page.views)
+        after = page.hits[-1].position if page.more and page.hits else None
+        question = None if after is None else msgspec.structs.replace(question, after=after)
+
+
 async def _delete_documents(exchange: Exchange, where: Expr) -> None:
-    while views := await _chunk(exchange, all_of((where, _OURS)), Over.ITEMS):
-        drafts = [_tombstone(exchange, view) for view in views]
-        items = [Item(entry.prepare(draft)) for draft in drafts]
-        for outcome in await exchange.door.append(exchange.tenant, items, atomic=False):
-            if isinstance(outcome, TallystickError):
-                raise outcome
+    while views := await _chunk(exchange, where, Over.ITEMS):
+        await exchange.take_away(*(_tombstone(exchange, view) for view in views))
 
 
-async def _retract_events(exchange: Exchange, collection: str) -> None:
-    where = all_of((Eq("target.type", collection), _OURS))
+async def _retract_events(exchange: Exchange, where: Expr) -> None:
     while views := await _chunk(exchange, where, Over.EVENTS):
         await exchange.door.run(
             exchange.ledger.retract_each,
@@ -134,11 +151,14 @@ async def _retract_events(exchange: Exchange, collection: str) -> None:
 
 
 async def _chunk(exchange: Exchange, where: Expr, over: Over) -> list[View]:
-    question = Find(where=where, over=over, dialect=wire.DIALECT, limit=DELETE_CHUNK)
     page = await exchange.door.run(
-        exchange.ledger.find, exchange.tenant, question, exchange.visible
+        exchange.ledger.find, exchange.tenant, _first(where, over), exchange.visible
     )
     return list(page.views)
+
+
+def _first(where: Expr, over: Over) -> Find:
+    return Find(where=where, over=over, dialect=wire.DIALECT, limit=DELETE_CHUNK)
 
 
 def _tombstone(exchange: Exchange, view: View) -> Draft:

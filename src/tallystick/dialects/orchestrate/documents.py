@@ -66,7 +66,12 @@ async def read_current(exchange: Exchange, target: Resource) -> Current:
 
 
 async def write(
-    exchange: Exchange, target: Resource, condition: Condition, change: Change
+    exchange: Exchange,
+    target: Resource,
+    condition: Condition,
+    change: Change,
+    *,
+    deletes: bool = False,
 ) -> Draft | None:
     """Write what `change` makes of what is there, and return it; None if it wrote nothing.
 
@@ -82,7 +87,7 @@ async def write(
         expectation = Expectation(HeadSlot.DOCUMENT, target.type, target.id, current.index)
         draft = msgspec.structs.replace(draft, expects=(expectation,))
         try:
-            await exchange.append(draft)
+            await (exchange.take_away if deletes else exchange.append)(draft)
         except PreconditionFailed:
             continue
         return draft
@@ -112,7 +117,7 @@ async def delete(
             return None
         return wire.delete_draft(target, actor=exchange.actor)
 
-    await write(exchange, target, condition, tombstone)
+    await write(exchange, target, condition, tombstone, deletes=True)
 
 
 def history(ledger: Ledger, tenant: str, target: Resource, visible: Expr) -> Iterator[Event]:

@@ -25,6 +25,7 @@ from tallystick.errors import (
     TallystickError,
     TooLarge,
     Unauthenticated,
+    UnderHold,
     UnsupportedField,
     UnsupportedOperator,
 )
@@ -54,6 +55,7 @@ CODES: dict[str, Code] = {
     "method_not_allowed": Code(405, "The method is not allowed for this resource."),
     "patch_conflict": Code(409, "The patch could not be applied to the item."),
     "write_conflict": Code(409, "The item cannot be changed in this way."),
+    "under_legal_hold": Code(409, "The item or event is under a legal hold."),
     "item_version_mismatch": Code(412, "The version of the item does not match."),
     "item_already_present": Code(412, "The item is already present."),
     "request_too_large": Code(413, "The request is too large."),
@@ -73,6 +75,7 @@ _OF_CLASS: dict[type[TallystickError], str] = {
     NotFound: "items_not_found",
     MethodNotAllowed: "method_not_allowed",
     PreconditionFailed: "item_version_mismatch",
+    UnderHold: "under_legal_hold",
     Conflict: "write_conflict",
     RateLimited: "rate_limited",
     QuotaExceeded: "rate_limited",
@@ -143,6 +146,8 @@ def _details(error: TallystickError) -> Json:
             extras = {"limit": error.limit, "path": error.path}
         case Forbidden():
             extras = {"scope": error.role_needed}
+        case UnderHold():
+            extras = {"hold": error.hold}
     extras["hint"] = error.hint
     return details | {name: value for name, value in extras.items() if value is not None}
 

@@ -149,6 +149,13 @@ class Exchange:
             raise outcome
         return outcome
 
+    async def take_away(self, *drafts: Draft) -> None:
+        """Store drafts that delete something, all of them or none.
+
+        Raises: UnderHold; what the ledger says of a draft.
+        """
+        await self.door.run(self.ledger.append, self.tenant, drafts)
+
     # What is answered
 
     def reply(

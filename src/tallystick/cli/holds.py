@@ -1,0 +1,66 @@
+"""Legal holds: what may not be changed, hidden or destroyed until they are lifted."""
+
+from __future__ import annotations
+
+import click
+
+from tallystick.cli.access import tenant_path
+from tallystick.cli.reach import Reach, with_reach
+from tallystick.client import Json
+
+
+@click.group()
+def holds() -> None:
+    """Place, list and lift legal holds."""
+
+
+@holds.command("place")
+@click.argument("hold_id", metavar="ID", required=False)
+@click.option(
+    "--query", required=True, help="What is held, such as target:order:17; '*' is everything."
+)
+@click.option("--reason", required=True, help="Why: a matter, an order, a letter.")
+@click.option("--from", "start", help="Only what occurred since this RFC 3339 time.")
+@click.option("--to", "end", help="Only what occurred before this RFC 3339 time.")
+@with_reach
+def place_hold(
+    reach: Reach,
+    hold_id: str | None,
+    query: str,
+    reason: str,
+    start: str | None,
+    end: str | None,
+) -> None:
+    """Place the hold ID: what it covers cannot be revised, retracted, deleted or erased."""
+    body: Json = {"id": hold_id, "query": query, "reason": reason, "from": start, "to": end}
+    with reach.client() as client:
+        placed = client.request("POST", tenant_path(reach.tenant(client), "holds"), body=body)
+    reach.show(placed, lambda: f"hold {placed['id']} placed on {placed['query']}")
+
+
+@holds.command("list")
+@click.option("--all", "lifted_too", is_flag=True, help="Those that were lifted too.")
+@with_reach
+def list_holds(reach: Reach, lifted_too: bool) -> None:
+    """List holds, with who placed them and why."""
+    params = {"all": "true" if lifted_too else None}
+    with reach.client() as client:
+        path = tenant_path(reach.tenant(client), "holds")
+        rows = client.request("GET", path, params=params)["holds"]
+    columns = ("id", "query", "from", "to", "reason", "placed_at", "placed_by")
+    reach.show_table(rows, (*columns, "lifted_at", "lift_reason") if lifted_too else columns)
+
+
+@holds.command("lift")
+@click.argument("hold_id", metavar="ID")
+@click.option("--reason", required=True, help="Why it ends.")
+@with_reach
+def lift_hold(reach: Reach, hold_id: str, reason: str) -> None:
+    """Lift the hold ID; that it was there stays on record."""
+    with reach.client() as client:
+        path = tenant_path(reach.tenant(client), "holds", hold_id, "lift")
+        lifted = client.request("POST", path, body={"reason": reason})
+    reach.show(lifted, lambda: f"hold {lifted['id']} lifted")
+
+
+COMMANDS = (holds,)
