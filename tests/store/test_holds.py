@@ -35,10 +35,10 @@ class Server:
         # Nothing here asks an index.
         self.ledger = Ledger(store, recorder.sequencer, cast(Reader, None), KEY, ManualClock())
 
-    def place(self, query: str, **options: int) -> str:
+    def place(self, query: str, *, from_ms: int | None = None, to_ms: int | None = None) -> str:
         """Place a hold and return its id."""
         hold, act = holds.place(
-            TENANT, query, reason="a matter", by=COUNSEL, now_ms=1_000, **options
+            TENANT, query, reason="a matter", by=COUNSEL, now_ms=1_000, from_ms=from_ms, to_ms=to_ms
         )
         self.ledger.administer(TENANT, act)
         return hold.id
