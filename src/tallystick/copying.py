@@ -1,9 +1,9 @@
-"""Moves everything from one store into another: every log with identical bytes, and identity.
+"""Moves everything from one place into another: every log with identical bytes, and identity.
 
-Rows go in slices; a copy that was cut off goes on where it stopped. Until a log is complete, its
-head in the target names no signing key and has no checkpoint, so that nobody extends or serves it;
-identity, without which nobody can reach it, comes last. Nothing is signed and nothing is hashed
-anew: what arrives is compared with the source's tree.
+Rows go in slices; a copy that was cut off goes on where it stopped. Until everything else is there,
+the heads in the target name no signing key and have no checkpoint, so that nobody extends or serves
+the logs; identity, without which nobody can reach them, comes last. Nothing is signed and nothing
+is hashed anew: what arrives is compared with the source's tree.
 """
 
 from __future__ import annotations
@@ -12,9 +12,12 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from tallystick import entry
+from tallystick.blobs import Blobs, copy_content
 from tallystick.entry import Sealed
 from tallystick.errors import Conflict, StoreCorrupt
 from tallystick.fsck import erased_by
+from tallystick.places import Truth
+from tallystick.publicfiles import PublicFiles, copy_public_files
 from tallystick.store.base import (
     Erasure,
     IdentityWrite,
@@ -29,6 +32,7 @@ from tallystick.tlog.frontier import Frontier
 from tallystick.tlog.tile import full_tiles_completed
 
 _PAGE = 1_000
+_ELSEWHERE = "copy into an empty database or a new folder"
 
 Progress = Callable[[int, int], None]
 """Told, now and then, how many entries of how many are in the target."""
@@ -44,30 +48,67 @@ class Copied(NamedTuple):
     identities: int
 
 
+class CopiedTruth(NamedTuple):
+    """What a copy of a whole place has moved."""
+
+    store: Copied
+    blobs: int
+    files: int
+
+
 def is_complete(head: LogHead) -> bool:
     """Tell whether a log is whole, and not one whose copying has not come to its end."""
     return bool(head.key_id)
 
 
-def copy(source: Store, target: Store, *, progress: Progress | None = None) -> Copied:
+def copy_truth(source: Truth, target: Truth, *, progress: Progress | None = None) -> CopiedTruth:
+    """Copy everything of one place into another; nobody may write to either meanwhile.
+
+    Raises: Conflict when the target has something else than the beginning of this copy, or when
+    the source was written to; StoreCorrupt when the source contradicts itself.
+    """
+    blobs = files = 0
+    _refuse_strange_files(source.public_files, target.public_files)
+
+    def copy_beside(tenants: list[str]) -> None:
+        nonlocal blobs, files
+        content = Blobs(source.store, source.blob_content)
+        blobs = copy_content(content, tenants, target.blob_content)
+        files = copy_public_files(source.public_files, target.public_files)
+
+    copied = copy(source.store, target.store, progress=progress, beside=copy_beside)
+    return CopiedTruth(copied, blobs, files)
+
+
+def copy(
+    source: Store,
+    target: Store,
+    *,
+    progress: Progress | None = None,
+    beside: Callable[[list[str]], None] | None = None,
+) -> Copied:
     """Copy everything that `target` does not have yet; nobody may write to either meanwhile.
 
+    `beside` is given the tenants and copies what else must be there before the logs are usable.
     Raises: Conflict when the target has a log that is not a beginning of the source's, or when the
     source was written to; StoreCorrupt when the source contradicts itself.
     """
     heads = source.log_heads()
     _refuse_strangers(heads, target)
+    logs = [_LogCopy(source, target, head) for head in heads]
     total, done = sum(head.size for head in heads), 0
     entries = pointers = claims = 0
-    for head in heads:
-        log = _LogCopy(source, target, head)
+    for log in logs:
         for count in log.copy_rows():
             entries += count
             if progress is not None:
                 progress(done + log.size, total)
-        done += head.size
+        done += log.size
         pointers += log.copy_heads()
         claims += log.copy_claims()
+    if beside is not None:
+        beside([head.tenant for head in heads])
+    for log in logs:
         log.complete()
     identities = _copy_identity(source, target)
     if source.log_heads() != heads:
@@ -103,7 +144,7 @@ class _LogCopy:
             or size > self._head.size
             or last != (self._target.leaves(tenant, size - 1, size) if size else [])
         ):
-            raise Conflict(f"the target has another log of tenant {tenant!r}")
+            raise Conflict(f"the target has another log of tenant {tenant!r}", hint=_ELSEWHERE)
 
     def copy_rows(self) -> Iterator[int]:
         """Copy the entries that are missing, and the tiles over them; yield slice by slice."""
@@ -197,7 +238,18 @@ def _refuse_strangers(heads: list[LogHead], target: Store) -> None:
     known = {head.tenant for head in heads}
     strangers = [head.tenant for head in target.log_heads() if head.tenant not in known]
     if strangers:
-        raise Conflict(f"the target has a log of tenant {strangers[0]!r}, the source has not")
+        raise Conflict(
+            f"the target has a log of tenant {strangers[0]!r}, the source has not", hint=_ELSEWHERE
+        )
+
+
+def _refuse_strange_files(source: PublicFiles, target: PublicFiles) -> None:
+    strangers = sorted(set(target.tenants()) - set(source.tenants()))
+    if strangers:
+        raise Conflict(
+            f"the target has public files of tenant {strangers[0]!r}, the source has not",
+            hint=_ELSEWHERE,
+        )
 
 
 def _sealed(row: LogRow) -> Sealed:

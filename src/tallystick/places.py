@@ -6,8 +6,10 @@ files. Whoever opens a place for writing holds its folder, which the lock file i
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -58,6 +60,19 @@ def open_truth(folder: Path, database: str | None) -> Truth:
         ) from error
     store = open_postgres(database)
     return Truth(store, PostgresPublicFiles(database), PostgresBlobs(database, uploads))
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Keep a data folder, made if there is none, from every other process for one block.
+
+    Raises: StoreLocked when another process has it, SettingsError.
+    """
+    handle = hold(folder)
+    try:
+        yield
+    finally:
+        os.close(handle)
 
 
 def hold(folder: Path) -> int:

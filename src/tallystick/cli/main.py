@@ -21,6 +21,7 @@ MODULES = {
     "holds": ("holds",),
     "operations": ("fsck", "backup", "restore", "rebuild"),
     "database": ("migrate",),
+    "copying": ("copy",),
     "conformance": ("conformance",),
 }
 """The commands of each module, which is imported when one of them is wanted."""

@@ -12,6 +12,7 @@ from tallystick import identity
 from tallystick.access import Scope
 from tallystick.cli.reach import Reach, with_database, with_reach
 from tallystick.dialects import DIALECTS
+from tallystick.errors import StoreBusy
 from tallystick.folder import SOCKET_FILE
 from tallystick.http.app import App
 from tallystick.http.serving import listen
@@ -103,6 +104,10 @@ def _first_tenant(node: Node) -> str | None:
     """Make the tenant of an empty folder; return the key that is shown once."""
     if node.identity.tenants():
         return None
+    if node.store.log_heads():
+        raise StoreBusy(
+            "this store is still being copied into", hint="run that tallystick copy to its end"
+        )
     now_ms = node.clock.now_ms()
     tenant, act = identity.create_tenant(
         DEFAULT_TENANT, server_name=node.settings.server_name, now_ms=now_ms
