@@ -18,8 +18,8 @@ import uvicorn
 from fastapi import Depends, FastAPI, Header, HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel
-from sqlalchemy import Engine, ForeignKey, Index, String, Text, create_engine, event
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, sessionmaker
+from sqlalchemy import Engine, ForeignKey, Index, String, Text, create_engine, event, insert
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.pool import QueuePool
 
 
@@ -98,33 +98,36 @@ def make_app(url: str, key: str) -> FastAPI:
     else:
         engine = create_engine(url, pool_size=16, max_overflow=16)
     Base.metadata.create_all(engine)
-    sessions = sessionmaker(engine)
     digest = hashlib.sha256(key.encode()).hexdigest()
     app = FastAPI()
 
-    def tenant(authorization: Annotated[str, Header()]) -> str:
+    async def tenant(authorization: Annotated[str, Header()]) -> str:
         secret = authorization.removeprefix("Bearer ")
         if hashlib.sha256(secret.encode()).hexdigest() != digest:
             raise HTTPException(401)
         return "default"
 
     @app.post("/v1/events", status_code=201)
-    def create(body: EventIn, owner: Annotated[str, Depends(tenant)]) -> dict[str, Any]:
-        with sessions() as database:
-            row = _row(body, owner)
-            database.add(row)
-            database.add_all(_scopes(body, row))
-            database.commit()
-            return {"id": row.id, **body.model_dump()}
+    async def create(body: EventIn, owner: Annotated[str, Depends(tenant)]) -> dict[str, Any]:
+        row = _row(body, owner)
+        with engine.begin() as connection:
+            connection.execute(insert(Event), row)
+            if body.scopes:
+                connection.execute(insert(Scope), _scopes(body, row["id"]))
+        return {"id": row["id"], **body.model_dump()}
 
     def store_lines(lines: list[bytes], owner: str) -> None:
-        with sessions() as database:
-            for line in lines:
-                body = EventIn.model_validate_json(line)
-                row = _row(body, owner)
-                database.add(row)
-                database.add_all(_scopes(body, row))
-            database.commit()
+        bodies = [EventIn.model_validate_json(line) for line in lines]
+        rows = [_row(body, owner) for body in bodies]
+        scopes = [
+            scope
+            for body, row in zip(bodies, rows, strict=True)
+            for scope in _scopes(body, row["id"])
+        ]
+        with engine.begin() as connection:
+            connection.execute(insert(Event), rows)
+            if scopes:
+                connection.execute(insert(Scope), scopes)
 
     @app.post("/v1/batches")
     async def create_many(
@@ -137,27 +140,27 @@ def make_app(url: str, key: str) -> FastAPI:
     return app
 
 
-def _row(body: EventIn, tenant: str) -> Event:
+def _row(body: EventIn, tenant: str) -> dict[str, Any]:
     occurred_at = body.occurred_at
     if occurred_at is None:
         occurred_at = datetime.now(UTC)
     elif isinstance(occurred_at, int):
         occurred_at = datetime.fromtimestamp(occurred_at / 1000, UTC)
-    return Event(
-        id=str(uuid.uuid4()),
-        tenant=tenant,
-        kind=body.kind,
-        occurred_at=occurred_at,
-        actor_type=body.actor.type if body.actor else None,
-        actor_id=body.actor.id if body.actor else None,
-        target_type=body.target.type if body.target else None,
-        target_id=body.target.id if body.target else None,
-        body=json.dumps(body.data),
-    )
+    return {
+        "id": str(uuid.uuid4()),
+        "tenant": tenant,
+        "kind": body.kind,
+        "occurred_at": occurred_at,
+        "actor_type": body.actor.type if body.actor else None,
+        "actor_id": body.actor.id if body.actor else None,
+        "target_type": body.target.type if body.target else None,
+        "target_id": body.target.id if body.target else None,
+        "body": json.dumps(body.data),
+    }
 
 
-def _scopes(body: EventIn, row: Event) -> list[Scope]:
-    return [Scope(event_id=row.id, type=scope.type, id=scope.id) for scope in body.scopes]
+def _scopes(body: EventIn, event_id: str) -> list[dict[str, Any]]:
+    return [{"event_id": event_id, "type": one.type, "id": one.id} for one in body.scopes]
 
 
 if __name__ == "__main__":
