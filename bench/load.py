@@ -84,22 +84,23 @@ async def _connect(port: int, count: int) -> list[_Connection]:
 
 
 async def closed_loop(
-    port: int, requests: Sequence[bytes], connections: int, seconds: float
+    port: int, requests: Sequence[bytes], connections: int, seconds: float, count: int
 ) -> Outcome:
-    """Keep every connection busy for a time."""
+    """Keep every connection busy for a time, or until `count` requests were sent."""
     pool = await _connect(port, connections)
     latencies: list[float] = []
     errors = 0
     stop_at = time.perf_counter() + seconds
-    numbers = iter(range(10**12))
+    numbers = iter(range(count))
 
     async def run(connection: _Connection) -> None:
         nonlocal errors
         while True:
             started = time.perf_counter()
-            if started > stop_at:
+            number = next(numbers, None)
+            if number is None or started > stop_at:
                 return
-            status = await connection.ask(requests[next(numbers) % len(requests)])
+            status = await connection.ask(requests[number % len(requests)])
             latencies.append((time.perf_counter() - started) * 1000)
             errors += not 200 <= status < 300
 
@@ -200,7 +201,8 @@ def main() -> None:
     if job.get("rate"):
         run = open_loop(job["port"], requests, job["connections"], job["seconds"], job["rate"])
     else:
-        run = closed_loop(job["port"], requests, job["connections"], job["seconds"])
+        count = job.get("count") or sys.maxsize
+        run = closed_loop(job["port"], requests, job["connections"], job["seconds"], count)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         outcome = runner.run(run)
     json.dump(

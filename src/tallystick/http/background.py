@@ -36,6 +36,7 @@ from tallystick.settings import Settings
 from tallystick.viewing import LogReader
 
 _GATHER_S = 0.02
+_NICE = 5
 _BACKOFF_S = 0.1
 _BACKOFF_S_MAX = 5.0
 _STEADY_S = 10.0
@@ -143,6 +144,8 @@ def main(arguments: Sequence[str]) -> None:
     """Do a dialect's background work until the server hangs up."""
     # The terminal's interrupt goes to the whole group; only the server decides when to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # As the followers of the indexes: writing comes first.
+    os.nice(_NICE)
     name, folder, handle = arguments[0], Path(arguments[1]), int(arguments[2])
     settings = msgspec.json.decode(sys.stdin.buffer.read(), type=Settings)
     dialect = next(dialect for dialect in DIALECTS if dialect.name == name)

@@ -41,7 +41,10 @@ _TIDY_SHARE = 0.25
 
 _IDLE_S = 0.5
 _BUSY_S = 0.05
-_REBUILD_NICE = 15
+_FOLLOW_NICE = 5
+"""Writing comes first: what it leaves of the processors is enough to follow it."""
+_REBUILD_NICE = 10
+"""On top of that, so that a rebuild slows nobody down."""
 _PROGRESS_EVERY_S = 0.2
 _NEARLY_ROWS = 4 * SLICE_ROWS
 """A rebuild that is so close leaves the rest to the follower itself."""
@@ -197,6 +200,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run the followers named in the arguments."""
     # The terminal's interrupt goes to the whole group; only the server decides when to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.nice(_FOLLOW_NICE)
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
     sys.setswitchinterval(0.0005)
