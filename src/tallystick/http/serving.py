@@ -18,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 from tallystick.errors import SettingsError
 from tallystick.http.app import App
 from tallystick.http.auth import CONTROL
+from tallystick.http.transport import Protocol
 
 _GRACE_S = 10
 _KEEP_ALIVE_S = 75
@@ -111,7 +112,7 @@ class _InControl:
 def _server(app: App | _InControl) -> uvicorn.Server:
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=Protocol,
         ws="none",
         lifespan="on" if isinstance(app, App) else "off",
         log_config=None,
