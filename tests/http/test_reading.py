@@ -118,6 +118,16 @@ def test_bad_parameters_are_named(
         assert answer.json()["pointer"] == pointer
 
 
+def test_a_walk_may_begin_at_an_offset(http: httpx2.Client, events: list[Json]) -> None:
+    asked = {"limit": 2, "offset": 1}
+    page = http.get("/v1/events", params=asked)
+    cursor = page.json()["next"]
+    expected = [event["id"] for event in events[2:0:-1]]
+    linked = http.get(page.links["next"]["url"])
+    assert [event["id"] for event in linked.json()["events"]] == expected
+    assert ids_of(http, **asked, cursor=cursor) == expected
+
+
 def test_a_cursor_belongs_to_its_query(http: httpx2.Client, events: list[Json]) -> None:
     cursor = http.get("/v1/events", params={"limit": 1}).json()["next"]
     answer = http.get("/v1/events", params={"limit": 1, "kind": "order.*", "cursor": cursor})

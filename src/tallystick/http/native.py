@@ -82,10 +82,12 @@ class NativeApi:
         params = request.query_params
         question = native_query.question(self._ledger.reader, principal.tenant, params)
         visible = access.visible(principal)
-        fingerprint = cursor.fingerprint(msgspec.structs.replace(question, limit=0, total=False))
+        same = msgspec.structs.replace(question, limit=0, offset=0, total=False)
+        fingerprint = cursor.fingerprint(same)
         if "cursor" in params:
             position = cursor.decode(params["cursor"], fingerprint)
-            question = msgspec.structs.replace(question, after=position)
+            # An offset says where to begin; a client may send it along on every page.
+            question = msgspec.structs.replace(question, after=position, offset=0)
         page = self._ledger.find(principal.tenant, question, visible)
         render = _recorded if question.over is Over.LOG else wire.from_view
         answer: Json = {"events": [render(view) for view in page.views], "next": None}
