@@ -268,24 +268,25 @@ def _check_names(draft: Draft) -> None:
         limits.OCCURRED_MS_MIN <= occurred_ms <= limits.OCCURRED_MS_MAX
     ):
         raise Malformed("an event happens in the years 0002 to 9998", path="occurred_at")
-    for path, resource in (("actor", draft.actor), ("target", draft.target)):
-        if resource is not None:
-            _check_resource(resource, path)
+    if draft.actor is not None:
+        _check_resource(draft.actor, "actor")
+    if draft.target is not None:
+        _check_resource(draft.target, "target")
     if draft.scopes:
         _check_count(len(draft.scopes), limits.SCOPES, "scopes")
         for n, scope in enumerate(draft.scopes):
-            _check_resource(scope, f"scopes[{n}]")
+            _check_resource(scope, "scopes", n)
     if draft.trails:
         _check_count(len(draft.trails), limits.TRAILS, "trails")
         for n, trail in enumerate(draft.trails):
-            _check_name(trail, f"trails[{n}]")
+            _check_name(trail, "trails", n)
 
 
-def _check_resource(resource: Resource, path: str) -> None:
-    _check_name(resource.type, f"{path}.type")
-    _check_name(resource.id, f"{path}.id")
+def _check_resource(resource: Resource, *path: str | int) -> None:
+    _check_name(resource.type, *path, "type")
+    _check_name(resource.id, *path, "id")
     if resource.name is not None:
-        _check_name(resource.name, f"{path}.name")
+        _check_name(resource.name, *path, "name")
 
 
 def _check_count(count: int, limit: int, path: str) -> None:
@@ -298,15 +299,19 @@ def _check_count(count: int, limit: int, path: str) -> None:
         )
 
 
-def _check_name(text: str, path: str) -> None:
+def _check_name(text: str, *path: str | int) -> None:
     # A code point is at most four bytes, so short strings need no encoding to be counted.
-    if len(text) * 4 <= limits.NAME_BYTES:
+    if len(text) <= _SHORT_CHARS:
         return
     size = len(text.encode("utf-8", "surrogatepass"))
     if size > limits.NAME_BYTES:
+        where = "".join(f"[{at}]" if isinstance(at, int) else f".{at}" for at in path)[1:]
         raise TooLarge(
-            f"{path} may have {limits.NAME_BYTES:,} bytes; this one has {size:,}",
+            f"{where} may have {limits.NAME_BYTES:,} bytes; this one has {size:,}",
             limit=limits.NAME_BYTES,
             actual=size,
-            path=path,
+            path=where,
         )
+
+
+_SHORT_CHARS = limits.NAME_BYTES // 4

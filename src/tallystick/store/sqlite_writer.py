@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
+from itertools import chain
 
 import apsw
 
-from tallystick.entry import SECTIONS, Sealed
+from tallystick.entry import SECTIONS
 from tallystick.errors import StoreCorrupt
 from tallystick.store import sqlite_rows
 from tallystick.store.base import (
@@ -22,7 +22,20 @@ from tallystick.store.sqlite_rows import HEAD_COLUMNS, INDEX_BITS
 
 # Statements for many rows at once come in a few sizes, so that the connection keeps them prepared.
 _SIZES = (256, 128, 64, 32, 16, 8, 4, 2, 1)
-_INSERT_LOG = {n: "INSERT INTO log VALUES " + ",".join(["(?,?,?,?,?,?,?,?)"] * n) for n in _SIZES}
+
+
+def _insert(table: str, columns: int, then: str = "") -> dict[int, str]:
+    row = "(" + ",".join("?" * columns) + ")"
+    return {n: f"INSERT INTO {table} VALUES {','.join([row] * n)}{then}" for n in _SIZES}
+
+
+_INSERT_LOG = _insert("log", 8)
+_INSERT_CLAIMS = _insert("claims", 4)
+_INSERT_HEADS = _insert(
+    "heads",
+    4,
+    " ON CONFLICT (number, key) DO UPDATE SET idx = excluded.idx, live = excluded.live",
+)
 _ERASE = {name: f"UPDATE log SET {name} = NULL WHERE pos = ?" for name in SECTIONS}
 
 
@@ -68,30 +81,25 @@ class SqliteWriter:
     def append(self, commit: TenantCommit) -> None:
         """Write one tenant's share of the transaction."""
         log = self._extend_head(commit)
-        self._insert_rows(log << INDEX_BITS, commit.rows)
+        base = log << INDEX_BITS
+        self._insert_many(
+            _INSERT_LOG,
+            [(base + row.index, row.entry, row.leaf, *row.sections) for row in commit.rows],
+        )
         execute = self._connection.execute
         for tile in commit.tiles:
             pos = sqlite_rows.tile_pos(log, tile.level, tile.number)
             execute("INSERT INTO tiles VALUES (?, ?, ?)", (pos, tile.root, tile.hashes))
-        if commit.heads:
-            rows = [[key.hex(), head.index, int(head.live)] for key, head in commit.heads]
-            execute(
-                "INSERT INTO heads SELECT ?, unhex(value ->> 0), value ->> 1, value ->> 2"
-                " FROM json_each(?) WHERE true ON CONFLICT (number, key)"
-                " DO UPDATE SET idx = excluded.idx, live = excluded.live",
-                (log, json.dumps(rows)),
-            )
-        if commit.claims:
-            rows = [[c.claim.hex(), c.digest.hex(), c.index] for c in commit.claims]
-            execute(
-                "INSERT INTO claims SELECT ?, unhex(value ->> 0), unhex(value ->> 1), value ->> 2"
-                " FROM json_each(?)",
-                (log, json.dumps(rows)),
-            )
+        self._insert_many(
+            _INSERT_HEADS, [(log, key, head.index, head.live) for key, head in commit.heads]
+        )
+        self._insert_many(
+            _INSERT_CLAIMS, [(log, c.claim, c.digest, c.index) for c in commit.claims]
+        )
         for write in commit.identity:
             self._write_identity(write)
         for erasure in commit.erasures:
-            self._erase(log << INDEX_BITS, erasure)
+            self._erase(base, erasure)
 
     def _number(self, tenant: str) -> int | None:
         number = self._committed.get(tenant) or self.numbers.get(tenant)
@@ -118,15 +126,15 @@ class SqliteWriter:
             raise StoreCorrupt(f"the log of {head.tenant!r} moved while it was being extended")
         return log
 
-    def _insert_rows(self, base: int, rows: Sequence[Sealed]) -> None:
-        values: list[object] = []
-        for row in rows:
-            values += (base + row.index, row.entry, row.leaf, *row.sections)
+    def _insert_many(
+        self, statements: Mapping[int, str], rows: Sequence[tuple[apsw.SQLiteValue, ...]]
+    ) -> None:
         at, left = 0, len(rows)
         for size in _SIZES:
             while left >= size:
-                self._connection.execute(_INSERT_LOG[size], values[at : at + 8 * size])
-                at += 8 * size
+                values = tuple(chain.from_iterable(rows[at : at + size]))
+                self._connection.execute(statements[size], values)
+                at += size
                 left -= size
 
     def _write_identity(self, write: IdentityWrite) -> None:
