@@ -60,6 +60,9 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
 WHOLE_TENANT = "tenant:*"
 """The scope of a grant that reaches everything of a tenant."""
 
+ADMINISTRATOR = Grant(WHOLE_TENANT, "admin")
+"""The grant of who administers a tenant."""
+
 PLATFORM_ADMIN = "cloud_controller.admin"
 """What tokens of the platform's administrators say."""
 

@@ -11,6 +11,8 @@ import pytest
 
 from tallystick import errors, limits
 from tallystick.cli import main
+from tallystick.dialects import cloudfoundry, onehub
+from tallystick.dialects.datatrails.options import Options
 from tallystick.settings import Settings
 from tests.needs import ROOT
 
@@ -52,6 +54,18 @@ def test_every_error_code_is_documented(code: str) -> None:
 
 @pytest.mark.parametrize("name", Settings.__struct_fields__)
 def test_every_setting_is_documented(name: str) -> None:
+    assert f"`{name}`" in page("operations.md")
+
+
+DIALECT_SETTINGS = [
+    *(f"onehub.{name}" for name in onehub._SETTINGS),
+    *(f"cloudfoundry.{name}" for name in cloudfoundry._SETTINGS),
+    *(f"datatrails.{name}" for name in Options.__struct_fields__),
+]
+
+
+@pytest.mark.parametrize("name", DIALECT_SETTINGS)
+def test_every_setting_of_a_dialect_is_documented(name: str) -> None:
     assert f"`{name}`" in page("operations.md")
 
 

@@ -14,9 +14,8 @@ from tallystick.access import Scope
 from tallystick.dialects.base import Services
 from tallystick.errors import Forbidden, NotFound
 from tallystick.event import Resource
-from tallystick.http.auth import CONTROL, Authenticator
+from tallystick.http.auth import CONTROL, OPERATOR, Authenticator
 from tallystick.http.body import body_of
-from tallystick.identity import ApiKey, User
 
 BASE = "/v1/admin/tenants"
 ONE = BASE + "/{tenant}"
@@ -64,17 +63,10 @@ class AdminGuard:
             raise NotFound(f"there is no tenant {tenant!r}")
 
     def actor(self, request: Request) -> Resource:
-        """Return who administers, for the log: a user, a key, a client, or the folder's owner."""
+        """Return who administers, for the log."""
         if request.scope["state"].get(CONTROL):
-            return Resource("operator", "control.sock")
-        principal, identity = self._authenticator.of_scope(request.scope), self._services.identity
-        if principal.user is not None:
-            user = identity.get(User, principal.tenant, principal.user)
-            return Resource("user", principal.user, None if user is None else user.name)
-        if principal.key is None:
-            return Resource("client", principal.client or "")
-        key = identity.get(ApiKey, principal.tenant, principal.key)
-        return Resource("key", principal.key, None if key is None else key.label)
+            return OPERATOR
+        return self._authenticator.actor(self._authenticator.of_scope(request.scope))
 
 
 def decode(shape: type[Shape], body: bytes) -> Shape:

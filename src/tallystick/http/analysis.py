@@ -87,9 +87,9 @@ class AnalysisApi:
         requests: Sequence[Aggregate],
         own: frozenset[str],
     ) -> Sequence[object]:
-        tenant = principal.tenant
-        question = native_query.question(self._ledger.reader, tenant, params, more=own)
-        return self._ledger.aggregate(tenant, question, requests, access.visible(principal))
+        tenant, visible = principal.tenant, access.visible(principal)
+        question = native_query.question(self._ledger.reader, tenant, params, visible, more=own)
+        return self._ledger.aggregate(tenant, question, requests, visible)
 
 
 def _offset_minutes(params: QueryParams) -> int:

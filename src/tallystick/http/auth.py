@@ -10,8 +10,9 @@ from starlette.types import Scope
 from tallystick import access
 from tallystick.access import Principal
 from tallystick.errors import Malformed, Unauthenticated
+from tallystick.event import Resource
 from tallystick.http.body import text_header
-from tallystick.identity import Identity
+from tallystick.identity import ApiKey, Client, Identity, User
 from tallystick.tokens import Issuer
 
 CONTROL = "tallystick.control"
@@ -19,6 +20,10 @@ CONTROL = "tallystick.control"
 
 TENANT_HEADER = b"x-tallystick-tenant"
 """Names the tenant of a request over the control socket."""
+
+
+OPERATOR = Resource("operator", "control.sock")
+"""Whoever has the data folder, as the log names them."""
 
 
 class Authenticator:
@@ -64,6 +69,19 @@ class Authenticator:
         if by_key is not None and by_key.tenant != by_header.tenant:
             raise Unauthenticated("the API key and the bearer do not belong together")
         return by_header
+
+    def actor(self, principal: Principal) -> Resource:
+        """Return who asks as the log names them: a user, a client, a key, or the folder's owner."""
+        if principal.user is not None:
+            user = self._identity.get(User, principal.tenant, principal.user)
+            return Resource("user", principal.user, None if user is None else user.name)
+        if principal.client is not None:
+            client = self._identity.get(Client, principal.tenant, principal.client)
+            return Resource("client", principal.client, None if client is None else client.name)
+        if principal.key is None:
+            return OPERATOR
+        key = self._identity.get(ApiKey, principal.tenant, principal.key)
+        return Resource("key", principal.key, None if key is None else key.label)
 
     def _by_header(self, authorization: str) -> Principal:
         scheme, _, value = authorization.partition(" ")

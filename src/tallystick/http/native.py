@@ -26,9 +26,9 @@ from tallystick.http import native_wire as wire
 from tallystick.http.analysis import AnalysisApi
 from tallystick.http.auth import Authenticator
 from tallystick.http.body import body_of
+from tallystick.http.resources import ResourcesApi
 from tallystick.query import cursor
-from tallystick.query.expr import Eq, Everything, any_of
-from tallystick.reading import Find, Over
+from tallystick.reading import Over
 from tallystick.tlog.encoding import to_base64
 
 T = TypeVar("T")
@@ -57,11 +57,7 @@ class NativeApi:
                 self._guarded(Right.PURGE, self.retract),
                 methods=["POST"],
             ),
-            Route(
-                "/v1/resources/{type}/{id:path}",
-                self._guarded(read, self.get_resource),
-                methods=["GET"],
-            ),
+            *ResourcesApi(self._services).routes(self._guarded),
             Route("/v1/checkpoint", self._guarded(read, self.checkpoint), methods=["GET"]),
             Route("/v1/proofs/consistency", self._guarded(read, self.consistency), methods=["GET"]),
         ]
@@ -80,8 +76,8 @@ class NativeApi:
 
     def _list_events(self, request: Request, principal: Principal) -> Response:
         params = request.query_params
-        question = native_query.question(self._ledger.reader, principal.tenant, params)
         visible = access.visible(principal)
+        question = native_query.question(self._ledger.reader, principal.tenant, params, visible)
         same = msgspec.structs.replace(question, limit=0, offset=0, total=False)
         fingerprint = cursor.fingerprint(same)
         if "cursor" in params:
@@ -132,14 +128,16 @@ class NativeApi:
         """Show an event with other content from here on."""
         body = await body_of(request, limits.EVENT_BYTES * 2)
         revision = jsontext.decode_as(wire.REVISION, body)
-        view = await self._services.door().run(
+        run = self._services.door().run
+        actor = revision.actor or await run(self._authenticator.actor, principal)
+        view = await run(
             self._ledger.revise,
             principal.tenant,
             request.path_params["id"],
             revision.data,
             visible=access.visible(principal),
             dialect="native",
-            actor=revision.actor,
+            actor=actor,
             previous=revision.previous,
             expected=wire.expected_revision(request.headers.get("if-match")),
         )
@@ -149,13 +147,15 @@ class NativeApi:
         """Stop showing an event, and with `erase` destroy its content."""
         body = await body_of(request, limits.EVENT_BYTES)
         retraction = jsontext.decode_as(wire.RETRACTION, body or b"{}")
-        accepted = await self._services.door().run(
+        run = self._services.door().run
+        actor = retraction.actor or await run(self._authenticator.actor, principal)
+        accepted = await run(
             self._ledger.retract,
             principal.tenant,
             request.path_params["id"],
             visible=access.visible(principal),
             dialect="native",
-            actor=retraction.actor,
+            actor=actor,
             expected=wire.expected_revision(request.headers.get("if-match")),
             erase=retraction.erase,
         )
@@ -169,35 +169,6 @@ class NativeApi:
                 "receipt": wire.receipt_link(accepted.id),
             }
         )
-
-    async def get_resource(self, request: Request, principal: Principal) -> Response:
-        """Answer what is known of a resource."""
-        return await self._services.door().run(self._get_resource, request, principal)
-
-    def _get_resource(self, request: Request, principal: Principal) -> Response:
-        type, id = request.path_params["type"], request.path_params["id"]
-        name = f"{type}:{id}"
-        seen = any_of((Eq("target", name), Eq("actor", name), Eq("scope", name)))
-        found = self._ledger.resource(principal.tenant, type, id)
-        visible = access.visible(principal)
-        if found is None or not (
-            isinstance(visible, Everything)
-            or self._ledger.find(principal.tenant, Find(where=seen, limit=1), visible).views
-        ):
-            raise NotFound(f"there is no resource {name!r}")
-        answer: Json = {
-            "type": found.type,
-            "id": found.id,
-            "name": found.name,
-            "parents": [{"type": type, "id": id} for type, id in found.parents],
-            "first_seen_at": times.to_rfc3339(found.first_ms),
-            "last_seen_at": times.to_rfc3339(found.last_ms),
-            "last_index": found.last_index,
-            "count": found.count,
-        }
-        if found.document is not None and isinstance(visible, Everything):
-            answer["document"] = self._ledger.view_at(principal.tenant, found.document).first.data
-        return _json(answer)
 
     async def checkpoint(self, request: Request, principal: Principal) -> Response:
         """Answer the signed checkpoint of the caller's log."""

@@ -26,9 +26,16 @@ _RESOURCE_FILTERS = ("actor", "target", "scope")
 
 
 def question(
-    reader: Reader, tenant: str, params: QueryParams, *, more: frozenset[str] = frozenset()
+    reader: Reader,
+    tenant: str,
+    params: QueryParams,
+    visible: Expr,
+    *,
+    more: frozenset[str] = frozenset(),
 ) -> Find:
     """Return what a request's parameters ask for; `more` names those that mean something else.
+
+    Who does not see everything is not told which payload fields there are: any may be asked for.
 
     Raises: Malformed naming the parameter, InvalidQuery.
     """
@@ -42,7 +49,7 @@ def question(
     over = one_of(params, "view", {"default": Over.EVENTS, "log": Over.LOG}, "default")
     descending = one_of(params, "order", {"desc": True, "asc": False}, "desc")
     return Find(
-        where=_where(reader, tenant, params),
+        where=_where(_fields(reader, tenant, visible), params),
         over=over,
         sort=_sort(params, over, descending),
         limit=whole(params, "limit", limits.LIST_LIMIT, 1, limits.LIST_LIMIT_MAX),
@@ -51,7 +58,7 @@ def question(
     )
 
 
-def _where(reader: Reader, tenant: str, params: QueryParams) -> Expr:
+def _where(fields: NativeFields, params: QueryParams) -> Expr:
     parts: list[Expr] = [_time_range(params)]
     if kinds := params.getlist("kind"):
         parts.append(any_of(_kind(kind) for kind in kinds))
@@ -63,12 +70,17 @@ def _where(reader: Reader, tenant: str, params: QueryParams) -> Expr:
             parts.append(In(name, tuple(values)))
     text = params.get("q")
     if text is not None:
-        fields = NativeFields(
-            lambda path: reader.known_path(tenant, path),
-            lambda path: reader.suggest_path(tenant, path),
-        )
         parts.append(parse(text, fields, default_operator="and"))
     return all_of(parts)
+
+
+def _fields(reader: Reader, tenant: str, visible: Expr) -> NativeFields:
+    if not isinstance(visible, Everything):
+        return NativeFields()
+    return NativeFields(
+        lambda path: reader.known_path(tenant, path),
+        lambda path: reader.suggest_path(tenant, path),
+    )
 
 
 def _sort(params: QueryParams, over: Over, descending: bool) -> tuple[Sort, ...]:

@@ -43,6 +43,7 @@ CODES: dict[type[TallystickError], Code] = {
     errors.NotFound: Code(404, 5),
     errors.MethodNotAllowed: Code(405, 12),
     errors.Conflict: Code(409, 10),
+    errors.UnderHold: Code(409, 9),
     errors.PreconditionFailed: Code(412, 9),
     errors.IdempotencyMismatch: Code(422, 6),
     errors.RateLimited: Code(429, 8),

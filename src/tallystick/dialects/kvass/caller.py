@@ -101,4 +101,4 @@ def _issuer_of(token: str) -> Any:
 def _is_admin(principal: Principal) -> bool:
     if Scope.ADMIN in principal.scopes:
         return True
-    return access.Grant(access.WHOLE_TENANT, "admin") in principal.grants
+    return access.ADMINISTRATOR in principal.grants
