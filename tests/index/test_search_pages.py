@@ -101,6 +101,23 @@ def test_every_page_of_every_order_is_that_of_the_list(
         assert page.total == len(wanted)
 
 
+@pytest.mark.parametrize("neighbours", [0, 5])
+@pytest.mark.parametrize("sort", ORDERS[:3], ids=str)
+@pytest.mark.parametrize("where", [Everything(), Term("data.text", "fox")], ids=["all", "some"])
+def test_newest_first_is_the_same_however_far_back_it_looks_at_first(
+    searched: Searched,
+    where: Expr,
+    sort: tuple[Sort, ...],
+    neighbours: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    columns = "tallystick.index.search.answers.columns"
+    monkeypatch.setattr(f"{columns}._LOOKS", (10, 60, 190))
+    monkeypatch.setattr(f"{columns}._NEIGHBOURS", neighbours)
+    test_every_page_of_every_order_is_that_of_the_list(searched, where, sort)
+    assert searched.walk(where, sort, 3) == searched.walk(where, sort, EVENTS)
+
+
 def test_relevance_pages_hold_each_row_once_and_equals_newest_first(searched: Searched) -> None:
     where = Or((Term("data.text", "fox"), Term("data.text", "red")))
     best = searched.find(where, sort=BEST_FIRST, limit=EVENTS)

@@ -131,6 +131,10 @@ class NamesReader:
                 self._tenants[tenant] = found
         return found
 
+    def size(self, tenant: int) -> int:
+        """Return how many entries of a tenant's log were taken in, or are about to be."""
+        return self._one("SELECT after FROM tenants WHERE ordinal = ?", (tenant,)) or 0
+
     def path(self, tenant: int, path: str) -> int | None:
         """Return the ordinal of a path where the tenant has values."""
         found = self._paths.get((tenant, path))

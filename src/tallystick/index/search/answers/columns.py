@@ -2,18 +2,29 @@
 
 Rows of equal times come in no certain order, so a group of them that a page cuts is asked for once
 more, by key. Behind a position, a page costs the same however deep it lies.
+
+To find the newest of many the library looks at all of them. So the newest are looked for among
+what happened since a while ago first, and further back only if that was too little.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from tallystick.errors import Malformed
 from tallystick.index.search import queries
 from tallystick.index.search.clauses.corpus import INDEX_MAX, Corpus
+from tallystick.index.search.engine import Row
 from tallystick.index.search.queries import KEY, RECORDED, Match, Query
 from tallystick.query.order import Position
+
+_LOOKS = (2_000, 40_000, 800_000)
+"""How many entries back the newest matches are looked for, before they are among all."""
+
+_LOOKED_FOR = 1_000
+_NEIGHBOURS = 64
 
 
 class Part(NamedTuple):
@@ -57,9 +68,8 @@ def by_time(
         return []
     # One row more on either side tells whether the page cuts a group of equal times.
     before = min(part.offset, 1)
-    rows = corpus.snapshot.rows(
-        query, column, part.wanted + before + 1, offset=part.offset - before, descending=descending
-    )
+    wanted = part._replace(wanted=part.wanted + before + 1, offset=part.offset - before)
+    rows, query = _rows(corpus, query, column, descending, wanted)
     keys = corpus.snapshot.values(KEY, [row.address for row in rows])
     page = [(row.value, key) for row, key in zip(rows, keys, strict=True)]
     ahead, page, rest = page[:before], page[before:][: part.wanted], page[before + part.wanted :]
@@ -73,6 +83,37 @@ def by_time(
         page = _without_ties(corpus, query, column, descending, page, skipped)
     page.sort(reverse=descending)
     return [(ms, key & INDEX_MAX) for ms, key in page]
+
+
+def _rows(
+    corpus: Corpus, query: Query, column: str, descending: bool, part: Part
+) -> tuple[list[Row], Query]:
+    """Return rows in the order of time, and the query that was enough to find them."""
+    if descending and part.offset + part.wanted <= _LOOKED_FOR:
+        for low in _times_back(corpus, column, part.after):
+            recent = within(query, queries.between(column, low, None))
+            rows = corpus.snapshot.rows(recent, column, part.wanted, offset=part.offset)
+            if len(rows) == part.wanted:
+                return rows, recent
+    rows = corpus.snapshot.rows(
+        query, column, part.wanted, offset=part.offset, descending=descending
+    )
+    return rows, query
+
+
+def _times_back(corpus: Corpus, column: str, after: Position | None) -> Iterator[int]:
+    """Yield times, each further back, of entries some way before a position or the end."""
+    last = corpus.names.size(corpus.tenant) if after is None else integer_of(after[-1])
+    for look in _LOOKS:
+        high = min(last, INDEX_MAX) - look
+        if high < look:
+            return
+        low = max(high - _NEIGHBOURS, 0)
+        some = queries.to_query(queries.between(KEY, corpus.above | low, corpus.above | high))
+        # The newest of some neighbours: one that came in late says little about the others.
+        rows = corpus.snapshot.rows(some, column, 1)
+        if rows and (after is None or rows[0].value < integer_of(after[0])):
+            yield rows[0].value
 
 
 def within(query: Query, condition: Match) -> Query:
