@@ -112,7 +112,13 @@ def escape(text: str) -> str:
 
     Characters that XML cannot hold at all become U+FFFD.
     """
-    return _SPECIAL.sub(lambda found: _ENTITIES[found[0]], _NO_XML.sub("\ufffd", text))
+    if not text.isprintable():
+        text = _NO_XML.sub("\ufffd", text)
+    return _SPECIAL.sub(_entity, text) if _SPECIAL.search(text) else text
+
+
+def _entity(found: re.Match[str]) -> str:
+    return _ENTITIES[found[0]]
 
 
 def human_size(size_bytes: int) -> str:
@@ -244,7 +250,9 @@ def _type_of(resource: Resource) -> str:
 
 def _plain(text: str | None) -> str:
     """Return text for one line: control characters are shown as U+FFFD."""
-    return _CONTROL.sub("\ufffd", text or "")
+    if not text or text.isprintable():
+        return text or ""
+    return _CONTROL.sub("\ufffd", text)
 
 
 def _markup(part: _Part) -> str:

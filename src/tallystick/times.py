@@ -9,6 +9,7 @@ from tallystick import limits
 from tallystick.errors import Malformed
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_PLAIN_EPOCH = datetime(1970, 1, 1)  # UTC understood: much the cheaper to print
 _MILLISECOND = timedelta(milliseconds=1)
 _RFC3339 = re.compile(
     r"(\d{4})-(\d{2})-(\d{2})[Tt ](\d{2}):(\d{2}):(\d{2})(?:\.(\d{1,9}))?"
@@ -18,7 +19,7 @@ _RFC3339 = re.compile(
 
 def to_rfc3339(ms: int) -> str:
     """Return a time as UTC with milliseconds: `2026-11-21T09:30:00.000Z`."""
-    return in_zone(ms, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+    return (_PLAIN_EPOCH + timedelta(0, 0, 0, ms)).isoformat(timespec="milliseconds") + "Z"
 
 
 def in_zone(ms: int, zone: tzinfo) -> datetime:

@@ -14,9 +14,18 @@ from hypothesis import strategies as st
 from tallystick.errors import InvalidQuery, Malformed, NotFound
 from tallystick.event import Draft, Resource
 from tallystick.index.opening import Index, open_index
+from tallystick.index.views import calendar
+from tallystick.query.aggregate import (
+    Interval,
+    TimeCount,
+    TimeSeries,
+    TimeSeriesResult,
+    aggregate,
+)
 from tallystick.query.expr import And, Eq, Exists, In, Not, Or, Prefix, Range, Sort, Term
+from tallystick.query.values import Values
 from tallystick.reading import Find, Over, ResourceQuery
-from tests.index.drawing import any_exprs, play, steps
+from tests.index.drawing import any_exprs, listed_exprs, play, steps
 from tests.index.test_processes import RULES
 from tests.index.world import TENANT, World
 
@@ -52,6 +61,43 @@ def test_lists_and_search_together_answer_everything(
             expected = model.find(question)
             assert [hit.index for hit in found.hits] == expected
             assert found.total == len(expected)
+        index.close()
+
+
+@settings(max_examples=15)
+@given(script=steps(), data=st.data())
+def test_lists_count_by_time_what_plain_values_do(
+    script: list[tuple[Any, ...]], data: st.DataObject
+) -> None:
+    with tempfile.TemporaryDirectory() as name, World(Path(name)) as world:
+        play(world, script)
+        world.follow()
+        model = world.model()
+        for _ in range(12):
+            question = Find(where=data.draw(listed_exprs(model.views)))
+            interval = data.draw(st.sampled_from(Interval))
+            request = TimeSeries("occurred_ms", interval, data.draw(st.sampled_from((0, -90))))
+            views = (model.views[found] for found in model.find(question))
+            expected = aggregate(map(Values, views), request)
+            # This world has no search to ask.
+            assert world.reader.aggregate(TENANT, question, [request, request]) == [expected] * 2
+
+
+def test_what_takes_lists_too_many_runs_is_counted_by_the_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    day_ms = 86_400_000
+    with World(tmp_path) as world:
+        world.append(*(Draft(kind="k", occurred_ms=day_ms * n) for n in range(40)))
+        index = opened(world, tmp_path)
+        request = TimeSeries("occurred_ms", Interval.DAY)
+        found = index.reader.aggregate(TENANT, Find(), [request])
+        monkeypatch.setattr(calendar, "RUNS_MAX", 39)
+        assert index.reader.aggregate(TENANT, Find(), [request]) == found
+        assert isinstance(found[0], TimeSeriesResult)
+        assert found[0].buckets == tuple(TimeCount(day_ms * n, 1) for n in range(40))
+        with pytest.raises(AssertionError, match="not a question for lists"):
+            world.reader.aggregate(TENANT, Find(), [request])
         index.close()
 
 

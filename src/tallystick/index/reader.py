@@ -15,13 +15,13 @@ from tallystick.errors import InvalidQuery, Malformed
 from tallystick.event import Op
 from tallystick.index.followers import SEARCH, VIEWS
 from tallystick.index.planner import Facts, Listing, Unlisted, plan_page, plan_rows, seen_names
-from tallystick.index.views import listing
+from tallystick.index.views import calendar, listing
 from tallystick.index.views.block import IndexOrder, Key
 from tallystick.index.views.nodes import AllOf, HasTerm
 from tallystick.index.views.reader import ResourceRow, ViewsReader
 from tallystick.index.views.shelf import Shelf
 from tallystick.index.views.terms import SEEN, SIGHTED
-from tallystick.query.aggregate import Aggregate, AggregateResult
+from tallystick.query.aggregate import Aggregate, AggregateResult, TimeSeries
 from tallystick.query.expr import Expr
 from tallystick.reading import (
     Find,
@@ -96,6 +96,10 @@ class IndexReader:
     ) -> Sequence[AggregateResult]:
         """Return one result a request over everything that the question matches."""
         seen = _seen(question, _AGGREGATED)
+        if all(isinstance(one, TimeSeries) and one.field == "occurred_ms" for one in requests):
+            listed = self._series(tenant, question, requests)
+            if listed is not None:
+                return listed
         return self._search(tenant, question).aggregate(tenant, question, seen, requests)
 
     def resource(self, tenant: str, type: str, id: str) -> ResourceSummary | None:
@@ -151,6 +155,25 @@ class IndexReader:
             # A generation that was swapped in meanwhile may not have come so far.
             if views is self._followers.views():
                 return size, views
+
+    def _series(
+        self, tenant: str, question: Find, requests: Sequence[Aggregate]
+    ) -> Sequence[AggregateResult] | None:
+        """Return what lists can count by time; None if that is a matter for the search."""
+        size, views = self._caught_up(tenant, question.dialect)
+        facts = self._facts(tenant, size, views)
+        node = plan_rows(question.where, seen_names(question), facts)
+        if isinstance(node, Unlisted):
+            return None
+        found: list[AggregateResult] = []
+        with views.shelf(tenant, size) as shelf:
+            for request in requests:
+                assert isinstance(request, TimeSeries), "all of them are"
+                counted = calendar.series(() if shelf is None else shelf.blocks, node, request)
+                if counted is None:
+                    return None
+                found.append(counted)
+        return found
 
     def _search(self, tenant: str, question: Find | None = None) -> SearchReader:
         dialect = None if question is None else question.dialect
