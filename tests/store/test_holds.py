@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import cast
 
 import pytest
 
 from tallystick import holds
 from tallystick.clock import ManualClock
+from tallystick.copying import copy
 from tallystick.entry import prepare
 from tallystick.errors import Conflict, NotFound, StoreBusy, TallystickError, UnderHold, Unexpected
 from tallystick.event import Draft, Json, Op, Resource
@@ -19,7 +21,9 @@ from tallystick.planning import Item
 from tallystick.query.expr import Everything
 from tallystick.reading import Reader
 from tallystick.store.base import Store
+from tallystick.store.sqlite import open_sqlite
 from tallystick.viewing import events_of
+from tests.check import check_log
 from tests.recording import TENANT, Recorder, draft, order
 from tests.store.places import Place
 from tests.store.writing import KEY
@@ -280,3 +284,19 @@ def test_way_past_the_check_is_shut(servers: list[Server], ids: list[str]) -> No
     item = Item(prepare(Draft(kind="order.k1", op=Op.RETRACT, subject=ids[1])))
     with pytest.raises(Unexpected):
         servers[0].ledger.submit(TENANT, [item], lambda work: None)
+
+
+def test_hold_goes_along_into_another_store(
+    store: Store, servers: list[Server], ids: list[str], tmp_path: Path
+) -> None:
+    servers[0].place("target:order:3")
+    copied = open_sqlite(tmp_path / "copied.db")
+    copy(store, copied)
+    recorder = Recorder(copied, KEY)
+    there = Server(copied, recorder)
+    with pytest.raises(UnderHold):
+        there.retract(ids[3])
+    there.retract(ids[4])
+    recorder.close()
+    check_log(copied, KEY)
+    copied.close()
