@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from tallystick.access import Scope
 from tallystick.cli import main
 from tests.serving import open_server
+
+TALLYSTICK = Path(sys.executable).with_name("tallystick")
 
 
 def test_transcripts_run_against_a_server(tmp_path: Path) -> None:
@@ -33,6 +40,39 @@ def test_transcripts_run_against_a_server(tmp_path: Path) -> None:
         refused = CliRunner().invoke(main, ["conformance", server.url, *given])
         assert refused.exit_code == 1
         assert "expected status 204, got 401" in refused.stdout
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """Yield URL and data folder of a server in a process of its own."""
+    data = str(tmp_path / "served")
+    command = [str(TALLYSTICK), "serve", "--data", data, "--port", "0"]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert server.stdout is not None
+    yield server.stdout.readline().split()[-1], data
+    server.send_signal(signal.SIGINT)
+    server.communicate(timeout=20)
+
+
+def test_transcripts_have_tenants_of_their_own(served: tuple[str, str]) -> None:
+    """Two of the same, which would disturb each other, and one that needs tokens of users."""
+    url, data = served
+    arguments = ["conformance", url, "--fresh", "--data", data, "--json"]
+    for _ in range(2):
+        only = ["--only", "orchestrate/seed", "--only", "onehub/seed"]
+        result = CliRunner().invoke(main, [*arguments, *only])
+        assert result.exit_code == 0, result.output
+        for outcome in json.loads(result.stdout):
+            assert (outcome["missing"], outcome["failures"]) == ([], [])
+            assert outcome["exchanges"]
+
+
+def test_folder_of_another_server_is_no_help(tmp_path: Path) -> None:
+    with open_server(tmp_path / "data") as server:
+        elsewhere = ["--fresh", "--data", str(tmp_path / "other"), "--only", "kvass/seed"]
+        result = CliRunner().invoke(main, ["conformance", server.url, *elsewhere])
+    assert result.exit_code == 1
+    assert "--data names the folder of another server" in result.output
 
 
 def test_unknown_transcript_is_a_usage_error() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from base64 import b64encode
+from contextlib import ExitStack
 from importlib import resources
 from typing import NamedTuple
 
@@ -11,7 +12,9 @@ import click
 from rich.text import Text
 
 from tallystick import conformance
+from tallystick.cli.proving_ground import fresh_variables
 from tallystick.cli.reach import Reach, with_reach
+from tallystick.client import Client
 from tallystick.conformance import Failure
 from tallystick.dialects import DIALECTS
 
@@ -29,19 +32,25 @@ class Outcome(NamedTuple):
 @click.argument("server", metavar="URL")
 @click.option("--only", multiple=True, help="A dialect, or one transcript such as kvass/seed.")
 @click.option("--set", "given", multiple=True, metavar="NAME=VALUE", help="A variable's value.")
+@click.option("--fresh", is_flag=True, help="Make a tenant for each, with keys and users.")
 @with_reach
 def run_transcripts(
-    reach: Reach, server: str, only: tuple[str, ...], given: tuple[str, ...]
+    reach: Reach, server: str, only: tuple[str, ...], given: tuple[str, ...], fresh: bool
 ) -> None:
     """Run the transcripts of the dialects against the server at URL.
 
-    --key gives them an API key. A transcript writes, and begins with an empty tenant; one that
-    needs more variables than there are is skipped and says which. Exits with 1 if one fails.
+    A transcript writes, and begins with an empty tenant. --fresh makes one for each, through the
+    data folder of that server, and they stay there. Without it --key gives them an API key, and
+    one that needs more variables than there are is skipped and says which. Exits with 1 if one
+    fails.
     """
-    variables = _variables(reach.key, given)
-    outcomes = [
-        _run(name, text, server, variables) for name, text in _transcripts() if _wanted(name, only)
-    ]
+    wanted = [(name, text) for name, text in _transcripts() if _wanted(name, only)]
+    with ExitStack() as stack:
+        client = stack.enter_context(reach.client()) if fresh else None
+        outcomes = [
+            _run(name, text, server, _variables(client, server, reach.key, given))
+            for name, text in wanted
+        ]
     if not outcomes:
         raise click.UsageError("there is no such dialect or transcript")
     reach.show(
@@ -67,9 +76,13 @@ def _wanted(name: str, only: tuple[str, ...]) -> bool:
     return not only or name in only or name.partition("/")[0] in only
 
 
-def _variables(key: str | None, given: tuple[str, ...]) -> dict[str, str]:
+def _variables(
+    client: Client | None, server: str, key: str | None, given: tuple[str, ...]
+) -> dict[str, str]:
     variables: dict[str, str] = {}
-    if key is not None:
+    if client is not None:
+        variables = fresh_variables(client, server)
+    elif key is not None:
         variables = {"key": key, "basic": b64encode(f"{key}:".encode()).decode()}
     for pair in given:
         name, equals, value = pair.partition("=")
