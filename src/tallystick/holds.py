@@ -10,7 +10,7 @@ it.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
@@ -29,10 +29,11 @@ from tallystick.event import (
 )
 from tallystick.identity import Act
 from tallystick.planning import Item
-from tallystick.query.expr import Expr, Range, all_of
+from tallystick.query.expr import Range, all_of
 from tallystick.query.lucene import parse
-from tallystick.query.match import matches
+from tallystick.query.match import to_predicate
 from tallystick.query.native_fields import NativeFields
+from tallystick.query.values import Values
 from tallystick.store.base import HOLD_HEAD, IdentityWrite, Store, head_key
 from tallystick.viewing import events_of, find_index, views_of
 
@@ -65,17 +66,18 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """Whether it was not lifted yet."""
         return self.lifted_ms is None
 
-    def covers(self, view: View) -> bool:
-        """Tell whether it holds an entry, as it was recorded or as it is shown now."""
-        covered = self._expr()
-        first = msgspec.structs.replace(view, event=view.first)
-        return matches(covered, view) or matches(covered, first)
-
-    def _expr(self) -> Expr:
+    def covering(self) -> Callable[[View], bool]:
+        """Return what tells whether it holds an entry, as it was recorded or as it is shown now."""
         # Fields are not looked up: a hold must not depend on an index, which may be being rebuilt.
         what = parse(self.query, NativeFields(), default_operator="and")
         when = Range("occurred_ms", self.from_ms, self.to_ms, high_inclusive=False)
-        return all_of((what, when))
+        matches = to_predicate(all_of((what, when)))
+
+        def covers(view: View) -> bool:
+            first = msgspec.structs.replace(view, event=view.first)
+            return matches(Values(view)) or matches(Values(first))
+
+        return covers
 
 
 class Holds:
@@ -228,13 +230,14 @@ def _expecting(item: Item, latest: Expectation) -> Item:
 
 
 def _check(holds: Sequence[Hold], views: Iterable[View]) -> None:
+    tests = [(hold.id, hold.covering()) for hold in holds]
     for view in views:
-        for hold in holds:
-            if hold.covers(view):
+        for id, covers in tests:
+            if covers(view):
                 raise UnderHold(
-                    f"{_name_of(view.first)} is under the legal hold {hold.id!r}",
-                    hold=hold.id,
-                    hint=f"an administrator lifts it with: tallystick holds lift {hold.id}",
+                    f"{_name_of(view.first)} is under the legal hold {id!r}",
+                    hold=id,
+                    hint=f"an administrator lifts it with: tallystick holds lift {id}",
                 )
 
 
