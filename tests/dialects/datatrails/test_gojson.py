@@ -59,3 +59,12 @@ def test_text_with_two_spellings_is_refused_by_name(text: str) -> None:
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\b\f")))
 def test_all_other_text_is_accepted(text: str) -> None:
     gojson.check_text(text, "k")
+
+
+def test_every_character_is_spelled_as_another_encoder_spells_it() -> None:
+    characters = (chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000)
+    text = "".join(characters)
+    spelled = json.dumps(text, ensure_ascii=False)
+    for character in "<>&\u2028\u2029":
+        spelled = spelled.replace(character, f"\\u{ord(character):04x}")
+    assert gojson.encode(text) == spelled.encode()

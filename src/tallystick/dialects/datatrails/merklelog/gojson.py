@@ -6,9 +6,10 @@ specification of DataTrails 4.1, the rules for `content`.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
+
+import msgspec
 
 from tallystick.errors import Malformed
 
@@ -16,18 +17,16 @@ Dict = Mapping[str, str]
 Value = str | Dict | Sequence[Dict]
 """What one attribute may hold."""
 
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
-
 # Go escapes these inside strings so that the text can stand in HTML and in JavaScript. None of
 # them is part of JSON's own punctuation, so replacing them in finished text is safe.
 _GO_ESCAPES = {
-    "<": "\\u003c",
-    ">": "\\u003e",
-    "&": "\\u0026",
-    "\u2028": "\\u2028",
-    "\u2029": "\\u2029",
+    b"<": b"\\u003c",
+    b">": b"\\u003e",
+    b"&": b"\\u0026",
+    "\u2028".encode(): b"\\u2028",
+    "\u2029".encode(): b"\\u2029",
 }
-_NEEDS_ESCAPE = re.compile("[<>&\u2028\u2029]")
+_NEEDS_ESCAPE = re.compile("[<>&]|\u2028|\u2029".encode())
 _UNPRINTABLE = re.compile("[\b\f\ud800-\udfff]")
 
 
@@ -37,14 +36,14 @@ def encode(value: object) -> bytes:
     U+0008 and U+000C come out as `\\b` and `\\f`, as Go prints them since 1.22.
     Raises: Malformed for a lone surrogate.
     """
-    # Python sorts member names by code point, which is the order of their UTF-8 bytes.
-    text = _encode(value)
-    if _NEEDS_ESCAPE.search(text) is not None:
-        text = _NEEDS_ESCAPE.sub(lambda found: _GO_ESCAPES[found.group()], text)
     try:
-        return text.encode("utf-8")
+        # Members are sorted by code point, which is the order of their UTF-8 bytes.
+        text = msgspec.json.encode(value, order="deterministic")
     except UnicodeEncodeError as error:
         raise Malformed("strings must be Unicode without lone surrogates") from error
+    if _NEEDS_ESCAPE.search(text) is not None:
+        return _NEEDS_ESCAPE.sub(lambda found: _GO_ESCAPES[found.group()], text)
+    return text
 
 
 def check_text(text: str, path: str) -> None:
