@@ -143,7 +143,7 @@ class Pages:
             ),
             self._orchestrate_page("orchestrate: search for events", [search]),
             self._orchestrate_page(
-                f"orchestrate: search, page {far:,}", [f"{search}&offset={far * 10}"], FAR_MS
+                f"orchestrate: search, page {far:,}", [f"{search}&offset={(far - 1) * 10}"], FAR_MS
             ),
         ]
 
@@ -184,7 +184,7 @@ class Pages:
             self._search("datatrails: search by place in the public log", indexes, 15.0),
             self._search("datatrails: search by creator", creators, 15.0),
             self._search("datatrails: search for all", [""], 15.0),
-            self._search(f"datatrails: search, page {far:,}", [""], FAR_MS, skip=far * 20),
+            self._search(f"datatrails: search, page {far:,}", [""], FAR_MS, skip=(far - 1) * 20),
         ]
 
     def _search(

@@ -9,12 +9,25 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from tallystick.index.views.rows import ROWS_MAX, RowSet, full, size, span, to_bits, without
+from tallystick.index.views.rows import (
+    ROWS_MAX,
+    RowSet,
+    downwards,
+    full,
+    size,
+    span,
+    to_bits,
+    upwards,
+    without,
+)
 
 Key = tuple[int, int]
 """(occurred_ms, index) in the order of time, (index, 0) in the order of recording."""
+
+_FEW = 1 / 32
+"""The share of rows up to which looking up the place of each is cheaper than trying all places."""
 
 
 class Block:
@@ -79,12 +92,30 @@ class Block:
             for place, row in enumerate(self.by_index):
                 places[row] = place
             self._places = places
-        if isinstance(rows, int):
-            flags = format(rows, f"0{self.rows}b")
-            last = self.rows - 1
-            # The text has the highest rank first, and the number is read from the same end.
-            return int("".join([flags[last - row] for row in reversed(self.by_index)]), 2)
-        return sorted(map(self._places.__getitem__, rows))
+        if isinstance(rows, int) and self._has_many(rows):
+            # A number is written from its highest bit: turned round, a row's flag is at its rank.
+            flags = format(rows, f"0{self.rows}b")[::-1]
+            return int("".join(map(flags.__getitem__, self.by_index))[::-1], 2)
+        return sorted(map(self._places.__getitem__, upwards(rows, 0)))
+
+    def walk(self, rows: RowSet, start: int, *, down: bool) -> Iterator[int]:
+        """Yield a set of ranks as places in the order of indexes, from `start` on or below it.
+
+        Cost: of a large set, as much as is asked for.
+        """
+        by_index = self.by_index
+        if by_index is None or not isinstance(rows, int) or not self._has_many(rows):
+            places = self.placed(rows)
+            yield from downwards(places, start) if down else upwards(places, start)
+            return
+        flags = rows.to_bytes(ROWS_MAX // 8, "little")
+        for place in range(start - 1, -1, -1) if down else range(start, self.rows):
+            row = by_index[place]
+            if flags[row >> 3] >> (row & 7) & 1:
+                yield place
+
+    def _has_many(self, rows: RowSet) -> bool:
+        return size(rows) > self.rows * _FEW
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id}: {self.rows} rows, {size(self.gone)} gone>"
@@ -97,6 +128,11 @@ class TimeOrder:
     def rows(block: Block, rows: RowSet) -> RowSet:
         """Return the places of rows."""
         return rows
+
+    @staticmethod
+    def walk(block: Block, rows: RowSet, start: int, *, down: bool) -> Iterator[int]:
+        """Yield the places of rows from `start` on, or below it and the last first."""
+        return downwards(rows, start) if down else upwards(rows, start)
 
     @staticmethod
     def key(block: Block, place: int) -> Key:
@@ -128,6 +164,11 @@ class IndexOrder:
     def rows(block: Block, rows: RowSet) -> RowSet:
         """Return the places of rows."""
         return block.placed(rows)
+
+    @staticmethod
+    def walk(block: Block, rows: RowSet, start: int, *, down: bool) -> Iterator[int]:
+        """Yield the places of rows from `start` on, or below it and the last first."""
+        return block.walk(rows, start, down=down)
 
     @staticmethod
     def key(block: Block, place: int) -> Key:

@@ -54,7 +54,7 @@ def extent(blocks: Sequence[Block], node: Node) -> Extent:
         first, last = next(upwards(rows, 0)), next(downwards(rows, block.rows))
         first_ms.append(block.ms[first])
         last_ms.append(block.ms[last])
-        place = next(downwards(block.placed(rows), block.rows))
+        place = next(block.walk(rows, block.rows, down=True))
         last_index.append(IndexOrder.index(block, place))
     if not count:
         return Extent(0, 0, 0, 0)
@@ -97,6 +97,7 @@ class _Run:
         self.descending = descending
         self.low, self.high = 0, block.rows
         self._node = node
+        self._matches: RowSet | None = None
         self._places: RowSet | None = None
         if after is not None:
             if descending:
@@ -106,24 +107,33 @@ class _Run:
                 self.low = order.place(block, order.next_key(after))
 
     @property
-    def places(self) -> RowSet:
-        """The places of the rows that match."""
+    def matches(self) -> RowSet:
+        """The ranks of the rows that match."""
+        if self._matches is None:
+            self._matches = self.block.kept(self._node.rows(self.block))
+        return self._matches
+
+    def count(self, low: int, high: int) -> int:
+        """Return how many rows that match have their places in [low, high)."""
+        if low == 0 and high == self.block.rows:
+            return size(self.matches)
         if self._places is None:
-            rows = self.block.kept(self._node.rows(self.block))
-            self._places = rows if is_empty(rows) else self.order.rows(self.block, rows)
-        return self._places
+            self._places = self.order.rows(self.block, self.matches)
+        return count_between(self._places, low, high)
 
     def first(self) -> Key:
         """Return the first key that the run can have."""
         return self.order.key(self.block, self.high - 1 if self.descending else self.low)
 
+    def span(self) -> tuple[Key, Key]:
+        """Return the first and the last key that the run can have, as a page sorts them."""
+        low, high = self.order.key(self.block, self.low), self.order.key(self.block, self.high - 1)
+        return (_signed(high, -1), _signed(low, -1)) if self.descending else (low, high)
+
     def __iter__(self) -> Iterator[Row]:
         block, order = self.block, self.order
-        if self.descending:
-            places = downwards(self.places, self.high)
-        else:
-            places = upwards(self.places, self.low)
-        for place in places:
+        start = self.high if self.descending else self.low
+        for place in order.walk(block, self.matches, start, down=self.descending):
             yield Row(order.key(block, place), order.index(block, place))
 
 
@@ -154,7 +164,8 @@ def _signed(key: Key, sign: int) -> Key:
 
 def _skip(runs: Sequence[_Run], order: Order, descending: bool, offset: int) -> int:
     """Move the runs past `offset` rows, nearly; return how many are left to walk over."""
-    windows = [_Window(run) for run in runs if run.low < run.high and not is_empty(run.places)]
+    offset, left = _skip_whole(runs, offset)
+    windows = [_Window(run) for run in left if not is_empty(run.matches)]
     while True:
         windows = [window for window in windows if window.low < window.high]
         if sum(window.high - window.low for window in windows) <= max(_WALKED, 2 * len(windows)):
@@ -169,6 +180,23 @@ def _skip(runs: Sequence[_Run], order: Order, descending: bool, offset: int) -> 
         if not any(moved):
             break
     return offset
+
+
+def _skip_whole(runs: Sequence[_Run], offset: int) -> tuple[int, list[_Run]]:
+    """Give up the runs that end before the offset, as far as they follow each other.
+
+    Returns what is left of the offset, and the runs in which it may be.
+    """
+    left = sorted((run for run in runs if run.low < run.high), key=_Run.span)
+    for number, run in enumerate(left):
+        if number + 1 < len(left) and run.span()[1] >= left[number + 1].span()[0]:
+            return offset, left[number:]
+        rows = run.count(run.low, run.high)
+        if rows > offset:
+            return offset, [run]
+        offset -= rows
+        run.low = run.high
+    return offset, []
 
 
 class _Window:
@@ -186,8 +214,8 @@ class _Window:
     def before(self, cut: int) -> int:
         """Return how many rows of the window come before the cut in the order of the page."""
         if self.run.descending:
-            return count_between(self.run.places, cut, self.high)
-        return count_between(self.run.places, self.low, cut)
+            return self.run.count(cut, self.high)
+        return self.run.count(self.low, cut)
 
     def move(self, cut: int, past: bool) -> bool:
         """Give up the rows before the cut, for good, or those behind; tell whether it shrank."""
