@@ -17,6 +17,11 @@ Shape = TypeVar("Shape")
 
 _PATH = re.compile(r" - at `(\$[^`]*)`\Z")
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
+_LONE_SURROGATE = re.compile(
+    rb"(?<!\\)(?:\\\\)*(\\u[dD][89abAB][0-9a-fA-F]{2})(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+)
+_BYTE = re.compile(r"byte (\d+)")
+_NO_NUMBER = re.compile(rb"-?(?:NaN|Infinity)")
 _any = msgspec.json.Decoder()
 
 
@@ -31,7 +36,7 @@ def decode_as(decoder: msgspec.json.Decoder[Shape], text: bytes) -> Shape:
         message, pointer = _explain(str(error))
         raise Malformed(message, path=pointer) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Malformed(f"the body is not JSON: {error}") from None
+        raise Malformed(f"the body is not JSON: {_reason(text, str(error))}") from None
     except RecursionError:
         raise Malformed(f"JSON may be nested {limits.JSON_DEPTH} deep at most") from None
 
@@ -58,6 +63,17 @@ def decode_object(text: bytes) -> dict[str, Any]:
 def encode(value: object) -> bytes:
     """Return a JSON value as text without blanks."""
     return msgspec.json.encode(value)
+
+
+def _reason(text: bytes, message: str) -> str:
+    """Name what the decoder stumbles over without naming it."""
+    lone = _LONE_SURROGATE.search(text)
+    if lone is not None:
+        return f"a surrogate without its other half (byte {lone.start(1)})"
+    place = _BYTE.search(message)
+    if place is not None and _NO_NUMBER.match(text, int(place[1])):
+        return f"NaN and Infinity are no numbers ({place[0]})"
+    return message
 
 
 def _explain(message: str) -> tuple[str, str]:
