@@ -106,8 +106,22 @@ class ResourceQuery(msgspec.Struct, frozen=True, kw_only=True):
     limit: int = 50
 
 
+Derive = Callable[[View, str], Mapping[str, str | int]]
+
+
+class ListedTerms(NamedTuple):
+    """Those of the terms that a dialect derives by which its lists go on every store.
+
+    A store that writes lists with the batch lists these only, and leaves the others to the search:
+    `derive` holds up every write, so it is cheap. It may return more than `names`.
+    """
+
+    names: frozenset[str]
+    derive: Derive
+
+
 class DialectRules(NamedTuple):
-    """What a dialect shows and must be able to filter by; both functions are pure.
+    """What a dialect shows and must be able to filter by; all functions are pure.
 
     `derived` is given the view and the UUID of its tenant, which never changes; its terms are found
     under the fields `<dialect>.<term>`. A changed `version` (or set of
@@ -115,8 +129,9 @@ class DialectRules(NamedTuple):
     """
 
     shows: Callable[[View], bool]
-    derived: Callable[[View, str], Mapping[str, str | int]]
+    derived: Derive
     version: int = 1
+    listed: ListedTerms = ListedTerms(frozenset(), lambda view, tenant_uuid: {})
 
 
 Rules = Mapping[str, DialectRules]

@@ -16,6 +16,7 @@ from tests.faults.checker import Checker
 from tests.faults.processes import WriterProcess
 from tests.faults.servers import CrashableServer
 from tests.faults.writer import Orders
+from tests.store.places import check_lists
 
 HOUR_MS = 3_600_000
 
@@ -63,6 +64,7 @@ def test_postgres_under_random_faults(
         ]
         checker.run(faults, run_s, every_s=0.5)
         assert checker.finish() > 500
+    check_lists(crashable_database)
 
 
 def crash(server: CrashableServer, for_s: float) -> None:

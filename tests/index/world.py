@@ -25,7 +25,7 @@ from tallystick.index.views.writer import ViewsWriter
 from tallystick.query.expr import Scalar
 from tallystick.query.match import matches
 from tallystick.query.order import sort_views
-from tallystick.reading import DialectRules, Find, Over, ResourceSummary, Rules
+from tallystick.reading import DialectRules, Find, ListedTerms, Over, ResourceSummary, Rules
 from tallystick.store.base import Erasure
 from tallystick.store.sqlite import open_sqlite
 from tallystick.viewing import views_of
@@ -42,8 +42,8 @@ def rules() -> Rules:
     """Return three dialects: one without retracted events, one with all, one with a few."""
     return {
         "native": DialectRules(lambda view: not view.retracted, lambda view, uuid: {}),
-        "echo": DialectRules(lambda view: True, _echo_terms),
-        "orders": DialectRules(_is_order, _order_terms),
+        "echo": DialectRules(lambda view: True, _echo_terms, listed=_ECHO_LISTED),
+        "orders": DialectRules(_is_order, _order_terms, listed=_ORDERS_LISTED),
     }
 
 
@@ -63,6 +63,10 @@ def _is_order(view: View) -> bool:
 def _order_terms(view: View, uuid: str) -> dict[str, Any]:
     # Taken from what a revision changes, so that lists have to follow it.
     return {"members": tuple(sorted(view.event.data)), "size": len(view.event.data)}
+
+
+_ECHO_LISTED = ListedTerms(frozenset(("third", "half", "odd")), _echo_terms)
+_ORDERS_LISTED = ListedTerms(frozenset(("members", "size", "unheard")), _order_terms)
 
 
 class World:

@@ -10,9 +10,14 @@ from typing import Protocol
 import apsw
 import psycopg
 
+from tallystick.dialects import rules
+from tallystick.index.postgres.lists import Lists
 from tallystick.store.base import Store
-from tallystick.store.postgres.store import open_postgres
+from tallystick.store.postgres.connecting import Timeouts
+from tallystick.store.postgres.store import PostgresStore, open_postgres
 from tallystick.store.sqlite import open_sqlite
+
+DEFAULT_TIMEOUTS = Timeouts()
 
 
 class Place(Protocol):
@@ -65,8 +70,8 @@ class PostgresPlace:
         self.url = url
 
     def open(self) -> Store:
-        """Open the database."""
-        return open_postgres(self.url)
+        """Open the database, as a server does: lists are written with every batch."""
+        return open_with_lists(self.url)
 
     def occurrences(self, needle: bytes) -> int:
         """Count in every file of the tables, after the scrubbing that this store asks for."""
@@ -94,4 +99,25 @@ class PostgresPlace:
 
 def open_place(url: str) -> Store:
     """Open what `Place.url` names, in whatever process."""
-    return open_postgres(url) if url.startswith("postgresql:") else open_sqlite(Path(url))
+    return open_with_lists(url) if url.startswith("postgresql:") else open_sqlite(Path(url))
+
+
+def open_with_lists(url: str, timeouts: Timeouts = DEFAULT_TIMEOUTS) -> PostgresStore:
+    """Open a store on PostgreSQL that lists what it stores, for all dialects."""
+    return open_postgres(url, timeouts=timeouts, extension=Lists(rules()).write)
+
+
+def check_lists(url: str) -> None:
+    """Check that every log in a database is listed to its end, and counted once."""
+    with psycopg.connect(url) as connection:
+        for tenant, size, listed in connection.execute(
+            "SELECT tenant, size, lists_next FROM logs WHERE size > 0"
+        ).fetchall():
+            rows = connection.execute(
+                "SELECT count(*), count(DISTINCT idx) FROM lists WHERE tenant = %s", (tenant,)
+            ).fetchone()
+            totals = connection.execute(
+                "SELECT axis, sum(n) FROM totals WHERE tenant = %s GROUP BY axis", (tenant,)
+            ).fetchall()
+            assert (listed, rows) == (size, (size, size))
+            assert sorted(totals) == [(axis, size) for axis in range(3)]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from tallystick.index.inline import InlineFollowers, Progress
 from tallystick.index.reader import IndexReader
 from tallystick.index.rules import load_rules
 from tallystick.index.supervisor import Command, SupervisedFollowers
-from tallystick.reading import Rules
+from tallystick.reading import Reader, Rules
 from tallystick.sequencer import CommitStats
 from tallystick.store.base import LogHead, Store
 from tallystick.store.sqlite import SqliteStore
@@ -19,13 +20,30 @@ RULES = "tallystick.dialects:rules"
 """Where the dialects' rules come from: a name, since indexes know no dialect."""
 
 
+class Followers(Protocol):
+    """Whoever keeps the indexes up to date."""
+
+    def committed(self, heads: Sequence[LogHead]) -> None:
+        """Learn how far logs have come."""
+
+    def lag(self) -> Mapping[str, int]:
+        """Return by how many entries each follower is behind."""
+
+    def pressure_s(self) -> float:
+        """Return how long a commit should wait."""
+
+    def rebuild(self, name: str, progress: Progress) -> None:
+        """Make what a follower keeps from the beginning."""
+
+    def close(self) -> None:
+        """Stop following and release files."""
+
+
 class Index:
     """The followers of a data folder and the reader over what they keep."""
 
-    def __init__(
-        self, store: Store, rules: Rules, followers: InlineFollowers | SupervisedFollowers
-    ) -> None:
-        self.reader = IndexReader(store, rules, followers)
+    def __init__(self, reader: Reader, followers: Followers) -> None:
+        self.reader = reader
         self._followers = followers
 
     def committed(self, heads: Sequence[LogHead], stats: CommitStats) -> None:
@@ -55,12 +73,37 @@ class Index:
 def open_index(folder: Path, store: Store, *, child: bool, rules: str = RULES) -> Index:
     """Open the indexes of a data folder.
 
-    With `child` a process of their own keeps them up to date; without, whoever reads does.
+    With `child` a process of their own keeps them up to date; without, whoever reads does. A
+    database keeps its lists itself.
     Raises: StoreFailed.
     """
     loaded = load_rules(rules)
     root = folder / FOLDER
-    if child and isinstance(store, SqliteStore):
+    if not isinstance(store, SqliteStore):
+        return _open_on_database(root, store, loaded)
+    followers: SupervisedFollowers | InlineFollowers
+    if child:
         command = Command(store.path.absolute(), root.absolute(), rules)
-        return Index(store, loaded, SupervisedFollowers(command, store, loaded))
-    return Index(store, loaded, InlineFollowers(root, store, loaded))
+        followers = SupervisedFollowers(command, store, loaded)
+    else:
+        followers = InlineFollowers(root, store, loaded)
+    return Index(IndexReader(store, loaded, followers), followers)
+
+
+def _open_on_database(root: Path, store: Store, rules: Rules) -> Index:
+    # Imported late: the driver is an extra that a folder does without.
+    from tallystick.index.postgres.following import open_lists
+    from tallystick.store.postgres.store import PostgresStore
+
+    assert isinstance(store, PostgresStore), f"there are no lists for {store.name}"
+    return Index(*open_lists(root, store, rules))
+
+
+def fill_lists(database: str, progress: Progress, *, rules: str = RULES) -> int:
+    """List what a database holds and has no lists of yet; return how many entries that were.
+
+    Raises: SchemaMismatch, StoreBusy, StoreFailed.
+    """
+    from tallystick.index.postgres import following
+
+    return following.fill_lists(database, load_rules(rules), progress)

@@ -58,12 +58,13 @@ _IDS_MAX = 1_000
 class Facts(NamedTuple):
     """What compiling needs to know of a tenant and its log.
 
-    `kinds` are all kinds, None when there are too many to list; `index_of` finds an entry by its
-    id; `recorded_before` tells how many entries were recorded before a time.
+    `is_listed` tells of a field that a dialect derives whether it has terms; `kinds` are all
+    kinds, None when there are too many to list; `index_of` finds an entry by its id;
+    `recorded_before` tells how many entries were recorded before a time.
     """
 
     number_of: Callable[[str, Scalar], int]
-    dialects: frozenset[str]
+    is_listed: Callable[[str], bool]
     kinds: Callable[[], Sequence[str] | None]
     index_of: Callable[[str], int | None]
     recorded_before: Callable[[int], int]
@@ -191,7 +192,7 @@ class _Compiler:
             return AnyOf(tuple(self._range(Range(field, v, v)) for v in _numbers(values)))
         if field == "id":
             return self._ids([value for value in values if isinstance(value, str)])
-        if field.partition(".")[0] in self._facts.dialects:
+        if self._facts.is_listed(field):
             return self._terms(field, [value for value in values if value == value])
         return Unlisted(f"{field} is not listed")
 

@@ -191,7 +191,7 @@ class IndexReader:
 
         return Facts(
             number_of=views.number_of,
-            dialects=self._dialects,
+            is_listed=lambda field: field.partition(".")[0] in self._dialects,
             kinds=kinds,
             index_of=lambda id: find_index(self._store, tenant, id),
             recorded_before=lambda ms: self._recorded_before(tenant, size, ms),

@@ -25,7 +25,7 @@ from tallystick.dialects.datatrails.routes_iam import ApplicationsApi, TokenApi
 from tallystick.dialects.datatrails.routes_log import EXTENSION, ExtensionApi, LogApi
 from tallystick.dialects.datatrails.routes_moving import MovingApi
 from tallystick.identity import Client
-from tallystick.reading import DialectRules
+from tallystick.reading import DialectRules, ListedTerms
 
 _LOOK_AROUND_S = 0.5
 """How often to ask for what other processes on the same database wrote."""
@@ -91,7 +91,11 @@ def publish(services: BackgroundServices) -> Background:
 DATATRAILS = Dialect(
     name=DIALECT,
     title="DataTrails",
-    rules=DialectRules(shows=wire.shows, derived=wire.derived),
+    rules=DialectRules(
+        shows=wire.shows,
+        derived=wire.derived,
+        listed=ListedTerms(frozenset(("target_trail",)), wire.listed),
+    ),
     routes=routes,
     owns=owns,
     error_response=error_response,

@@ -92,10 +92,13 @@ def derived(view: View, tenant_uuid: str) -> dict[str, str]:
         "idtimestamp": ids.idtimestamp(event.recorded_ms, event.index),
         "created_by": rendering.created_by(event, UUID(tenant_uuid)),
     }
-    target_trail = rendering.target_trail(event)
-    if target_trail is not None:
-        terms["target_trail"] = target_trail
-    return terms
+    return terms | listed(view, tenant_uuid)
+
+
+def listed(view: View, tenant_uuid: str) -> dict[str, str]:
+    """Return those of the terms by which lists go: the others cost a hash, and are for searches."""
+    target_trail = rendering.target_trail(view.first)
+    return {} if target_trail is None else {"target_trail": target_trail}
 
 
 def from_event(view: View, *, tenant_uuid: UUID, status: Status = Status.STORED) -> Json:

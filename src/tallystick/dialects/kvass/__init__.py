@@ -13,7 +13,7 @@ from tallystick.dialects.base import Dialect, Services
 from tallystick.dialects.kvass import wire
 from tallystick.dialects.kvass.errors import error_response
 from tallystick.dialects.kvass.routes import KvassApi, owns, standing_headers
-from tallystick.reading import DialectRules
+from tallystick.reading import DialectRules, ListedTerms
 
 
 def routes(services: Services) -> Sequence[BaseRoute]:
@@ -24,7 +24,11 @@ def routes(services: Services) -> Sequence[BaseRoute]:
 KVASS = Dialect(
     name=wire.DIALECT,
     title="Kvass",
-    rules=DialectRules(shows=wire.shows, derived=wire.derived),
+    rules=DialectRules(
+        shows=wire.shows,
+        derived=wire.derived,
+        listed=ListedTerms(frozenset(("id",)), wire.derived),
+    ),
     routes=routes,
     owns=owns,
     error_response=error_response,

@@ -14,7 +14,7 @@ from tallystick.dialects.onehub import wire
 from tallystick.dialects.onehub.errors import error_response
 from tallystick.dialects.onehub.routes import OnehubApi, owns
 from tallystick.errors import SettingsError
-from tallystick.reading import DialectRules
+from tallystick.reading import DialectRules, ListedTerms
 
 _SETTINGS = {"own_events_only": bool, "public_clients": list}
 """What may be set; roles and the token endpoint look there too."""
@@ -36,7 +36,11 @@ def routes(services: Services) -> Sequence[BaseRoute]:
 ONEHUB = Dialect(
     name=wire.DIALECT,
     title="Onehub",
-    rules=DialectRules(shows=wire.shows, derived=wire.derived),
+    rules=DialectRules(
+        shows=wire.shows,
+        derived=wire.derived,
+        listed=ListedTerms(frozenset(("verb", "workspace", "user")), wire.derived),
+    ),
     routes=routes,
     owns=owns,
     error_response=error_response,

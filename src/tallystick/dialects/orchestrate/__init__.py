@@ -5,12 +5,16 @@ from __future__ import annotations
 from tallystick.dialects.base import Dialect
 from tallystick.dialects.orchestrate import exchange, wire
 from tallystick.dialects.orchestrate.routes import routes
-from tallystick.reading import DialectRules
+from tallystick.reading import DialectRules, ListedTerms
 
 ORCHESTRATE = Dialect(
     name=wire.DIALECT,
     title="Orchestrate.io",
-    rules=DialectRules(shows=wire.shows, derived=wire.derived),
+    rules=DialectRules(
+        shows=wire.shows,
+        derived=wire.derived,
+        listed=ListedTerms(wire.LISTED, wire.listed),
+    ),
     routes=routes,
     owns=exchange.owns,
     error_response=exchange.error_response,

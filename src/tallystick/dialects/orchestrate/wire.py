@@ -306,24 +306,39 @@ def derived(view: View, tenant_uuid: str) -> Mapping[str, str | int]:
     event = view.event
     if event.target is None:
         return {}
-    if event.op is not Op.DOCUMENT:
-        terms: dict[str, str | int] = {"ref": ref_of(event.data)}
-        if (reftime := reftime_of(view)) != view.first.recorded_ms:
-            terms["reftime"] = reftime
-        if (ordinal := ordinal_of(view)) != ids.ordinal(view.index):
-            terms["ordinal"] = ordinal
-        return terms
-    terms = {"ref": document_ref(event)}
-    relation = relation_of(event.target)
-    if relation is not None:
-        terms |= {
-            "relation": relation.kind,
-            "source.collection": relation.source.collection,
-            "source.key": relation.source.key,
-            "destination.collection": relation.destination.collection,
-            "destination.key": relation.destination.key,
-        }
-    return terms
+    if event.op is Op.DOCUMENT:
+        return {"ref": document_ref(event), **listed(view, tenant_uuid)}
+    terms: dict[str, str | int] = {"ref": ref_of(event.data)}
+    if (reftime := reftime_of(view)) != view.first.recorded_ms:
+        terms["reftime"] = reftime
+    return terms | listed(view, tenant_uuid)
+
+
+LISTED = frozenset(
+    (
+        *("ordinal", "relation", "source.collection", "source.key"),
+        *("destination.collection", "destination.key"),
+    )
+)
+
+
+def listed(view: View, tenant_uuid: str) -> dict[str, str | int]:
+    """Return those of the terms by which lists go, `LISTED`."""
+    if view.event.target is None:
+        return {}
+    if view.event.op is not Op.DOCUMENT:
+        ordinal = ordinal_of(view)
+        return {} if ordinal == ids.ordinal(view.index) else {"ordinal": ordinal}
+    relation = relation_of(view.event.target)
+    if relation is None:
+        return {}
+    return {
+        "relation": relation.kind,
+        "source.collection": relation.source.collection,
+        "source.key": relation.source.key,
+        "destination.collection": relation.destination.collection,
+        "destination.key": relation.destination.key,
+    }
 
 
 def _document(kind: str, target: Resource, value: Json, actor: Resource | None) -> Draft:

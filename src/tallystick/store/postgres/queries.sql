@@ -2,8 +2,9 @@
 -- whose comment begins with "All tenants:".
 
 -- name: lock_head
--- The head of a log, kept from everybody else who would extend it.
-SELECT origin, key_id, size, frontier, root, checkpoint, recorded_ms
+-- The head of a log, kept from everybody else who would extend it, and how far its lists are.
+SELECT origin, key_id, size, frontier, root, checkpoint, recorded_ms,
+    lists_key, lists_rules, lists_next, lists_stale
 FROM logs WHERE tenant = %(tenant)b FOR UPDATE;
 
 -- name: insert_head

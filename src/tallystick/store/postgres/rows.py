@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from psycopg.rows import TupleRow
 
-from tallystick.store.base import Claim, LogHead, LogRow, ResourceHead
+from tallystick.store.base import Claim, IdentityRow, LogHead, LogRow, ResourceHead
 from tallystick.store.postgres.connecting import Connection, fetch
 from tallystick.store.postgres.statements import STATEMENTS
+
+
+class ListState(NamedTuple):
+    """How far the lists of a tenant have come; see the columns of `logs`."""
+
+    key: bytes | None = None
+    rules: bytes | None = None
+    next: int = 0
+    stale: int = 0
 
 
 def to_bytes(name: str) -> bytes:
@@ -29,11 +38,16 @@ def select(connection: Connection, statement: str, **values: Any) -> list[TupleR
 
 def log_head(tenant: str, row: TupleRow) -> LogHead:
     """Return the head that a row of `logs` describes."""
-    origin, key_id, size, frontier, root, checkpoint, recorded_ms = row
+    origin, key_id, size, frontier, root, checkpoint, recorded_ms = row[:7]
     return LogHead(
         tenant, from_bytes(origin), key_id, size, frontier, root, from_bytes(checkpoint),
         recorded_ms,
     )  # fmt: skip
+
+
+def list_state(row: TupleRow) -> ListState:
+    """Return how far the lists are that a row of `logs`, as `lock_head` reads it, tells of."""
+    return ListState(*row[7:])
 
 
 def rows(connection: Connection, tenant: bytes, start: int, stop: int) -> list[LogRow]:
@@ -75,3 +89,15 @@ def claims(connection: Connection, tenant: bytes, wanted: Sequence[bytes]) -> di
     """Return the claims that exist among `wanted`."""
     found = select(connection, "claims", tenant=tenant, claims=list(wanted)) if wanted else ()
     return {row[0]: Claim(*row) for row in found}
+
+
+def identity(connection: Connection, tenant: bytes, kind: bytes, id: bytes) -> IdentityRow | None:
+    """Return one identity record."""
+    found = select(connection, "identity", tenant=tenant, kind=kind, id=id)
+    return identity_row(found[0]) if found else None
+
+
+def identity_row(row: TupleRow) -> IdentityRow:
+    """Return the record that a row of `identity` describes."""
+    tenant, kind, id, doc = row
+    return IdentityRow(from_bytes(tenant), from_bytes(kind), from_bytes(id), doc)

@@ -31,7 +31,7 @@ from tallystick.store.postgres.connecting import (
 from tallystick.store.postgres.errors import translated
 from tallystick.store.postgres.migrate import require_current
 from tallystick.store.postgres.rows import from_bytes, select, to_bytes
-from tallystick.store.postgres.writer import Extension, PostgresWriter
+from tallystick.store.postgres.writer import Extension, Held, PostgresWriter
 
 _SERVER_WIDE = b""
 _TIMEOUTS = Timeouts()
@@ -80,6 +80,10 @@ class PostgresStore:
 
     # Writing
 
+    def extend_with(self, extension: Extension) -> None:
+        """Let `extension` write its share in the transaction of every batch from here on."""
+        self._extension = extension
+
     @contextmanager
     def transaction(self) -> Iterator[Writer]:
         """Open a transaction over one tenant; leaving the block commits it."""
@@ -94,6 +98,26 @@ class PostgresStore:
         if writer.erased:
             self._cleaner.wake()
 
+    def with_head(self, tenant: str, extend: Callable[[Held], Result]) -> Result | None:
+        """Let `extend` write beside a tenant's log, in a transaction that holds its head.
+
+        Returns None if there is no log.
+        """
+        with translated():
+            writer = PostgresWriter(self._writers, self._evict_stuck, self._extension)
+            try:
+                result = writer.use(tenant, extend)
+            except BaseException:
+                writer.abandon()
+                raise
+            writer.commit()
+        return result
+
+    def read(self, use: Callable[[Connection], Result]) -> Result:
+        """Return what `use`, which only reads, makes of a connection; it may be tried twice."""
+        with translated():
+            return self._readers.run(use)
+
     def _evict_stuck(self) -> None:
         self._read(
             "evict_stuck",
@@ -103,12 +127,8 @@ class PostgresStore:
 
     # Reading
 
-    def _with_reader(self, use: Callable[[Connection], Result]) -> Result:
-        with translated():
-            return self._readers.run(use)
-
     def _read(self, statement: str, **values: Any) -> list[Any]:
-        return self._with_reader(lambda connection: select(connection, statement, **values))
+        return self.read(lambda connection: select(connection, statement, **values))
 
     def log_head(self, tenant: str) -> LogHead | None:
         """Return the committed head of a tenant's log."""
@@ -122,12 +142,12 @@ class PostgresStore:
 
     def rows(self, tenant: str, start: int, stop: int) -> list[LogRow]:
         """Return the entries [start, stop) that exist, in order."""
-        return self._with_reader(lambda c: reading.rows(c, to_bytes(tenant), start, stop))
+        return self.read(lambda c: reading.rows(c, to_bytes(tenant), start, stop))
 
     def rows_at(self, tenant: str, indexes: Iterable[int]) -> dict[int, LogRow]:
         """Return the entries at `indexes` that exist."""
         wanted = list(indexes)
-        return self._with_reader(lambda c: reading.rows_at(c, to_bytes(tenant), wanted))
+        return self.read(lambda c: reading.rows_at(c, to_bytes(tenant), wanted))
 
     def entries(self, tenant: str, start: int, stop: int) -> list[bytes]:
         """Return the entry bytes of [start, stop)."""
@@ -136,7 +156,7 @@ class PostgresStore:
 
     def leaves(self, tenant: str, start: int, stop: int) -> list[bytes]:
         """Return the leaf hashes of [start, stop)."""
-        return self._with_reader(lambda c: reading.leaves(c, to_bytes(tenant), start, stop))
+        return self.read(lambda c: reading.leaves(c, to_bytes(tenant), start, stop))
 
     def tile(self, tenant: str, level: int, number: int) -> bytes | None:
         """Return the hashes of a complete tile."""
@@ -147,22 +167,20 @@ class PostgresStore:
     def tile_roots(self, tenant: str, level: int, start: int, stop: int) -> list[bytes]:
         """Return the roots of the complete tiles [start, stop) of a level."""
         name = to_bytes(tenant)
-        return self._with_reader(lambda c: reading.tile_roots(c, name, level, start, stop))
+        return self.read(lambda c: reading.tile_roots(c, name, level, start, stop))
 
     def resource_heads(self, tenant: str, keys: Sequence[bytes]) -> dict[bytes, ResourceHead]:
         """Return the committed heads that exist among `keys`."""
-        return self._with_reader(lambda c: reading.resource_heads(c, to_bytes(tenant), keys))
+        return self.read(lambda c: reading.resource_heads(c, to_bytes(tenant), keys))
 
     def claims(self, tenant: str, claims: Sequence[bytes]) -> dict[bytes, Claim]:
         """Return the committed claims that exist among `claims`."""
-        return self._with_reader(lambda c: reading.claims(c, to_bytes(tenant), claims))
+        return self.read(lambda c: reading.claims(c, to_bytes(tenant), claims))
 
     def identity(self, tenant: str, kind: str, id: str) -> IdentityRow | None:
         """Return one identity record."""
-        found = self._read(
-            "identity", tenant=to_bytes(tenant), kind=to_bytes(kind), id=to_bytes(id)
-        )
-        return _identity_row(found[0]) if found else None
+        keys = to_bytes(tenant), to_bytes(kind), to_bytes(id)
+        return self.read(lambda connection: reading.identity(connection, *keys))
 
     def identities(self, tenant: str | None, kind: str) -> list[IdentityRow]:
         """Return the records of a kind, of one tenant or of all, by tenant and id."""
@@ -170,7 +188,7 @@ class PostgresStore:
             found = self._read("all_identities", kind=to_bytes(kind))
         else:
             found = self._read("identities", tenant=to_bytes(tenant), kind=to_bytes(kind))
-        return [_identity_row(row) for row in found]
+        return [reading.identity_row(row) for row in found]
 
     def find_identity(self, namespace: str, text: str) -> IdentityRow | None:
         """Return the record that a lookup leads to."""
@@ -235,8 +253,3 @@ class PostgresStore:
         self._cleaner.close()
         self._writers.close()
         self._readers.close()
-
-
-def _identity_row(row: Sequence[bytes]) -> IdentityRow:
-    tenant, kind, id, doc = row
-    return IdentityRow(from_bytes(tenant), from_bytes(kind), from_bytes(id), doc)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import psycopg
 from psycopg.errors import LockNotAvailable
@@ -21,7 +21,7 @@ from tallystick.store.base import (
 )
 from tallystick.store.postgres import rows as reading
 from tallystick.store.postgres.connecting import Connection, Pool
-from tallystick.store.postgres.rows import select, to_bytes
+from tallystick.store.postgres.rows import ListState, select, to_bytes
 from tallystick.store.postgres.statements import STATEMENTS
 
 # From here on COPY beats single inserts, although it cannot share a round trip with them.
@@ -29,8 +29,20 @@ _COPY_ROWS = 16
 _ROW_TYPES = ("bytea", "int8", *["bytea"] * 7)
 _SERVER_WIDE = b""
 
-Extension = Callable[[Connection, TenantCommit], None]
-"""Writes what else belongs into the transaction of a batch, such as its lists."""
+Result = TypeVar("Result")
+
+
+class Held(NamedTuple):
+    """A tenant's log that an open transaction keeps from everybody else."""
+
+    connection: Connection
+    head: LogHead | None
+    lists: ListState
+
+
+Extension = Callable[[Held, TenantCommit], ListState]
+"""Writes the lists of a batch in its transaction and returns how far they are then; it is told
+the log as it was before."""
 
 
 class PostgresWriter:
@@ -49,7 +61,8 @@ class PostgresWriter:
         self._pipeline = ExitStack()
         self._connection: Connection | None = None
         self._tenant: str | None = None
-        self._size = 0
+        self._head: LogHead | None = None
+        self._lists = ListState()
         self._wrote = False
         self.erased = False
 
@@ -63,7 +76,7 @@ class PostgresWriter:
         if self._tenant is None:
             head = self._begin(tenant)
             self._tenant = tenant
-            self._size = 0 if head is None else head.size
+            self._head = head
             return head
         connection = self._held(tenant)
         return _head(tenant, select(connection, "log_head", tenant=to_bytes(tenant)))
@@ -121,6 +134,7 @@ class PostgresWriter:
             # Whoever else makes the same log waits here, or made it meanwhile.
             connection.execute(STATEMENTS["insert_head"], values)
             found = select(connection, "lock_head", **values)
+        self._lists = reading.list_state(found[0])
         return _head(tenant, found)
 
     # Writing
@@ -128,18 +142,19 @@ class PostgresWriter:
     def append(self, commit: TenantCommit) -> None:
         """Write the transaction's share: everything, since it holds one tenant."""
         connection = self._held(commit.head.tenant)
-        if commit.old_size != self._size:
+        before = self._head
+        if commit.old_size != (0 if before is None else before.size):
             raise StoreCorrupt(
                 f"the log of {commit.head.tenant!r} moved while it was being extended"
             )
         tenant = to_bytes(commit.head.tenant)
-        if len(commit.rows) >= _COPY_ROWS:
+        is_large = len(commit.rows) >= _COPY_ROWS
+        # A copy cannot share a round trip with anything.
+        if is_large:
             self._pipeline.close()
             _copy_rows(connection, tenant, commit.rows)
-        if self._extension is not None:
-            self._extension(connection, commit)
         self._pipeline.enter_context(connection.pipeline())
-        if len(commit.rows) < _COPY_ROWS:
+        if not is_large:
             for row in commit.rows:
                 _execute(connection, "insert_row", **_row_values(tenant, row))
         _write_tree(connection, tenant, commit)
@@ -148,8 +163,21 @@ class PostgresWriter:
             _write_identity(connection, write)
         if commit.erasures:
             self._erase(connection, tenant, commit.erasures)
-        self._size = commit.head.size
+        if self._extension is not None:
+            if is_large:
+                self._pipeline.close()
+            self._lists = self._extension(Held(connection, before, self._lists), commit)
+        self._head = commit.head
         self._wrote = True
+
+    def use(self, tenant: str, extend: Callable[[Held], Result]) -> Result | None:
+        """Let somebody else write beside a log whose head is held; None if there is no log."""
+        head = self.head(tenant)
+        if head is None:
+            return None
+        result = extend(Held(self._held(tenant), head, self._lists))
+        self._wrote = True
+        return result
 
     def _erase(self, connection: Connection, tenant: bytes, erasures: Sequence[Erasure]) -> None:
         flags = {name: [name in erasure.sections for erasure in erasures] for name in SECTIONS}

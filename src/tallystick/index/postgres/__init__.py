@@ -1,0 +1,1 @@
+"""Lists, totals and resources on PostgreSQL, written with the batch whose entries they list."""

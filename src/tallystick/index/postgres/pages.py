@@ -1,0 +1,254 @@
+"""Pages and counts: a compiled question becomes one statement, driven by the index that suits it.
+
+Of the terms that every match must have, one part drives: rows are read in its index in the order
+of the page, so that a page costs as much as it is long. Several values of it are several such
+reads, merged. Every read is bound to one tenant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from psycopg import sql
+
+from tallystick.index.postgres.conditions import Condition, Conditions, Terms, every, joined
+from tallystick.index.postgres.sql import fetch_composed
+from tallystick.index.postgres.totals import Span, as_totals
+from tallystick.index.views.nodes import (
+    AllOf,
+    AnyOf,
+    Every,
+    HappenedWithin,
+    HasTerm,
+    IndexWithin,
+    Node,
+)
+from tallystick.index.views.terms import SEEN
+from tallystick.store.postgres.connecting import Connection
+
+_LEGS = 32
+_COLUMNS = ("target", "target.id", "actor", "actor.id")
+_DEEP = 1_000
+"""Rows to skip from which on it is worth asking the totals where to begin."""
+
+
+class Order(NamedTuple):
+    """The order of a page: by time or by index, and which way."""
+
+    by_time: bool
+    descending: bool
+
+
+class Row(NamedTuple):
+    """One entry of a page."""
+
+    entry: int
+    ms: int
+
+
+class _Leg(NamedTuple):
+    """One read: from which table, and what holds of its rows."""
+
+    table: str
+    source: sql.Composable
+    where: Condition
+
+
+class Question:
+    """A compiled question about the first `size` entries of one tenant.
+
+    `placed` are the fields whose terms have rows of their own.
+    """
+
+    def __init__(
+        self, tenant: bytes, size: int, node: Node, terms: Terms, placed: frozenset[str]
+    ) -> None:
+        self._tenant = tenant
+        self._size = size
+        self._terms = terms
+        self._placed_fields = placed
+        self._node = node
+        self._parts = node.parts if isinstance(node, AllOf) else (node,)
+        self._but = node.but if isinstance(node, AllOf) else ()
+        drivers = [part for part in self._parts if self._heads(part)]
+        self._driver = min(drivers, key=self._turn, default=None)
+        self._totals = as_totals(tenant, node, terms)
+
+    def page(
+        self,
+        connection: Connection,
+        order: Order,
+        *,
+        after: tuple[int, ...] | None,
+        offset: int,
+        limit: int,
+    ) -> list[Row]:
+        """Return a page of entries."""
+        begin: Span | None = None
+        if offset > _DEEP and after is None and self._totals is not None:
+            found = self._totals.begin(
+                connection,
+                offset,
+                lambda span: self._walk(connection, span),
+                by_time=order.by_time,
+                descending=order.descending,
+            )
+            if found is None and (order.by_time or self._totals.within is None):
+                return []
+            if found is not None:
+                skipped, begin = found
+                offset -= skipped
+        statement = self._statement(order, after, begin, offset, limit)
+        return [Row(*row) for row in fetch_composed(connection, *statement)]
+
+    def count(self, connection: Connection) -> int:
+        """Return how many entries match, exactly."""
+        if self._node == Every():
+            return self._size
+        if self._totals is not None:
+            return self._totals.count(connection, lambda span: self._walk(connection, span))
+        legs = self._legs()
+        if len(legs) == 1 or all(leg.table == "l" for leg in legs):
+            where = every(self._bound("l"), Conditions(self._terms, "l").of(self._node))
+            [leg] = legs if len(legs) == 1 else [_Leg("l", _LISTS, where)]
+            text = sql.SQL("SELECT count(*) FROM {} WHERE {}").format(leg.source, leg.where.text)
+            values = leg.where.values
+        else:
+            each = [
+                Condition(
+                    sql.SQL("SELECT {} FROM {} WHERE {}").format(
+                        sql.Identifier(leg.table, "idx"), leg.source, leg.where.text
+                    ),
+                    leg.where.values,
+                )
+                for leg in legs
+            ]
+            found, values = joined(" UNION ", each, each[0])
+            text = sql.SQL("SELECT count(*) FROM ({}) AS found").format(found)
+        [(count,)] = fetch_composed(connection, text, values)
+        return int(count)
+
+    def _walk(self, connection: Connection, span: Span) -> int:
+        """Count matches that occurred within a span of less than an hour."""
+        parts = [part for part in self._parts if not isinstance(part, HappenedWithin)]
+        node = AllOf((*parts, HappenedWithin(*span)), self._but)
+        where = every(self._bound("l"), Conditions(self._terms, "l").of(node))
+        text = sql.SQL("SELECT count(*) FROM {} WHERE {}").format(_LISTS, where.text)
+        [(count,)] = fetch_composed(connection, text, where.values)
+        return int(count)
+
+    def _statement(
+        self,
+        order: Order,
+        after: tuple[int, ...] | None,
+        begin: Span | None,
+        offset: int,
+        limit: int,
+    ) -> Condition:
+        legs: list[Condition] = []
+        for leg in self._legs():
+            where = leg.where
+            if after is not None:
+                where = every(where, _beyond(leg.table, order, after))
+            if begin is not None:
+                where = every(where, _from(leg.table, order, begin))
+            legs.append(
+                Condition(
+                    sql.SQL("SELECT {}, {} FROM {} WHERE {} ORDER BY {} LIMIT %b").format(
+                        sql.Identifier(leg.table, "idx"),
+                        sql.Identifier(leg.table, "ms"),
+                        leg.source,
+                        where.text,
+                        _ordered(order, leg.table),
+                    ),
+                    (*where.values, offset + limit),
+                )
+            )
+        found, values = joined(" UNION ", legs, legs[0])
+        text = sql.SQL("SELECT idx, ms FROM ({}) AS found ORDER BY {} LIMIT %b OFFSET %b").format(
+            found, _ordered(order, "found")
+        )
+        return Condition(text, (*values, limit, offset))
+
+    # What drives
+
+    def _heads(self, part: Node) -> list[HasTerm]:
+        """Return the single terms whose lists together are all that the part matches, if any."""
+        if isinstance(part, AnyOf):
+            each = [self._heads(one) for one in part.parts]
+            heads = [head for one in each for head in one] if all(each) else []
+        elif isinstance(part, HasTerm) and self._rank(part) is not None:
+            heads = [HasTerm((number,)) for number in part.numbers]
+        else:
+            heads = []
+        return heads if len(heads) <= _LEGS else []
+
+    def _rank(self, part: HasTerm) -> int | None:
+        field = self._terms.field(part)
+        if field in _COLUMNS:
+            return _COLUMNS.index(field)
+        if field in self._placed_fields:
+            return len(_COLUMNS) + (field == "scope")
+        return len(_COLUMNS) + 2 if field == "kind" else None
+
+    def _turn(self, part: Node) -> int:
+        return max(self._rank(head) or 0 for head in self._heads(part))
+
+    def _legs(self) -> list[_Leg]:
+        """Return one read for each value of what drives, or one of everything."""
+        if self._driver is None:
+            where = every(self._bound("l"), Conditions(self._terms, "l").of(self._node))
+            return [_Leg("l", _LISTS, where)]
+        rest = [part for part in self._parts if part is not self._driver]
+        heads = self._heads(self._driver)
+        return [self._leg(head, AllOf(tuple(rest), self._but)) for head in heads]
+
+    def _leg(self, head: HasTerm, rest: AllOf) -> _Leg:
+        if self._terms.field(head) not in self._placed_fields:
+            one = AllOf((head, *rest.parts), rest.but)
+            return _Leg("l", _LISTS, every(self._bound("l"), Conditions(self._terms, "l").of(one)))
+        found = every(self._bound("p"), Condition(sql.SQL("p.term = %b"), head.numbers))
+        if all(self._stands_in_places(part) for part in (*rest.parts, *rest.but)):
+            return _Leg("p", _PLACES, every(found, Conditions(self._terms, "p").of(rest)))
+        where = every(found, self._bound("l"), Conditions(self._terms, "l").of(rest))
+        return _Leg("p", _PLACES_IN_LISTS, where)
+
+    def _stands_in_places(self, part: Node) -> bool:
+        if isinstance(part, HasTerm):
+            return self._terms.field(part) == SEEN
+        return isinstance(part, HappenedWithin | IndexWithin)
+
+    def _bound(self, table: str) -> Condition:
+        # The size keeps out the partitions that the log has not reached.
+        name = sql.Identifier(table)
+        text = sql.SQL("{0}.tenant = %b AND {0}.idx < %b").format(name)
+        return Condition(text, (self._tenant, self._size))
+
+
+_LISTS = sql.SQL("lists AS l")
+_PLACES = sql.SQL("places AS p")
+_PLACES_IN_LISTS = sql.SQL("places AS p JOIN lists AS l ON l.tenant = p.tenant AND l.idx = p.idx")
+
+
+def _ordered(order: Order, table: str) -> sql.Composable:
+    columns = ("ms", "idx") if order.by_time else ("idx",)
+    way = sql.SQL("{} DESC" if order.descending else "{}")
+    return sql.SQL(", ").join(way.format(sql.Identifier(table, column)) for column in columns)
+
+
+def _beyond(table: str, order: Order, after: Sequence[int]) -> Condition:
+    """Return what holds of rows that come after a position."""
+    name, beyond = sql.Identifier(table), sql.SQL("<" if order.descending else ">")
+    if order.by_time:
+        text = sql.SQL("({0}.ms, {0}.idx) {1} (%b, %b)").format(name, beyond)
+        return Condition(text, tuple(after))
+    return Condition(sql.SQL("{}.idx {} %b").format(name, beyond), tuple(after[-1:]))
+
+
+def _from(table: str, order: Order, begin: Span) -> Condition:
+    """Return what holds of rows in the span that a page begins in, and of those after it."""
+    column = sql.Identifier(table, "ms" if order.by_time else "idx")
+    if order.descending:
+        return Condition(sql.SQL("{} <= %b").format(column), (begin[1],))
+    return Condition(sql.SQL("{} >= %b").format(column), (begin[0],))

@@ -1,0 +1,195 @@
+-- Statements that keep lists, totals and resources up to date, and those that read them whose form
+-- does not depend on the question; the others are put together in `pages`. Each one is about one
+-- tenant, but for those whose comment begins with "All tenants:".
+
+-- name: state
+-- How far a tenant's lists have come, and how far its log.
+SELECT lists_key, lists_rules, lists_next, lists_stale, size FROM logs
+WHERE tenant = %(tenant)b;
+
+-- name: lag
+-- All tenants: how many entries are not listed yet.
+SELECT coalesce(sum(size - lists_next), 0)::bigint FROM logs;
+
+-- name: behind
+-- All tenants: those whose logs are not listed to the end, and how many entries they lack.
+SELECT tenant, size - lists_next FROM logs WHERE size > lists_next ORDER BY tenant;
+
+-- name: begin_lists
+-- The lists of a tenant begin, or begin again; what was listed is to be removed first.
+UPDATE logs SET lists_key = %(key)b, lists_rules = %(rules)b, lists_next = 0,
+    lists_stale = greatest(lists_next, lists_stale)
+WHERE tenant = %(tenant)b;
+
+-- name: advance_lists
+-- The lists have come further.
+UPDATE logs SET lists_next = %(next)b WHERE tenant = %(tenant)b;
+
+-- name: copy_lists
+-- Many entries of one tenant.
+COPY lists (tenant, idx, ms, seen, kind, actor_id, target_id, document, terms)
+FROM STDIN (FORMAT binary);
+
+-- name: copy_places
+-- The terms that they are looked up by.
+COPY places (tenant, term, ms, idx, seen) FROM STDIN (FORMAT binary);
+
+-- name: insert_lists
+-- A few entries; arrays of arrays would all have to be of one length, so terms come as text.
+INSERT INTO lists SELECT %(tenant)b, l.idx, l.ms, l.seen, l.kind, l.actor_id, l.target_id,
+    l.document, l.terms::bigint[]
+FROM unnest(%(idx)b::bigint[], %(ms)b::bigint[], %(seen)b::bigint[], %(kind)b::bigint[],
+    %(actor_id)b::bigint[], %(target_id)b::bigint[], %(document)b::boolean[], %(terms)b::text[])
+    AS l (idx, ms, seen, kind, actor_id, target_id, document, terms);
+
+-- name: insert_places
+-- The terms that they are looked up by.
+INSERT INTO places SELECT %(tenant)b, * FROM unnest(%(terms)b::bigint[], %(ms)b::bigint[],
+    %(idx)b::bigint[], %(seen)b::bigint[]);
+
+-- name: old_rows
+-- How entries are listed that look different now.
+SELECT idx, ms, seen, kind FROM lists
+WHERE tenant = %(tenant)b AND idx = ANY(%(idx)b::bigint[]);
+
+-- name: delete_places
+-- The terms by which some entries are looked up; some of their terms are no such terms.
+DELETE FROM places USING (
+    SELECT l.idx, l.ms, unnest(l.terms) AS term FROM lists AS l
+    WHERE l.tenant = %(tenant)b AND l.idx = ANY(%(idx)b::bigint[])
+) AS old
+WHERE places.tenant = %(tenant)b AND places.term = old.term AND places.ms = old.ms
+    AND places.idx = old.idx AND places.idx = ANY(%(idx)b::bigint[]);
+
+-- name: delete_lists
+-- Entries that are listed anew.
+DELETE FROM lists WHERE tenant = %(tenant)b AND idx = ANY(%(idx)b::bigint[]);
+
+-- name: stale_rows
+-- Entries that were listed under an older key, the last ones first.
+SELECT idx FROM lists WHERE tenant = %(tenant)b AND idx < %(stop)b
+ORDER BY idx DESC LIMIT %(limit)b;
+
+-- name: set_stale
+-- Fewer entries are left that were listed under an older key.
+UPDATE logs SET lists_stale = %(stale)b WHERE tenant = %(tenant)b;
+
+-- name: add_totals
+-- More or fewer entries.
+INSERT INTO totals SELECT %(tenant)b, * FROM unnest(%(axes)b::bigint[], %(buckets)b::bigint[],
+    %(kinds)b::bigint[], %(seen)b::bigint[], %(n)b::bigint[])
+ON CONFLICT (tenant, axis, bucket, kind, seen) DO UPDATE SET n = totals.n + excluded.n;
+
+-- name: buckets
+-- How many entries that somebody sees are in each bucket, of all kinds or of some.
+SELECT bucket, sum(n)::bigint FROM totals
+WHERE tenant = %(tenant)b AND axis = %(axis)b AND bucket BETWEEN %(low)b AND %(high)b
+    AND seen & %(seen)b <> 0 AND (%(kinds)b::bigint[] IS NULL OR kind = ANY(%(kinds)b::bigint[]))
+GROUP BY bucket HAVING sum(n) > 0 ORDER BY bucket;
+
+-- name: insert_kinds
+-- Kinds that were not seen before.
+INSERT INTO kinds SELECT %(tenant)b, * FROM unnest(%(kinds)b::bytea[])
+ON CONFLICT (tenant, kind) DO NOTHING;
+
+-- name: kinds
+-- All kinds of a tenant.
+SELECT kind FROM kinds WHERE tenant = %(tenant)b;
+
+-- name: resource_states
+-- What is known of some resources.
+SELECT r.type, r.id, r.name, r.document, r.parents
+FROM unnest(%(types)b::bigint[], %(ids)b::bytea[]) AS wanted (type, id)
+JOIN resources AS r ON r.type = wanted.type AND r.id = wanted.id
+WHERE r.tenant = %(tenant)b;
+
+-- name: upsert_resources
+-- What is known of them now.
+INSERT INTO resources SELECT %(tenant)b, * FROM unnest(%(types)b::bigint[], %(ids)b::bytea[],
+    %(names)b::bytea[], %(documents)b::bigint[], %(parents)b::bytea[], %(named)b::bigint[])
+ON CONFLICT (tenant, type, id) DO UPDATE SET name = excluded.name, document = excluded.document,
+    parents = excluded.parents, named = excluded.named;
+
+-- name: delete_resource
+-- A resource that nobody names any more.
+DELETE FROM resources WHERE tenant = %(tenant)b AND type = %(type)b AND id = %(id)b;
+
+-- name: insert_children
+-- Resources that stand in others.
+INSERT INTO children SELECT %(tenant)b, * FROM unnest(%(parents)b::bigint[], %(types)b::bigint[],
+    %(ids)b::bytea[])
+ON CONFLICT (tenant, parent, type, id) DO NOTHING;
+
+-- name: delete_children
+-- Resources that no longer stand in others.
+DELETE FROM children USING unnest(%(parents)b::bigint[], %(types)b::bigint[], %(ids)b::bytea[])
+    AS gone (parent, type, id)
+WHERE children.tenant = %(tenant)b AND children.parent = gone.parent
+    AND children.type = gone.type AND children.id = gone.id;
+
+-- name: insert_sources
+-- Which entries told something of a resource.
+INSERT INTO sources SELECT %(tenant)b, * FROM unnest(%(idx)b::bigint[], %(numbers)b::bigint[],
+    %(types)b::bytea[], %(ids)b::bytea[])
+ON CONFLICT (tenant, idx, number) DO NOTHING;
+
+-- name: sourced_by
+-- The resources that owe something to an entry.
+SELECT type, id FROM sources WHERE tenant = %(tenant)b AND idx = %(idx)b;
+
+-- name: delete_sources
+-- An entry tells nothing any more.
+DELETE FROM sources WHERE tenant = %(tenant)b AND idx = %(idx)b;
+
+-- name: sightings
+-- Entries that name a resource, the last recorded first.
+SELECT idx FROM (
+    SELECT idx FROM lists WHERE tenant = %(tenant)b AND idx < %(before)b
+        AND target_id = %(target_id)b AND terms && %(named)b::bigint[]
+    UNION SELECT idx FROM lists WHERE tenant = %(tenant)b AND idx < %(before)b
+        AND actor_id = %(actor_id)b AND terms && %(named)b::bigint[]
+    UNION SELECT idx FROM places WHERE tenant = %(tenant)b AND idx < %(before)b
+        AND term = %(scope)b
+) AS named ORDER BY idx DESC LIMIT %(limit)b;
+
+-- name: history
+-- The documents of a resource, the latest first.
+SELECT idx FROM lists WHERE tenant = %(tenant)b AND idx < %(before)b AND document
+    AND target_id = %(target_id)b AND terms && ARRAY[%(target)b::bigint]
+ORDER BY idx DESC LIMIT %(limit)b OFFSET %(offset)b;
+
+-- name: extent
+-- Where and when a resource is named, each entry once.
+SELECT min(ms), max(ms), max(idx), count(*) FROM (
+    SELECT ms, idx FROM lists WHERE tenant = %(tenant)b AND idx < %(before)b
+        AND target_id = %(target_id)b AND seen & 1 <> 0 AND terms && %(named)b::bigint[]
+    UNION SELECT ms, idx FROM lists WHERE tenant = %(tenant)b AND idx < %(before)b
+        AND actor_id = %(actor_id)b AND seen & 1 <> 0 AND terms && %(named)b::bigint[]
+    UNION SELECT ms, idx FROM places WHERE tenant = %(tenant)b AND idx < %(before)b
+        AND term = %(scope)b AND seen & 1 <> 0
+) AS named;
+
+-- name: resource
+-- What is known of one resource.
+SELECT id, name, document, parents FROM resources
+WHERE tenant = %(tenant)b AND type = %(type)b AND id = %(id)b;
+
+-- name: clear_totals
+-- Totals that are made again; as below.
+DELETE FROM totals WHERE tenant = %(tenant)b;
+
+-- name: clear_kinds
+-- Kinds.
+DELETE FROM kinds WHERE tenant = %(tenant)b;
+
+-- name: clear_resources
+-- Resources.
+DELETE FROM resources WHERE tenant = %(tenant)b;
+
+-- name: clear_children
+-- What stands in them.
+DELETE FROM children WHERE tenant = %(tenant)b;
+
+-- name: clear_sources
+-- What told of them.
+DELETE FROM sources WHERE tenant = %(tenant)b;

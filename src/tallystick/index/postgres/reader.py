@@ -1,0 +1,320 @@
+"""The reader on PostgreSQL: lists come from the database, everything else from the search index.
+
+The lists are as far as the log, since both are written together; where they are not, they are
+brought up first. The search index is this process's own, and follows. It implements
+`reading.Reader`.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+
+from tallystick import entry, limits
+from tallystick.errors import InvalidQuery, Malformed
+from tallystick.index.followers import SEARCH, VIEWS
+from tallystick.index.planner import (
+    Facts,
+    Unlisted,
+    plan_order,
+    plan_page,
+    plan_rows,
+    seen_names,
+)
+from tallystick.index.postgres.conditions import Terms
+from tallystick.index.postgres.listing import documents, named
+from tallystick.index.postgres.lists import WAIT_S, Lists
+from tallystick.index.postgres.pages import Order, Question, Row
+from tallystick.index.postgres.resources import parents_of
+from tallystick.index.postgres.resourcing import resource_page
+from tallystick.index.postgres.sql import select
+from tallystick.index.postgres.terms import Numbering, Sight
+from tallystick.index.views.block import TimeOrder
+from tallystick.index.views.nodes import Node
+from tallystick.query.aggregate import Aggregate, AggregateResult
+from tallystick.query.expr import Expr
+from tallystick.reading import Find, Found, Hit, Plan, ResourceQuery, ResourceSummary
+from tallystick.store.postgres.connecting import Connection
+from tallystick.store.postgres.rows import ListState, from_bytes, to_bytes
+from tallystick.store.postgres.store import PostgresStore
+from tallystick.viewing import find_index
+
+if TYPE_CHECKING:
+    from tallystick.index.search import SearchReader
+
+Result = TypeVar("Result")
+
+_NO_SECTIONS = (None, None, None, None, None)
+_INT64 = 1 << 63
+_PLACED = frozenset(("scope", "trail"))
+_LISTED = Plan(VIEWS, "exact terms and times, in an order that lists have")
+_AGGREGATED = Unlisted("aggregates read the fields of every match")
+
+
+class Searching(Protocol):
+    """Whoever follows the log with the search index of this process."""
+
+    def wait(self, follower: str, tenant: str, dialect: str | None = None) -> int:
+        """Wait until a follower has all of a tenant's log as of now; return that size."""
+
+    def search(self) -> SearchReader:
+        """Return the search index as it is now."""
+
+    def lag(self) -> Mapping[str, int]:
+        """Return by how many entries each follower is behind."""
+
+
+class _Current(NamedTuple):
+    """A tenant's lists once they have all of its log as of now."""
+
+    tenant: bytes
+    size: int
+    number_of: Numbering
+    sight: Sight
+
+    def asked(self, node: Node, terms: Terms) -> Question:
+        """Return a compiled question about them."""
+        placed = self.sight.listed | _PLACED
+        return Question(self.tenant, self.size, node, terms, placed)
+
+
+class PostgresReader:
+    """Answers questions; safe to share between threads."""
+
+    def __init__(self, store: PostgresStore, lists: Lists, searching: Searching) -> None:
+        self._store = store
+        self._lists = lists
+        self._searching = searching
+
+    def find(self, tenant: str, question: Find) -> Found:
+        """Return a page of entries.
+
+        Raises: InvalidQuery for what no index can answer, FollowerBehind.
+        """
+        current = self._caught_up(tenant)
+        if current is None:
+            return Found((), False, 0 if question.total else None, _LISTED)
+        terms = Terms(current.number_of, self._lists.sight)
+        plan = plan_page(question, self._facts(tenant, current, terms))
+        if isinstance(plan, Unlisted):
+            return self._search(tenant, question).find(tenant, question, _seen(question, plan))
+        asked = current.asked(plan.node, terms)
+        order = Order(plan.order is TimeOrder, plan.descending)
+        after = None if question.after is None else _position(question.after, order)
+
+        def read(connection: Connection) -> tuple[list[Row], int | None]:
+            rows = asked.page(
+                connection, order, after=after, offset=question.offset, limit=question.limit + 1
+            )
+            return rows, asked.count(connection) if question.total else None
+
+        rows, total = self._store.read(read)
+        hits = self._hits(tenant, rows[: question.limit], question)
+        return Found(hits, len(rows) > question.limit, total, _LISTED)
+
+    def count(self, tenant: str, where: Expr, *, dialect: str = "native") -> int:
+        """Return how many events match, exactly."""
+        question = Find(where=where, dialect=dialect)
+        current = self._caught_up(tenant)
+        if current is None:
+            return 0
+        terms = Terms(current.number_of, self._lists.sight)
+        node = plan_rows(where, seen_names(question), self._facts(tenant, current, terms))
+        if isinstance(node, Unlisted):
+            return self._search(tenant, question).count(tenant, where, _seen(question, node))
+        asked = current.asked(node, terms)
+        return self._store.read(asked.count)
+
+    def aggregate(
+        self, tenant: str, question: Find, requests: Sequence[Aggregate]
+    ) -> Sequence[AggregateResult]:
+        """Return one result a request over everything that the question matches."""
+        seen = _seen(question, _AGGREGATED)
+        return self._search(tenant, question).aggregate(tenant, question, seen, requests)
+
+    def resource(self, tenant: str, type: str, id: str) -> ResourceSummary | None:
+        """Return what is known of one resource."""
+        current = self._caught_up(tenant)
+        if current is None:
+            return None
+
+        def read(connection: Connection) -> ResourceSummary | None:
+            found = select(
+                connection,
+                "resource",
+                tenant=current.tenant,
+                type=current.number_of("type", type),
+                id=to_bytes(id),
+            )
+            return _summary(connection, current, type, found[0]) if found else None
+
+        return self._store.read(read)
+
+    def resources(self, tenant: str, question: ResourceQuery) -> list[ResourceSummary]:
+        """Return a page of resources by id."""
+        current = self._caught_up(tenant)
+        if current is None:
+            return []
+
+        def read(connection: Connection) -> list[ResourceSummary]:
+            rows = resource_page(connection, current.tenant, current.number_of, question)
+            return [_summary(connection, current, question.type, row) for row in rows]
+
+        return self._store.read(read)
+
+    def history(self, tenant: str, type: str, id: str, *, limit: int, offset: int) -> list[int]:
+        """Return the indexes of a resource's document entries, newest first."""
+        current = self._caught_up(tenant)
+        if current is None:
+            return []
+        return self._store.read(
+            lambda connection: documents(
+                connection,
+                current.tenant,
+                current.number_of,
+                (type, id),
+                before=current.size,
+                limit=limit,
+                offset=offset,
+            )
+        )
+
+    def known_path(self, tenant: str, path: str) -> bool:
+        """Tell whether any event ever had a value at the payload path."""
+        return self._search(tenant).known_path(tenant, path)
+
+    def suggest_path(self, tenant: str, path: str) -> Sequence[str]:
+        """Return the known paths nearest to one that is not."""
+        return self._search(tenant).suggest_path(tenant, path)
+
+    def explain(self, tenant: str, question: Find) -> Plan:
+        """Return which index would answer, and why."""
+        order = plan_order(question.sort)
+        current = self._caught_up(tenant)
+        if isinstance(order, Unlisted):
+            return Plan(SEARCH, order.reason)
+        if current is None:
+            return _LISTED
+        terms = Terms(current.number_of, self._lists.sight)
+        plan = plan_page(question, self._facts(tenant, current, terms))
+        return Plan(SEARCH, plan.reason) if isinstance(plan, Unlisted) else _LISTED
+
+    def lag(self) -> Mapping[str, int]:
+        """Return by how many entries each follower is behind, over all tenants."""
+        return self._searching.lag()
+
+    def _caught_up(self, tenant: str) -> _Current | None:
+        """Return a tenant's lists with all of its log as of now; None while it has no log."""
+        name, wanted = to_bytes(tenant), 0
+        while True:
+            found = self._store.read(lambda connection: select(connection, "state", tenant=name))
+            if not found or not found[0][-1]:
+                return None
+            state, size = ListState(*found[0][:-1]), found[0][-1]
+            wanted = wanted or size
+            if state.key is not None and self._lists.is_current(state, wanted):
+                size = min(size, state.next)
+                numbering = self._lists.numbering(state.key)
+                return _Current(name, size, numbering, self._lists.sight)
+            self._lists.catch_up(self._store, tenant, wait_s=WAIT_S)
+
+    def _search(self, tenant: str, question: Find | None = None) -> SearchReader:
+        self._searching.wait(SEARCH, tenant, None if question is None else question.dialect)
+        search = self._searching.search()
+        search.refresh()
+        return search
+
+    def _facts(self, tenant: str, current: _Current, terms: Terms) -> Facts:
+        def kinds() -> Sequence[str] | None:
+            known = self._store.read(
+                lambda connection: select(connection, "kinds", tenant=current.tenant)
+            )
+            names = [from_bytes(kind) for (kind,) in known]
+            return names if len(names) < limits.QUERY_TERMS else None
+
+        return Facts(
+            number_of=terms,
+            is_listed=self._lists.sight.listed.__contains__,
+            kinds=kinds,
+            index_of=lambda id: find_index(self._store, tenant, id),
+            recorded_before=lambda ms: self._recorded_before(tenant, current.size, ms),
+        )
+
+    def _recorded_before(self, tenant: str, size: int, ms: int) -> int:
+        """Return how many of the first `size` entries were recorded before a time.
+
+        Cost: a point read a halving, since times of recording never decrease.
+        """
+        return bisect_left(range(size), ms, key=lambda index: self._recorded_ms(tenant, index))
+
+    def _recorded_ms(self, tenant: str, index: int) -> int:
+        (stored,) = self._store.entries(tenant, index, index + 1)
+        return entry.decode(tenant, index, stored, _NO_SECTIONS).recorded_ms
+
+    def _hits(self, tenant: str, rows: Sequence[Row], question: Find) -> list[Hit]:
+        """Return rows with their positions: the value of the sort's field, then the index."""
+        position = _positions(question, lambda index: self._recorded_ms(tenant, index))
+        return [Hit(row.entry, position(row)) for row in rows]
+
+
+def _positions(
+    question: Find, recorded_ms: Callable[[int], int]
+) -> Callable[[Row], tuple[int, ...]]:
+    if not question.sort:
+        return lambda row: (row.entry,)
+    match question.sort[0].field:
+        case "recorded_ms":
+            return lambda row: (recorded_ms(row.entry), row.entry)
+        case "occurred_ms":
+            return lambda row: (row.ms, row.entry)
+    return lambda row: (row.entry, row.entry)
+
+
+def _position(position: Sequence[Any], order: Order) -> tuple[int, ...]:
+    """Return a position as what rows are compared with.
+
+    Raises: Malformed.
+    """
+    wanted = position[-2:] if order.by_time else position[-1:]
+    fits = len(position) == 2 or not order.by_time
+    if not fits or not all(isinstance(value, int) and abs(value) < _INT64 for value in wanted):
+        raise Malformed("the cursor belongs to another query", path="cursor")
+    return tuple(wanted)
+
+
+def _seen(question: Find, why: Unlisted) -> Sequence[str]:
+    """Return by which names the search knows what a question is about."""
+    seen = seen_names(question)
+    if seen is None:
+        raise InvalidQuery(
+            f"the log as recorded has lists only: {why.reason}",
+            hint="ask for events instead of the log",
+        )
+    return seen
+
+
+def _summary(
+    connection: Connection, current: _Current, type: str, row: tuple[Any, ...]
+) -> ResourceSummary:
+    """Return what a row and the lists know of a resource."""
+    stored_id, name, document, parents = row
+    id = from_bytes(stored_id)
+    [(first_ms, last_ms, last_index, count)] = select(
+        connection,
+        "extent",
+        tenant=current.tenant,
+        before=current.size,
+        **named(current.number_of, (type, id)),
+    )
+    return ResourceSummary(
+        type=type,
+        id=id,
+        name=None if name is None else from_bytes(name),
+        document=document,
+        parents=parents_of(parents),
+        first_ms=first_ms or 0,
+        last_ms=last_ms or 0,
+        last_index=last_index or 0,
+        count=count,
+    )

@@ -1,0 +1,205 @@
+"""What is known of each resource: its latest name, document and parents, by type and id.
+
+It says the same as `views.resources` and reads and writes it in batches. What one batch learnt is
+kept for the next as long as nobody else has written to the tenant in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from tallystick.event import Event, Op, View
+from tallystick.index.postgres.sql import execute, select
+from tallystick.index.postgres.terms import Numbering
+from tallystick.index.views.resources import Identity, State, sightings
+from tallystick.store.postgres.connecting import Connection
+from tallystick.store.postgres.rows import from_bytes, to_bytes
+
+_CACHED = 20_000
+
+_parents = msgspec.json.Decoder(tuple[Identity, ...])
+
+
+class Resources:
+    """The resources of one tenant; used by whoever holds its head."""
+
+    def __init__(self, tenant: bytes, number_of: Numbering) -> None:
+        self._tenant = tenant
+        self._number_of = number_of
+        self._known: dict[Identity, State] = {}
+        # What was read and is not written yet.
+        self._changed: dict[Identity, State] = {}
+        self._sources: list[tuple[int, Identity]] = []
+        self._moved: dict[Identity, tuple[Identity, ...]] = {}
+
+    def read(
+        self, connection: Connection, views: Sequence[View], current: frozenset[int]
+    ) -> list[int]:
+        """Take in entries in their order; return the documents that are no longer the latest."""
+        self._changed, self._sources, self._moved = {}, [], {}
+        seen = [
+            (view.event, [(each.key, each, inside) for each, inside in sightings(view.event)])
+            for view in views
+        ]
+        self._fetch(connection, {key for _, each in seen for key, _, _ in each})
+        replaced: list[int] = []
+        for event, each in seen:
+            for key, resource, inside in each:
+                state = self._known[key]
+                document = state.document
+                if event.op is Op.DOCUMENT and resource is event.target:
+                    if document is not None:
+                        replaced.append(document)
+                    document = event.index if event.index in current else None
+                name = state.name if resource.name is None else resource.name
+                parents = inside or state.parents
+                if parents != state.parents:
+                    self._moved.setdefault(key, state.parents)
+                elif (name, document) == (state.name, state.document) and not state.new:
+                    continue
+                state.name, state.document, state.parents = name, document, parents
+                state.new = False
+                self._changed[key] = state
+                self._sources.append((event.index, key))
+        return replaced
+
+    def write(self, connection: Connection) -> None:
+        """Write what was learnt; nothing of it is waited for."""
+        self._write(connection, self._changed, self._sources, self._moved)
+        if len(self._known) > _CACHED:
+            self._known.clear()
+
+    def sourced_by(self, connection: Connection, index: int) -> list[Identity]:
+        """Return the resources that owe something to an entry, which tells nothing any more."""
+        found = select(connection, "sourced_by", tenant=self._tenant, idx=index)
+        execute(connection, "delete_sources", tenant=self._tenant, idx=index)
+        return [(from_bytes(type), from_bytes(id)) for type, id in found]
+
+    def relearn(
+        self,
+        connection: Connection,
+        key: Identity,
+        newest_first: Iterable[Event],
+        document: int | None,
+    ) -> None:
+        """Replace what is known of a resource by what the entries that are left tell."""
+        self._fetch(connection, {key})
+        old = self._known.pop(key)
+        type, id = self._keys(key)
+        self._leave(connection, [(parent, key) for parent in old.parents])
+        execute(connection, "delete_resource", tenant=self._tenant, type=type, id=id)
+        state = State(document=document)
+        sources: set[int] = set() if document is None else {document}
+        sighted = False
+        for event in newest_first:
+            # Where an entry names a resource twice, `read` lets the last mention win.
+            for resource, inside in reversed(tuple(sightings(event))):
+                if resource.key != key:
+                    continue
+                sighted = True
+                if state.name is None and resource.name is not None:
+                    state.name = resource.name
+                    sources.add(event.index)
+                if not state.parents and inside:
+                    state.parents = inside
+                    sources.add(event.index)
+            if state.name is not None and state.parents:
+                break
+        if sighted:
+            rows = [(index, key) for index in sorted(sources)]
+            self._write(connection, {key: state}, rows, {key: ()})
+
+    def _fetch(self, connection: Connection, keys: set[Identity]) -> None:
+        missing = [key for key in keys if key not in self._known]
+        if not missing:
+            return
+        numbered = {self._keys(key): key for key in missing}
+        found = select(
+            connection,
+            "resource_states",
+            tenant=self._tenant,
+            types=[type for type, _ in numbered],
+            ids=[id for _, id in numbered],
+        )
+        for key in missing:
+            self._known[key] = State(new=True)
+        for type, id, name, document, parents in found:
+            self._known[numbered[type, id]] = State(
+                None if name is None else from_bytes(name), document, parents_of(parents)
+            )
+
+    def _write(
+        self,
+        connection: Connection,
+        changed: dict[Identity, State],
+        sources: Sequence[tuple[int, Identity]],
+        moved: dict[Identity, tuple[Identity, ...]],
+    ) -> None:
+        if not changed:
+            return
+        keys = [self._keys(key) for key in changed]
+        names = [state.name for state in changed.values()]
+        execute(
+            connection,
+            "upsert_resources",
+            tenant=self._tenant,
+            types=[type for type, _ in keys],
+            ids=[id for _, id in keys],
+            names=[None if name is None else to_bytes(name) for name in names],
+            documents=_integers(state.document for state in changed.values()),
+            parents=[msgspec.json.encode(state.parents) for state in changed.values()],
+            named=_integers(None if n is None else self._number_of("name", n) for n in names),
+        )
+        execute(
+            connection,
+            "insert_sources",
+            tenant=self._tenant,
+            idx=[index for index, _ in sources],
+            numbers=[self._number_of("resource", _text(key)) for _, key in sources],
+            types=[to_bytes(key[0]) for _, key in sources],
+            ids=[to_bytes(key[1]) for _, key in sources],
+        )
+        self._leave(connection, [(parent, key) for key, old in moved.items() for parent in old])
+        self._enter(connection, [(parent, key) for key in moved for parent in changed[key].parents])
+
+    def _leave(self, connection: Connection, left: Sequence[tuple[Identity, Identity]]) -> None:
+        if left:
+            execute(connection, "delete_children", **self._children(left))
+
+    def _enter(self, connection: Connection, entered: Sequence[tuple[Identity, Identity]]) -> None:
+        if entered:
+            execute(connection, "insert_children", **self._children(entered))
+
+    def _children(self, pairs: Sequence[tuple[Identity, Identity]]) -> dict[str, Any]:
+        keys = [self._keys(key) for _, key in pairs]
+        return {
+            "tenant": self._tenant,
+            "parents": [parent_number(self._number_of, parent) for parent, _ in pairs],
+            "types": [type for type, _ in keys],
+            "ids": [id for _, id in keys],
+        }
+
+    def _keys(self, key: Identity) -> tuple[int, bytes]:
+        return self._number_of("type", key[0]), to_bytes(key[1])
+
+
+def parent_number(number_of: Numbering, parent: Identity) -> int:
+    """Return the number by which the children of a resource are found."""
+    return number_of("parent", _text(parent))
+
+
+def _text(key: Identity) -> str:
+    """Return one text for a type and an id, whatever characters they have."""
+    return f"{len(key[0])}:{key[0]}:{key[1]}"
+
+
+def parents_of(stored: bytes) -> tuple[Identity, ...]:
+    """Return parents as read from a row."""
+    return _parents.decode(stored)
+
+
+def _integers(values: Iterable[int | None]) -> list[Any]:
+    return list(values)

@@ -1,0 +1,150 @@
+"""Totals: how many entries there are of a kind, seen by somebody, over all and in buckets.
+
+They answer the questions that are about nothing but who sees an entry, its kind, and when it
+occurred; and they say in which bucket a page far in begins, so that what is before it need not be
+walked over.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+from tallystick.index.postgres.conditions import Terms, union
+from tallystick.index.postgres.sql import execute, select
+from tallystick.index.views.nodes import AllOf, HappenedWithin, HasTerm, Node
+from tallystick.index.views.terms import SEEN
+from tallystick.store.postgres.connecting import Connection
+
+_ALL, _HOURS, _STRETCHES = range(3)
+_HOUR_MS = 3_600_000
+_STRETCH = 4_096
+_LOWEST, _HIGHEST = -(1 << 62), 1 << 62
+
+Span = tuple[int, int]
+"""Times or indexes, both ends included."""
+Tally = Counter[tuple[int, int, int, int]]
+"""How many entries more there are by axis, bucket, kind and bits of who sees them."""
+
+
+def tally(totals: Tally, index: int, ms: int, kind: int, seen: int, n: int) -> None:
+    """Count an entry in, or out."""
+    totals[_ALL, 0, kind, seen] += n
+    totals[_HOURS, ms // _HOUR_MS, kind, seen] += n
+    totals[_STRETCHES, index // _STRETCH, kind, seen] += n
+
+
+def add_totals(connection: Connection, tenant: bytes, totals: Tally) -> None:
+    """Write what was counted."""
+    moved = [(*key, n) for key, n in sorted(totals.items()) if n]
+    if moved:
+        axes, buckets, kinds, seen, n = map(list, zip(*moved, strict=True))
+        execute(
+            connection,
+            "add_totals",
+            tenant=tenant,
+            axes=axes,
+            buckets=buckets,
+            kinds=kinds,
+            seen=seen,
+            n=n,
+        )
+
+
+class Totals:
+    """A question that totals answer."""
+
+    def __init__(
+        self, tenant: bytes, seen: int, kinds: list[int] | None, within: HappenedWithin | None
+    ) -> None:
+        self._tenant = tenant
+        self._seen = seen
+        self._kinds = kinds
+        self.within = within
+
+    def count(self, connection: Connection, walk: Callable[[Span], int]) -> int:
+        """Return how many entries match; `walk` counts those of less than an hour."""
+        if self.within is None:
+            return sum(n for _, n in self._buckets(connection, _ALL, _LOWEST, _HIGHEST))
+        return sum(n for _, n in self._hours(connection, self.within, walk))
+
+    def begin(
+        self,
+        connection: Connection,
+        offset: int,
+        walk: Callable[[Span], int],
+        *,
+        by_time: bool,
+        descending: bool,
+    ) -> tuple[int, Span] | None:
+        """Return how many matches come before a bucket, and the bucket that the offset is in.
+
+        None where that is beyond the last one, or where totals cannot tell.
+        """
+        if by_time and self.within is not None:
+            buckets = self._hours(connection, self.within, walk)
+        elif self.within is not None:
+            return None
+        else:
+            axis = _HOURS if by_time else _STRETCHES
+            buckets = self._buckets(connection, axis, _LOWEST, _HIGHEST)
+        width = _HOUR_MS if by_time else _STRETCH
+        skipped = 0
+        for bucket, n in reversed(buckets) if descending else buckets:
+            if skipped + n > offset:
+                return skipped, _span(bucket, width)
+            skipped += n
+        return None
+
+    def _hours(
+        self, connection: Connection, within: HappenedWithin, walk: Callable[[Span], int]
+    ) -> list[tuple[int, int]]:
+        """Return the hours of a range; those that are only partly in it are walked over."""
+        low, high = within
+        first, last = low // _HOUR_MS, high // _HOUR_MS
+        if first == last:
+            return [(first, walk((low, high)))]
+        whole = self._buckets(connection, _HOURS, first + 1, last - 1)
+        begin = (first, walk((low, _span(first, _HOUR_MS)[1])))
+        end = (last, walk((_span(last, _HOUR_MS)[0], high)))
+        return [begin, *whole, end]
+
+    def _buckets(
+        self, connection: Connection, axis: int, low: int, high: int
+    ) -> list[tuple[int, int]]:
+        return [
+            (bucket, n)
+            for bucket, n in select(
+                connection,
+                "buckets",
+                tenant=self._tenant,
+                axis=axis,
+                seen=self._seen,
+                kinds=self._kinds,
+                low=low,
+                high=high,
+            )
+        ]
+
+
+def as_totals(tenant: bytes, node: Node, terms: Terms) -> Totals | None:
+    """Return a question as one that totals answer; None if they cannot."""
+    parts: Iterable[Node] = (node,)
+    if isinstance(node, AllOf):
+        if node.but:
+            return None
+        parts = node.parts
+    found: dict[str, Node] = {}
+    for part in parts:
+        field = terms.field(part) if isinstance(part, HasTerm) else type(part).__name__
+        if field in found or field not in (SEEN, "kind", HappenedWithin.__name__):
+            return None
+        found[field] = part
+    match found.get(SEEN), found.get("kind"), found.get(HappenedWithin.__name__):
+        case HasTerm(bits), None | HasTerm() as kinds, None | HappenedWithin() as within:
+            return Totals(tenant, union(bits), list(kinds.numbers) if kinds else None, within)
+    return None
+
+
+def _span(bucket: int, width: int) -> Span:
+    return bucket * width, (bucket + 1) * width - 1

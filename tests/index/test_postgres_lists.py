@@ -1,0 +1,68 @@
+"""Lists on PostgreSQL say what `matches` over a plain list says, as those on SQLite do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tallystick.reading import Find
+from tests.index.drawing import any_exprs, play, questions, steps
+from tests.index.postgres_world import PostgresWorld, contents, empty
+from tests.index.test_lists import check_pages
+from tests.index.world import TENANT
+
+pytestmark = pytest.mark.needs("postgres")
+
+QUESTIONS = 6
+
+
+@settings(max_examples=10)
+@given(script=steps(), with_batch=st.booleans(), data=st.data())
+def test_lists_and_totals_equal_a_plain_list(
+    database: str, script: list[tuple[Any, ...]], with_batch: bool, data: st.DataObject
+) -> None:
+    with PostgresWorld(empty(database), with_batch=with_batch) as world:
+        play(world, script)
+        model = world.model()
+        for _ in range(QUESTIONS):
+            question = data.draw(questions(model.views))
+            expected = model.find(question)
+            check_pages(world, question, expected, data.draw(st.integers(3, 30)))
+            if question.over == "events":
+                count = world.reader.count(TENANT, question.where, dialect=question.dialect)
+                assert count == len(expected)
+        for key, summary in model.resources().items():
+            assert world.reader.resource(TENANT, *key) == summary
+
+
+@settings(max_examples=5)
+@given(script=steps(), data=st.data())
+def test_whatever_lists_accept_they_answer_rightly(
+    database: str, script: list[tuple[Any, ...]], data: st.DataObject
+) -> None:
+    with PostgresWorld(empty(database)) as world:
+        play(world, script)
+        model = world.model()
+        for _ in range(2 * QUESTIONS):
+            question = Find(where=data.draw(any_exprs(model.views)), limit=1_000, total=True)
+            if world.reader.explain(TENANT, question).index == "views":
+                found = world.reader.find(TENANT, question)
+                assert [hit.index for hit in found.hits] == model.find(question)
+
+
+@settings(max_examples=6)
+@given(script=steps())
+def test_listing_with_the_batch_and_rebuilding_lead_to_the_same(
+    database: str, script: list[tuple[Any, ...]]
+) -> None:
+    with PostgresWorld(empty(database)) as world:
+        play(world, script)
+        world.follow()
+        if not world.size():
+            return
+        before = contents(database)
+        world.lists.rebuild(world.store, TENANT)
+        assert contents(database) == before

@@ -1,0 +1,262 @@
+"""What lists on PostgreSQL promise besides being right: with the batch, by an index, for all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from tallystick.copying import copy
+from tallystick.errors import FollowerBehind
+from tallystick.event import Draft, Op, Resource
+from tallystick.index.opening import fill_lists
+from tallystick.index.postgres import pages
+from tallystick.index.postgres import reader as reading
+from tallystick.index.postgres import sql as statements
+from tallystick.index.postgres.lists import Lists
+from tallystick.index.postgres.reader import PostgresReader
+from tallystick.query.expr import (
+    NEWEST_FIRST,
+    OLDEST_FIRST,
+    Eq,
+    Everything,
+    In,
+)
+from tallystick.reading import DialectRules, Find, ResourceQuery
+from tallystick.store.postgres.store import open_postgres
+from tallystick.store.sqlite import open_sqlite
+from tests.index import world as worlds
+from tests.index.postgres_world import TABLES, PostgresWorld, contents
+from tests.index.world import TENANT
+from tests.recording import Recorder
+from tests.store.places import check_lists
+from tests.store.writing import KEY, Interrupted, extend_and_fail
+
+pytestmark = pytest.mark.needs("postgres")
+
+
+def order(n: int, **changes: Any) -> Draft:
+    """Return an event about an order inside a space."""
+    given: dict[str, Any] = {
+        "kind": ("order.created", "order.shipped")[n % 2],
+        "occurred_ms": 1_700_000_000_000 + n * 60_000,
+        "actor": Resource("user", str(n % 7), name=f"User {n % 7}"),
+        "target": Resource("order", str(n % 50)),
+        "scopes": (Resource("space", str(n % 3)),),
+        "trails": (f"trail {n % 5}",),
+    }
+    return Draft(**(given | changes))
+
+
+def test_lists_are_written_with_their_batch(postgres_world: PostgresWorld) -> None:
+    """Before anybody asks: a single event, a batch that is copied, one that changes another."""
+    postgres_world.append(order(0))
+    assert postgres_world.listed() == 1
+    postgres_world.append(*map(order, range(1, 60)))
+    assert postgres_world.listed() == 60
+    postgres_world.change(Op.REVISE, 3, {"total": 1})
+    postgres_world.change(Op.RETRACT, 4, {})
+    postgres_world.append(Draft(kind="item.put", op=Op.DOCUMENT, target=Resource("order", "1")))
+    postgres_world.erase(5, ("actor", "target", "place", "data"))
+    assert postgres_world.listed() == postgres_world.size() == 64
+
+
+def test_failed_batch_leaves_no_lists(postgres_world: PostgresWorld) -> None:
+    postgres_world.append(order(0))
+    before = contents(postgres_world.url)
+    with pytest.raises(Interrupted):
+        extend_and_fail(postgres_world.store, TENANT, drafts=(order(1), order(2)))
+    assert contents(postgres_world.url) == before
+    postgres_world.append(order(1))
+    assert postgres_world.reader.count(TENANT, Eq("kind", "order.shipped")) == 1
+
+
+def test_processes_list_in_turns(postgres_world: PostgresWorld) -> None:
+    """What one process has in mind of a tenant is no longer so once another has written."""
+    other = Lists(worlds.rules())
+    second = open_postgres(postgres_world.url, extension=other.write)
+    recorder = Recorder(second, KEY, postgres_world.clock)
+    for n in range(20):
+        writer = postgres_world.recorder if n % 2 else recorder
+        name = f"Name {n}"
+        writer.append(TENANT, order(n, actor=Resource("user", "1", name=name)))
+        assert postgres_world.listed() == n + 1
+        summary = postgres_world.reader.resource(TENANT, "user", "1")
+        assert summary is not None
+        assert (summary.name, summary.count) == (name, n + 1)
+    recorder.close()
+    second.close()
+
+
+def test_lists_of_a_copied_log_are_made_when_asked_for(
+    postgres_world: PostgresWorld, tmp_path: Path
+) -> None:
+    source = open_sqlite(tmp_path / "log.db")
+    recorder = Recorder(source, KEY)
+    recorder.append(TENANT, *map(order, range(300)))
+    recorder.close()
+    plain = open_postgres(postgres_world.url)
+    copy(source, plain)
+    source.close()
+    plain.close()
+    assert postgres_world.listed() == 0
+    postgres_world.append(order(300))
+    assert postgres_world.listed() == 0
+    assert postgres_world.reader.count(TENANT, Eq("target", "order:7")) == 6
+    assert postgres_world.listed() == 301
+    postgres_world.append(order(301))
+    assert postgres_world.listed() == 302
+
+
+def test_newer_rules_make_the_lists_again(postgres_world: PostgresWorld) -> None:
+    postgres_world.append(*map(order, range(5)))
+    newer = Lists(dict(worlds.rules()) | {"extra": DialectRules(lambda _: True, lambda *_: {})})
+    second = open_postgres(postgres_world.url, extension=newer.write)
+    reader = PostgresReader(second, newer, postgres_world)
+    assert reader.count(TENANT, Eq("kind", "order.created"), dialect="extra") == 3
+    recorder = Recorder(second, KEY, postgres_world.clock)
+    recorder.append(TENANT, order(6))
+    assert postgres_world.listed() == 6
+    # The older program goes on writing, leaves the lists alone, and does not answer from them.
+    postgres_world.append(order(8))
+    assert postgres_world.listed() == 6
+    with pytest.raises(FollowerBehind):
+        postgres_world.reader.count(TENANT, Eq("kind", "order.created"))
+    assert reader.count(TENANT, Eq("kind", "order.created"), dialect="extra") == 5
+    recorder.close()
+    second.close()
+
+
+def test_erased_names_leave_the_lists(postgres_world: PostgresWorld) -> None:
+    postgres_world.append(order(0, actor=Resource("user", "secret", name="Secret Name")))
+    postgres_world.append(order(1))
+    postgres_world.erase(0, ("actor", "target", "place", "data"))
+    assert postgres_world.reader.resource(TENANT, "user", "secret") is None
+    with psycopg.connect(postgres_world.url) as connection:
+        for table in TABLES:
+            statement = sql.SQL("SELECT count(*) FROM {} AS t WHERE t::text ~* %s")
+            found = connection.execute(
+                statement.format(sql.Identifier(table)), (b"ecret".hex(),)
+            ).fetchone()
+            assert found == (0,), table
+        noted = connection.execute("SELECT relation FROM erased").fetchall()
+    assert {b"resources", b"children", b"sources"} <= {relation for (relation,) in noted}
+
+
+def test_deep_offsets_begin_where_totals_say(
+    postgres_world: PostgresWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "_DEEP", 20)
+    postgres_world.append(*map(order, range(500)))
+    asked: list[tuple[int, ...]] = []
+    plain = statements.fetch_composed
+
+    def fetch(connection: Any, text: Any, values: Any) -> Any:
+        asked.append(tuple(values))
+        return plain(connection, text, values)
+
+    monkeypatch.setattr(pages, "fetch_composed", fetch)
+    for where in (Everything(), Eq("kind", "order.created"), In("kind", ("order.created", "x"))):
+        for sort in (NEWEST_FIRST, OLDEST_FIRST):
+            question = Find(where=where, sort=sort, offset=200, limit=5)
+            found = postgres_world.reader.find(TENANT, question)
+            assert [hit.index for hit in found.hits] == postgres_world.model().find(question)[
+                200:205
+            ]
+            # What is left to skip is less than what occurred in one hour.
+            assert asked[-1][-1] <= 60
+    beyond = postgres_world.reader.find(TENANT, Find(offset=10_000, limit=5))
+    assert not beyond.hits
+    assert not beyond.more
+
+
+def test_resources_are_found_by_id_name_and_parent(postgres_world: PostgresWorld) -> None:
+    names = ("Ann", "Bob", None)
+    for n in range(30):
+        target = Resource("file", f"{n:03d}", name=names[n % 3])
+        postgres_world.append(order(n, target=target, scopes=(Resource("folder", str(n % 2)),)))
+    postgres_world.append(Draft(kind="item.put", op=Op.DOCUMENT, target=Resource("file", "007")))
+
+    def ids(**asked: Any) -> list[str]:
+        found = postgres_world.reader.resources(
+            TENANT, ResourceQuery(type="file", limit=1_000, **asked)
+        )
+        return [each.id for each in found]
+
+    every = [f"{n:03d}" for n in range(30)]
+    assert ids() == every
+    assert ids(low="005", high="008") == ["005", "006", "007", "008"]
+    assert ids(low="005", high="008", low_inclusive=False, high_inclusive=False) == ["006", "007"]
+    assert ids(name="Bob") == every[1::3]
+    assert ids(parent=("folder", "1")) == every[1::2]
+    assert ids(parent=("folder", "1"), name="Ann", low="010") == ["015", "021", "027"]
+    assert ids(live=True) == ["007"]
+    assert postgres_world.reader.resources(TENANT, ResourceQuery(type="nothing")) == []
+    summary = postgres_world.reader.resource(TENANT, "file", "007")
+    assert summary is not None
+    assert (summary.document, summary.parents) == (30, (("folder", "1"),))
+
+
+def test_history_lists_documents_newest_first(postgres_world: PostgresWorld) -> None:
+    put = Draft(kind="item.put", op=Op.DOCUMENT, target=Resource("file", "1"))
+    for n in range(5):
+        postgres_world.append(put, order(n))
+    history = postgres_world.reader.history
+    assert history(TENANT, "file", "1", limit=3, offset=0) == [8, 6, 4]
+    assert history(TENANT, "file", "1", limit=3, offset=3) == [2, 0]
+    assert history(TENANT, "file", "2", limit=3, offset=0) == []
+
+
+def test_unknown_tenant_has_empty_lists(postgres_world: PostgresWorld) -> None:
+    assert postgres_world.reader.find("nobody", Find(total=True)).total == 0
+    assert postgres_world.reader.count("nobody", Eq("kind", "x")) == 0
+    assert postgres_world.reader.resource("nobody", "a", "b") is None
+    assert postgres_world.reader.resources("nobody", ResourceQuery(type="a")) == []
+    assert postgres_world.reader.history("nobody", "a", "b", limit=1, offset=0) == []
+
+
+def test_names_at_their_limits_are_listed(postgres_world: PostgresWorld) -> None:
+    """Keys of indexes have a largest size, which names of 1,024 bytes must not reach."""
+    long = "ü" * 512
+    resource = Resource(long, long, name=long)
+    postgres_world.append(order(0, kind=long, actor=resource, target=resource, scopes=(resource,)))
+    assert postgres_world.reader.count(TENANT, Eq("target", f"{long}:{long}")) == 1
+    summary = postgres_world.reader.resource(TENANT, long, long)
+    assert summary is not None
+    assert summary.name == long
+
+
+def test_migrating_lists_what_an_older_program_stored(postgres_database: str) -> None:
+    """A program without lists leaves their columns as the migration made them."""
+    plain = open_postgres(postgres_database)
+    recorder = Recorder(plain, KEY)
+    recorder.append(TENANT, *map(order, range(70)))
+    recorder.append("other", order(1))
+    recorder.close()
+    plain.close()
+    told: list[tuple[int, int]] = []
+    rules = "tests.index.world:rules"
+    assert fill_lists(postgres_database, lambda *done: told.append(done), rules=rules) == 71
+    assert told[-1] == (71, 71)
+    check_lists(postgres_database)
+    assert fill_lists(postgres_database, lambda *done: told.append(done), rules=rules) == 0
+
+
+def test_reader_waits_a_while_for_lists_that_are_being_made(
+    postgres_world: PostgresWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asks takes part in the work, and is sent away when it takes too long."""
+    postgres_world.append(*map(order, range(30)))
+    postgres_world.store.with_head(TENANT, lambda held: postgres_world.lists._begin(held, TENANT))
+    monkeypatch.setattr(reading, "WAIT_S", 0.0)
+    refused = 0
+    while refused < 20:
+        try:
+            assert postgres_world.reader.count(TENANT, Everything()) == 30
+            break
+        except FollowerBehind:
+            refused += 1
+    assert 3 <= refused < 20
