@@ -135,7 +135,9 @@ def test_equally_relevant_rows_are_found_in_order_when_they_are_too_many_to_look
     monkeypatch.setattr("tallystick.index.search.answers.ranking._FIRST_LOOK", 5)
     where = Prefix("data.long", "xxx")
     wanted = list(reversed(range(EVENTS)))
-    assert searched.indexes(where, sort=BEST_FIRST, limit=40) == wanted[:40]
+    with monkeypatch.context() as patched:
+        patched.setattr(limits, "SEARCH_RANKED", 100)
+        assert searched.indexes(where, sort=BEST_FIRST, limit=40) == wanted[:40]
     assert searched.walk(where, BEST_FIRST, 61) == wanted
 
 

@@ -117,7 +117,9 @@ def _times_back(corpus: Corpus, column: str, after: Position | None) -> Iterator
 
 
 def within(query: Query, condition: Match) -> Query:
-    """Return a query that also has to meet a condition."""
+    """Return a query that also has to meet a condition, which does not count in relevance."""
+    if isinstance(condition, Query):
+        condition = queries.unscored(condition)
     return queries.to_query(queries.all_of((query, condition)))
 
 
