@@ -16,6 +16,7 @@ from tallystick.index.views.nodes import Node
 from tallystick.index.views.rows import RowSet, count_between, downwards, is_empty, size, upwards
 
 _WALKED = 64
+_FRONT = 8
 
 
 class Row(NamedTuple):
@@ -165,7 +166,7 @@ def _signed(key: Key, sign: int) -> Key:
 def _skip(runs: Sequence[_Run], order: Order, descending: bool, offset: int) -> int:
     """Move the runs past `offset` rows, nearly; return how many are left to walk over."""
     offset, left = _skip_whole(runs, offset)
-    windows = [_Window(run) for run in left if not is_empty(run.matches)]
+    windows = _front(left, offset)
     while True:
         windows = [window for window in windows if window.low < window.high]
         if sum(window.high - window.low for window in windows) <= max(_WALKED, 2 * len(windows)):
@@ -185,7 +186,7 @@ def _skip(runs: Sequence[_Run], order: Order, descending: bool, offset: int) -> 
 def _skip_whole(runs: Sequence[_Run], offset: int) -> tuple[int, list[_Run]]:
     """Give up the runs that end before the offset, as far as they follow each other.
 
-    Returns what is left of the offset, and the runs in which it may be.
+    Returns what is left of the offset, and the runs in which it may be, in order.
     """
     left = sorted((run for run in runs if run.low < run.high), key=_Run.span)
     for number, run in enumerate(left):
@@ -197,6 +198,22 @@ def _skip_whole(runs: Sequence[_Run], offset: int) -> tuple[int, list[_Run]]:
         offset -= rows
         run.low = run.high
     return offset, []
+
+
+def _front(runs: Sequence[_Run], offset: int) -> list[_Window]:
+    """Return windows on the first of some runs in order, the row at the offset being in one.
+
+    Enough runs are taken that more rows than the offset come before the first key of all others.
+    """
+    taken = _FRONT
+    while True:
+        windows = [_Window(run) for run in runs[:taken] if not is_empty(run.matches)]
+        if taken >= len(runs):
+            return windows
+        others = runs[taken].first()
+        if sum(window.before(window.cut(others)) for window in windows) > offset:
+            return windows
+        taken *= 2
 
 
 class _Window:
