@@ -150,8 +150,10 @@ class Sequencer:
             self._lanes[work.tenant] = lane
             self._queued_events += len(work.items)
             self._queued_bytes += work.size_bytes
-            if self._wanted == 1 or self._queued_events >= self._wanted:
-                self._condition.notify_all()
+            # One thread is enough, and none for a tenant whose thread looks again by itself.
+            is_wanted = self._wanted == 1 or self._queued_events >= self._wanted
+            if is_wanted and work.tenant not in self._busy:
+                self._condition.notify()
 
     def _is_full(self, lane: _Lane, work: Work) -> bool:
         """Tell whether a tenant would hold more than it leaves free for the others.
@@ -194,7 +196,8 @@ class Sequencer:
             finally:
                 with self._condition:
                     self._busy -= tenants
-                    self._condition.notify_all()
+                    if self._stopping:
+                        self._condition.notify_all()
 
     def _gather(self) -> None:
         """Under load, wait a little until as much waits as the last commit held.
