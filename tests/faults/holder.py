@@ -17,6 +17,7 @@ from tallystick.keys import open_log_key
 from tallystick.planning import Item, Planner, Work
 from tallystick.store.postgres import writer as writing
 from tallystick.store.postgres.connecting import Connection
+from tallystick.store.postgres.copying import copied
 from tallystick.store.postgres.statements import STATEMENTS
 from tallystick.store.postgres.store import open_postgres
 from tests.faults.writer import say
@@ -32,11 +33,11 @@ def get_stuck() -> None:
 def copy_half(connection: Connection, tenant: bytes, rows: Sequence[Sealed]) -> None:
     """Copy rows as the store does, but get stuck in the middle."""
     with connection.cursor().copy(STATEMENTS["copy_rows"]) as copy:
-        copy.set_types(writing._ROW_TYPES)
-        for number, row in enumerate(rows):
-            if number == len(rows) // 2:
-                get_stuck()
-            copy.write_row((tenant, row.index, row.entry, row.leaf, *row.sections))
+        content = copied(tenant, rows)
+        half = len(content) // 2
+        copy.write(content[:half])
+        get_stuck()
+        copy.write(content[half:])
 
 
 def main(url: str, key_file: str, tenant: str, where: str) -> None:

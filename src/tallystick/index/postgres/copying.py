@@ -13,10 +13,8 @@ from functools import cache
 from tallystick.index.postgres.rows import Listed
 from tallystick.index.postgres.sql import STATEMENTS
 from tallystick.store.postgres.connecting import Connection
+from tallystick.store.postgres.copying import HEADER, NULL, TRAILER
 
-_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-_TRAILER = b"\xff\xff"
-_NULL = b"\xff\xff\xff\xff"
 _INT8_OID = 20
 
 _integer = struct.Struct(">iq").pack
@@ -32,7 +30,7 @@ def copy_in(connection: Connection, tenant: bytes, listed: Sequence[Listed]) -> 
 
 def _copy(connection: Connection, statement: str, rows: Iterable[bytes]) -> None:
     with connection.cursor().copy(STATEMENTS[statement]) as copy:
-        copy.write(b"".join((_HEADER, *rows, _TRAILER)))
+        copy.write(b"".join((HEADER, *rows, TRAILER)))
 
 
 def _begin(tenant: bytes, columns: int) -> bytes:
@@ -45,8 +43,8 @@ def _lists(tenant: bytes, listed: Sequence[Listed]) -> Iterable[bytes]:
     for each in listed:
         yield begin
         yield _integers(8, each.index, 8, each.ms, 8, each.seen, 8, each.kind)
-        yield _NULL if each.actor_id is None else _integer(8, each.actor_id)
-        yield _NULL if each.target_id is None else _integer(8, each.target_id)
+        yield NULL if each.actor_id is None else _integer(8, each.actor_id)
+        yield NULL if each.target_id is None else _integer(8, each.target_id)
         yield _flag(1, each.document)
         yield _array(each.terms)
 

@@ -21,12 +21,12 @@ from tallystick.store.base import (
 )
 from tallystick.store.postgres import rows as reading
 from tallystick.store.postgres.connecting import Connection, Pool
+from tallystick.store.postgres.copying import copied
 from tallystick.store.postgres.rows import ListState, select, to_bytes
 from tallystick.store.postgres.statements import STATEMENTS
 
 # From here on COPY beats single inserts, although it cannot share a round trip with them.
 _COPY_ROWS = 16
-_ROW_TYPES = ("bytea", "int8", *["bytea"] * 7)
 _SERVER_WIDE = b""
 
 Result = TypeVar("Result")
@@ -236,9 +236,7 @@ def _execute(connection: Connection, statement: str, **values: Any) -> None:
 
 def _copy_rows(connection: Connection, tenant: bytes, rows: Sequence[Sealed]) -> None:
     with connection.cursor().copy(STATEMENTS["copy_rows"]) as copy:
-        copy.set_types(_ROW_TYPES)
-        for row in rows:
-            copy.write_row((tenant, row.index, row.entry, row.leaf, *row.sections))
+        copy.write(copied(tenant, rows))
 
 
 def _row_values(tenant: bytes, row: Sealed) -> dict[str, Any]:
