@@ -156,11 +156,12 @@ def start_apart(
     connections: int,
     seconds: float,
     rate: float | None = None,
+    count: int | None = None,
 ) -> subprocess.Popen[str]:
     """Start the load generator in a process of its own; `finish` waits for it."""
     job = {
         "port": port, "requests": requests, "connections": connections, "seconds": seconds,
-        "rate": rate,
+        "rate": rate, "count": count,
     }  # fmt: skip
     process = subprocess.Popen(
         [sys.executable, "-m", "bench.load"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -188,10 +189,19 @@ def finish(process: subprocess.Popen[str]) -> dict[str, Any]:
 
 
 def run_apart(
-    port: int, requests: Sequence[str], *, connections: int, seconds: float
+    port: int,
+    requests: Sequence[str],
+    *,
+    connections: int,
+    seconds: float,
+    count: int | None = None,
 ) -> dict[str, Any]:
-    """Keep connections busy for a time, from a process of its own, and return what it saw."""
-    return finish(start_apart(port, requests, connections=connections, seconds=seconds))
+    """Keep connections busy for a time, from a process of its own, and return what it saw.
+
+    With `count` it ends once so many requests were sent.
+    """
+    started = start_apart(port, requests, connections=connections, seconds=seconds, count=count)
+    return finish(started)
 
 
 def main() -> None:

