@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,9 @@ import pytest
 from psycopg import sql
 
 from tallystick.copying import copy
-from tallystick.errors import FollowerBehind
+from tallystick.errors import FollowerBehind, NotFound
 from tallystick.event import Draft, Op, Resource
-from tallystick.index.opening import fill_lists
+from tallystick.index.opening import fill_lists, open_index
 from tallystick.index.postgres import pages
 from tallystick.index.postgres import reader as reading
 from tallystick.index.postgres import sql as statements
@@ -26,6 +27,7 @@ from tallystick.query.expr import (
     In,
 )
 from tallystick.reading import DialectRules, Find, ResourceQuery
+from tallystick.store.base import Erasure
 from tallystick.store.postgres.store import open_postgres
 from tallystick.store.sqlite import open_sqlite
 from tests.index import world as worlds
@@ -62,6 +64,27 @@ def test_lists_are_written_with_their_batch(postgres_world: PostgresWorld) -> No
     postgres_world.append(Draft(kind="item.put", op=Op.DOCUMENT, target=Resource("order", "1")))
     postgres_world.erase(5, ("actor", "target", "place", "data"))
     assert postgres_world.listed() == postgres_world.size() == 64
+
+
+def test_few_entries_that_change_many_are_listed_with_their_batch(
+    postgres_world: PostgresWorld,
+) -> None:
+    """Fewer than are copied come, and more than that are listed."""
+    postgres_world.append(*map(order, range(40)))
+    retractions = [
+        Draft(kind=event.kind, op=Op.RETRACT, subject=event.id)
+        for event in postgres_world.events()[:12]
+    ]
+    postgres_world.append(*retractions)
+    assert postgres_world.listed() == 52
+    told = {"entries": [{"index": n, "sections": ("actor",)} for n in range(40)]}
+    draft = Draft(kind="erase", op=Op.ERASE, data=told)
+    erasures = [Erasure(n, ("actor",)) for n in range(40)]
+    postgres_world.recorder.append(TENANT, draft, erasures=erasures)
+    assert postgres_world.listed() == 53
+    assert postgres_world.reader.count(TENANT, Everything()) == 28
+    assert postgres_world.reader.count(TENANT, Eq("actor", "user:1"), dialect="echo") == 0
+    check_lists(postgres_world.url)
 
 
 def test_failed_batch_leaves_no_lists(postgres_world: PostgresWorld) -> None:
@@ -260,3 +283,28 @@ def test_reader_waits_a_while_for_lists_that_are_being_made(
         except FollowerBehind:
             refused += 1
     assert 3 <= refused < 20
+
+
+def test_rebuilding_views_and_search_through_the_index(
+    postgres_database: str, tmp_path: Path
+) -> None:
+    """What `tallystick rebuild` calls: the same answers afterwards, and progress meanwhile."""
+    with closing(open_postgres(postgres_database)) as store:
+        index = open_index(tmp_path, store, child=True, rules="tests.index.world:rules")
+        recorder = Recorder(store, KEY)
+        recorder.append(TENANT, *map(order, range(40)))
+        recorder.append("other", order(1))
+        check_lists(postgres_database)
+        assert index.lag()["views"] == 0
+        told: list[tuple[int, int]] = []
+        for name in ("views", "search"):
+            index.rebuild(name, lambda *done: told.append(done))
+            assert told[-1] == (41, 41)
+        check_lists(postgres_database)
+        assert index.reader.count(TENANT, Eq("kind", "order.created")) == 20
+        assert index.reader.count(TENANT, Eq("echo.uuid", "none"), dialect="echo") == 0
+        assert index.reader.explain(TENANT, Find(where=Eq("echo.uuid", "x"))).index == "search"
+        with pytest.raises(NotFound):
+            index.rebuild("nothing", lambda *done: None)
+        recorder.close()
+        index.close()

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from itertools import islice
 
+from psycopg.pq import PipelineStatus
+
 from tallystick import limits
 from tallystick.event import Event, HeadSlot, View
 from tallystick.index.document import Slice
@@ -66,7 +68,9 @@ class Listing:
             for each in listed:
                 tally(totals, each.index, each.ms, each.kind, each.seen, 1)
             new_kinds = self._new_kinds(connection, part.fresh)
-            if len(listed) >= _COPY_ROWS:
+            # A few entries may change many; they came in a pipeline, which does not copy.
+            is_piped = connection.pgconn.pipeline_status != PipelineStatus.OFF
+            if len(listed) >= _COPY_ROWS and not is_piped:
                 copy_in(connection, self._tenant, listed)
                 # What follows is not waited for.
                 pipeline.enter_context(connection.pipeline())
