@@ -7,6 +7,7 @@ still in the answers; whoever asks takes them out once, at the top.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from tallystick.index.views.block import Block
@@ -53,9 +54,11 @@ class HasTerm(NamedTuple):
 
     def rows(self, block: Block) -> RowSet:
         """Return the rows of the terms."""
-        if len(self.numbers) == 1:
-            return block.posting(self.numbers[0])
-        return any_of(map(block.posting, self.numbers))
+        return any_of(self.sets(block))
+
+    def sets(self, block: Block) -> Sequence[RowSet]:
+        """Return the rows of each term."""
+        return [block.posting(number) for number in self.numbers]
 
 
 class HappenedWithin(NamedTuple):
@@ -88,23 +91,25 @@ class AllOf(NamedTuple):
 
     def rows(self, block: Block) -> RowSet:
         """Return the rows, stopping as soon as none is left."""
-        found: list[RowSet] = []
+        found: list[Sequence[RowSet]] = []
         everything = full(block.rows)
         for part in self.parts:
-            rows = part.rows(block)
-            if is_empty(rows):
+            sets = [rows for rows in _sets(part, block) if not is_empty(rows)]
+            if not sets:
                 return EMPTY
-            if rows != everything:
-                found.append(rows)
-        # The smallest set first: every later step is then as cheap as it is small.
+            if everything not in sets:
+                found.append(sets)
+        # The smallest first: every later step is then as cheap as it is small, and the rows of
+        # many terms need not be brought together to see which of a few are among them.
         found.sort(key=_effort)
-        kept: RowSet = found[0] if found else everything
-        for rows in found[1:]:
-            kept = both(kept, rows)
+        kept: RowSet = any_of(found[0]) if found else everything
+        for sets in found[1:]:
+            kept = any_of([both(kept, rows) for rows in sets])
         for part in self.but:
-            if is_empty(kept):
-                return EMPTY
-            kept = without(kept, part.rows(block))
+            for rows in _sets(part, block):
+                if is_empty(kept):
+                    return EMPTY
+                kept = without(kept, rows)
         return kept
 
 
@@ -128,5 +133,9 @@ class NoneOf(NamedTuple):
         return without(full(block.rows), self.part.rows(block))
 
 
-def _effort(rows: RowSet) -> int:
-    return 1 << 16 if isinstance(rows, int) else size(rows)
+def _sets(part: Node, block: Block) -> Sequence[RowSet]:
+    return part.sets(block) if isinstance(part, HasTerm) else [part.rows(block)]
+
+
+def _effort(sets: Sequence[RowSet]) -> int:
+    return sum(1 << 16 if isinstance(rows, int) else size(rows) for rows in sets)
