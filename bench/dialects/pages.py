@@ -133,7 +133,8 @@ class Pages:
         middles = (self._dice.randrange(world.START_MS, self._last_ms) for _ in range(_VARIANTS))
         between = [f"{self._series()}?beforeEvent={ms}" for ms in middles]
         search = f"/v0/{world.COLLECTION}?query={quote('@path.kind:event')}"
-        found = int(ask(self._port, "GET", search, BASIC).json()["total_count"])
+        by_time = f"{search}&sort={quote('@path.timestamp:desc')}"
+        found = int(ask(self._port, "GET", by_time, BASIC).json()["total_count"])
         far = self._far(found, 10)
         return [
             self._orchestrate_page("orchestrate: event list", lists, 3.0),
@@ -141,9 +142,12 @@ class Pages:
             self._orchestrate_page(
                 "orchestrate: event list, limit 100", [f"{target}?limit=100" for target in lists]
             ),
-            self._orchestrate_page("orchestrate: search for events", [search]),
+            self._orchestrate_page("orchestrate: search, by relevance", [search]),
+            self._orchestrate_page("orchestrate: search, newest first", [by_time]),
             self._orchestrate_page(
-                f"orchestrate: search, page {far:,}", [f"{search}&offset={(far - 1) * 10}"], FAR_MS
+                f"orchestrate: search, newest first, page {far:,}",
+                [f"{by_time}&offset={(far - 1) * 10}"],
+                FAR_MS,
             ),
         ]
 

@@ -103,8 +103,8 @@ class AllOf(NamedTuple):
         # many terms need not be brought together to see which of a few are among them.
         found.sort(key=_effort)
         kept: RowSet = any_of(found[0]) if found else everything
-        for sets in found[1:]:
-            kept = any_of([both(kept, rows) for rows in sets])
+        for others in found[1:]:
+            kept = any_of([both(kept, rows) for rows in others])
         for part in self.but:
             for rows in _sets(part, block):
                 if is_empty(kept):
