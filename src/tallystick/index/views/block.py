@@ -71,10 +71,10 @@ class Block:
     def with_index(self, low: int, high: int) -> RowSet:
         """Return the rows whose indexes lie in a range, both ends included."""
         first, last = self.place(low), self.place(high + 1)
-        if self.by_index is None:
+        if self.by_index is None or last - first in (0, self.rows):
             return span(first, last)
-        rows = sorted(self.by_index[first:last])
-        return rows if len(rows) < ROWS_MAX // 64 else to_bits(rows)
+        rows = self.by_index[first:last]
+        return sorted(rows) if len(rows) < ROWS_MAX // 64 else to_bits(rows)
 
     def place(self, index: int) -> int:
         """Return how many rows have a lower index."""
