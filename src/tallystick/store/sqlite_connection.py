@@ -21,10 +21,13 @@ from tallystick.errors import (
 BUSY_MS = 5_000
 """How long a connection waits for another one's write."""
 
+_STATEMENTS = 150
+"""Statements a connection keeps prepared: the inserts of every size, and all others."""
+
 
 def open_connection(path: Path, flags: int) -> apsw.Connection:
     """Open a file of truth: durable at every commit, erased bytes overwritten."""
-    connection = apsw.Connection(str(path), flags=flags)
+    connection = apsw.Connection(str(path), flags=flags, statementcachesize=_STATEMENTS)
     connection.set_busy_timeout(BUSY_MS)
     for pragma in (
         "page_size = 8192",

@@ -20,8 +20,9 @@ from tallystick.store.base import (
 )
 from tallystick.store.sqlite_rows import HEAD_COLUMNS, INDEX_BITS
 
-# Statements for many rows at once come in a few sizes, so that the connection keeps them prepared.
-_SIZES = (256, 128, 64, 32, 16, 8, 4, 2, 1)
+# Statements for many rows at once come in these sizes, so that the connection keeps them prepared.
+# Every call of the driver hands the interpreter to other threads: a small commit is to need one.
+_SIZES = (256, 128, 64, *range(32, 0, -1))
 
 
 def _insert(table: str, columns: int, then: str = "") -> dict[int, str]:
@@ -129,13 +130,12 @@ class SqliteWriter:
     def _insert_many(
         self, statements: Mapping[int, str], rows: Sequence[tuple[apsw.SQLiteValue, ...]]
     ) -> None:
-        at, left = 0, len(rows)
-        for size in _SIZES:
-            while left >= size:
-                values = tuple(chain.from_iterable(rows[at : at + size]))
-                self._connection.execute(statements[size], values)
-                at += size
-                left -= size
+        at = 0
+        while left := len(rows) - at:
+            size = next(size for size in _SIZES if size <= left)
+            values = tuple(chain.from_iterable(rows[at : at + size]))
+            self._connection.execute(statements[size], values)
+            at += size
 
     def _write_identity(self, write: IdentityWrite) -> None:
         execute = self._connection.execute
