@@ -68,7 +68,7 @@ class Listing:
             for each in listed:
                 tally(totals, each.index, each.ms, each.kind, each.seen, 1)
             new_kinds = self._new_kinds(connection, part.fresh)
-            # A few entries may change many; they came in a pipeline, which does not copy.
+            # What came in a pipeline, which does not copy, shares its round trip.
             is_piped = connection.pgconn.pipeline_status != PipelineStatus.OFF
             if len(listed) >= _COPY_ROWS and not is_piped:
                 copy_in(connection, self._tenant, listed)

@@ -27,6 +27,8 @@ from tallystick.store.postgres.statements import STATEMENTS
 
 # From here on COPY beats single inserts, although it cannot share a round trip with them.
 _COPY_ROWS = 16
+# Lists come behind the rest, in the same round trip, unless they are this many.
+_COPY_LISTS = 256
 _SERVER_WIDE = b""
 
 Result = TypeVar("Result")
@@ -164,7 +166,7 @@ class PostgresWriter:
         if commit.erasures:
             self._erase(connection, tenant, commit.erasures)
         if self._extension is not None:
-            if is_large:
+            if len(commit.rows) >= _COPY_LISTS:
                 self._pipeline.close()
             self._lists = self._extension(Held(connection, before, self._lists), commit)
         self._head = commit.head
