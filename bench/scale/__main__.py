@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import sys
 import tempfile
 import time
@@ -67,38 +68,32 @@ def _filled(folder: Path, generator: Generator, events: int) -> Rival:
     """Bring folder and rival to the same events, and the indexes to all of them."""
     fill(folder / "data", generator, events, _tell)
     rival = Rival(folder / "rival.db")
-    rival.follow(folder / "data" / LEDGER_FILE, _tell)
     started_s = time.perf_counter()
-    with _serving(folder / "data"):
-        _tell(f"indexed after {time.perf_counter() - started_s:,.0f} s")
+    with tallystick(folder / "data") as (port, _):
+        rival.follow(folder / "data" / LEDGER_FILE, _tell)
+        _settle(port, folder / "data")
+        _tell(f"in SQLite and indexed after {time.perf_counter() - started_s:,.0f} s")
     return rival
 
 
 @contextlib.contextmanager
 def _serving(folder: Path) -> Iterator[int]:
-    """Run a server whose followers have caught up; what they merge afterwards is waited for."""
+    """Run a server that has nothing left to do."""
     with tallystick(folder) as (port, _):
-        for target in ("/v1/events?limit=1", "/v1/events?limit=1&q=authorized"):
-            _wait_for(port, target)
-        before = -1
-        while (now := size_bytes(folder / "index")) != before:
-            before = now
-            time.sleep(2)
+        _settle(port, folder)
         yield port
 
 
-def _wait_for(port: int, target: str) -> None:
-    while True:
-        asker = Asker(port)
-        try:
-            asker.get(target)
-            return
-        except SystemExit as error:
-            if " 503 " not in str(error):
-                raise
-            time.sleep(1)
-        finally:
-            asker.close()
+def _settle(port: int, folder: Path) -> None:
+    """Wait until followers have caught up, and merged what they merge afterwards."""
+    asker = Asker(port)
+    for target in ("/v1/events?limit=1", "/v1/events?limit=1&q=authorized"):
+        asker.get(target, patience_ms=math.inf)
+    asker.close()
+    before = -1
+    while (now := size_bytes(folder / "index")) != before:
+        before = now
+        time.sleep(2)
 
 
 def _ask(

@@ -15,6 +15,7 @@ from bench.servers import KEY
 _ROUNDS = 400
 _SECONDS = 4.0
 _RIVAL_SECONDS = 3.0
+_PATIENCE_MS = 60_000.0
 
 
 class Latencies(NamedTuple):
@@ -32,13 +33,23 @@ class Asker:
         self._socket = socket.create_connection(("127.0.0.1", port), 120)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-    def get(self, target: str) -> tuple[float, bytes]:
+    def get(self, target: str, *, patience_ms: float = _PATIENCE_MS) -> tuple[float, bytes]:
         """Return how long an answer took in milliseconds, and its body.
 
-        Raises: SystemExit for anything but a 200.
+        Who is told to come again does so at once, and all of that counts.
+        Raises: SystemExit for anything but a 200 in the end.
         """
-        request = f"GET {target} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {KEY}\r\n\r\n"
         started_s = time.perf_counter()
+        while True:
+            status, body = self._ask(target)
+            took_ms = (time.perf_counter() - started_s) * 1000
+            if status == 200:
+                return took_ms, body
+            if status != 503 or took_ms > patience_ms:
+                raise SystemExit(f"{target} was answered {status}: {body[:500]!r}")
+
+    def _ask(self, target: str) -> tuple[int, bytes]:
+        request = f"GET {target} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {KEY}\r\n\r\n"
         self._socket.sendall(request.encode())
         answer = self._socket.recv(1 << 18)
         while (end := answer.find(b"\r\n\r\n")) < 0:
@@ -47,10 +58,7 @@ class Asker:
         length = int(head.split(b"content-length:", 1)[1].split(b"\r\n", 1)[0])
         while len(answer) < end + 4 + length:
             answer += self._socket.recv(1 << 18)
-        took_ms = (time.perf_counter() - started_s) * 1000
-        if head[9:12] != b"200":
-            raise SystemExit(f"{target} was answered {answer[:600]!r}")
-        return took_ms, answer[end + 4 :]
+        return int(head[9:12]), answer[end + 4 :]
 
     def json(self, target: str) -> Any:
         """Return an answer."""
