@@ -142,8 +142,9 @@ def listen(server: socket.socket, log: LogReader, work: Background) -> None:
 
 def main(arguments: Sequence[str]) -> None:
     """Do a dialect's background work until the server hangs up."""
-    # The terminal's interrupt goes to the whole group; only the server decides when to stop.
+    # Signals may go to the whole group; only the server decides when to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     # As the followers of the indexes: writing comes first.
     os.nice(_NICE)
     name, folder, handle = arguments[0], Path(arguments[1]), int(arguments[2])

@@ -198,8 +198,9 @@ def rebuild(name: str, folder: Path, store: Store, rules: Rules, server: socket.
 
 def main(arguments: Sequence[str]) -> int:
     """Run the followers named in the arguments."""
-    # The terminal's interrupt goes to the whole group; only the server decides when to stop.
+    # Signals may go to the whole group; only the server decides when to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     os.nice(_FOLLOW_NICE)
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)

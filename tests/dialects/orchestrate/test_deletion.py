@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 from tallystick.access import Scope
 from tallystick.dialects.orchestrate import collection
+from tallystick.errors import StoreFailed
 from tallystick.tlog.receipt import verify_receipt
 from tests.dialects.orchestrate.client import Api
 from tests.serving import LiveServer
@@ -98,3 +99,20 @@ def test_every_write_is_proven_by_a_receipt(server: LiveServer, api: Api) -> Non
         receipt = verify_receipt(native.get(f"/v1/events/{event['id']}/receipt").content)
     assert (event["index"], receipt.index) == (index, index)
     assert receipt.sections["data"] == {"n": 1}
+
+
+def test_collection_whose_events_cannot_be_written_is_told_so(
+    server: LiveServer, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(3):
+        api.post(SERIES, {"n": n})
+
+    def full() -> NoReturn:
+        raise StoreFailed("the disk is full; nothing was stored")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(server.node.store, "transaction", full)
+        assert api.delete("/v0/users?force=true").status == 503
+    assert api.page(SERIES)["count"] == 3
+    assert api.delete("/v0/users?force=true").status == 204
+    assert api.page(SERIES)["count"] == 0

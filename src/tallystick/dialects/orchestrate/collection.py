@@ -15,7 +15,7 @@ from tallystick.dialects.orchestrate import paging, wire
 from tallystick.dialects.orchestrate.exchange import Exchange
 from tallystick.dialects.orchestrate.items import item_row
 from tallystick.dialects.orchestrate.paging import Parameter
-from tallystick.errors import Malformed
+from tallystick.errors import Malformed, PreconditionFailed, TallystickError
 from tallystick.event import Draft, Event, Resource, View
 from tallystick.query.expr import Eq, Expr, all_of
 from tallystick.reading import Find, Over, ResourceQuery
@@ -141,13 +141,17 @@ async def _delete_documents(exchange: Exchange, where: Expr) -> None:
 
 async def _retract_events(exchange: Exchange, where: Expr) -> None:
     while views := await _chunk(exchange, where, Over.EVENTS):
-        await exchange.door.run(
+        outcomes = await exchange.door.run(
             exchange.ledger.retract_each,
             exchange.tenant,
             views,
             dialect=wire.DIALECT,
             actor=exchange.actor,
         )
+        for outcome in outcomes:
+            # Whoever changed an event meanwhile has it looked at again; nothing else will pass.
+            if isinstance(outcome, TallystickError) and not isinstance(outcome, PreconditionFailed):
+                raise outcome
 
 
 async def _chunk(exchange: Exchange, where: Expr, over: Over) -> list[View]:
