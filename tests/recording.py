@@ -82,9 +82,12 @@ class Recorder:
         key: LogKey,
         clock: Clock | None = None,
         committed: CommitListener = lambda heads, stats: None,
+        overrun: Callable[[], bool] = lambda: False,
     ) -> None:
         self.store = store
-        self.sequencer = Sequencer(store, key, clock or ManualClock(), committed=committed)
+        self.sequencer = Sequencer(
+            store, key, clock or ManualClock(), committed=committed, overrun=overrun
+        )
 
     def submit(
         self,

@@ -489,3 +489,31 @@ def test_tiles_are_complete_at_every_size(sqlite: SqliteStore) -> None:
         check_log(sqlite, KEY)
     recorder.close()
     assert check_log(sqlite, KEY).tiles == sum(sizes) // 256
+
+
+def test_nothing_is_committed_while_followers_are_overrun(sqlite: SqliteStore) -> None:
+    overrun = threading.Event()
+    overrun.set()
+    asked = threading.Semaphore(0)
+
+    def is_overrun() -> bool:
+        asked.release()
+        return overrun.is_set()
+
+    recorder = Recorder(sqlite, KEY, overrun=is_overrun)
+    assert recorder.submit(TENANT, draft()).accepted()[0].index == 0
+    waiting = recorder.submit(TENANT, draft())
+    while asked.acquire(blocking=False):
+        pass
+    for _ in range(3):
+        assert asked.acquire(timeout=10)
+    assert recorder.sequencer.queued[0] == 1
+    assert not waiting.done
+    overrun.clear()
+    assert waiting.accepted()[0].index == 1
+    overrun.set()
+    recorder.append(TENANT, draft())
+    recorder.close()
+    head = sqlite.log_head(TENANT)
+    assert head is not None
+    assert head.size == 3

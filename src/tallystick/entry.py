@@ -194,6 +194,17 @@ def id_of(entry: bytes) -> str:
     return _entry_decoder.decode(entry).id
 
 
+def recorded_ms_of(entry: bytes) -> int:
+    """Return when an entry was recorded.
+
+    Raises: StoreCorrupt.
+    """
+    try:
+        return _entry_decoder.decode(entry).recorded_ms
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise StoreCorrupt("an entry does not decode") from error
+
+
 def committed_sections(entry: bytes) -> tuple[str, ...]:
     """Return the names of the sections that an entry commits to, in section order."""
     named = _entry_decoder.decode(entry).sections

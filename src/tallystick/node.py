@@ -57,7 +57,9 @@ class Node:
         self.commit_listeners: list[CommitListener] = []
         ttl_s = None if store.many_tenants else SHARED_IDENTITY_TTL_S
         self.identity = Identity(store, ttl_s=ttl_s, own_events_only=_own_events_only(settings))
-        self.sequencer = Sequencer(store, key, clock, committed=self._committed)
+        self.sequencer = Sequencer(
+            store, key, clock, committed=self._committed, overrun=index.overrun
+        )
         self.ledger = Ledger(store, self.sequencer, index.reader, key, clock)
         url = settings.external_url or f"http://{settings.server_name}:{settings.port}"
         token_key = key.derive_ec_key(ec.SECP256R1(), "tokens")

@@ -87,7 +87,8 @@ class Sequencer:
     """Orders events, one lane a tenant, and commits them in batches.
 
     `committed` is called after each transaction, from the sequencer's thread, before the waiting
-    requests are told: followers learn of new heads there.
+    requests are told: followers learn of new heads there. While `overrun` says that they cannot
+    keep up, nothing is committed: works wait in the queue, and a full queue refuses more.
     """
 
     def __init__(
@@ -97,12 +98,14 @@ class Sequencer:
         clock: Clock,
         *,
         committed: CommitListener = lambda heads, stats: None,
+        overrun: Callable[[], bool] = lambda: False,
         threads: int = 4,
     ) -> None:
         self._store = store
         self._key = key
         self._clock = clock
         self._committed = committed
+        self._overrun = overrun
         # Guarded by `_condition`: lanes, queued counts, busy tenants, wanted, stopping.
         self._condition = threading.Condition()
         self._lanes: OrderedDict[str, _Lane] = OrderedDict()
@@ -191,6 +194,7 @@ class Sequencer:
                 self._busy |= tenants
             try:
                 self._commit(batch)
+                self._let_catch_up()
             except StoreCorrupt as error:
                 self._stop_for_good(error, batch)
             finally:
@@ -198,6 +202,10 @@ class Sequencer:
                     self._busy -= tenants
                     if self._stopping:
                         self._condition.notify_all()
+
+    def _let_catch_up(self) -> None:
+        while self._overrun() and not self._stopping:
+            time.sleep(_PAUSE_S)
 
     def _gather(self) -> None:
         """Under load, wait a little until as much waits as the last commit held.

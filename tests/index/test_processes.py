@@ -15,6 +15,7 @@ import pytest
 from tallystick import limits
 from tallystick.errors import FollowerBehind, NotFound
 from tallystick.event import Draft, Op, Resource
+from tallystick.index import supervisor
 from tallystick.index.followers import SEARCH, VIEWS
 from tallystick.index.generations import Generations
 from tallystick.index.reader import IndexReader
@@ -155,10 +156,32 @@ def test_a_follower_that_hangs_is_an_error_and_no_stale_answer(
             with pytest.raises(FollowerBehind):
                 server.total()
         assert server.reader.lag() == {VIEWS: 1}
-        assert server.followers.pressure_s() == 0
+        assert not server.followers.overrun()
     finally:
         server.signal(signal.SIGCONT)
     assert server.total() == 6
+
+
+def test_commits_wait_for_a_follower_that_comes_on_and_for_no_other(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "_MOVING_S", 60.0)
+    assert server.write(5) == server.total()
+    server.signal(signal.SIGSTOP)
+    try:
+        server.write(30)
+        assert not server.followers.overrun()
+        monkeypatch.setitem(supervisor.LAG_MAX, VIEWS, 20)
+        assert server.followers.overrun()
+        monkeypatch.setitem(supervisor.LAG_MAX, VIEWS, 2)
+        assert not server.followers.overrun(), "one that starts over is not waited for"
+        monkeypatch.setitem(supervisor.LAG_MAX, VIEWS, 20)
+        monkeypatch.setattr(supervisor, "_MOVING_S", 0.0)
+        assert not server.followers.overrun(), "one that does not come on is not waited for"
+    finally:
+        server.signal(signal.SIGCONT)
+    assert server.total() == 35
+    assert not server.followers.overrun()
 
 
 def test_a_rebuild_is_served_once_it_is_done_and_disturbs_nobody(server: Server) -> None:

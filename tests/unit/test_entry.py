@@ -19,6 +19,7 @@ from tallystick.entry import (
     decode,
     id_of,
     prepare,
+    recorded_ms_of,
     salt_hash,
     seal,
 )
@@ -76,6 +77,7 @@ def test_an_event_comes_back_as_it_went_in(draft: Draft) -> None:
     ):  # fmt: skip
         assert getattr(event, member) == getattr(draft, member), member
     assert event.id == sealed.id == id_of(sealed.entry)
+    assert event.recorded_ms == sealed.recorded_ms == recorded_ms_of(sealed.entry)
     assert event.occurred_ms == sealed.occurred_ms
     assert event.erased == ()
     assert salt_hash(sealed.sections, ()) is not None
@@ -142,6 +144,8 @@ def test_limits_are_inclusive() -> None:
 def test_damaged_bytes_are_told_as_such(entry: bytes) -> None:
     with pytest.raises(StoreCorrupt):
         decode("t", 0, entry, (None, None, None, None, None))
+    with pytest.raises(StoreCorrupt):
+        recorded_ms_of(entry)
 
 
 def test_every_op_is_written_by_its_name() -> None:

@@ -72,9 +72,9 @@ class InlineFollowers:
         with self._lock:
             return {name: self._get(name).lag(heads) for name in self._names}
 
-    def pressure_s(self) -> float:
-        """Return zero: nothing lags that nobody asked for."""
-        return 0.0
+    def overrun(self) -> bool:
+        """Tell that nothing has to wait: whoever reads does the following."""
+        return False
 
     def rebuild(self, name: str, progress: Progress) -> None:
         """Make what a follower keeps from the beginning, and serve that."""

@@ -29,8 +29,8 @@ class Followers(Protocol):
     def lag(self) -> Mapping[str, int]:
         """Return by how many entries each follower is behind."""
 
-    def pressure_s(self) -> float:
-        """Return how long a commit should wait."""
+    def overrun(self) -> bool:
+        """Tell whether commits should wait."""
 
     def rebuild(self, name: str, progress: Progress) -> None:
         """Make what a follower keeps from the beginning."""
@@ -54,9 +54,9 @@ class Index:
         """Return by how many entries each follower is behind, over all tenants."""
         return self._followers.lag()
 
-    def pressure_s(self) -> float:
-        """Return how long a commit should wait so that followers keep up."""
-        return self._followers.pressure_s()
+    def overrun(self) -> bool:
+        """Tell whether commits should wait so that followers keep up."""
+        return self._followers.overrun()
 
     def rebuild(self, name: str, progress: Progress) -> None:
         """Make what a follower keeps from the beginning, beside what is served, and serve it.

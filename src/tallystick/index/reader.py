@@ -206,7 +206,7 @@ class IndexReader:
 
     def _recorded_ms(self, tenant: str, index: int) -> int:
         (stored,) = self._store.entries(tenant, index, index + 1)
-        return entry.decode(tenant, index, stored, _NO_SECTIONS).recorded_ms
+        return entry.recorded_ms_of(stored)
 
     def _hits(self, tenant: str, rows: Sequence[listing.Row], question: Find) -> list[Hit]:
         """Return rows with their positions: the value of the sort's field, then the index."""
@@ -219,7 +219,6 @@ class IndexReader:
         return [Hit(row.entry, (row.key[0], row.entry)) for row in rows]
 
 
-_NO_SECTIONS = (None, None, None, None, None)
 _LISTED = Plan(VIEWS, "exact terms and times, in an order that lists have")
 _AGGREGATED = Unlisted("aggregates read the fields of every match")
 

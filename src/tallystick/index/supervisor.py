@@ -35,17 +35,17 @@ GROUPS: tuple[tuple[str, ...], ...] = ((VIEWS,), (SEARCH,))
 """Which followers share a process."""
 
 LAG_MAX = {VIEWS: 16_384, SEARCH: 32_768}
-"""Entries a follower may be behind before commits are slowed down."""
+"""Entries a follower may be behind before commits wait for it."""
 
 RESIDUE_S = 600.0
 """How long erased words may stay in the files of the search index before it is made anew."""
 
 _RESIDUE_SHARE = 10
-_PRESSURE_S = 0.02
-_PRESSURE_S_MAX = 0.5
+_STARTING_OVER = 8
 _BACKOFF_S = 0.1
 _BACKOFF_S_MAX = 5.0
 _STEADY_S = 10.0
+_MOVING_S = 2.0
 _STOP_S = 5.0
 _SWAP_S = 60.0
 _MODULE = "tallystick.index.child"
@@ -156,17 +156,19 @@ class SupervisedFollowers:
         """Return by how many entries each follower is behind, over all tenants."""
         return {name: channel.lag() for name, channel in self._channels.items()}
 
-    def pressure_s(self) -> float:
-        """Return how long a commit should wait so that followers keep up.
+    def overrun(self) -> bool:
+        """Tell whether commits should wait so that followers keep up.
 
-        A follower that is not coming on at all slows nobody down: reads say that it is behind.
+        A follower that does not come on slows nobody down, nor does one that is so far behind that
+        it must be starting over: reads say that they are behind.
         """
-        over = 0.0
         for name, channel in self._channels.items():
             lag = channel.lag()
-            if lag > LAG_MAX[name] and channel.is_moving(_STEADY_S):
-                over = max(over, lag / LAG_MAX[name])
-        return min(_PRESSURE_S * over, _PRESSURE_S_MAX)
+            if LAG_MAX[name] < lag < _STARTING_OVER * LAG_MAX[name] and channel.is_moving(
+                _MOVING_S
+            ):
+                return True
+        return False
 
     def pids(self) -> list[int]:
         """Return the ids of the processes that run."""

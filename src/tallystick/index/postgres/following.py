@@ -35,9 +35,9 @@ class PostgresFollowers:
         [(listed,)] = self._store.read(lambda connection: select(connection, "lag"))
         return {VIEWS: int(listed), **self._searching.lag()}
 
-    def pressure_s(self) -> float:
-        """Return zero: lists are written with the batch."""
-        return 0.0
+    def overrun(self) -> bool:
+        """Tell that nothing has to wait: lists are written with the batch."""
+        return False
 
     def rebuild(self, name: str, progress: Progress) -> None:
         """Make lists or search again from the beginning.

@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-_NO_SECTIONS = (None, None, None, None, None)
 _INT64 = 1 << 63
 _PLACED = frozenset(("scope", "trail"))
 _LISTED = Plan(VIEWS, "exact terms and times, in an order that lists have")
@@ -250,7 +249,7 @@ class PostgresReader:
 
     def _recorded_ms(self, tenant: str, index: int) -> int:
         (stored,) = self._store.entries(tenant, index, index + 1)
-        return entry.decode(tenant, index, stored, _NO_SECTIONS).recorded_ms
+        return entry.recorded_ms_of(stored)
 
     def _hits(self, tenant: str, rows: Sequence[Row], question: Find) -> list[Hit]:
         """Return rows with their positions: the value of the sort's field, then the index."""
