@@ -7,7 +7,9 @@ expression. Synchronous throughout; the asynchronous door is in `http`.
 
 from __future__ import annotations
 
+import random
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
 from typing import NamedTuple
@@ -38,9 +40,11 @@ from tallystick.query.match import matches
 from tallystick.reading import Find, Found, Hit, Plan, Reader, ResourceQuery, ResourceSummary
 from tallystick.sequencer import Accepted, Item, Outcome, Sequencer, Work
 from tallystick.store.base import ResourceHead, Store, head_key
+from tallystick.turns import Turns
 from tallystick.viewing import find_index, views_of
 
-_RETRIES = 20
+_DIFF_WAIT_S = 20.0
+_DIFF_PAUSE_S = 0.01
 
 
 class Page(NamedTuple):
@@ -70,6 +74,7 @@ class Ledger:
         self.clock = clock
         self.proofs = Proofs(store, key)
         self.holds = Holds(store)
+        self._turns = Turns()
 
     # Writing
 
@@ -123,17 +128,27 @@ class Ledger:
         """Store drafts, each with `previous` computed against the event before it on its target.
 
         A draft that brings `previous`, has no target, or is the first on its target is stored as
-        it is. `ignore` names members that do not count as changed. `state` returns what the
-        target was after the entry at an index, the latest about it: that entry's data, unless
-        given.
+        it is. Those about the same target go one after another. `ignore` names members that do
+        not count as changed. `state` returns what the target was after the entry at an index,
+        the latest about it: that entry's data, unless given.
+        Raises: what `append` raises; StoreBusy when others keep writing to the same target.
         """
         state = state or (lambda index: self.view_at(tenant, index).event.data)
-        for _ in range(_RETRIES):
-            try:
-                return self.append(tenant, self._with_diffs(tenant, drafts, ignore, state))
-            except PreconditionFailed:
-                continue
-        raise StoreBusy("others keep writing to the same target", hint="send again shortly")
+        targets = {(tenant, *draft.target.key) for draft in drafts if draft.target is not None}
+        deadline_s = time.monotonic() + _DIFF_WAIT_S
+        with self._turns.taken(targets, _DIFF_WAIT_S):
+            diffed = self._with_diffs(tenant, drafts, ignore, state)
+            while True:
+                try:
+                    return self.append(tenant, diffed)
+                except PreconditionFailed:
+                    anew = self._with_diffs(tenant, drafts, ignore, state)
+                    if anew == diffed:  # nothing came in between: the drafts' own condition failed
+                        raise
+                    if time.monotonic() > deadline_s:
+                        raise StoreBusy("others keep writing to the same target") from None
+                    diffed = anew
+                time.sleep(random.uniform(0, _DIFF_PAUSE_S))  # noqa: S311  # no secret
 
     def _with_diffs(
         self,

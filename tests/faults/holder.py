@@ -11,6 +11,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import structlog
+
 from tallystick.entry import Sealed, prepare
 from tallystick.errors import TallystickError
 from tallystick.keys import open_log_key
@@ -42,6 +44,8 @@ def copy_half(connection: Connection, tenant: bytes, rows: Sequence[Sealed]) -> 
 
 def main(url: str, key_file: str, tenant: str, where: str) -> None:
     """Hold the tenant, get stuck, go on."""
+    # What it says on its output is read line by line; a log line is none of it.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     signer = open_log_key(Path(key_file), "log.test").signer(origin_of(tenant))
     store = open_postgres(url)
     if where == "copying":
