@@ -18,7 +18,8 @@ _NAMESPACE = uuid.UUID("6f0f6a4e-5a1f-5d0c-9d5e-7a1c0f9b2e11")
 _UUID_TEXT = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
 _OBJECT_ID_TEXT = re.compile(r"[0-9a-fA-F]{24}\Z")
 _IDTIMESTAMP_EPOCH_MS = (1 << 40) - 1
-_IDTIMESTAMP_SEQUENCE_MASK = (1 << 24) - 1
+IDTIMESTAMP_SEQUENCES = 1 << 24
+"""After so many entries the low bits of an idtimestamp begin again."""
 
 
 def event_id(recorded_ms: int, index: int, noise: int) -> str:
@@ -83,13 +84,25 @@ def idtimestamp(recorded_ms: int, index: int) -> str:
     Source: wire specification of DataTrails 4.3; one epoch is 2^40 - 1 ms.
     """
     epoch, ms = divmod(recorded_ms, _IDTIMESTAMP_EPOCH_MS)
-    low = index & _IDTIMESTAMP_SEQUENCE_MASK
+    low = index % IDTIMESTAMP_SEQUENCES
     return f"{epoch & 0xFF:02x}{(ms << 24) | low:016x}"
+
+
+def place_of_idtimestamp(number: int) -> tuple[int, int]:
+    """Return the time of recording, and the low bits of the index, that an idtimestamp stands for.
+
+    A number that stands for none gives those of the next that does.
+    """
+    epoch, rest = divmod(number, 1 << 64)
+    ms, low = divmod(rest, IDTIMESTAMP_SEQUENCES)
+    if ms >= _IDTIMESTAMP_EPOCH_MS:
+        return (epoch + 1) * _IDTIMESTAMP_EPOCH_MS, 0
+    return epoch * _IDTIMESTAMP_EPOCH_MS + ms, low
 
 
 def wraps_idtimestamp(index: int) -> bool:
     """Tell whether the low bits of `index` start again, so that the millisecond must grow."""
-    return index & _IDTIMESTAMP_SEQUENCE_MASK == 0
+    return index % IDTIMESTAMP_SEQUENCES == 0
 
 
 def mmr_index(index: int) -> int:

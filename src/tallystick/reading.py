@@ -109,29 +109,31 @@ class ResourceQuery(msgspec.Struct, frozen=True, kw_only=True):
 Derive = Callable[[View, str], Mapping[str, str | int]]
 
 
-class ListedTerms(NamedTuple):
-    """Those of the terms that a dialect derives by which its lists go on every store.
-
-    A store that writes lists with the batch lists these only, and leaves the others to the search:
-    `derive` holds up every write, so it is cheap. It may return more than `names`.
-    """
+class SomeTerms(NamedTuple):
+    """Some of the terms of a dialect; `derive` may return more than `names`."""
 
     names: frozenset[str]
     derive: Derive
+
+
+_NO_TERMS = SomeTerms(frozenset(), lambda view, tenant_uuid: {})
 
 
 class DialectRules(NamedTuple):
     """What a dialect shows and must be able to filter by; all functions are pure.
 
     `derived` is given the view and the UUID of its tenant, which never changes; its terms are found
-    under the fields `<dialect>.<term>`. A changed `version` (or set of
-    dialects) makes the indexes rebuild themselves.
+    under the fields `<dialect>.<term>`. `listed` are those of them by which lists go on every
+    store: one that writes lists with the batch lists these only, and leaves the others to the
+    search, so they are cheap. `searched` are more terms, which nobody lists: what costs a hash.
+    A changed `version` (or set of dialects) makes the indexes rebuild themselves.
     """
 
     shows: Callable[[View], bool]
     derived: Derive
     version: int = 1
-    listed: ListedTerms = ListedTerms(frozenset(), lambda view, tenant_uuid: {})
+    listed: SomeTerms = _NO_TERMS
+    searched: SomeTerms = _NO_TERMS
 
 
 Rules = Mapping[str, DialectRules]

@@ -25,7 +25,7 @@ from tallystick.index.views.writer import ViewsWriter
 from tallystick.query.expr import Scalar
 from tallystick.query.match import matches
 from tallystick.query.order import sort_views
-from tallystick.reading import DialectRules, Find, ListedTerms, Over, ResourceSummary, Rules
+from tallystick.reading import DialectRules, Find, Over, ResourceSummary, Rules, SomeTerms
 from tallystick.store.base import Erasure
 from tallystick.store.sqlite import open_sqlite
 from tallystick.viewing import views_of
@@ -65,8 +65,8 @@ def _order_terms(view: View, uuid: str) -> dict[str, Any]:
     return {"members": tuple(sorted(view.event.data)), "size": len(view.event.data)}
 
 
-_ECHO_LISTED = ListedTerms(frozenset(("third", "half", "odd")), _echo_terms)
-_ORDERS_LISTED = ListedTerms(frozenset(("members", "size", "unheard")), _order_terms)
+_ECHO_LISTED = SomeTerms(frozenset(("third", "half", "odd")), _echo_terms)
+_ORDERS_LISTED = SomeTerms(frozenset(("members", "size", "unheard")), _order_terms)
 
 
 class World:

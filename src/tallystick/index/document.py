@@ -72,6 +72,16 @@ def derived_terms(rules: Rules, view: View, tenant_uuid: str, seen: tuple[str, .
     }
 
 
+def searched_terms(rules: Rules, view: View, tenant_uuid: str, seen: tuple[str, ...]) -> Terms:
+    """Return what dialects derive from the view, with what only the search knows of an event."""
+    terms = dict(derived_terms(rules, view, tenant_uuid, seen))
+    for name in seen:
+        if name in rules:
+            for term, value in rules[name].searched.derive(view, tenant_uuid).items():
+                terms[f"{name}.{term}"] = value
+    return terms
+
+
 def documents_of(rules: Rules, part: Slice) -> tuple[list[Document], list[str]]:
     """Return the documents a slice gives to an index of latest states, and the keys it removes."""
     documents: dict[str, Document] = {}
@@ -82,7 +92,7 @@ def documents_of(rules: Rules, part: Slice) -> tuple[list[Document], list[str]]:
             keys = _keys(view)
             if seen:
                 new = fresh and view.first.op is Op.RECORD
-                terms = derived_terms(rules, view, part.tenant_uuid, seen)
+                terms = searched_terms(rules, view, part.tenant_uuid, seen)
                 documents[keys[0]] = Document(keys, view, seen, terms, new)
             elif view.first.op is Op.DOCUMENT and fresh:
                 # A deletion, or a state that a later entry of the slice replaced.

@@ -64,6 +64,7 @@ class IndexReader:
     def __init__(self, store: Store, rules: Rules, followers: Followers) -> None:
         self._store = store
         self._dialects = frozenset(rules)
+        self._searched = {f"{name}.{term}" for name in rules for term in rules[name].searched.names}
         self._followers = followers
 
     def find(self, tenant: str, question: Find) -> Found:
@@ -191,11 +192,14 @@ class IndexReader:
 
         return Facts(
             number_of=views.number_of,
-            is_listed=lambda field: field.partition(".")[0] in self._dialects,
+            is_listed=self._is_listed,
             kinds=kinds,
             index_of=lambda id: find_index(self._store, tenant, id),
             recorded_before=lambda ms: self._recorded_before(tenant, size, ms),
         )
+
+    def _is_listed(self, field: str) -> bool:
+        return field.partition(".")[0] in self._dialects and field not in self._searched
 
     def _recorded_before(self, tenant: str, size: int, ms: int) -> int:
         """Return how many of the first `size` entries were recorded before a time.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tallystick.event import View
-from tallystick.index.document import derived_terms, seen_by
+from tallystick.index.document import searched_terms, seen_by
 from tallystick.index.follow import tenant_uuid
 from tallystick.query.values import Terms
 from tallystick.reading import Rules
@@ -37,7 +37,7 @@ class Recall:
 
     def _terms(self, tenant: str, view: View) -> Terms:
         seen = seen_by(self._rules, view, frozenset({view.index}))
-        return derived_terms(self._rules, view, self._uuid_of(tenant), seen)
+        return searched_terms(self._rules, view, self._uuid_of(tenant), seen)
 
     def _uuid_of(self, tenant: str) -> str:
         uuid = self._uuids.get(tenant)

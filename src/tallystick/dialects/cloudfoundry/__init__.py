@@ -16,7 +16,7 @@ from tallystick.dialects.cloudfoundry.routes import V2Api
 from tallystick.dialects.cloudfoundry.routes_v3 import V3Api
 from tallystick.dialects.cloudfoundry.wire import DIALECT, Style
 from tallystick.errors import SettingsError
-from tallystick.reading import DialectRules, ListedTerms
+from tallystick.reading import DialectRules, SomeTerms
 from tallystick.settings import Settings
 
 _ROOTS = ("/v2", "/v3", "/login", "/info", f"/extensions/{DIALECT}")
@@ -60,7 +60,7 @@ CLOUDFOUNDRY = Dialect(
     rules=DialectRules(
         shows=wire.shows,
         derived=lambda view, tenant_uuid: wire.derived(view),
-        listed=ListedTerms(
+        listed=SomeTerms(
             frozenset(("space_guid", "organization_guid", "source")),
             lambda view, tenant_uuid: wire.derived(view),
         ),

@@ -25,7 +25,7 @@ from tallystick.dialects.datatrails.routes_iam import ApplicationsApi, TokenApi
 from tallystick.dialects.datatrails.routes_log import EXTENSION, ExtensionApi, LogApi
 from tallystick.dialects.datatrails.routes_moving import MovingApi
 from tallystick.identity import Client
-from tallystick.reading import DialectRules, ListedTerms
+from tallystick.reading import DialectRules, SomeTerms
 
 _LOOK_AROUND_S = 0.5
 """How often to ask for what other processes on the same database wrote."""
@@ -94,7 +94,8 @@ DATATRAILS = Dialect(
     rules=DialectRules(
         shows=wire.shows,
         derived=wire.derived,
-        listed=ListedTerms(frozenset(("target_trail",)), wire.listed),
+        listed=SomeTerms(frozenset(("target_trail",)), wire.derived),
+        searched=SomeTerms(frozenset(("content_hash",)), wire.searched),
     ),
     routes=routes,
     owns=owns,

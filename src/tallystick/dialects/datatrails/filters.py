@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 from uuid import UUID
 
-from tallystick.dialects.datatrails import odata
+from tallystick.dialects.datatrails import idtimestamps, odata
 from tallystick.dialects.datatrails.merklelog import mmr
 from tallystick.dialects.datatrails.rendering import DIALECT
 from tallystick.dialects.datatrails.textset import TextSet
@@ -22,7 +22,6 @@ from tallystick.query.expr import Expr
 COMMITTED_FIELD = "index"
 CREATED_BY = "datatrails.created_by"
 CONTENT_HASH = "datatrails.content_hash"
-IDTIMESTAMP = "datatrails.idtimestamp"
 TARGET_TRAIL = "datatrails.target_trail"
 
 PROPERTIES = (
@@ -39,11 +38,11 @@ PROPERTIES = (
 _TEXT_FIELDS = {
     "event_type": "kind",
     "created_by": CREATED_BY,
-    "ledger_entry/idtimestamp": IDTIMESTAMP,
     "ledger_entry/content_hash": CONTENT_HASH,
 }
 # Larger than any time or index, and still an integer that every index can hold.
 _LIMIT = 1 << 62
+_SIZE_MAX = 1 << 32
 
 
 class Filter(NamedTuple):
@@ -103,6 +102,9 @@ class _Meaning:
             return _created_at(node)
         if node.name == "ledger_entry/index":
             return self._if_committed(_numbers(node, "index", mmr.leaves_before))
+        if node.name == "ledger_entry/idtimestamp":
+            size = _SIZE_MAX if self._committed is None else self._committed
+            return self._if_committed(idtimestamps.compare(node.operator, _text(node), size))
         if node.name not in _TEXT_FIELDS:
             raise _unknown(node.name, node.position)
         found = _texts(node, _TEXT_FIELDS[node.name])

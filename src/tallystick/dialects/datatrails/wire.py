@@ -7,6 +7,7 @@ DataTrails, section 2.
 from __future__ import annotations
 
 import enum
+from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from tallystick.errors import Malformed, TooLarge
 from tallystick.event import Draft, Event, Json, Resource, View
 from tallystick.sequencer import Accepted
 
+_TENANTS_KEPT = 1024
 _SKIP_MAX = (1 << 63) - 1
 
 
@@ -86,19 +88,14 @@ def shows(view: View) -> bool:
 
 def derived(view: View, tenant_uuid: str) -> dict[str, str]:
     """Return the terms by which DataTrails must find an event, besides what every event has."""
-    event = view.first
-    terms = {
-        "content_hash": _content_hash(view),
-        "idtimestamp": ids.idtimestamp(event.recorded_ms, event.index),
-        "created_by": rendering.created_by(event, UUID(tenant_uuid)),
-    }
-    return terms | listed(view, tenant_uuid)
-
-
-def listed(view: View, tenant_uuid: str) -> dict[str, str]:
-    """Return those of the terms by which lists go: the others cost a hash, and are for searches."""
+    terms = {"created_by": rendering.created_by(view.first, _uuid(tenant_uuid))}
     target_trail = rendering.target_trail(view.first)
-    return {} if target_trail is None else {"target_trail": target_trail}
+    return terms if target_trail is None else terms | {"target_trail": target_trail}
+
+
+def searched(view: View, tenant_uuid: str) -> dict[str, str]:
+    """Return the term that costs a hash, and is for searches only."""
+    return {"content_hash": _content_hash(view)}
 
 
 def from_event(view: View, *, tenant_uuid: UUID, status: Status = Status.STORED) -> Json:
@@ -167,6 +164,11 @@ def status_of(index: int, *, committed: int, confirmed: int) -> Status:
 def identity(event_id: str) -> str:
     """Return the identity by which DataTrails names an event."""
     return f"events/{event_id}"
+
+
+@lru_cache(_TENANTS_KEPT)
+def _uuid(text: str) -> UUID:
+    return UUID(text)
 
 
 def _content_hash(view: View) -> str:

@@ -13,7 +13,7 @@ from tallystick.dialects.base import Dialect, Services
 from tallystick.dialects.kvass import wire
 from tallystick.dialects.kvass.errors import error_response
 from tallystick.dialects.kvass.routes import KvassApi, owns, standing_headers
-from tallystick.reading import DialectRules, ListedTerms
+from tallystick.reading import DialectRules, SomeTerms
 
 
 def routes(services: Services) -> Sequence[BaseRoute]:
@@ -27,7 +27,7 @@ KVASS = Dialect(
     rules=DialectRules(
         shows=wire.shows,
         derived=wire.derived,
-        listed=ListedTerms(frozenset(("id",)), wire.derived),
+        listed=SomeTerms(frozenset(("id",)), wire.derived),
     ),
     routes=routes,
     owns=owns,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tallystick.dialects.base import Dialect
 from tallystick.dialects.orchestrate import exchange, wire
 from tallystick.dialects.orchestrate.routes import routes
-from tallystick.reading import DialectRules, ListedTerms
+from tallystick.reading import DialectRules, SomeTerms
 
 ORCHESTRATE = Dialect(
     name=wire.DIALECT,
@@ -13,7 +13,7 @@ ORCHESTRATE = Dialect(
     rules=DialectRules(
         shows=wire.shows,
         derived=wire.derived,
-        listed=ListedTerms(wire.LISTED, wire.listed),
+        listed=SomeTerms(wire.LISTED, wire.listed),
     ),
     routes=routes,
     owns=exchange.owns,

@@ -31,7 +31,8 @@ _UNPRINTABLE = re.compile("[\b\f\ud800-\udfff]")
 
 
 def encode(value: object) -> bytes:
-    """Return `value` as compact UTF-8 text with sorted members and Go's escapes.
+    """Return `value` as compact UTF-8 text with sorted members, a struct's as declared, and Go's
+    escapes.
 
     U+0008 and U+000C come out as `\\b` and `\\f`, as Go prints them since 1.22.
     Raises: Malformed for a lone surrogate.
@@ -41,7 +42,8 @@ def encode(value: object) -> bytes:
         text = msgspec.json.encode(value, order="deterministic")
     except UnicodeEncodeError as error:
         raise Malformed("strings must be Unicode without lone surrogates") from error
-    if _NEEDS_ESCAPE.search(text) is not None:
+    # Looking for each takes a fraction of the time that the expression takes to find none.
+    if b"<" in text or b">" in text or b"&" in text or not text.isascii():
         return _NEEDS_ESCAPE.sub(lambda found: _GO_ESCAPES[found.group()], text)
     return text
 

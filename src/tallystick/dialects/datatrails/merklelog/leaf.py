@@ -12,6 +12,8 @@ from hashlib import sha256
 from typing import NamedTuple
 from uuid import UUID
 
+import msgspec
+
 from tallystick.dialects.datatrails.merklelog import gojson
 
 VALUE_BYTES = 32
@@ -27,6 +29,12 @@ class Rule(enum.IntEnum):
     """The vendor's rule for asset-free events."""
     ENTRY = 0xFF
     """The RFC 6962 leaf hash of the same entry in the tenant's own log; not a vendor's value."""
+
+
+class _Content(msgspec.Struct, omit_defaults=True):
+    attributes: Mapping[str, gojson.Value] | None
+    trails: Sequence[str] | None
+    event_type: str | None = None
 
 
 class Leaf(NamedTuple):
@@ -52,10 +60,7 @@ def serialized(
     Members stand in this order, absent ones as `null`; an empty event type is left out.
     Raises: Malformed for lone surrogates.
     """
-    content = b'{"attributes":%b,"trails":%b' % (gojson.encode(attributes), gojson.encode(trails))
-    if event_type:
-        content += b',"event_type":' + gojson.encode(event_type)
-    content += b"}"
+    content = gojson.encode(_Content(attributes, trails, event_type or None))
     return b"%d:%b" % (len(content), content)
 
 

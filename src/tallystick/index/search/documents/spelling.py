@@ -28,6 +28,7 @@ LONGITUDE = "x"
 _FILLERS = " ".join([terms.FILLER] * terms.GAP)
 _KEPT_CHARS = 64
 _KEPT_SPELLINGS = 50_000
+_KEPT_AT_PATH = 1_000
 
 
 class Fields(NamedTuple):
@@ -229,9 +230,9 @@ class Speller:
                 self._facts.append(above.exists)
 
     def _spell(self, path: Path, value: str) -> Spelling:
-        words = tokens_of(value)
+        words = tokens_of(value) if path.place else []
         text = ""
-        if words and path.place:
+        if words:
             heads, place = self._tenant.heads, path.place
             text = f"{place} ".join([heads[word] for word in words]) + place
         facts = self._fact(path, value, words) if path.known else ""
@@ -240,9 +241,17 @@ class Speller:
             if not path.crowded:
                 self._tenant.has(path, value)
             if len(value) <= _KEPT_CHARS:
-                path.spellings[value] = spelling
-                self._kept += 1
+                self._keep(path, value, spelling)
         return spelling
+
+    def _keep(self, path: Path, value: str, spelling: Spelling) -> None:
+        """Remember how a value is spelt; where no two are the same, that costs others nothing."""
+        kept = path.spellings
+        if len(kept) >= _KEPT_AT_PATH:
+            self._kept -= len(kept)
+            kept.clear()
+        kept[value] = spelling
+        self._kept += 1
 
     def _fact(self, path: Path, value: str, words: list[str]) -> str:
         prefix = self._tenant.prefix
