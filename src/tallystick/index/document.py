@@ -55,7 +55,7 @@ def seen_by(rules: Rules, view: View, current: frozenset[int]) -> tuple[str, ...
     """Return the names of the dialects that show the view; `ITEM` alone for a live item."""
     op = view.first.op
     if op is Op.RECORD:
-        return tuple(name for name, rule in rules.items() if rule.shows(view))
+        return tuple([name for name, rule in rules.items() if rule.shows(view)])
     return (ITEM,) if op is Op.DOCUMENT and view.index in current else ()
 
 

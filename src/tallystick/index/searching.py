@@ -1,7 +1,7 @@
 """The follower that feeds the search index.
 
 A commit of that index costs the same for one document as for thousands, so documents gather until
-a read waits for them, there are many, or the oldest has waited a second.
+a read waits for them, there are many, or the oldest has waited two seconds.
 
 What was erased shows nowhere after the next commit, but its words stay in the index's files until
 these are written anew. A file beside them remembers that, and that a rebuild is due.
@@ -18,7 +18,7 @@ from tallystick.index.document import Document, Slice, documents_of
 from tallystick.reading import Rules
 
 COMMIT_DOCUMENTS = 10_000
-COMMIT_AFTER_S = 1.0
+COMMIT_AFTER_S = 2.0
 
 _ERASED = "erased"
 

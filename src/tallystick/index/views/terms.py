@@ -87,7 +87,7 @@ class TermHasher:
             numbers.add(self("nested", pair))
         for field, value in derived.items():
             for one in value if isinstance(value, tuple) else (value,):
-                numbers.add(self._hash(field, f"s{one}" if isinstance(one, str) else _plain(one)))
+                numbers.add(self(field, one))
         return numbers
 
     def _common(self, common: _Common) -> tuple[int, ...]:
