@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 import time
@@ -14,6 +15,10 @@ from bench.scale.events import CHUNK, Generator
 from bench.write import request
 
 SUSTAINED_S = 60.0
+OFFERED = 6_000
+"""Events a second that are sent whatever the answers do."""
+
+_MOST_S = 20.0
 
 _BATCH = 500
 _BATCHES = 20
@@ -25,11 +30,14 @@ _CONNECTIONS = 64
 
 
 class Ingest(NamedTuple):
-    """What writing came to: events a second, and seconds until lists and search had them all."""
+    """What writing came to: events a second when so many were offered, seconds until lists and
+    search had them all, and events a second when writers only wait for answers.
+    """
 
     rate: float
     lists_lag_s: float
     search_lag_s: float
+    most: float
     saturation: float
     half_p50_ms: float
     half_p99_ms: float
@@ -75,22 +83,30 @@ def outcome(process: subprocess.Popen[str]) -> dict[str, Any]:
 
 
 def measure(port: int, events: Sequence[str], seconds: float = SUSTAINED_S) -> Ingest:
-    """Write batches for a time, then single events at saturation and at half of it."""
+    """Write batches at a rate and as fast as they go, then singles at saturation and at half."""
     batches = [
         request("\n".join(events[at : at + _BATCH]), kind="application/x-ndjson")
         for at in range(0, _BATCH * _BATCHES, _BATCH)
     ]
-    done = outcome(writers(port, batches, _WRITERS, seconds))
+    done = outcome(writers(port, batches, _WRITERS, seconds, OFFERED / _BATCH))
     ended_s = time.perf_counter()
     asker = Asker(port)
     asker.get("/v1/events?limit=1")
     lists_lag_s = time.perf_counter() - ended_s
     asker.get("/v1/events?limit=1&q=authorized")
     search_lag_s = time.perf_counter() - ended_s
+    most = outcome(writers(port, batches, _WRITERS, _MOST_S))["rate"]
+    asker.get("/v1/events?limit=1&q=authorized", patience_ms=math.inf)
     asker.close()
     singles = [request(event) for event in events[:_SINGLES]]
     saturation = outcome(writers(port, singles, _CONNECTIONS, _SATURATION_S))["rate"]
     half = outcome(writers(port, singles, _CONNECTIONS, _HALF_S, saturation / 2))
     return Ingest(
-        done["rate"] * _BATCH, lists_lag_s, search_lag_s, saturation, half["p50"], half["p99"]
+        done["rate"] * _BATCH,
+        lists_lag_s,
+        search_lag_s,
+        most * _BATCH,
+        saturation,
+        half["p50"],
+        half["p99"],
     )

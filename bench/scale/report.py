@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from bench.scale import ingest
 from bench.scale.asking import Latencies
 from bench.scale.ingest import Ingest
 from bench.scale.questions import AGGREGATES, COUNTS, LISTS, SEARCH
@@ -23,7 +24,6 @@ BUSY_MS: dict[str, tuple[float | None, float | None]] = {
 """Wanted under writes, likewise."""
 
 INDEX_SHARE = 0.6
-INGEST_RATE = 6_000
 LAG_S = 1.0
 HALF_P99_MS = 25.0
 INGEST_SHARE = 0.8
@@ -120,25 +120,29 @@ def _ingest_lines(written: dict[str, Ingest]) -> list[str]:
     lines = [
         "## Writing with every follower on",
         "",
-        "| stored before | events/s for 60 s | lists lag s | search lag s | singles/s at saturation"
-        " | p50 ms at half | p99 ms at half |",
-        "|--:|--:|--:|--:|--:|--:|--:|",
+        f"{ingest.OFFERED:,} events/s were offered for {ingest.SUSTAINED_S:.0f} s, then as many as"
+        " were answered.",
+        "",
+        "| stored before | stored/s of those offered | lists lag s | search lag s | most events/s"
+        " | singles/s at saturation | p50 ms at half | p99 ms at half |",
+        "|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for name, one in written.items():
         cells = [
             name,
-            _cell(one.rate, INGEST_RATE, at_least=True),
+            _cell(one.rate, 0.99 * ingest.OFFERED, at_least=True),
             _cell(one.lists_lag_s, LAG_S),
             _cell(one.search_lag_s, LAG_S),
+            f"{one.most:,.0f}",
             f"{one.saturation:,.0f}",
             _cell(one.half_p50_ms, None),
             _cell(one.half_p99_ms, HALF_P99_MS),
         ]
         lines.append(f"| {' | '.join(cells)} |")
-    rates = [one.rate for one in written.values()]
+    rates = [one.most for one in written.values()]
     share = rates[-1] / rates[0]
     missed = "**" if share < INGEST_SHARE else ""
-    lines += ["", f"Rate of the last by the first: {missed}{share:.2f}{missed} (wanted 0.8)."]
+    lines += ["", f"Most of the last by the first: {missed}{share:.2f}{missed} (wanted 0.8)."]
     return lines
 
 
