@@ -14,6 +14,7 @@ INDEX_BITS = 40
 
 _INDEX_MASK = (1 << INDEX_BITS) - 1
 _MS_MAX = (1 << 48) - 1
+_SECONDS_MAX = 0xFFFFFFFF
 _NAMESPACE = uuid.UUID("6f0f6a4e-5a1f-5d0c-9d5e-7a1c0f9b2e11")
 _UUID_TEXT = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
 _OBJECT_ID_TEXT = re.compile(r"[0-9a-fA-F]{24}\Z")
@@ -55,7 +56,7 @@ def object_id(occurred_ms: int, index: int) -> str:
     Shape: 4 bytes of seconds, clamped to what they hold, then 8 bytes of index + 1.
     Source: seed Kvass, sample ids; wire specification 2.2.
     """
-    seconds = min(max(occurred_ms // 1000, 0), 0xFFFFFFFF)
+    seconds = min(max(occurred_ms // 1000, 0), _SECONDS_MAX)
     return f"{seconds:08x}{index + 1:016x}"
 
 
@@ -65,6 +66,18 @@ def index_of_object_id(text: str) -> int | None:
         return None
     index = int(text[8:], 16) - 1
     return index if 0 <= index <= _INDEX_MASK else None
+
+
+def times_of_object_id(text: str) -> tuple[int | None, int | None]:
+    """Return the first and the last millisecond of the second that an ObjectId names.
+
+    Shape: None for an end that is open, since times are clamped to what 4 bytes of seconds hold.
+    """
+    seconds = int(text[:8], 16)
+    return (
+        seconds * 1000 if seconds else None,
+        seconds * 1000 + 999 if seconds < _SECONDS_MAX else None,
+    )
 
 
 def is_object_id(text: str) -> bool:

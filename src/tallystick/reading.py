@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -110,10 +111,15 @@ Derive = Callable[[View, str], Mapping[str, str | int]]
 
 
 class SomeTerms(NamedTuple):
-    """Some of the terms of a dialect; `derive` may return more than `names`."""
+    """Some of the terms of a dialect; `derive` may return more than `names`.
+
+    A name in `targets` is of terms that say what the target is, with a function that returns the
+    ids it may have: lists of targets find such terms, so that they need none of their own.
+    """
 
     names: frozenset[str]
     derive: Derive
+    targets: Mapping[str, Callable[[str], Sequence[str]]] = MappingProxyType({})
 
 
 _NO_TERMS = SomeTerms(frozenset(), lambda view, tenant_uuid: {})

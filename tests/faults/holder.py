@@ -19,9 +19,10 @@ from tallystick.keys import open_log_key
 from tallystick.planning import Item, Planner, Work
 from tallystick.store.postgres import writer as writing
 from tallystick.store.postgres.connecting import Connection
-from tallystick.store.postgres.copying import copied
+from tallystick.store.postgres.copying import HEADER, TRAILER, copied
 from tallystick.store.postgres.statements import STATEMENTS
 from tallystick.store.postgres.store import open_postgres
+from tallystick.store.postgres.writer import Share
 from tests.faults.writer import say
 from tests.recording import draft, origin_of
 
@@ -32,10 +33,12 @@ def get_stuck() -> None:
     os.read(0, 1)
 
 
-def copy_half(connection: Connection, tenant: bytes, rows: Sequence[Sealed]) -> None:
+def copy_half(
+    connection: Connection, tenant: bytes, rows: Sequence[Sealed], share: Share | None
+) -> None:
     """Copy rows as the store does, but get stuck in the middle."""
     with connection.cursor().copy(STATEMENTS["copy_rows"]) as copy:
-        content = copied(tenant, rows)
+        content = HEADER + copied(tenant, rows) + TRAILER
         half = len(content) // 2
         copy.write(content[:half])
         get_stuck()
@@ -53,7 +56,7 @@ def main(url: str, key_file: str, tenant: str, where: str) -> None:
     try:
         with store.transaction() as writer:
             planner = Planner(writer, tenant, writer.head(tenant), 0)
-            items = [Item(prepare(draft(n))) for n in range(40)]
+            items = [Item(prepare(draft(n))) for n in range(200)]
             planner.add([Work(tenant, items, lambda _: None)])
             if where == "idle":
                 get_stuck()

@@ -112,5 +112,7 @@ def contents(url: str) -> dict[str, list[tuple[Any, ...]]]:
                 ),
                 key=repr,
             )
-    found["totals"] = [row for row in found["totals"] if row[-1]]
+    # What is counted down to nothing stays, and so do places that a resource left.
+    for table in ("totals", "children"):
+        found[table] = [row for row in found[table] if row[-1]]
     return found

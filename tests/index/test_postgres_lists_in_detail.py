@@ -154,9 +154,13 @@ def test_newer_rules_make_the_lists_again(postgres_world: PostgresWorld) -> None
 
 
 def test_erased_names_leave_the_lists(postgres_world: PostgresWorld) -> None:
+    moving = Resource("order", "secretly moving")
     postgres_world.append(order(0, actor=Resource("user", "secret", name="Secret Name")))
     postgres_world.append(order(1))
-    postgres_world.erase(0, ("actor", "target", "place", "data"))
+    postgres_world.append(order(2, target=moving, scopes=(Resource("shop", "1"),)))
+    postgres_world.append(order(3, target=moving, scopes=(Resource("shop", "2"),)))
+    for index in (0, 2, 3):
+        postgres_world.erase(index, ("actor", "target", "place", "data"))
     assert postgres_world.reader.resource(TENANT, "user", "secret") is None
     with psycopg.connect(postgres_world.url) as connection:
         for table in TABLES:

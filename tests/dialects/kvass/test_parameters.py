@@ -10,7 +10,7 @@ from tallystick import limits
 from tallystick.dialects.kvass import parameters
 from tallystick.dialects.kvass.parameters import to_question, to_sort
 from tallystick.errors import Malformed
-from tallystick.query.expr import Eq, Everything, Expr, Nothing, Range, Sort
+from tallystick.query.expr import And, Eq, Everything, Expr, Nothing, Range, Sort
 
 DESCENDING = Sort("occurred_ms", descending=True)
 
@@ -73,7 +73,11 @@ def test_sorts_leave_no_two_events_equal(text: str, sorts: tuple[Sort, ...]) -> 
         ("order", Eq("class", "order")),
         ("order.", Eq("kind", "order.")),
         ("ORDER", Eq("class", "ORDER")),
-        ("5964A0EAd57ba2036750a3b4", Eq("kvass.id", "5964a0ead57ba2036750a3b4")),
+        ("5964A0EAd57ba2036750a3b4", Eq("kvass.given_id", "5964a0ead57ba2036750a3b4")),
+        (
+            "5964A0EA0000000000000008",
+            And((Eq("index", 7), Range("occurred_ms", 1_499_767_018_000, 1_499_767_018_999))),
+        ),
         ("5964a0ead57ba2036750a3b", Eq("class", "5964a0ead57ba2036750a3b")),
         (" order", Eq("class", " order")),
     ],

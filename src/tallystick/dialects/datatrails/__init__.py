@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.routing import BaseRoute
 
 from tallystick.dialects.base import Background, BackgroundServices, Dialect, Services
-from tallystick.dialects.datatrails import wire
+from tallystick.dialects.datatrails import rendering, wire
 from tallystick.dialects.datatrails.applications import is_application
 from tallystick.dialects.datatrails.options import options_of
 from tallystick.dialects.datatrails.publiclog.follower import KEY_PURPOSE, Follower
@@ -94,7 +94,11 @@ DATATRAILS = Dialect(
     rules=DialectRules(
         shows=wire.shows,
         derived=wire.derived,
-        listed=SomeTerms(frozenset(("target_trail",)), wire.derived),
+        listed=SomeTerms(
+            frozenset(("target_trail",)),
+            wire.listed,
+            {"target_trail": rendering.ids_of_target_trail},
+        ),
         searched=SomeTerms(frozenset(("content_hash",)), wire.searched),
     ),
     routes=routes,

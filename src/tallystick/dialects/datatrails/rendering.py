@@ -64,6 +64,11 @@ def target_trail(event: Event) -> str | None:
     return f"{event.target.type}/{event.target.id}"
 
 
+def ids_of_target_trail(trail: str) -> list[str]:
+    """Return the ids of the targets whose events may show such a trail: a type may have slashes."""
+    return [trail[at + 1 :] for at, char in enumerate(trail) if char == "/"]
+
+
 def created_by(event: Event, tenant_uuid: UUID) -> str:
     """Return the UUID of an event's actor: its id if that is one, else made from type and id."""
     actor = event.actor

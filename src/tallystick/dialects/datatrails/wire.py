@@ -88,9 +88,14 @@ def shows(view: View) -> bool:
 
 def derived(view: View, tenant_uuid: str) -> dict[str, str]:
     """Return the terms by which DataTrails must find an event, besides what every event has."""
-    terms = {"created_by": rendering.created_by(view.first, _uuid(tenant_uuid))}
+    created_by = rendering.created_by(view.first, _uuid(tenant_uuid))
+    return {"created_by": created_by, **listed(view, tenant_uuid)}
+
+
+def listed(view: View, tenant_uuid: str) -> dict[str, str]:
+    """Return the term by which lists go."""
     target_trail = rendering.target_trail(view.first)
-    return terms if target_trail is None else terms | {"target_trail": target_trail}
+    return {} if target_trail is None else {"target_trail": target_trail}
 
 
 def searched(view: View, tenant_uuid: str) -> dict[str, str]:

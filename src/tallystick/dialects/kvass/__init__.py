@@ -27,7 +27,8 @@ KVASS = Dialect(
     rules=DialectRules(
         shows=wire.shows,
         derived=wire.derived,
-        listed=SomeTerms(frozenset(("id",)), wire.derived),
+        version=2,
+        listed=SomeTerms(frozenset(("given_id",)), wire.listed),
     ),
     routes=routes,
     owns=owns,

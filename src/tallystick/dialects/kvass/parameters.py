@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from tallystick import ids, limits
-from tallystick.dialects.kvass.wire import DIALECT
+from tallystick.dialects.kvass.wire import DIALECT, with_object_id
 from tallystick.errors import Malformed
 from tallystick.query.expr import Eq, Everything, Expr, Nothing, Range, Sort, all_of
 from tallystick.reading import Find
@@ -88,7 +88,7 @@ def _matching(text: str) -> Expr:
     if not text:
         raise Malformed("query is a kind, a class of kinds or an event's id", path="query")
     if ids.is_object_id(text):
-        return Eq(_ID_FIELD, text.lower())
+        return with_object_id(text.lower())
     return Eq("kind" if "." in text else "class", text)
 
 

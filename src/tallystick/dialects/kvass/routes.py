@@ -103,7 +103,7 @@ class KvassApi:
             raise NotFound("there is no such event")
         index = ids.index_of_object_id(object_id)
         if index is None:
-            named = Find(where=Eq(f"{DIALECT}.id", object_id), dialect=DIALECT, limit=1)
+            named = Find(where=wire.with_object_id(object_id), dialect=DIALECT, limit=1)
             views = self._ledger.find(caller.tenant, named, caller.visible).views
         else:
             views = list(self._ledger.views_at(caller.tenant, [index]).values())

@@ -15,8 +15,10 @@ from tallystick.diff import changed_members
 from tallystick.errors import Malformed
 from tallystick.event import Draft, Event, Json, Resource, View, class_of
 from tallystick.identity import User
+from tallystick.query.expr import And, Eq, Expr, Range
 
 DIALECT = "kvass"
+GIVEN_ID = f"{DIALECT}.given_id"
 
 BOOKKEEPING = frozenset({"modified"})
 """Members of an object that an update changes without it being news."""
@@ -116,17 +118,35 @@ def shows(view: View) -> bool:
 
 
 def derived(view: View, tenant_uuid: str) -> dict[str, str]:
-    """Return the term by which Kvass must find and order events, besides what every event has."""
-    return {"id": object_id(view.first)}
+    """Return the terms by which Kvass must find and order events, besides what every event has."""
+    return {"id": object_id(view.first), **listed(view, tenant_uuid)}
+
+
+def listed(view: View, tenant_uuid: str) -> dict[str, str]:
+    """Return the term by which lists go: ids made here tell time and index, and need none."""
+    given = _given_id(view.first)
+    return {} if given is None else {"given_id": given}
 
 
 def object_id(event: Event) -> str:
     """Return the ObjectId of an event: the one it came with, or one made of time and index."""
-    original = event.original or {}
-    given = original.get("_id") if event.dialect == DIALECT else None
-    if isinstance(given, str) and ids.is_object_id(given):
-        return given
-    return ids.object_id(event.occurred_ms, event.index)
+    return _given_id(event) or ids.object_id(event.occurred_ms, event.index)
+
+
+def with_object_id(text: str) -> Expr:
+    """Return what holds of the event with an ObjectId; those made here are never given."""
+    index = ids.index_of_object_id(text)
+    if index is None:
+        return Eq(GIVEN_ID, text)
+    low, high = ids.times_of_object_id(text)
+    return And((Eq("index", index), Range("occurred_ms", low, high)))
+
+
+def _given_id(event: Event) -> str | None:
+    if event.dialect != DIALECT or event.original is None:
+        return None
+    given = event.original.get("_id")
+    return given if isinstance(given, str) and ids.is_object_id(given) else None
 
 
 def render(view: View, company: str) -> Json:

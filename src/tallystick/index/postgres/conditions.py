@@ -62,15 +62,23 @@ class Terms:
         """Return the field that the terms of a node are of."""
         return self._fields[part.numbers[0]]
 
-    def ids(self, part: HasTerm) -> list[int]:
-        """Return the numbers of the ids that resources given as "type:id" may have.
+    def column(self, part: HasTerm) -> str | None:
+        """Return the column by whose ids the terms of a node are listed, if they are."""
+        field = self.field(part)
+        if field in self._sight.targets:
+            return "target_id"
+        return f"{field}_id" if field in _ROLES else None
 
-        The lists of actors and targets go by id; a type may have colons of its own, hence
-        several.
+    def ids(self, part: HasTerm) -> list[int]:
+        """Return the numbers of the ids that actors or targets with the terms of a node may have.
+
+        Their lists go by id; in "type:id" a type may have colons of its own, hence several.
         """
-        texts = [self._texts[number] for number in part.numbers]
-        ids = {text[at + 1 :] for text in texts for at, char in enumerate(text) if char == ":"}
-        return [self._number_of(f"{self.field(part)}.id", id) for id in ids]
+        field = self.field(part)
+        ids_of = self._sight.targets.get(field, _ids_of_resource)
+        ids = dict.fromkeys(id for n in part.numbers for id in ids_of(self._texts.get(n, "")))
+        role = field if field in _ROLES else "target"
+        return [self._number_of(f"{role}.id", id) for id in ids]
 
 
 class Conditions:
@@ -113,8 +121,9 @@ class Conditions:
         if field in _COLUMNS:
             return self._equals(_COLUMNS[field], part.numbers)
         found = Condition(self._on("{}.terms && %b::bigint[]"), (list(part.numbers),))
-        if field in _ROLES:
-            return every(self._equals(f"{field}_id", self._terms.ids(part)), found)
+        column = self._terms.column(part)
+        if column is not None:
+            return every(self._equals(column, self._terms.ids(part)), found)
         return found
 
     def _equals(self, column: str, numbers: Sequence[int]) -> Condition:
@@ -125,6 +134,10 @@ class Conditions:
 
     def _on(self, text: LiteralString) -> sql.Composable:
         return sql.SQL(text).format(sql.Identifier(self._table))
+
+
+def _ids_of_resource(text: str) -> list[str]:
+    return [text[at + 1 :] for at, char in enumerate(text) if char == ":"]
 
 
 def every(*parts: Condition) -> Condition:

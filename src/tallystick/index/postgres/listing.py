@@ -8,10 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
-from itertools import islice
-
-from psycopg.pq import PipelineStatus
+from itertools import accumulate, islice
 
 from tallystick import limits
 from tallystick.event import Event, HeadSlot, View
@@ -28,12 +25,17 @@ from tallystick.index.views.resources import Identity
 from tallystick.reading import Rules
 from tallystick.store.base import head_key
 from tallystick.store.postgres.connecting import Connection
+from tallystick.store.postgres.packing import (
+    bools,
+    byteas,
+    int8s,
+    int8s_of,
+    int8s_or_null,
+)
 from tallystick.store.postgres.rows import from_bytes, to_bytes
 from tallystick.store.postgres.statements import STATEMENTS as STORE_STATEMENTS
 from tallystick.viewing import event_of, events_of, recorded_view
 
-# From here on COPY beats single inserts, although it cannot share a round trip with them.
-_COPY_ROWS = 16
 _READ_AT_ONCE = 64
 _SAYING_WHO = frozenset(("actor", "target", "place"))
 _READABLE = ("resources", "children", "sources")
@@ -56,32 +58,36 @@ class Listing:
         self._resources = Resources(self._tenant, self._number_of)
         self._kinds: set[str] | None = None
 
-    def take(self, connection: Connection, part: Slice) -> None:
-        """List a slice, and anew what it changes about earlier entries."""
-        with ExitStack() as pipeline:
-            replaced = self._resources.read(connection, part.fresh, part.current)
-            again = self._changed(connection, part, replaced)
-            totals: Tally = Counter()
-            if again:
-                take_out(connection, self._tenant, list(again), totals)
-            listed = [self._row_of(view, part.current) for view in (*part.fresh, *again.values())]
-            for each in listed:
-                tally(totals, each.index, each.ms, each.kind, each.seen, 1)
-            new_kinds = self._new_kinds(connection, part.fresh)
-            # What came in a pipeline, which does not copy, shares its round trip.
-            is_piped = connection.pgconn.pipeline_status != PipelineStatus.OFF
-            if len(listed) >= _COPY_ROWS and not is_piped:
-                copy_in(connection, self._tenant, listed)
-                # What follows is not waited for.
-                pipeline.enter_context(connection.pipeline())
-            else:
-                _insert(connection, self._tenant, listed)
-            add_totals(connection, self._tenant, totals)
-            if new_kinds:
-                kinds = [to_bytes(kind) for kind in new_kinds]
-                execute(connection, "insert_kinds", tenant=self._tenant, kinds=kinds)
-            self._resources.write(connection)
-            execute(connection, "advance_lists", tenant=self._tenant, next=part.stop)
+    def begin(self, connection: Connection, part: Slice) -> Taking:
+        """Begin to list a slice, reading what is not known yet of what it names."""
+        replaced = self._resources.read(connection, part.fresh, part.current)
+        return Taking(self, part, replaced, self._new_kinds(connection, part.fresh))
+
+    def row_of(self, view: View, current: frozenset[int]) -> Listed:
+        """Return what stands in the lists for a view."""
+        return self._row_of(view, current)
+
+    def copy(self, connection: Connection, listed: Sequence[Listed]) -> None:
+        """Copy entries of which nothing stands in the lists; not in a pipeline."""
+        copy_in(connection, self._tenant, listed)
+
+    def write(
+        self, connection: Connection, taking: Taking, listed: Sequence[Listed], totals: Tally
+    ) -> None:
+        """Write everything but what was copied; `listed` are the entries that were not."""
+        part = taking.part
+        again = self._changed(connection, part, taking.replaced)
+        if again:
+            take_out(connection, self._tenant, list(again), totals)
+            renewed = [self._row_of(view, part.current) for view in again.values()]
+            tally(totals, renewed)
+            listed = [*listed, *renewed]
+        _insert(connection, self._tenant, listed)
+        add_totals(connection, self._tenant, totals)
+        if taking.new_kinds:
+            kinds = byteas(map(to_bytes, taking.new_kinds))
+            execute(connection, "insert_kinds", tenant=self._tenant, kinds=kinds)
+        self._resources.write(connection)
         for view in part.changed:
             if _SAYING_WHO.intersection(view.first.erased):
                 self._relearn(connection, part, view.index)
@@ -155,6 +161,39 @@ class Listing:
         return None if event.kind.endswith(".delete") else index
 
 
+class Taking:
+    """A slice that is being listed, and anew what it changes about earlier entries."""
+
+    def __init__(
+        self, listing: Listing, part: Slice, replaced: Sequence[int], new_kinds: Sequence[str]
+    ) -> None:
+        self.part = part
+        self.replaced = replaced
+        self.new_kinds = new_kinds
+        self._listing = listing
+        self._waiting = iter(part.fresh)
+        self._listed: list[Listed] = []
+        self._totals: Tally = Counter()
+
+    def make(self, count: int) -> None:
+        """Make rows of the next entries."""
+        current, row_of = self.part.current, self._listing.row_of
+        made = [row_of(view, current) for view in islice(self._waiting, count)]
+        tally(self._totals, made)
+        self._listed += made
+
+    def copy(self, connection: Connection) -> None:
+        """Copy the rows of all entries; not in a pipeline."""
+        self.make(len(self.part.fresh))
+        self._listing.copy(connection, self._listed)
+        self._listed = []
+
+    def write(self, connection: Connection) -> None:
+        """Write everything that was not copied."""
+        self.make(len(self.part.fresh))
+        self._listing.write(connection, self, self._listed, self._totals)
+
+
 def named(number_of: Numbering, key: Identity) -> dict[str, int | list[int]]:
     """Return the values by which statements find the entries that name a resource."""
     type, id = key
@@ -195,22 +234,25 @@ def _insert(connection: Connection, tenant: bytes, listed: Sequence[Listed]) -> 
     if not listed:
         return
     indexes, ms, seen, kinds, actors, targets, are_documents, terms, _ = zip(*listed, strict=True)
+    stops = list(accumulate(len(each) // 12 for each in terms))
     execute(
         connection,
         "insert_lists",
         tenant=tenant,
-        idx=list(indexes),
-        ms=list(ms),
-        seen=list(seen),
-        kind=list(kinds),
-        actor_id=list(actors),
-        target_id=list(targets),
-        document=list(are_documents),
-        terms=[f"{{{','.join(map(str, each))}}}" for each in terms],
+        idx=int8s(indexes),
+        ms=int8s(ms),
+        seen=int8s(seen),
+        kind=int8s(kinds),
+        actor_id=int8s_or_null(actors),
+        target_id=int8s_or_null(targets),
+        document=bools(are_documents),
+        first=int8s([1, *(stop + 1 for stop in stops[:-1])]),
+        last=int8s(stops),
+        terms=int8s_of(terms),
     )
     places = [(term, each.ms, each.index, each.seen) for each in listed for term in each.places]
     if places:
-        numbers, placed_ms, placed_at, placed_seen = map(list, zip(*places, strict=True))
+        numbers, placed_ms, placed_at, placed_seen = map(int8s, zip(*places, strict=True))
         execute(
             connection,
             "insert_places",

@@ -21,7 +21,7 @@ from tallystick.event import Event, Op, View
 from tallystick.index.document import Slice
 from tallystick.index.follow import SLICE_ROWS, read_slice, tenant_uuid
 from tallystick.index.postgres.inside import InsideStore
-from tallystick.index.postgres.listing import Listing
+from tallystick.index.postgres.listing import Listing, Taking
 from tallystick.index.postgres.removing import remove_stale
 from tallystick.index.postgres.sql import execute
 from tallystick.index.postgres.terms import Numbering, Sight
@@ -37,6 +37,8 @@ WAIT_S = 5.0
 
 _KEY_BYTES = 16
 _TENANTS = 256
+# From here on COPY beats inserts, although it cannot share a round trip with anything.
+_COPY_ROWS = 128
 _PLAIN = frozenset((Op.RECORD, Op.SYSTEM))
 
 
@@ -69,26 +71,19 @@ class Lists:
 
     # With a batch
 
-    def write(self, held: Held, commit: TenantCommit) -> ListState:
-        """List what a commit appends, in its transaction: the extension of a store."""
+    def write(self, held: Held, commit: TenantCommit) -> Batch | None:
+        """Begin to list what a commit appends, in its transaction: the extension of a store.
+
+        None where the lists have not come up to it, or are not to be written by these rules.
+        """
         state, tenant = held.lists, commit.head.tenant
         if not commit.rows:
-            return state
+            return None
         if state.key is None and not commit.old_size:
             state = self._begin(held, tenant)
         if state.next != commit.old_size or not self._mine(state):
-            return state
-        listing = self._listing(held, tenant, state)
-        if commit.erasures or not _is_plain(commit.prepared, commit.rows):
-            part = _slice(held.connection, tenant, commit.old_size, commit.head.size)
-        else:
-            fresh = [
-                _view(tenant, prepared, sealed)
-                for prepared, sealed in zip(commit.prepared, commit.rows, strict=True)
-            ]
-            part = Slice(tenant, "", commit.old_size, commit.head.size, fresh, (), frozenset())
-        _take(listing, held.connection, part, commit.head.root)
-        return state._replace(next=commit.head.size)
+            return None
+        return Batch(self._listing(held, tenant, state), held.connection, state, commit)
 
     # Without one
 
@@ -136,6 +131,7 @@ class Lists:
             listing = self._listing(held, head.tenant, state)
             part = _slice(connection, head.tenant, state.next, stop)
             _take(listing, connection, part, head.root if stop == head.size else None)
+            execute(connection, "advance_lists", tenant=tenant, next=stop)
         return head.size - stop
 
     def _mine(self, state: ListState) -> bool:
@@ -176,6 +172,50 @@ class Lists:
         return listing
 
 
+class Batch:
+    """A batch that is being listed in its own transaction."""
+
+    def __init__(
+        self, listing: Listing, connection: Connection, state: ListState, commit: TenantCommit
+    ) -> None:
+        # Whatever fails on the way leaves it remembering what was never written.
+        listing.root = None
+        self._listing = listing
+        self._connection = connection
+        self._state = state
+        self._commit = commit
+        self._taking: Taking | None = None
+        if not commit.erasures and _is_plain(commit.prepared, commit.rows):
+            head = commit.head
+            fresh = [
+                _view(head.tenant, prepared, sealed)
+                for prepared, sealed in zip(commit.prepared, commit.rows, strict=True)
+            ]
+            part = Slice(head.tenant, "", commit.old_size, head.size, fresh, (), frozenset())
+            self._taking = listing.begin(connection, part)
+
+    def make(self, count: int) -> None:
+        """Make the rows of the next entries, if they are at hand as they came in."""
+        if self._taking is not None:
+            self._taking.make(count)
+
+    def copy(self) -> None:
+        """Copy the rows of all entries, if they are at hand."""
+        if self._taking is not None:
+            self._taking.copy(self._connection)
+
+    def write(self) -> ListState:
+        """Write the rest; what changes earlier entries is read as the batch leaves it."""
+        connection, head = self._connection, self._commit.head
+        taking = self._taking
+        if taking is None:
+            part = _slice(connection, head.tenant, self._commit.old_size, head.size)
+            taking = self._listing.begin(connection, part)
+        taking.write(connection)
+        self._listing.root = head.root
+        return self._state._replace(next=head.size)
+
+
 def _is_up(listing: Listing, held: Held) -> bool:
     """Tell whether nobody has written since, neither to the log nor to its lists."""
     head, state = held.head, held.lists
@@ -187,7 +227,11 @@ def _is_up(listing: Listing, held: Held) -> bool:
 def _take(listing: Listing, connection: Connection, part: Slice, root: bytes | None) -> None:
     # Whatever fails on the way leaves it remembering what was never written.
     listing.root = None
-    listing.take(connection, part)
+    taking = listing.begin(connection, part)
+    if len(part.fresh) >= _COPY_ROWS:
+        taking.copy(connection)
+    with connection.pipeline():
+        taking.write(connection)
     listing.root = root
 
 

@@ -188,6 +188,8 @@ class Question:
         field = self._terms.field(part)
         if field in _COLUMNS:
             return _COLUMNS.index(field)
+        if self._terms.column(part) is not None:
+            return 0
         if field in self._placed_fields:
             return len(_COLUMNS) + (field == "scope")
         return len(_COLUMNS) + 2 if field == "kind" else None

@@ -35,12 +35,13 @@ FROM STDIN (FORMAT binary);
 COPY places (tenant, term, ms, idx, seen) FROM STDIN (FORMAT binary);
 
 -- name: insert_lists
--- A few entries; arrays of arrays would all have to be of one length, so terms come as text.
+-- A few entries; the terms of all come in one array, cut up here.
 INSERT INTO lists SELECT %(tenant)b, l.idx, l.ms, l.seen, l.kind, l.actor_id, l.target_id,
-    l.document, l.terms::bigint[]
+    l.document, (%(terms)b::bigint[])[l.first:l.last]
 FROM unnest(%(idx)b::bigint[], %(ms)b::bigint[], %(seen)b::bigint[], %(kind)b::bigint[],
-    %(actor_id)b::bigint[], %(target_id)b::bigint[], %(document)b::boolean[], %(terms)b::text[])
-    AS l (idx, ms, seen, kind, actor_id, target_id, document, terms);
+    %(actor_id)b::bigint[], %(target_id)b::bigint[], %(document)b::boolean[],
+    %(first)b::bigint[], %(last)b::bigint[])
+    AS l (idx, ms, seen, kind, actor_id, target_id, document, first, last);
 
 -- name: insert_places
 -- The terms that they are looked up by.
@@ -97,11 +98,14 @@ ON CONFLICT (tenant, kind) DO NOTHING;
 SELECT kind FROM kinds WHERE tenant = %(tenant)b;
 
 -- name: resource_states
--- What is known of some resources.
+-- What is known of some resources. Each is looked up: OFFSET keeps the planner, which may take the
+-- table for small, from reading all that the tenant has.
 SELECT r.type, r.id, r.name, r.document, r.parents
 FROM unnest(%(types)b::bigint[], %(ids)b::bytea[]) AS wanted (type, id)
-JOIN resources AS r ON r.type = wanted.type AND r.id = wanted.id
-WHERE r.tenant = %(tenant)b;
+CROSS JOIN LATERAL (
+    SELECT * FROM resources
+    WHERE tenant = %(tenant)b AND type = wanted.type AND id = wanted.id OFFSET 0
+) AS r;
 
 -- name: upsert_resources
 -- What is known of them now.
@@ -114,18 +118,21 @@ ON CONFLICT (tenant, type, id) DO UPDATE SET name = excluded.name, document = ex
 -- A resource that nobody names any more.
 DELETE FROM resources WHERE tenant = %(tenant)b AND type = %(type)b AND id = %(id)b;
 
--- name: insert_children
--- Resources that stand in others.
+-- name: put_children
+-- Resources that stand in others, or no longer do: nothing has to be looked for.
 INSERT INTO children SELECT %(tenant)b, * FROM unnest(%(parents)b::bigint[], %(types)b::bigint[],
-    %(ids)b::bytea[])
-ON CONFLICT (tenant, parent, type, id) DO NOTHING;
+    %(ids)b::bytea[], %(live)b::boolean[])
+ON CONFLICT (tenant, parent, type, id) DO UPDATE SET live = excluded.live;
 
--- name: delete_children
--- Resources that no longer stand in others.
-DELETE FROM children USING unnest(%(parents)b::bigint[], %(types)b::bigint[], %(ids)b::bytea[])
-    AS gone (parent, type, id)
-WHERE children.tenant = %(tenant)b AND children.parent = gone.parent
-    AND children.type = gone.type AND children.id = gone.id;
+-- name: delete_child
+-- A resource that nobody names any more, from where it stands.
+DELETE FROM children WHERE tenant = %(tenant)b AND parent = ANY(%(parents)b::bigint[])
+    AND type = %(type)b AND id = %(id)b;
+
+-- name: delete_left_child
+-- And from where it stood.
+DELETE FROM children
+WHERE tenant = %(tenant)b AND type = %(type)b AND id = %(id)b AND NOT live;
 
 -- name: insert_sources
 -- Which entries told something of a resource.

@@ -74,7 +74,7 @@ class _Current(NamedTuple):
 
     def asked(self, node: Node, terms: Terms) -> Question:
         """Return a compiled question about them."""
-        placed = self.sight.listed | _PLACED
+        placed = (self.sight.listed - self.sight.targets.keys()) | _PLACED
         return Question(self.tenant, self.size, node, terms, placed)
 
 

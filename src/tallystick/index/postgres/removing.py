@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from tallystick.index.postgres.sql import execute, select
 from tallystick.index.postgres.totals import Tally, tally
@@ -12,10 +13,17 @@ _AT_ONCE = 4_096
 _SMALL_TABLES = ("totals", "kinds", "resources", "children", "sources")
 
 
+class _Old(NamedTuple):
+    index: int  # type: ignore[assignment]  # a tuple has a method of that name
+    ms: int
+    seen: int
+    kind: int
+
+
 def take_out(connection: Connection, tenant: bytes, indexes: Sequence[int], totals: Tally) -> None:
     """Remove entries that are to be listed anew, and count them out."""
-    for index, ms, seen, kind in select(connection, "old_rows", tenant=tenant, idx=indexes):
-        tally(totals, index, ms, kind, seen, -1)
+    found = select(connection, "old_rows", tenant=tenant, idx=indexes)
+    tally(totals, [_Old(*row) for row in found], -1)
     _delete(connection, tenant, indexes)
 
 

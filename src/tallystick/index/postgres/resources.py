@@ -7,7 +7,6 @@ kept for the next as long as nobody else has written to the tenant in between.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import msgspec
 
@@ -16,6 +15,13 @@ from tallystick.index.postgres.sql import execute, select
 from tallystick.index.postgres.terms import Numbering
 from tallystick.index.views.resources import Identity, State, sightings
 from tallystick.store.postgres.connecting import Connection
+from tallystick.store.postgres.packing import (
+    bools,
+    byteas,
+    byteas_or_null,
+    int8s,
+    int8s_or_null,
+)
 from tallystick.store.postgres.rows import from_bytes, to_bytes
 
 _CACHED = 20_000
@@ -41,29 +47,31 @@ class Resources:
         """Take in entries in their order; return the documents that are no longer the latest."""
         self._changed, self._sources, self._moved = {}, [], {}
         seen = [
-            (view.event, [(each.key, each, inside) for each, inside in sightings(view.event)])
+            (view.event, resource.key, resource, inside)
             for view in views
+            for resource, inside in sightings(view.event)
         ]
-        self._fetch(connection, {key for _, each in seen for key, _, _ in each})
+        known = self._known
+        self._fetch(connection, {key for _, key, _, _ in seen if key not in known})
         replaced: list[int] = []
-        for event, each in seen:
-            for key, resource, inside in each:
-                state = self._known[key]
-                document = state.document
-                if event.op is Op.DOCUMENT and resource is event.target:
-                    if document is not None:
-                        replaced.append(document)
-                    document = event.index if event.index in current else None
-                name = state.name if resource.name is None else resource.name
-                parents = inside or state.parents
-                if parents != state.parents:
-                    self._moved.setdefault(key, state.parents)
-                elif (name, document) == (state.name, state.document) and not state.new:
-                    continue
-                state.name, state.document, state.parents = name, document, parents
-                state.new = False
-                self._changed[key] = state
-                self._sources.append((event.index, key))
+        for event, key, resource, inside in seen:
+            state = known[key]
+            name, document, parents = state.name, state.document, state.parents
+            if event.op is Op.DOCUMENT and resource is event.target:
+                if document is not None:
+                    replaced.append(document)
+                document = event.index if event.index in current else None
+            if resource.name is not None:
+                name = resource.name
+            if inside and inside != parents:
+                self._moved.setdefault(key, parents)
+                parents = inside
+            elif name == state.name and document == state.document and not state.new:
+                continue
+            state.name, state.document, state.parents = name, document, parents
+            state.new = False
+            self._changed[key] = state
+            self._sources.append((event.index, key))
         return replaced
 
     def write(self, connection: Connection) -> None:
@@ -89,8 +97,11 @@ class Resources:
         self._fetch(connection, {key})
         old = self._known.pop(key)
         type, id = self._keys(key)
-        self._leave(connection, [(parent, key) for parent in old.parents])
-        execute(connection, "delete_resource", tenant=self._tenant, type=type, id=id)
+        place = {"tenant": self._tenant, "type": type, "id": id}
+        parents = int8s(parent_number(self._number_of, parent) for parent in old.parents)
+        execute(connection, "delete_child", **place, parents=parents)
+        execute(connection, "delete_left_child", **place)
+        execute(connection, "delete_resource", **place)
         state = State(document=document)
         sources: set[int] = set() if document is None else {document}
         sighted = False
@@ -121,8 +132,8 @@ class Resources:
             connection,
             "resource_states",
             tenant=self._tenant,
-            types=[type for type, _ in numbered],
-            ids=[id for _, id in numbered],
+            types=int8s(type for type, _ in numbered),
+            ids=byteas(id for _, id in numbered),
         )
         for key in missing:
             self._known[key] = State(new=True)
@@ -146,41 +157,47 @@ class Resources:
             connection,
             "upsert_resources",
             tenant=self._tenant,
-            types=[type for type, _ in keys],
-            ids=[id for _, id in keys],
-            names=[None if name is None else to_bytes(name) for name in names],
-            documents=_integers(state.document for state in changed.values()),
-            parents=[msgspec.json.encode(state.parents) for state in changed.values()],
-            named=_integers(None if n is None else self._number_of("name", n) for n in names),
+            types=int8s(type for type, _ in keys),
+            ids=byteas(id for _, id in keys),
+            names=byteas_or_null(None if name is None else to_bytes(name) for name in names),
+            documents=int8s_or_null([state.document for state in changed.values()]),
+            parents=byteas(msgspec.json.encode(state.parents) for state in changed.values()),
+            named=int8s_or_null([None if n is None else self._number_of("name", n) for n in names]),
         )
         execute(
             connection,
             "insert_sources",
             tenant=self._tenant,
-            idx=[index for index, _ in sources],
-            numbers=[self._number_of("resource", _text(key)) for _, key in sources],
-            types=[to_bytes(key[0]) for _, key in sources],
-            ids=[to_bytes(key[1]) for _, key in sources],
+            idx=int8s(index for index, _ in sources),
+            numbers=int8s(self._number_of("resource", _text(key)) for _, key in sources),
+            types=byteas(to_bytes(key[0]) for _, key in sources),
+            ids=byteas(to_bytes(key[1]) for _, key in sources),
         )
-        self._leave(connection, [(parent, key) for key, old in moved.items() for parent in old])
-        self._enter(connection, [(parent, key) for key in moved for parent in changed[key].parents])
+        self._move(connection, [(key, old, changed[key].parents) for key, old in moved.items()])
 
-    def _leave(self, connection: Connection, left: Sequence[tuple[Identity, Identity]]) -> None:
-        if left:
-            execute(connection, "delete_children", **self._children(left))
-
-    def _enter(self, connection: Connection, entered: Sequence[tuple[Identity, Identity]]) -> None:
-        if entered:
-            execute(connection, "insert_children", **self._children(entered))
-
-    def _children(self, pairs: Sequence[tuple[Identity, Identity]]) -> dict[str, Any]:
-        keys = [self._keys(key) for _, key in pairs]
-        return {
-            "tenant": self._tenant,
-            "parents": [parent_number(self._number_of, parent) for parent, _ in pairs],
-            "types": [type for type, _ in keys],
-            "ids": [id for _, id in keys],
+    def _move(
+        self,
+        connection: Connection,
+        moved: Sequence[tuple[Identity, tuple[Identity, ...], tuple[Identity, ...]]],
+    ) -> None:
+        """Take resources out of the parents they had and put them into those they have now."""
+        placed = {
+            (parent, key): parent in new
+            for key, old, new in moved
+            for parent in (*old, *new)
+            if (parent in old) != (parent in new)
         }
+        if placed:
+            keys = [self._keys(key) for _, key in placed]
+            execute(
+                connection,
+                "put_children",
+                tenant=self._tenant,
+                parents=int8s(parent_number(self._number_of, parent) for parent, _ in placed),
+                types=int8s(type for type, _ in keys),
+                ids=byteas(id for _, id in keys),
+                live=bools(list(placed.values())),
+            )
 
     def _keys(self, key: Identity) -> tuple[int, bytes]:
         return self._number_of("type", key[0]), to_bytes(key[1])
@@ -199,7 +216,3 @@ def _text(key: Identity) -> str:
 def parents_of(stored: bytes) -> tuple[Identity, ...]:
     """Return parents as read from a row."""
     return _parents.decode(stored)
-
-
-def _integers(values: Iterable[int | None]) -> list[Any]:
-    return list(values)

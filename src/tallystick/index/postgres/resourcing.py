@@ -37,7 +37,7 @@ def resource_statement(tenant: bytes, number_of: Numbering, question: ResourceQu
         found = [Condition(sql.SQL("r.tenant = %b AND r.type = %b"), (tenant, type))]
     else:
         source, id = _CHILDREN, sql.SQL("c.id")
-        where = sql.SQL("c.tenant = %b AND c.parent = %b AND c.type = %b")
+        where = sql.SQL("c.tenant = %b AND c.parent = %b AND c.type = %b AND c.live")
         parent = parent_number(number_of, question.parent)
         found = [Condition(where, (tenant, parent, type))]
     if question.name is not None:

@@ -10,12 +10,12 @@ from tallystick.index.postgres.terms import Numbering, Sight
 from tallystick.index.views.terms import is_sighting
 from tallystick.query.values import Terms, nested
 from tallystick.reading import Rules
+from tallystick.store.postgres.packing import int8
 
 _CACHED = 20_000
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
-_Role = tuple[int, tuple[int, int]]
 
 
 class Listed(NamedTuple):
@@ -28,9 +28,17 @@ class Listed(NamedTuple):
     actor_id: int | None
     target_id: int | None
     document: bool
-    terms: list[int]
-    places: set[int]
+    terms: bytes
+    """Numbers of terms, packed as elements of an array."""
+    places: tuple[int, ...]
     """Those of the terms that have rows of their own."""
+
+
+class _Known(NamedTuple):
+    """The number by which something is looked up, and all its terms, packed."""
+
+    number: int
+    terms: bytes
 
 
 class RowMaker:
@@ -42,97 +50,103 @@ class RowMaker:
         self._rules = rules
         self._uuid = uuid
         self._listed = {
-            name: (rule.listed.derive, {term: f"{name}.{term}" for term in rule.listed.names})
+            name: (
+                rule.listed.derive,
+                {term: f"{name}.{term}" for term in rule.listed.names},
+                rule.listed.targets,
+            )
             for name, rule in rules.items()
             if rule.listed.names
         }
         # Most entries name the same resources and are of the same few kinds.
-        self._roles: dict[str, dict[tuple[str, str], _Role]] = {
-            "actor": {},
-            "target": {},
-            "scope": {},
-        }
-        self._sorts: dict[tuple[str, Op, str], tuple[int, tuple[int, ...]]] = {}
+        self._actors: dict[tuple[str, str], _Known] = {}
+        self._targets: dict[tuple[str, str], _Known] = {}
+        self._scopes: dict[tuple[str, str], _Known] = {}
+        self._sorts: dict[tuple[str, Op, str], _Known] = {}
 
     def __call__(self, view: View, current: frozenset[int]) -> Listed:
         """Return what stands in the lists for a view."""
         event = view.event
         names = seen_by(self._rules, view, current)
-        kind, common = self._sort(event)
-        terms = [*common]
+        sort = self._sorts.get((event.kind, event.op, event.dialect)) or self._sort(event)
+        terms = [sort.terms]
         actor_id = target_id = None
-        if event.actor is not None:
-            actor_id, numbers = self._role("actor", event.actor)
-            terms += numbers
-        if event.target is not None:
-            target_id, numbers = self._role("target", event.target)
-            terms += numbers
+        actor, target = event.actor, event.target
+        if actor is not None:
+            known = self._actors.get((actor.type, actor.id)) or self._role("actor", actor)
+            actor_id = known.number
+            terms.append(known.terms)
+        if target is not None:
+            known = self._targets.get((target.type, target.id)) or self._role("target", target)
+            target_id = known.number
+            terms.append(known.terms)
         if event.subject is not None:
-            terms.append(self._number_of("subject", event.subject))
-        places = self._derived(view, names)
+            terms.append(int8(self._number_of("subject", event.subject)))
+        places: dict[int, None] = {}
+        self._derive(view, names, terms, places)
         for scope in event.scopes:
-            place, numbers = self._role("scope", scope)
-            terms += numbers
-            places.add(place)
-        places.update([self._number_of("trail", trail) for trail in event.trails])
+            known = self._scopes.get((scope.type, scope.id)) or self._role("scope", scope)
+            terms.append(known.terms)
+            places[known.number] = None
+        for trail in event.trails:
+            places[self._number_of("trail", trail)] = None
         if event.scopes:
-            terms += [self._number_of("nested", pair) for pair in nested(event)]
+            terms += [int8(self._number_of("nested", pair)) for pair in nested(event)]
+        terms += map(int8, places)
         return Listed(
             view.index,
             view.first.occurred_ms,
             self._sight.of(names, is_sighting=is_sighting(view)),
-            kind,
+            sort.number,
             actor_id,
             target_id,
-            event.op is Op.DOCUMENT and event.target is not None,
-            [*terms, *places],
-            places,
+            event.op is Op.DOCUMENT and target is not None,
+            b"".join(terms),
+            tuple(places),
         )
 
-    def _derived(self, view: View, names: tuple[str, ...]) -> set[int]:
-        """Return the numbers of what dialects derive for their lists."""
-        numbers: set[int] = set()
+    def _derive(
+        self, view: View, names: tuple[str, ...], terms: list[bytes], places: dict[int, None]
+    ) -> None:
+        """Add the numbers of what dialects derive for their lists."""
         for name in (view.first.dialect,) if names == (ITEM,) else names:
             listed = self._listed.get(name)
             if listed is None:
                 continue
-            derive, fields = listed
+            derive, fields, targets = listed
             derived: Terms = derive(view, self._uuid)
             for term, value in derived.items():
-                if term in fields:
-                    for one in value if isinstance(value, tuple) else (value,):
-                        numbers.add(self._number_of(fields[term], one))
-        return numbers
+                if term not in fields:
+                    continue
+                for one in value if isinstance(value, tuple) else (value,):
+                    number = self._number_of(fields[term], one)
+                    if term in targets:
+                        terms.append(int8(number))
+                    else:
+                        places[number] = None
 
-    def _sort(self, event: Event) -> tuple[int, tuple[int, ...]]:
-        """Return the numbers of the kind, and of class, op and dialect."""
-        key = (event.kind, event.op, event.dialect)
-        sort = self._sorts.get(key)
-        if sort is None:
-            number_of = self._number_of
-            sort = (
-                number_of("kind", event.kind),
-                (
-                    number_of("class", class_of(event.kind)),
-                    number_of("op", event.op.value),
-                    number_of("dialect", event.dialect),
-                ),
-            )
-            _keep(self._sorts, key, sort)
-        return sort
+    def _sort(self, event: Event) -> _Known:
+        """Return the number of the kind, and class, op and dialect."""
+        number_of = self._number_of
+        common = (
+            number_of("class", class_of(event.kind)),
+            number_of("op", event.op.value),
+            number_of("dialect", event.dialect),
+        )
+        known = _Known(number_of("kind", event.kind), b"".join(map(int8, common)))
+        _keep(self._sorts, (event.kind, event.op, event.dialect), known)
+        return known
 
-    def _role(self, role: str, resource: Resource) -> _Role:
+    def _role(self, role: str, resource: Resource) -> _Known:
         """Return the number that a resource is looked up by, and those of its other terms."""
-        type, id = key = resource.key
-        found = self._roles[role].get(key)
-        if found is None:
-            number_of = self._number_of
-            whole, only_id = number_of(role, f"{type}:{id}"), number_of(f"{role}.id", id)
-            only_type = number_of(f"{role}.type", type)
-            by, other = (whole, only_id) if role == "scope" else (only_id, whole)
-            found = (by, (other, only_type))
-            _keep(self._roles[role], key, found)
-        return found
+        number_of, (type, id) = self._number_of, resource.key
+        whole, only_id = number_of(role, f"{type}:{id}"), number_of(f"{role}.id", id)
+        by, other = (whole, only_id) if role == "scope" else (only_id, whole)
+        packed = int8(other) + int8(number_of(f"{role}.type", type))
+        known = _Known(by, packed)
+        by_role = {"actor": self._actors, "target": self._targets, "scope": self._scopes}
+        _keep(by_role[role], (type, id), known)
+        return known
 
 
 def _keep(known: dict[_K, _V], key: _K, value: _V) -> None:

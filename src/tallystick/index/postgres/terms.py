@@ -33,6 +33,8 @@ class Sight:
 
     def __init__(self, rules: Rules) -> None:
         names = [SIGHTED, ITEM, *sorted(rules)]
+        # Few combinations are ever seen.
+        self._together: dict[tuple[str, ...], int] = {}
         self._bits: Mapping[str, int] = {name: 1 << bit for bit, name in enumerate(names)}
         versions = {name: rule.version for name, rule in rules.items()}
         self.fingerprint = msgspec.json.encode(versions, order="sorted")
@@ -41,13 +43,19 @@ class Sight:
             f"{name}.{term}" for name, rule in rules.items() for term in rule.listed.names
         )
         """The derived fields that have terms."""
+        self.targets = {
+            f"{name}.{term}": ids_of
+            for name, rule in rules.items()
+            for term, ids_of in rule.listed.targets.items()
+        }
+        """Those of them that say what the target is, and how its ids are read from their values."""
 
     def of(self, names: tuple[str, ...], *, is_sighting: bool) -> int:
         """Return the bits of everybody who sees an entry."""
-        bits = 1 if is_sighting else 0
-        for name in names:
-            bits |= self._bits[name]
-        return bits
+        bits = self._together.get(names)
+        if bits is None:
+            bits = self._together[names] = sum(self._bits[name] for name in names)
+        return bits | 1 if is_sighting else bits
 
     def bit(self, name: Scalar) -> int:
         """Return the bit of one name; 0 for a name that nobody has."""

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from typing import Protocol
 
 from tallystick.index.postgres.conditions import Terms, union
 from tallystick.index.postgres.sql import execute, select
 from tallystick.index.views.nodes import AllOf, HappenedWithin, HasTerm, Node
 from tallystick.index.views.terms import SEEN
 from tallystick.store.postgres.connecting import Connection
+from tallystick.store.postgres.packing import int8s
 
 _ALL, _HOURS, _STRETCHES = range(3)
 _HOUR_MS = 3_600_000
@@ -27,18 +29,22 @@ Tally = Counter[tuple[int, int, int, int]]
 """How many entries more there are by axis, bucket, kind and bits of who sees them."""
 
 
-def tally(totals: Tally, index: int, ms: int, kind: int, seen: int, n: int) -> None:
-    """Count an entry in, or out."""
-    totals[_ALL, 0, kind, seen] += n
-    totals[_HOURS, ms // _HOUR_MS, kind, seen] += n
-    totals[_STRETCHES, index // _STRETCH, kind, seen] += n
+def tally(totals: Tally, rows: Iterable[Counted], n: int = 1) -> None:
+    """Count entries in, or out."""
+    alike = Counter(
+        [(row.ms // _HOUR_MS, row.index // _STRETCH, row.kind, row.seen) for row in rows]
+    )
+    for (hour, stretch, kind, seen), count in alike.items():
+        totals[_ALL, 0, kind, seen] += n * count
+        totals[_HOURS, hour, kind, seen] += n * count
+        totals[_STRETCHES, stretch, kind, seen] += n * count
 
 
 def add_totals(connection: Connection, tenant: bytes, totals: Tally) -> None:
     """Write what was counted."""
     moved = [(*key, n) for key, n in sorted(totals.items()) if n]
     if moved:
-        axes, buckets, kinds, seen, n = map(list, zip(*moved, strict=True))
+        axes, buckets, kinds, seen, n = map(int8s, zip(*moved, strict=True))
         execute(
             connection,
             "add_totals",
@@ -49,6 +55,26 @@ def add_totals(connection: Connection, tenant: bytes, totals: Tally) -> None:
             seen=seen,
             n=n,
         )
+
+
+class Counted(Protocol):
+    """What is counted of an entry."""
+
+    @property
+    def index(self) -> int:
+        """Where it stands in the log."""
+
+    @property
+    def ms(self) -> int:
+        """When it occurred."""
+
+    @property
+    def kind(self) -> int:
+        """The number of its kind."""
+
+    @property
+    def seen(self) -> int:
+        """The bits of who sees it."""
 
 
 class Totals:

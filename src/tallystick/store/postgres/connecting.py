@@ -18,6 +18,7 @@ from psycopg.rows import TupleRow
 from psycopg.types.numeric import Int8BinaryDumper, Int8Dumper
 
 from tallystick.errors import StoreBusy, StoreFailed
+from tallystick.store.postgres import packing
 
 Connection = psycopg.Connection[TupleRow]
 Result = TypeVar("Result")
@@ -29,6 +30,8 @@ _SETTINGS = """
 SELECT set_config('application_name', %(name)s, false),
     set_config('lock_timeout', %(lock_ms)s, false),
     set_config('idle_in_transaction_session_timeout', %(idle_ms)s, false),
+    -- Statements that take no time are not worth compiling, whatever the planner expects of them.
+    set_config('jit', 'off', false),
     set_config('synchronous_commit', CASE current_setting('synchronous_commit')
         WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false)
 """
@@ -62,6 +65,7 @@ def connect(url: str, *, name: str, timeouts: Timeouts = _PATIENT) -> Connection
     # One integer type for all, so that a statement is prepared once whatever the number.
     connection.adapters.register_dumper(int, Int8Dumper)
     connection.adapters.register_dumper(int, Int8BinaryDumper)
+    packing.register(connection.adapters)
     settings = {
         "name": f"{APPLICATION_NAME} {name}",
         "lock_ms": str(timeouts.lock_ms),

@@ -12,16 +12,17 @@ FROM logs WHERE tenant = %(tenant)b FOR UPDATE;
 INSERT INTO logs VALUES (%(tenant)b, '', '', 0, '', '', '', 0) ON CONFLICT (tenant) DO NOTHING;
 
 -- name: update_head
--- Moves a locked head on.
+-- Moves a locked head on, and with it the lists that were written with the batch.
 UPDATE logs SET origin = %(origin)b, key_id = %(key_id)b, size = %(size)b,
     frontier = %(frontier)b, root = %(root)b, checkpoint = %(checkpoint)b,
-    recorded_ms = %(recorded_ms)b
+    recorded_ms = %(recorded_ms)b, lists_next = %(lists_next)b
 WHERE tenant = %(tenant)b;
 
--- name: insert_row
--- One entry; many go through copy_rows.
-INSERT INTO log VALUES (%(tenant)b, %(idx)b, %(entry)b, %(leaf)b, %(actor)b, %(target)b,
-    %(place)b, %(data)b, %(previous)b);
+-- name: insert_rows
+-- A few entries; many go through copy_rows.
+INSERT INTO log SELECT %(tenant)b, * FROM unnest(%(idx)b::bigint[], %(entry)b::bytea[],
+    %(leaf)b::bytea[], %(actor)b::bytea[], %(target)b::bytea[], %(place)b::bytea[],
+    %(data)b::bytea[], %(previous)b::bytea[]);
 
 -- name: copy_rows
 -- Many entries of one tenant.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import psycopg
 from psycopg.errors import LockNotAvailable
@@ -21,14 +21,15 @@ from tallystick.store.base import (
 )
 from tallystick.store.postgres import rows as reading
 from tallystick.store.postgres.connecting import Connection, Pool
-from tallystick.store.postgres.copying import copied
+from tallystick.store.postgres.copying import HEADER, TRAILER, copied
+from tallystick.store.postgres.packing import bools, byteas, byteas_or_null, int8s
 from tallystick.store.postgres.rows import ListState, select, to_bytes
 from tallystick.store.postgres.statements import STATEMENTS
 
-# From here on COPY beats single inserts, although it cannot share a round trip with them.
-_COPY_ROWS = 16
-# Lists come behind the rest, in the same round trip, unless they are this many.
-_COPY_LISTS = 256
+# From here on COPY beats inserts, although it cannot share a round trip with anything.
+_COPY_ROWS = 128
+# So many rows are sent before what comes next is worked on, while the database takes them in.
+_SENT_ROWS = 64
 _SERVER_WIDE = b""
 
 Result = TypeVar("Result")
@@ -42,9 +43,21 @@ class Held(NamedTuple):
     lists: ListState
 
 
-Extension = Callable[[Held, TenantCommit], ListState]
-"""Writes the lists of a batch in its transaction and returns how far they are then; it is told
-the log as it was before."""
+class Share(Protocol):
+    """What an extension writes in the transaction of one batch."""
+
+    def make(self, count: int) -> None:
+        """Make some of it, while the database is busy with rows of the batch."""
+
+    def copy(self) -> None:
+        """Write as much as should be copied: of a large batch, outside of any pipeline."""
+
+    def write(self) -> ListState:
+        """Write the rest, waiting for nothing; return how far the lists are then."""
+
+
+Extension = Callable[[Held, TenantCommit], Share | None]
+"""Begins its share of a batch; it is told the log as it was before."""
 
 
 class PostgresWriter:
@@ -150,25 +163,25 @@ class PostgresWriter:
                 f"the log of {commit.head.tenant!r} moved while it was being extended"
             )
         tenant = to_bytes(commit.head.tenant)
+        self._pipeline.close()
+        held = Held(connection, before, self._lists)
+        share = None if self._extension is None else self._extension(held, commit)
         is_large = len(commit.rows) >= _COPY_ROWS
-        # A copy cannot share a round trip with anything.
         if is_large:
-            self._pipeline.close()
-            _copy_rows(connection, tenant, commit.rows)
+            _copy_rows(connection, tenant, commit.rows, share)
+            if share is not None:
+                share.copy()
         self._pipeline.enter_context(connection.pipeline())
-        if not is_large:
-            for row in commit.rows:
-                _execute(connection, "insert_row", **_row_values(tenant, row))
-        _write_tree(connection, tenant, commit)
+        if commit.rows and not is_large:
+            _insert_rows(connection, tenant, commit.rows)
         _write_pointers(connection, tenant, commit)
         for write in commit.identity:
             _write_identity(connection, write)
         if commit.erasures:
             self._erase(connection, tenant, commit.erasures)
-        if self._extension is not None:
-            if len(commit.rows) >= _COPY_LISTS:
-                self._pipeline.close()
-            self._lists = self._extension(Held(connection, before, self._lists), commit)
+        if share is not None:
+            self._lists = share.write()
+        _write_tree(connection, tenant, commit, self._lists.next)
         self._head = commit.head
         self._wrote = True
 
@@ -236,19 +249,30 @@ def _execute(connection: Connection, statement: str, **values: Any) -> None:
     connection.execute(STATEMENTS[statement], values, prepare=True)
 
 
-def _copy_rows(connection: Connection, tenant: bytes, rows: Sequence[Sealed]) -> None:
+def _copy_rows(
+    connection: Connection, tenant: bytes, rows: Sequence[Sealed], share: Share | None
+) -> None:
     with connection.cursor().copy(STATEMENTS["copy_rows"]) as copy:
-        copy.write(copied(tenant, rows))
+        copy.write(HEADER)
+        for start in range(0, len(rows), _SENT_ROWS):
+            copy.write(copied(tenant, rows[start : start + _SENT_ROWS]))
+            if share is not None:
+                share.make(_SENT_ROWS)
+        copy.write(TRAILER)
 
 
-def _row_values(tenant: bytes, row: Sealed) -> dict[str, Any]:
-    sections = dict(zip(SECTIONS, row.sections, strict=True))
-    return {
-        "tenant": tenant, "idx": row.index, "entry": row.entry, "leaf": row.leaf, **sections
-    }  # fmt: skip
+def _insert_rows(connection: Connection, tenant: bytes, rows: Sequence[Sealed]) -> None:
+    sections = zip(*(row.sections for row in rows), strict=True)
+    _execute(
+        connection, "insert_rows", tenant=tenant, idx=int8s(row.index for row in rows),
+        entry=byteas(row.entry for row in rows), leaf=byteas(row.leaf for row in rows),
+        **dict(zip(SECTIONS, map(byteas_or_null, sections), strict=True)),
+    )  # fmt: skip
 
 
-def _write_tree(connection: Connection, tenant: bytes, commit: TenantCommit) -> None:
+def _write_tree(
+    connection: Connection, tenant: bytes, commit: TenantCommit, lists_next: int
+) -> None:
     head = commit.head
     for tile in commit.tiles:
         _execute(
@@ -259,6 +283,7 @@ def _write_tree(connection: Connection, tenant: bytes, commit: TenantCommit) -> 
         connection, "update_head", tenant=tenant, origin=to_bytes(head.origin),
         key_id=head.key_id, size=head.size, frontier=head.frontier, root=head.root,
         checkpoint=to_bytes(head.checkpoint), recorded_ms=head.recorded_ms,
+        lists_next=lists_next,
     )  # fmt: skip
 
 
@@ -266,14 +291,14 @@ def _write_pointers(connection: Connection, tenant: bytes, commit: TenantCommit)
     if commit.heads:
         keys, heads = zip(*commit.heads, strict=True)
         _execute(
-            connection, "upsert_heads", tenant=tenant, keys=list(keys),
-            idx=[head.index for head in heads], live=[head.live for head in heads],
+            connection, "upsert_heads", tenant=tenant, keys=byteas(keys),
+            idx=int8s(head.index for head in heads), live=bools([head.live for head in heads]),
         )  # fmt: skip
     if commit.claims:
         claims, digests, indexes = zip(*commit.claims, strict=True)
         _execute(
-            connection, "insert_claims", tenant=tenant, claims=list(claims),
-            digests=list(digests), idx=list(indexes),
+            connection, "insert_claims", tenant=tenant, claims=byteas(claims),
+            digests=byteas(digests), idx=int8s(indexes),
         )  # fmt: skip
 
 

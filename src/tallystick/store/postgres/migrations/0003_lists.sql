@@ -102,8 +102,10 @@ CREATE TABLE children (
     parent bigint NOT NULL,
     type   bigint NOT NULL,
     id     bytea  NOT NULL,
+    live   boolean NOT NULL, -- whether it still stands there
     PRIMARY KEY (tenant, parent, type, id)
-);
+) WITH (fillfactor = 90);
+CREATE INDEX children_that_left ON children (tenant, type, id) WHERE NOT live;
 
 -- Which entries a resource owes its row to, so that an erasure finds it.
 CREATE TABLE sources (
