@@ -16,7 +16,12 @@ from tallystick.index.views.rows import ROWS_MAX, RowSet
 from tallystick.index.views.segment import Segment
 
 _NUMBERS = st.frozensets(st.integers(0, ROWS_MAX - 1) | st.integers(0, 40), max_size=60)
-_SETS = st.tuples(_NUMBERS, st.booleans())
+_RUNS = st.builds(
+    lambda low, length: frozenset(range(low, min(low + length, ROWS_MAX))),
+    st.integers(0, 40) | st.integers(0, ROWS_MAX - 1),
+    st.integers(0, 70),
+)
+_SETS = st.tuples(_NUMBERS | _RUNS, st.booleans())
 
 
 def row_set(given: tuple[frozenset[int], bool]) -> RowSet:

@@ -111,10 +111,13 @@ def upwards(rows: RowSet, low: int) -> Iterator[int]:
             yield rows[at]
         return
     rows >>= low
-    for at, byte in enumerate(rows.to_bytes(_BYTES, "little")):
-        if byte:
-            for bit in _BITS_OF[byte]:
-                yield low + 8 * at + bit
+    flags = _bytes_of(rows).lstrip(b"\0")
+    while flags:
+        at = low + 8 * (_BYTES - len(flags))
+        for bit in _BITS_OF[flags[0]]:
+            yield at + bit
+        # Empty bytes are skipped in one go: most sets have little in much room.
+        flags = flags[1:].lstrip(b"\0")
 
 
 def downwards(rows: RowSet, high: int) -> Iterator[int]:
@@ -123,16 +126,25 @@ def downwards(rows: RowSet, high: int) -> Iterator[int]:
         for at in range(bisect_left(rows, high) - 1, -1, -1):
             yield rows[at]
         return
-    flags = (rows & full(high)).to_bytes(_BYTES, "little")
-    for at in range((max(high, 1) - 1) >> 3, -1, -1):
-        byte = flags[at]
-        if byte:
-            for bit in reversed(_BITS_OF[byte]):
-                yield 8 * at + bit
+    flags = _bytes_of(rows & full(high)).rstrip(b"\0")
+    while flags:
+        at = len(flags) - 1
+        for bit in reversed(_BITS_OF[flags[at]]):
+            yield 8 * at + bit
+        flags = flags[:at].rstrip(b"\0")
+
+
+def _bytes_of(bits: int) -> bytes:
+    return bits.to_bytes(_BYTES, "little")
 
 
 def _kept(rows: Sequence[int], bits: int) -> Sequence[int]:
     if len(rows) <= _FEW:
         return [row for row in rows if bits >> row & 1]
-    flags = bits.to_bytes(_BYTES, "little")
+    if not bits:
+        return EMPTY
+    low, high = (bits & -bits).bit_length() - 1, bits.bit_length()
+    if bits == span(low, high):  # as a range of time is
+        return rows[bisect_left(rows, low) : bisect_left(rows, high)]
+    flags = _bytes_of(bits)
     return [row for row in rows if flags[row >> 3] >> (row & 7) & 1]
