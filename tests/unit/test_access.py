@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from tallystick.access import Grant, Principal, Scope, require, sharing_rank, visible
+from tallystick.access import (
+    Grant,
+    Principal,
+    Scope,
+    moderated,
+    reachable,
+    require,
+    sharing_rank,
+    visible,
+)
 from tallystick.errors import Forbidden
 from tallystick.event import Event, Op, Resource, View
 from tallystick.query.expr import Everything, Nothing
@@ -78,6 +87,29 @@ def test_lower_roles_may_be_kept_to_their_own_events() -> None:
     assert sees(user(lower, own=True), mine)
     assert not sees(user(lower, own=True), other)
     assert sees(user(upper, own=True), other)
+
+
+def test_what_may_be_entered_and_what_may_be_moderated_go_by_the_role() -> None:
+    other = view("workspace:1")
+    lower = user(("workspace:1", "Collaborator"), own=True)
+    assert not matches(visible(lower), other)
+    assert matches(reachable(lower), other)
+    assert not matches(moderated(lower), other)
+    assert matches(moderated(user(("workspace:1", "Moderator"))), other)
+
+
+@pytest.mark.parametrize(
+    ("scopes", "seen"),
+    [
+        (("workspace:1", "folder:4"), True),
+        (("workspace:1", "folder:4", "folder:5"), False),
+        (("workspace:1", "folder:5"), False),
+        (("workspace:1", "folder:5", "folder:4"), True),
+    ],
+)
+def test_of_two_folders_the_inner_one_decides(scopes: tuple[str, ...], seen: bool) -> None:
+    grants = [("workspace:1", "Viewer"), ("folder:4", "Viewer"), ("folder:5", "Access Denied")]
+    assert sees(user(*grants), view(*scopes)) is seen
 
 
 def test_roles_are_ranked_and_unknown_ones_count_as_the_default() -> None:

@@ -53,6 +53,24 @@ def test_idtimestamps_grow_with_time_and_keep_their_low_bits(ms: int, index: int
     epoch, value = int(text[:2], 16), int(text[2:], 16)
     assert (value >> 24) + epoch * (2**40 - 1) == ms
     assert value & 0xFFFFFF == index & 0xFFFFFF
+    assert ids.place_of_idtimestamp(int(text, 16)) == (ms, index & 0xFFFFFF)
+
+
+def test_an_epoch_ends_one_millisecond_before_its_digits_do() -> None:
+    assert ids.place_of_idtimestamp(0x00_FFFFFFFFFF_000007) == (2**40 - 1, 0)
+    assert ids.place_of_idtimestamp(0x01_0000000000_000007) == (2**40 - 1, 7)
+
+
+@pytest.mark.parametrize(
+    ("text", "times_ms"),
+    [
+        ("5964a0ead57ba2036750a3b4", (0x5964A0EA * 1000, 0x5964A0EA * 1000 + 999)),
+        ("00000000d57ba2036750a3b4", (None, 999)),
+        ("ffffffffd57ba2036750a3b4", (0xFFFFFFFF * 1000, None)),
+    ],
+)
+def test_an_object_id_names_a_second(text: str, times_ms: tuple[int | None, int | None]) -> None:
+    assert ids.times_of_object_id(text) == times_ms
 
 
 @given(st.integers(0, 10**6))
