@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tallystick import jsontext
+from tallystick.dialects import telling
 from tallystick.errors import (
     Conflict,
     Forbidden,
@@ -47,18 +48,18 @@ STATUS: dict[type[TallystickError], int] = {
     TallystickError: 500,
 }
 
-_STORE_RETRY_AFTER_S = 5
+_CHALLENGE = 'Bearer realm="onehub"'
 
 
 def status_of(error: TallystickError) -> int:
     """Return the HTTP status of an error."""
-    return next(STATUS[cls] for cls in type(error).__mro__ if cls in STATUS)
+    return telling.status_in(STATUS, error)
 
 
 def body_of(error: TallystickError) -> Json:
     """Return what is told of an error; of the operator's troubles only that there are some."""
     status = status_of(error)
-    message = error.message if status < 500 else (type(error).__doc__ or "").split("\n", 1)[0]
+    message = telling.message_of(error, status)
     body: Json = {"error": message}
     if isinstance(error, Malformed | TooLarge) and error.path:
         body["errors"] = {error.path: [message]}
@@ -68,18 +69,8 @@ def body_of(error: TallystickError) -> Json:
 def error_response(request: Request, error: TallystickError) -> Response:
     """Return the answer that tells of an error."""
     return Response(
-        jsontext.encode(body_of(error)), status_of(error), _headers(error), "application/json"
+        jsontext.encode(body_of(error)),
+        status_of(error),
+        telling.headers_of(error, _CHALLENGE),
+        "application/json",
     )
-
-
-def _headers(error: TallystickError) -> dict[str, str]:
-    match error:
-        case Unauthenticated():
-            return {"WWW-Authenticate": 'Bearer realm="onehub"'}
-        case MethodNotAllowed() if error.allowed:
-            return {"Allow": ", ".join(error.allowed)}
-        case RateLimited() | Pushback():
-            return {"Retry-After": str(max(1, round(error.retry_after_s)))}
-        case StoreError():
-            return {"Retry-After": str(_STORE_RETRY_AFTER_S)}
-    return {}

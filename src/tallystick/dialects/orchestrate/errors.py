@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from tallystick.dialects import telling
 from tallystick.errors import (
     Conflict,
     FollowerBehind,
@@ -86,8 +87,6 @@ _OF_CLASS: dict[type[TallystickError], str] = {
     TallystickError: "internal_error",
 }
 
-_STORE_RETRY_AFTER_S = 5
-
 
 class Refusal(RequestError):
     """The request is refused with a code of this API's own."""
@@ -116,7 +115,7 @@ def tell(error: TallystickError) -> Told:
     body: Json = {"message": code.message, "code": name}
     if details:
         body["details"] = details
-    return Told(code.status, body, _headers(error))
+    return Told(code.status, body, telling.headers_of(error, CHALLENGE))
 
 
 def items_not_found(collection: str, key: str, **more: str) -> Refusal:
@@ -150,16 +149,3 @@ def _details(error: TallystickError) -> Json:
             extras = {"hold": error.hold}
     extras["hint"] = error.hint
     return details | {name: value for name, value in extras.items() if value is not None}
-
-
-def _headers(error: TallystickError) -> dict[str, str]:
-    match error:
-        case Unauthenticated():
-            return {"WWW-Authenticate": CHALLENGE}
-        case MethodNotAllowed() if error.allowed:
-            return {"Allow": ", ".join(error.allowed)}
-        case RateLimited() | Pushback():
-            return {"Retry-After": str(max(1, round(error.retry_after_s)))}
-        case StoreError():
-            return {"Retry-After": str(_STORE_RETRY_AFTER_S)}
-    return {}
