@@ -4,19 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from urllib.parse import quote
 
 import click
 
-from tallystick.cli.reach import Reach, with_reach
+from tallystick.cli.reach import TENANTS, Reach, with_reach
 from tallystick.client import Json
-
-_BASE = "/v1/admin/tenants"
-
-
-def tenant_path(tenant: str, *parts: str) -> str:
-    """Return the path of something that administration knows of a tenant."""
-    return "/".join((_BASE, quote(tenant, safe=""), *(quote(part, safe="") for part in parts)))
 
 
 @click.group()
@@ -33,7 +25,7 @@ def create_tenant(reach: Reach, name: str, tenant_id: str | None, alias: tuple[s
     """Make the tenant NAME."""
     body: Json = {"id": tenant_id or name, "name": name, "aliases": alias}
     with reach.client() as client:
-        made = client.request("POST", _BASE, body=body)
+        made = client.request("POST", TENANTS, body=body)
     reach.show(made, lambda: f"tenant {made['id']} made; its log is {made['log_id']}")
 
 
@@ -42,7 +34,7 @@ def create_tenant(reach: Reach, name: str, tenant_id: str | None, alias: tuple[s
 def list_tenants(reach: Reach) -> None:
     """List the tenants."""
     with reach.client() as client:
-        rows = client.request("GET", _BASE)["tenants"]
+        rows = client.request("GET", TENANTS)["tenants"]
     reach.show_table(rows, ("id", "name", "uuid", "hex", "log_id", "created_at"))
 
 
@@ -73,8 +65,7 @@ def create_key(
 ) -> None:
     """Make an API key; its secret is printed once."""
     body: Json = {"scopes": scopes, "label": label, "service": service, "secret": secret}
-    with reach.client() as client:
-        made = client.request("POST", tenant_path(reach.tenant(client), "keys"), body=body)
+    made = reach.ask_tenant("POST", "keys", body=body)
     reach.show(made, lambda: f"{made['key']}\n(key {made['id']}, scope {made['scope']})")
 
 
@@ -82,8 +73,7 @@ def create_key(
 @with_reach
 def list_keys(reach: Reach) -> None:
     """List API keys, without their secrets."""
-    with reach.client() as client:
-        rows = client.request("GET", tenant_path(reach.tenant(client), "keys"))["keys"]
+    rows = reach.ask_tenant("GET", "keys")["keys"]
     reach.show_table(rows, ("id", "scope", "service", "label", "created_at", "revoked_at"))
 
 
@@ -92,8 +82,7 @@ def list_keys(reach: Reach) -> None:
 @with_reach
 def revoke_key(reach: Reach, key_id: str) -> None:
     """Make an API key useless, at once and for good."""
-    with reach.client() as client:
-        client.request("DELETE", tenant_path(reach.tenant(client), "keys", key_id))
+    reach.ask_tenant("DELETE", "keys", key_id)
     reach.show({"revoked": key_id}, lambda: f"key {key_id} revoked")
 
 
@@ -101,8 +90,7 @@ def revoke_key(reach: Reach, key_id: str) -> None:
 @with_reach
 def log_key(reach: Reach) -> None:
     """Print the key that verifies the checkpoints of a tenant's log."""
-    with reach.client() as client:
-        found = client.request("GET", tenant_path(reach.tenant(client), "log-key"))
+    found = reach.ask_tenant("GET", "log-key")
     reach.show(found, lambda: found["verifier_key"])
 
 
@@ -136,8 +124,7 @@ def create_user(
         "aliases": alias,
         "password": sys.stdin.readline().rstrip("\n") if password_stdin else None,
     }  # fmt: skip
-    with reach.client() as client:
-        made = client.request("POST", tenant_path(reach.tenant(client), "users"), body=body)
+    made = reach.ask_tenant("POST", "users", body=body)
     reach.show(made, lambda: f"user {made['id']} made")
 
 
@@ -145,8 +132,7 @@ def create_user(
 @with_reach
 def list_users(reach: Reach) -> None:
     """List users."""
-    with reach.client() as client:
-        rows = client.request("GET", tenant_path(reach.tenant(client), "users"))["users"]
+    rows = reach.ask_tenant("GET", "users")["users"]
     reach.show_table(rows, ("id", "login", "name", "email", "time_zone", "created_at"))
 
 
@@ -155,8 +141,7 @@ def list_users(reach: Reach) -> None:
 @with_reach
 def delete_user(reach: Reach, user_id: str) -> None:
     """Delete a user; what the user did stays in the log."""
-    with reach.client() as client:
-        client.request("DELETE", tenant_path(reach.tenant(client), "users", user_id))
+    reach.ask_tenant("DELETE", "users", user_id)
     reach.show({"deleted": user_id}, lambda: f"user {user_id} deleted")
 
 
@@ -177,9 +162,7 @@ _SCOPE = click.option("--scope", required=True, help="Such as workspace:4137 or 
 def add_grant(reach: Reach, user_id: str, scope: str, role: str) -> None:
     """Give a user a role."""
     body: Json = {"scope": scope, "role": role}
-    with reach.client() as client:
-        path = tenant_path(reach.tenant(client), "users", user_id, "grants")
-        made = client.request("POST", path, body=body)
+    made = reach.ask_tenant("POST", "users", user_id, "grants", body=body)
     reach.show(made, lambda: f"{user_id} is {role} in {scope}")
 
 
@@ -188,9 +171,7 @@ def add_grant(reach: Reach, user_id: str, scope: str, role: str) -> None:
 @with_reach
 def list_grants(reach: Reach, user_id: str) -> None:
     """List a user's roles."""
-    with reach.client() as client:
-        path = tenant_path(reach.tenant(client), "users", user_id, "grants")
-        rows = client.request("GET", path)["grants"]
+    rows = reach.ask_tenant("GET", "users", user_id, "grants")["grants"]
     reach.show_table(rows, ("scope", "role"))
 
 
@@ -201,9 +182,7 @@ def list_grants(reach: Reach, user_id: str) -> None:
 @with_reach
 def revoke_grant(reach: Reach, user_id: str, scope: str, role: str | None) -> None:
     """Take a user's roles in a scope away."""
-    with reach.client() as client:
-        path = tenant_path(reach.tenant(client), "users", user_id, "grants")
-        client.request("DELETE", path, params={"scope": scope, "role": role})
+    reach.ask_tenant("DELETE", "users", user_id, "grants", params={"scope": scope, "role": role})
     reach.show({"revoked": scope}, lambda: f"{user_id} has no such role in {scope} any more")
 
 
@@ -243,8 +222,7 @@ def save_keyset(
         "issuer": issuer, "audience": audience, "user_claim": user_claim,
         "admin_claim": admin_claim,
     }  # fmt: skip
-    with reach.client() as client:
-        made = client.request("POST", tenant_path(reach.tenant(client), "keysets"), body=body)
+    made = reach.ask_tenant("POST", "keysets", body=body)
     reach.show(made, lambda: f"key set {made['id']} saved")
 
 
@@ -252,8 +230,7 @@ def save_keyset(
 @with_reach
 def list_keysets(reach: Reach) -> None:
     """List key sets, without their secrets."""
-    with reach.client() as client:
-        rows = client.request("GET", tenant_path(reach.tenant(client), "keysets"))["keysets"]
+    rows = reach.ask_tenant("GET", "keysets")["keysets"]
     reach.show_table(rows, ("id", "issuer", "audience", "user_claim", "admin_claim"))
 
 
@@ -262,8 +239,7 @@ def list_keysets(reach: Reach) -> None:
 @with_reach
 def delete_keyset(reach: Reach, keyset_id: str) -> None:
     """Delete a key set; its tokens are refused from now on."""
-    with reach.client() as client:
-        client.request("DELETE", tenant_path(reach.tenant(client), "keysets", keyset_id))
+    reach.ask_tenant("DELETE", "keysets", keyset_id)
     reach.show({"deleted": keyset_id}, lambda: f"key set {keyset_id} deleted")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from tallystick.cli.access import tenant_path
 from tallystick.cli.reach import Reach, with_reach
 from tallystick.client import Json
 
@@ -43,8 +42,7 @@ def create_client(
         "name": name, "id": client_id, "secret": secret, "scopes": scopes, "dialect": dialect,
         "user": user,
     }  # fmt: skip
-    with reach.client() as client:
-        made = client.request("POST", tenant_path(reach.tenant(client), "clients"), body=body)
+    made = reach.ask_tenant("POST", "clients", body=body)
     reach.show(made, lambda: f"{made['secret']}\n(client {made['id']}, scope {made['scope']})")
 
 
@@ -52,8 +50,7 @@ def create_client(
 @with_reach
 def list_clients(reach: Reach) -> None:
     """List OAuth clients, without their secrets."""
-    with reach.client() as client:
-        rows = client.request("GET", tenant_path(reach.tenant(client), "clients"))["clients"]
+    rows = reach.ask_tenant("GET", "clients")["clients"]
     reach.show_table(rows, ("id", "name", "scope", "dialect", "user", "created_at"))
 
 
@@ -62,8 +59,7 @@ def list_clients(reach: Reach) -> None:
 @with_reach
 def delete_client(reach: Reach, client_id: str) -> None:
     """Delete an OAuth client; its tokens end with it."""
-    with reach.client() as client:
-        client.request("DELETE", tenant_path(reach.tenant(client), "clients", client_id))
+    reach.ask_tenant("DELETE", "clients", client_id)
     reach.show({"deleted": client_id}, lambda: f"client {client_id} deleted")
 
 

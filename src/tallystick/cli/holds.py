@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from tallystick.cli.access import tenant_path
 from tallystick.cli.reach import Reach, with_reach
 from tallystick.client import Json
 
@@ -33,8 +32,7 @@ def place_hold(
 ) -> None:
     """Place the hold ID: what it covers cannot be revised, retracted, deleted or erased."""
     body: Json = {"id": hold_id, "query": query, "reason": reason, "from": start, "to": end}
-    with reach.client() as client:
-        placed = client.request("POST", tenant_path(reach.tenant(client), "holds"), body=body)
+    placed = reach.ask_tenant("POST", "holds", body=body)
     reach.show(placed, lambda: f"hold {placed['id']} placed on {placed['query']}")
 
 
@@ -44,9 +42,7 @@ def place_hold(
 def list_holds(reach: Reach, lifted_too: bool) -> None:
     """List holds, with who placed them and why."""
     params = {"all": "true" if lifted_too else None}
-    with reach.client() as client:
-        path = tenant_path(reach.tenant(client), "holds")
-        rows = client.request("GET", path, params=params)["holds"]
+    rows = reach.ask_tenant("GET", "holds", params=params)["holds"]
     columns = ("id", "query", "from", "to", "reason", "placed_at", "placed_by")
     reach.show_table(rows, (*columns, "lifted_at", "lift_reason") if lifted_too else columns)
 
@@ -57,9 +53,7 @@ def list_holds(reach: Reach, lifted_too: bool) -> None:
 @with_reach
 def lift_hold(reach: Reach, hold_id: str, reason: str) -> None:
     """Lift the hold ID; that it was there stays on record."""
-    with reach.client() as client:
-        path = tenant_path(reach.tenant(client), "holds", hold_id, "lift")
-        lifted = client.request("POST", path, body={"reason": reason})
+    lifted = reach.ask_tenant("POST", "holds", hold_id, "lift", body={"reason": reason})
     reach.show(lifted, lambda: f"hold {lifted['id']} lifted")
 
 

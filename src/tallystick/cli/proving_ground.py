@@ -7,7 +7,7 @@ from base64 import b64encode
 
 import httpx2
 
-from tallystick.cli.access import tenant_path
+from tallystick.cli.reach import tenant_path
 from tallystick.client import Client
 from tallystick.errors import NotFound
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
+from urllib.parse import quote
 
 import click
 import msgspec
@@ -19,6 +20,14 @@ from tallystick.settings import Settings, load_settings
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+TENANTS = "/v1/admin/tenants"
+
+
+def tenant_path(tenant: str, *parts: str) -> str:
+    """Return the path of something that administration knows of a tenant."""
+    return "/".join((TENANTS, *(quote(part, safe="") for part in (tenant, *parts))))
 
 
 class Reach:
@@ -64,10 +73,22 @@ class Reach:
         """Return the tenant to act on: the one named, or the only one there is."""
         if self._tenant is not None:
             return self._tenant
-        tenants = client.request("GET", "/v1/admin/tenants")["tenants"]
+        tenants = client.request("GET", TENANTS)["tenants"]
         if len(tenants) != 1:
             raise click.UsageError("there are several tenants; name one with --tenant")
         return str(tenants[0]["id"])
+
+    def ask_tenant(
+        self,
+        method: str,
+        *parts: str,
+        body: object = None,
+        params: Mapping[str, object] | None = None,
+    ) -> Any:
+        """Send a request about something that administration knows of the tenant."""
+        with self.client() as client:
+            path = tenant_path(self.tenant(client), *parts)
+            return client.request(method, path, body=body, params=params)
 
     @contextlib.contextmanager
     def _socket(self) -> Iterator[Path]:
