@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import os
 import statistics
 import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -29,14 +31,29 @@ BATCH = 1_000
 BATCH_CONNECTIONS = 4
 DISTINCT = 100_000
 """So many events differ; a larger fill repeats them."""
+VARIANTS = 20
+"""Requests of one figure that differ from each other."""
 PAGES = {
-    "newest": "/v1/events?limit=50",
-    "of a kind": "/v1/events?limit=50&kind=order.updated",
-    "of an actor": "/v1/events?limit=50&actor=user:u3",
-    "on a target": "/v1/events?limit=50&target=order:o77",
-    "in a scope": "/v1/events?limit=50&scope=shop:s7",
-    "oldest": "/v1/events?limit=50&order=asc",
+    "newest": "",
+    "oldest": "&order=asc",
+    "deep in, by cursor": "&cursor={cursor}",
+    "of a kind": "&kind={kind}",
+    "of a kind in ten minutes": "&kind={kind}&from={begin}Z&to={end}Z",
+    "of an actor": "&actor=user:u{n}",
+    "on a target": "&target=order:o{far}",
+    "in a scope": "&scope=shop:s{n}",
+    "of an actor on a target": "&actor=user:u1&target=order:o{far}",
+    "actor, kind and scope": "&actor=user:u{n}&kind={kind}&scope=shop:s{n}",
 }
+TOTALS = {
+    "of everything": "",
+    "of a kind": "&kind={kind}",
+    "of an actor": "&actor=user:u{n}",
+    "in a scope": "&scope=shop:s{n}",
+    "on a target": "&target=order:o{far}",
+}
+KINDS = ("order.created", "order.updated", "iam.CreateUser", "invoice.created")
+BEGIN = datetime(2023, 11, 14, 22, 15)  # in UTC, as the events are
 PAGE_P50_MS = 5.0
 SETTLE_S = 1_800
 BEHIND = "SELECT count(*) FROM logs JOIN publications p USING (tenant) WHERE p.leaves < size"
@@ -117,16 +134,52 @@ def fill(port: int, count: int) -> None:
         sent += wanted
 
 
-def report_pages(port: int, own: str) -> None:
-    """Print how long pages take, once the lists have everything."""
+def report_pages(port: int, own: str, events_count: int) -> None:
+    """Print how long pages and totals take, once the lists have everything."""
     settle(port, own)
-    for name, path in PAGES.items():
-        head = f"GET {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {servers.KEY}\r\n\r\n"
-        seen = run_apart(port, [head], connections=1, seconds=SECONDS / 2)
+    cursors = [
+        json.loads(ask(port, f"/v1/events?limit=50&offset={events_count * n // 25}"))["next"]
+        for n in range(1, VARIANTS + 1)
+    ]
+    wanted = f"(wanted: p50 under {PAGE_P50_MS})"
+    report_gets(
+        port, "page", {name: f"limit=50{rest}" for name, rest in PAGES.items()}, cursors, wanted
+    )
+    report_gets(
+        port, "total", {n: f"limit=1&total=true{rest}" for n, rest in TOTALS.items()}, cursors
+    )
+
+
+def report_gets(
+    port: int, what: str, asked: dict[str, str], cursors: list[str], wanted: str = ""
+) -> None:
+    """Print how long lists take, asked for one at a time over one connection kept alive."""
+    for name, query in asked.items():
+        paths = [f"/v1/events?{variant(query, n, cursors)}" for n in range(VARIANTS)]
+        for path in paths:
+            ask(port, path)
+        requests = [
+            f"GET {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {servers.KEY}\r\n\r\n"
+            for path in paths
+        ]
+        seen = run_apart(port, requests, connections=1, seconds=SECONDS / 2)
         print(
-            f"page {name:12} p50 {seen['p50']:6.2f} ms   p95 {seen['p95']:6.2f} ms"
-            f"   {seen['requests']:,} requests   (wanted: p50 under {PAGE_P50_MS})"
+            f"{what} {name:26} p50 {seen['p50']:7.2f} ms   p99 {seen['p99']:7.2f} ms"
+            f"   {seen['requests']:5,} requests   {wanted}"
         )
+
+
+def variant(query: str, n: int, cursors: list[str]) -> str:
+    """Return one of the requests of a figure."""
+    begin = BEGIN + timedelta(minutes=2 * n)
+    return query.format(
+        n=n + 1,
+        far=(n + 1) * 977,
+        kind=KINDS[n % len(KINDS)],
+        cursor=cursors[n],
+        begin=begin.isoformat(),
+        end=(begin + timedelta(minutes=10)).isoformat(),
+    )
 
 
 def ask(port: int, path: str) -> bytes:
@@ -155,7 +208,7 @@ def main() -> None:
                 report_rates(write(port, own, peer))
         if options.only != "rates":
             fill(port, options.events)
-            report_pages(port, own)
+            report_pages(port, own, options.events)
         print(f"load average {os.getloadavg()}")
 
 

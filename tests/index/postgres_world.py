@@ -23,22 +23,24 @@ TABLES = ("lists", "places", "totals", "kinds", "resources", "children", "source
 
 
 class PostgresWorld(World):
-    """One tenant's log on PostgreSQL; `with_batch` tells whether lists are written with it."""
+    """One tenant's log on PostgreSQL; `with_batch` tells whether lists are written with it, and
+    `counts_worth` from how many entries on counts are kept."""
 
-    def __init__(self, url: str, *, with_batch: bool = True) -> None:
+    def __init__(self, url: str, *, with_batch: bool = True, counts_worth: int = 2) -> None:
         self.url = url
+        self.counts_worth = counts_worth
         self.clock = ManualClock()
         self._urandom = os.urandom
         os.urandom = random.Random(7).randbytes  # noqa: S311  # test data, the same in every run
         self.documents = {}
         self.with_batch = with_batch
-        self.lists = Lists(worlds.rules(), slice_rows=7)
+        self.lists = Lists(worlds.rules(), slice_rows=7, counts_worth=self.counts_worth)
         self.store: PostgresStore = open_postgres(url)  # type: ignore[assignment]
         self.recorder = Recorder(self.store, KEY, self.clock)
         self._open()
 
     def _open(self) -> None:
-        self.lists = Lists(worlds.rules(), slice_rows=7)
+        self.lists = Lists(worlds.rules(), slice_rows=7, counts_worth=self.counts_worth)
         if self.with_batch:
             self.store.extend_with(self.lists.write)
         self.reader = PostgresReader(self.store, self.lists, self)  # type: ignore[assignment]

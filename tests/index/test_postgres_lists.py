@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tallystick.query.expr import Eq
 from tallystick.reading import Find
 from tests.index.drawing import any_exprs, play, questions, steps
 from tests.index.postgres_world import PostgresWorld, contents, empty
@@ -66,3 +67,35 @@ def test_listing_with_the_batch_and_rebuilding_lead_to_the_same(
         before = contents(database)
         world.lists.rebuild(world.store, TENANT)
         assert contents(database) == before
+
+
+@settings(max_examples=8)
+@given(first=steps(), second=steps())
+def test_kept_counts_move_with_every_batch(
+    database: str, first: list[tuple[Any, ...]], second: list[tuple[Any, ...]]
+) -> None:
+    """Counts that were asked for, and are kept from then on, are right after all that follows."""
+    with PostgresWorld(empty(database)) as world:
+        play(world, first)
+        check_counts(world)
+        play(world, second)
+        check_counts(world)
+        world.lists.rebuild(world.store, TENANT)
+        check_counts(world)
+
+
+def check_counts(world: PostgresWorld) -> None:
+    """Check the count of every term that entries have of who, what and where."""
+    model = world.model()
+    events = [view.event for view in model.views]
+    terms = {("trail", trail) for event in events for trail in event.trails}
+    for event in events:
+        named = {"actor": (event.actor,), "target": (event.target,), "scope": event.scopes}
+        for role, resources in named.items():
+            for type, id in (each.key for each in resources if each is not None):
+                terms |= {(role, f"{type}:{id}"), (f"{role}.id", id), (f"{role}.type", type)}
+    for field, value in sorted(terms):
+        for dialect in ("native", "echo"):
+            question = Find(where=Eq(field, value), dialect=dialect)
+            counted = world.reader.count(TENANT, question.where, dialect=dialect)
+            assert counted == len(model.find(question)), (field, value, dialect)

@@ -19,9 +19,11 @@ from tallystick.index.postgres import reader as reading
 from tallystick.index.postgres import sql as statements
 from tallystick.index.postgres.lists import Lists
 from tallystick.index.postgres.reader import PostgresReader
+from tallystick.index.views.nodes import HasTerm
 from tallystick.query.expr import (
     NEWEST_FIRST,
     OLDEST_FIRST,
+    And,
     Eq,
     Everything,
     In,
@@ -151,6 +153,83 @@ def test_newer_rules_make_the_lists_again(postgres_world: PostgresWorld) -> None
     assert reader.count(TENANT, Eq("kind", "order.created"), dialect="extra") == 5
     recorder.close()
     second.close()
+
+
+def test_long_count_is_kept_and_read_from_then_on(
+    postgres_world: PostgresWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By any process: batches of one, of few and of many move it, and so does a retraction."""
+    postgres_world.append(*[order(n) for n in range(30)])
+    where = Eq("actor", "user:3")
+    assert postgres_world.reader.count(TENANT, where) == 4
+
+    def count_one_by_one(question: pages.Question, connection: psycopg.Connection) -> int:
+        raise AssertionError("the count is kept")
+
+    monkeypatch.setattr(pages.Question, "_count", count_one_by_one)
+    postgres_world.append(order(3))
+    postgres_world.append(*[order(n) for n in range(14)])
+    assert postgres_world.reader.count(TENANT, where) == 7
+    postgres_world.reopen()
+    postgres_world.append(*[order(n) for n in range(210)])
+    postgres_world.change(Op.RETRACT, 3, {})
+    assert postgres_world.reader.count(TENANT, where) == 36
+    assert postgres_world.reader.count(TENANT, where, dialect="echo") == 37
+    found = postgres_world.reader.find(TENANT, Find(where=where, limit=5, total=True))
+    assert found.total == 36
+
+
+def test_count_is_not_kept_if_the_lists_changed_while_it_was_made(
+    postgres_world: PostgresWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    postgres_world.append(*[order(n) for n in range(30)])
+    by_sight = pages.Question.by_sight
+
+    def interrupted(
+        question: pages.Question, connection: psycopg.Connection, term: HasTerm
+    ) -> dict[int, int]:
+        counted = by_sight(question, connection, term)
+        postgres_world.append(order(3))
+        postgres_world.change(Op.RETRACT, 3, {})
+        return counted
+
+    where = Eq("actor", "user:3")
+    with monkeypatch.context() as patched:
+        patched.setattr(pages.Question, "by_sight", interrupted)
+        assert postgres_world.reader.count(TENANT, where) == 4
+    with psycopg.connect(postgres_world.url) as connection:
+        assert connection.execute("SELECT count(*) FROM counts").fetchone() == (0,)
+    assert postgres_world.reader.count(TENANT, where) == 4
+    with psycopg.connect(postgres_world.url) as connection:
+        assert connection.execute("SELECT count(*) > 0 FROM counts").fetchone() == (True,)
+
+
+@pytest.mark.parametrize(("rare", "table"), [("scope", "places AS p"), ("actor", "lists AS l")])
+def test_term_of_fewest_entries_drives_a_page(
+    postgres_world: PostgresWorld, monkeypatch: pytest.MonkeyPatch, rare: str, table: str
+) -> None:
+    """Whether the counts of the others are kept already or not."""
+    postgres_world.counts_worth = 100
+    postgres_world.reopen()
+    actor, scope = Resource("user", "7"), Resource("space", "7")
+    both = [order(n, actor=actor, scopes=(scope,)) for n in range(3)]
+    others = order(3, scopes=(scope,)) if rare == "actor" else order(3, actor=actor)
+    postgres_world.append(*both, *[others] * 300)
+    texts: list[str] = []
+    plain = pages.__dict__["fetch_composed"]
+
+    def noted(connection: psycopg.Connection, statement: sql.Composable, values: Any) -> Any:
+        texts.append(statement.as_string(connection).replace('"', ""))
+        return plain(connection, statement, values)
+
+    monkeypatch.setattr(pages, "fetch_composed", noted)
+    where = And((Eq("actor", "user:7"), Eq("scope", "space:7")))
+    for _ in range(2):
+        found = postgres_world.reader.find(TENANT, Find(where=where, sort=NEWEST_FIRST))
+        assert [hit.index for hit in found.hits] == [2, 1, 0]
+        [page] = [text for text in texts if "found" in text]
+        assert table in page
+        texts.clear()
 
 
 def test_erased_names_leave_the_lists(postgres_world: PostgresWorld) -> None:

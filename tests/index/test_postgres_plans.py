@@ -12,6 +12,7 @@ import pytest
 
 from tallystick.event import Draft, Resource
 from tallystick.index.postgres import pages, resourcing
+from tallystick.index.postgres.counts import WORTH
 from tallystick.index.postgres.sql import STATEMENTS
 from tallystick.query.expr import NEWEST_FIRST, And, Eq, Everything, Expr, In, Not, Or, Range, Sort
 from tallystick.reading import Find, ResourceQuery
@@ -50,7 +51,7 @@ def large_world(postgres_url: str) -> Iterator[PostgresWorld]:
     """Yield a log of many events, as the database knows it once its statistics are up."""
     with fresh_database(postgres_url) as url:
         open_postgres(url).close()
-        with PostgresWorld(empty(url)) as world:
+        with PostgresWorld(empty(url), counts_worth=WORTH) as world:
             for begin in range(0, EVENTS, 2_000):
                 world.append(*map(order, range(begin, begin + 2_000)))
             world.store.read(lambda connection: connection.execute("VACUUM (ANALYZE)"))

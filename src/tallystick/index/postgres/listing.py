@@ -14,8 +14,9 @@ from tallystick import limits
 from tallystick.event import Event, HeadSlot, View
 from tallystick.index.document import Slice
 from tallystick.index.postgres.copying import copy_in
+from tallystick.index.postgres.counts import Moved, add_counts, count, counted_terms
 from tallystick.index.postgres.inside import InsideStore
-from tallystick.index.postgres.removing import take_out
+from tallystick.index.postgres.removing import Old, take_out
 from tallystick.index.postgres.resources import Resources
 from tallystick.index.postgres.rows import Listed, RowMaker
 from tallystick.index.postgres.sql import execute, select
@@ -46,17 +47,25 @@ class Listing:
     """One tenant's lists under a key.
 
     `root` is that of the log as it was listed last, None while what is remembered may not be true.
+    `counted` are the terms whose counts are kept, as of `changes` to the lists.
     """
 
     def __init__(self, tenant: str, key: bytes, uuid: str, sight: Sight, rules: Rules) -> None:
         self.key = key
         self.root: bytes | None = None
+        self.changes: int | None = None
+        self.counted: frozenset[int] = frozenset()
         self._name = tenant
         self._tenant = to_bytes(tenant)
         self._number_of = Numbering(key)
         self._row_of = RowMaker(self._number_of, sight, rules, uuid)
         self._resources = Resources(self._tenant, self._number_of)
         self._kinds: set[str] | None = None
+
+    def learn_counted(self, connection: Connection, changes: int) -> None:
+        """Read which terms are counted, unless nothing has changed."""
+        if changes != self.changes:
+            self.counted, self.changes = counted_terms(connection, self._tenant), changes
 
     def begin(self, connection: Connection, part: Slice) -> Taking:
         """Begin to list a slice, reading what is not known yet of what it names."""
@@ -71,19 +80,20 @@ class Listing:
         """Copy entries of which nothing stands in the lists; not in a pipeline."""
         copy_in(connection, self._tenant, listed)
 
-    def write(
-        self, connection: Connection, taking: Taking, listed: Sequence[Listed], totals: Tally
-    ) -> None:
+    def write(self, connection: Connection, taking: Taking, listed: Sequence[Listed]) -> None:
         """Write everything but what was copied; `listed` are the entries that were not."""
         part = taking.part
         again = self._changed(connection, part, taking.replaced)
         if again:
-            take_out(connection, self._tenant, list(again), totals)
+            taking.count(take_out(connection, self._tenant, list(again)), -1)
             renewed = [self._row_of(view, part.current) for view in again.values()]
-            tally(totals, renewed)
+            taking.count(renewed)
             listed = [*listed, *renewed]
+            execute(connection, "change_lists", tenant=self._tenant)
+            self.changes = None if self.changes is None else self.changes + 1
         _insert(connection, self._tenant, listed)
-        add_totals(connection, self._tenant, totals)
+        add_totals(connection, self._tenant, taking.totals)
+        add_counts(connection, self._tenant, taking.moved)
         if taking.new_kinds:
             kinds = byteas(map(to_bytes, taking.new_kinds))
             execute(connection, "insert_kinds", tenant=self._tenant, kinds=kinds)
@@ -173,14 +183,20 @@ class Taking:
         self._listing = listing
         self._waiting = iter(part.fresh)
         self._listed: list[Listed] = []
-        self._totals: Tally = Counter()
+        self.totals: Tally = Counter()
+        self.moved: Moved = Counter()
 
     def make(self, count: int) -> None:
         """Make rows of the next entries."""
         current, row_of = self.part.current, self._listing.row_of
         made = [row_of(view, current) for view in islice(self._waiting, count)]
-        tally(self._totals, made)
+        self.count(made)
         self._listed += made
+
+    def count(self, rows: Sequence[Listed] | Sequence[Old], n: int = 1) -> None:
+        """Count entries in, or out."""
+        tally(self.totals, rows, n)
+        count(self.moved, self._listing.counted, rows, n)
 
     def copy(self, connection: Connection) -> None:
         """Copy the rows of all entries; not in a pipeline."""
@@ -191,7 +207,7 @@ class Taking:
     def write(self, connection: Connection) -> None:
         """Write everything that was not copied."""
         self.make(len(self.part.fresh))
-        self._listing.write(connection, self, self._listed, self._totals)
+        self._listing.write(connection, self, self._listed)
 
 
 def named(number_of: Numbering, key: Identity) -> dict[str, int | list[int]]:

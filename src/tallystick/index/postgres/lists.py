@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
 from tallystick.entry import Prepared, Sealed
@@ -20,6 +20,7 @@ from tallystick.errors import FollowerBehind
 from tallystick.event import Event, Op, View
 from tallystick.index.document import Slice
 from tallystick.index.follow import SLICE_ROWS, read_slice, tenant_uuid
+from tallystick.index.postgres.counts import WORTH, keep_count
 from tallystick.index.postgres.inside import InsideStore
 from tallystick.index.postgres.listing import Listing, Taking
 from tallystick.index.postgres.removing import remove_stale
@@ -45,9 +46,12 @@ _PLAIN = frozenset((Op.RECORD, Op.SYSTEM))
 class Lists:
     """Writes lists; safe to share between threads, since each tenant's are guarded by its head."""
 
-    def __init__(self, rules: Rules, *, slice_rows: int = SLICE_ROWS) -> None:
+    def __init__(
+        self, rules: Rules, *, slice_rows: int = SLICE_ROWS, counts_worth: int = WORTH
+    ) -> None:
         self.rules = rules
         self.sight = Sight(rules)
+        self.counts_worth = counts_worth
         self._slice_rows = slice_rows
         # Guards the tables only: a tenant's own part is used by whoever holds its head.
         self._lock = threading.Lock()
@@ -153,10 +157,39 @@ class Lists:
         state, rules = held.lists, self.sight.fingerprint
         key = state.key or os.urandom(_KEY_BYTES)
         execute(held.connection, "begin_lists", tenant=to_bytes(tenant), key=key, rules=rules)
-        return ListState(key, rules, 0, max(state.next, state.stale))
+        return ListState(key, rules, 0, max(state.next, state.stale), state.changes + 1)
+
+    def keep_count(
+        self,
+        store: PostgresStore,
+        tenant: str,
+        term: int,
+        before: Mapping[int, int],
+        *,
+        size: int,
+        changes: int,
+    ) -> None:
+        """Keep the count of a term from here on, unless the lists changed meanwhile.
+
+        `before` says how many of the first `size` entries have it, by who sees them, as counted
+        after `changes` to the lists. Raises: StoreBusy.
+        """
+
+        def keep(held: Held) -> None:
+            state = held.lists
+            if state.changes == changes and state.next >= size and self._mine(state):
+                name = to_bytes(tenant)
+                keep_count(held.connection, name, term, before, start=size, stop=state.next)
+
+        store.with_head(tenant, keep)
 
     def _listing(self, held: Held, tenant: str, state: ListState) -> Listing:
         """Return what lists a tenant, with all it remembers if nobody else wrote meanwhile."""
+        listing = self._remembered(held, tenant, state)
+        listing.learn_counted(held.connection, state.changes)
+        return listing
+
+    def _remembered(self, held: Held, tenant: str, state: ListState) -> Listing:
         assert state.key is not None, "lists were begun"
         with self._lock:
             listing = self._tenants.get(tenant)
@@ -213,7 +246,9 @@ class Batch:
             taking = self._listing.begin(connection, part)
         taking.write(connection)
         self._listing.root = head.root
-        return self._state._replace(next=head.size)
+        changes = self._listing.changes
+        assert changes is not None, "they were read before the batch"
+        return self._state._replace(next=head.size, changes=changes)
 
 
 def _is_up(listing: Listing, held: Held) -> bool:

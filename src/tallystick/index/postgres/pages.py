@@ -13,6 +13,7 @@ from typing import NamedTuple
 from psycopg import sql
 
 from tallystick.index.postgres.conditions import Condition, Conditions, Terms, every, joined
+from tallystick.index.postgres.counts import WORTH, as_single, count_of, counts_of
 from tallystick.index.postgres.sql import fetch_composed
 from tallystick.index.postgres.totals import Span, as_totals
 from tallystick.index.views.nodes import (
@@ -29,6 +30,8 @@ from tallystick.store.postgres.connecting import Connection
 
 _LEGS = 32
 _COLUMNS = ("target", "target.id", "actor", "actor.id")
+_SHORT = 200
+"""Entries of a part that is good enough to drive, whatever the others have."""
 _DEEP = 1_000
 """Rows to skip from which on it is worth asking the totals where to begin."""
 
@@ -58,11 +61,19 @@ class _Leg(NamedTuple):
 class Question:
     """A compiled question about the first `size` entries of one tenant.
 
-    `placed` are the fields whose terms have rows of their own.
+    `placed` are the fields whose terms have rows of their own. From `worth` entries on it is better
+    to keep the count of a term than to count them again: such terms are in `long` afterwards.
     """
 
     def __init__(
-        self, tenant: bytes, size: int, node: Node, terms: Terms, placed: frozenset[str]
+        self,
+        tenant: bytes,
+        size: int,
+        node: Node,
+        terms: Terms,
+        placed: frozenset[str],
+        *,
+        worth: int = WORTH,
     ) -> None:
         self._tenant = tenant
         self._size = size
@@ -71,9 +82,12 @@ class Question:
         self._node = node
         self._parts = node.parts if isinstance(node, AllOf) else (node,)
         self._but = node.but if isinstance(node, AllOf) else ()
-        drivers = [part for part in self._parts if self._heads(part)]
-        self._driver = min(drivers, key=self._turn, default=None)
+        self._drivers = [part for part in self._parts if self._heads(part)]
+        self._driver = min(self._drivers, key=self._turn, default=None)
+        self._worth = worth
         self._totals = as_totals(tenant, node, terms)
+        self._single = as_single(node, terms)
+        self.long: list[HasTerm] = []
 
     def page(
         self,
@@ -85,6 +99,7 @@ class Question:
         limit: int,
     ) -> list[Row]:
         """Return a page of entries."""
+        self._choose(connection)
         begin: Span | None = None
         if offset > _DEEP and after is None and self._totals is not None:
             found = self._totals.begin(
@@ -108,6 +123,60 @@ class Question:
             return self._size
         if self._totals is not None:
             return self._totals.count(connection, lambda span: self._walk(connection, span))
+        if self._single is not None:
+            kept = count_of(connection, self._tenant, self._single)
+            if kept is not None:
+                return kept
+        found = self._count(connection)
+        if self._single is not None and found >= self._worth:
+            self.long.append(self._single.term)
+        return found
+
+    def by_sight(self, connection: Connection, term: HasTerm) -> dict[int, int]:
+        """Return how many entries have a term, by who sees them."""
+        leg = self._leg(term, AllOf(()))
+        text = sql.SQL("SELECT {0}, count(*) FROM {1} WHERE {2} GROUP BY {0}").format(
+            sql.Identifier(leg.table, "seen"), leg.source, leg.where.text
+        )
+        return dict(fetch_composed(connection, text, leg.where.values))
+
+    def _choose(self, connection: Connection) -> None:
+        """Let that part drive of which there are fewest entries, where there is a choice.
+
+        Cost: a read of the counts that are kept, and one of a few index entries for each other.
+        """
+        single = {
+            part: HasTerm(part.numbers)
+            for part in self._drivers
+            if isinstance(part, HasTerm) and len(part.numbers) == 1 and not self._is_kind(part)
+        }
+        if len(single) < 2:
+            return
+        counts = counts_of(connection, self._tenant, [part.numbers[0] for part in single])
+        for part in sorted(single, key=self._turn):
+            [number] = part.numbers
+            if number not in counts:
+                counts[number] = self._count_some(connection, single[part])
+                if counts[number] >= self._worth:
+                    self.long.append(single[part])
+            if counts[number] < min(_SHORT, self._worth):
+                self._driver = part
+                return
+        self._driver = min(single, key=lambda part: (counts[part.numbers[0]], self._turn(part)))
+
+    def _is_kind(self, part: HasTerm) -> bool:
+        return self._terms.field(part) == "kind"
+
+    def _count_some(self, connection: Connection, term: HasTerm) -> int:
+        """Return how many entries have a term, or `worth` if there are more."""
+        leg = self._leg(term, AllOf(()))
+        text = sql.SQL("SELECT count(*) FROM (SELECT FROM {} WHERE {} LIMIT %b) AS few").format(
+            leg.source, leg.where.text
+        )
+        [(count,)] = fetch_composed(connection, text, (*leg.where.values, self._worth))
+        return int(count)
+
+    def _count(self, connection: Connection) -> int:
         legs = self._legs()
         if len(legs) == 1 or all(leg.table == "l" for leg in legs):
             where = every(self._bound("l"), Conditions(self._terms, "l").of(self._node))

@@ -4,7 +4,7 @@
 
 -- name: state
 -- How far a tenant's lists have come, and how far its log.
-SELECT lists_key, lists_rules, lists_next, lists_stale, size FROM logs
+SELECT lists_key, lists_rules, lists_next, lists_stale, lists_changes, size FROM logs
 WHERE tenant = %(tenant)b;
 
 -- name: lag
@@ -18,12 +18,16 @@ SELECT tenant, size - lists_next FROM logs WHERE size > lists_next ORDER BY tena
 -- name: begin_lists
 -- The lists of a tenant begin, or begin again; what was listed is to be removed first.
 UPDATE logs SET lists_key = %(key)b, lists_rules = %(rules)b, lists_next = 0,
-    lists_stale = greatest(lists_next, lists_stale)
+    lists_stale = greatest(lists_next, lists_stale), lists_changes = lists_changes + 1
 WHERE tenant = %(tenant)b;
 
 -- name: advance_lists
 -- The lists have come further.
 UPDATE logs SET lists_next = %(next)b WHERE tenant = %(tenant)b;
+
+-- name: change_lists
+-- Entries that were listed before look different, or more is counted.
+UPDATE logs SET lists_changes = lists_changes + 1 WHERE tenant = %(tenant)b;
 
 -- name: copy_lists
 -- Many entries of one tenant.
@@ -50,7 +54,7 @@ INSERT INTO places SELECT %(tenant)b, * FROM unnest(%(terms)b::bigint[], %(ms)b:
 
 -- name: old_rows
 -- How entries are listed that look different now.
-SELECT idx, ms, seen, kind FROM lists
+SELECT idx, ms, seen, kind, actor_id, target_id, terms FROM lists
 WHERE tenant = %(tenant)b AND idx = ANY(%(idx)b::bigint[]);
 
 -- name: delete_places
@@ -87,6 +91,36 @@ SELECT bucket, sum(n)::bigint FROM totals
 WHERE tenant = %(tenant)b AND axis = %(axis)b AND bucket BETWEEN %(low)b AND %(high)b
     AND seen & %(seen)b <> 0 AND (%(kinds)b::bigint[] IS NULL OR kind = ANY(%(kinds)b::bigint[]))
 GROUP BY bucket HAVING sum(n) > 0 ORDER BY bucket;
+
+-- name: counted_terms
+-- The terms whose counts are kept.
+SELECT term FROM counts WHERE tenant = %(tenant)b AND seen = 0;
+
+-- name: count_of
+-- How many entries that somebody sees have a term; no row if that is not kept.
+SELECT coalesce(sum(n) FILTER (WHERE seen & %(seen)b <> 0), 0)::bigint FROM counts
+WHERE tenant = %(tenant)b AND term = %(term)b HAVING count(*) > 0;
+
+-- name: counts_of
+-- How many entries have each of some terms, where that is kept.
+SELECT term, sum(n)::bigint FROM counts
+WHERE tenant = %(tenant)b AND term = ANY(%(terms)b::bigint[]) GROUP BY term;
+
+-- name: late_entries
+-- How many entries of a stretch have a term, by who sees them; OFFSET keeps the planner from
+-- going through all that have it.
+SELECT seen, count(*) FROM (
+    SELECT seen, actor_id, target_id, terms FROM lists
+    WHERE tenant = %(tenant)b AND idx >= %(start)b AND idx < %(stop)b OFFSET 0
+) AS late
+WHERE %(term)b = ANY(terms) OR %(term)b IN (actor_id, target_id)
+GROUP BY seen;
+
+-- name: add_counts
+-- More or fewer entries that have terms.
+INSERT INTO counts SELECT %(tenant)b, * FROM unnest(%(terms)b::bigint[], %(seen)b::bigint[],
+    %(n)b::bigint[])
+ON CONFLICT (tenant, term, seen) DO UPDATE SET n = counts.n + excluded.n;
 
 -- name: insert_kinds
 -- Kinds that were not seen before.
@@ -184,6 +218,10 @@ WHERE tenant = %(tenant)b AND type = %(type)b AND id = %(id)b;
 -- name: clear_totals
 -- Totals that are made again; as below.
 DELETE FROM totals WHERE tenant = %(tenant)b;
+
+-- name: clear_counts
+-- Counts.
+DELETE FROM counts WHERE tenant = %(tenant)b;
 
 -- name: clear_kinds
 -- Kinds.

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from tallystick import entry, limits
-from tallystick.errors import InvalidQuery, Malformed
+from tallystick.errors import InvalidQuery, Malformed, StoreBusy
 from tallystick.index.followers import SEARCH, VIEWS
 from tallystick.index.planner import (
     Facts,
@@ -69,13 +71,15 @@ class _Current(NamedTuple):
 
     tenant: bytes
     size: int
+    changes: int
     number_of: Numbering
     sight: Sight
+    worth: int
 
     def asked(self, node: Node, terms: Terms) -> Question:
         """Return a compiled question about them."""
         placed = (self.sight.listed - self.sight.targets.keys()) | _PLACED
-        return Question(self.tenant, self.size, node, terms, placed)
+        return Question(self.tenant, self.size, node, terms, placed, worth=self.worth)
 
 
 class PostgresReader:
@@ -109,6 +113,7 @@ class PostgresReader:
             return rows, asked.count(connection) if question.total else None
 
         rows, total = self._store.read(read)
+        self._keep_count(tenant, current, asked)
         hits = self._hits(tenant, rows[: question.limit], question)
         return Found(hits, len(rows) > question.limit, total, _LISTED)
 
@@ -123,7 +128,23 @@ class PostgresReader:
         if isinstance(node, Unlisted):
             return self._search(tenant, question).count(tenant, where, _seen(question, node))
         asked = current.asked(node, terms)
-        return self._store.read(asked.count)
+        total = self._store.read(asked.count)
+        self._keep_count(tenant, current, asked)
+        return total
+
+    def _keep_count(self, tenant: str, current: _Current, asked: Question) -> None:
+        """Count once and for all what took long to count; whoever writes meanwhile goes first."""
+        for term in asked.long:
+            before = self._store.read(partial(asked.by_sight, term=term))
+            with suppress(StoreBusy):
+                self._lists.keep_count(
+                    self._store,
+                    tenant,
+                    term.numbers[0],
+                    before,
+                    size=current.size,
+                    changes=current.changes,
+                )
 
     def aggregate(
         self, tenant: str, question: Find, requests: Sequence[Aggregate]
@@ -215,7 +236,14 @@ class PostgresReader:
             if state.key is not None and self._lists.is_current(state, wanted):
                 size = min(size, state.next)
                 numbering = self._lists.numbering(state.key)
-                return _Current(name, size, numbering, self._lists.sight)
+                return _Current(
+                    name,
+                    size,
+                    state.changes,
+                    numbering,
+                    self._lists.sight,
+                    self._lists.counts_worth,
+                )
             self._lists.catch_up(self._store, tenant, wait_s=WAIT_S)
 
     def _search(self, tenant: str, question: Find | None = None) -> SearchReader:

@@ -6,25 +6,33 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from tallystick.index.postgres.sql import execute, select
-from tallystick.index.postgres.totals import Tally, tally
 from tallystick.store.postgres.connecting import Connection
 
 _AT_ONCE = 4_096
-_SMALL_TABLES = ("totals", "kinds", "resources", "children", "sources")
+_SMALL_TABLES = ("totals", "counts", "kinds", "resources", "children", "sources")
 
 
-class _Old(NamedTuple):
+class Old(NamedTuple):
+    """What stood in the lists for an entry."""
+
     index: int  # type: ignore[assignment]  # a tuple has a method of that name
     ms: int
     seen: int
     kind: int
+    actor_id: int | None
+    target_id: int | None
+    terms: list[int]
+
+    def numbers(self) -> list[int | None]:
+        """Return the numbers of all its terms."""
+        return [*self.terms, self.actor_id, self.target_id]
 
 
-def take_out(connection: Connection, tenant: bytes, indexes: Sequence[int], totals: Tally) -> None:
-    """Remove entries that are to be listed anew, and count them out."""
+def take_out(connection: Connection, tenant: bytes, indexes: Sequence[int]) -> list[Old]:
+    """Remove entries that are to be listed anew, and return what stood in the lists."""
     found = select(connection, "old_rows", tenant=tenant, idx=indexes)
-    tally(totals, [_Old(*row) for row in found], -1)
     _delete(connection, tenant, indexes)
+    return [Old(*row) for row in found]
 
 
 def remove_stale(connection: Connection, tenant: bytes, stop: int) -> None:

@@ -10,7 +10,7 @@ from tallystick.index.postgres.terms import Numbering, Sight
 from tallystick.index.views.terms import is_sighting
 from tallystick.query.values import Terms, nested
 from tallystick.reading import Rules
-from tallystick.store.postgres.packing import int8
+from tallystick.store.postgres.packing import int8, unpacked
 
 _CACHED = 20_000
 
@@ -32,6 +32,10 @@ class Listed(NamedTuple):
     """Numbers of terms, packed as elements of an array."""
     places: tuple[int, ...]
     """Those of the terms that have rows of their own."""
+
+    def numbers(self) -> list[int | None]:
+        """Return the numbers of all its terms."""
+        return [*unpacked(self.terms), self.actor_id, self.target_id]
 
 
 class _Known(NamedTuple):

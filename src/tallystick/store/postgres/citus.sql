@@ -18,6 +18,7 @@ SELECT create_distributed_table('blob_chunks', 'tenant', colocate_with => 'logs'
 SELECT create_distributed_table('lists', 'tenant', colocate_with => 'logs');
 SELECT create_distributed_table('places', 'tenant', colocate_with => 'logs');
 SELECT create_distributed_table('totals', 'tenant', colocate_with => 'logs');
+SELECT create_distributed_table('counts', 'tenant', colocate_with => 'logs');
 SELECT create_distributed_table('kinds', 'tenant', colocate_with => 'logs');
 SELECT create_distributed_table('resources', 'tenant', colocate_with => 'logs');
 SELECT create_distributed_table('children', 'tenant', colocate_with => 'logs');

@@ -21,7 +21,8 @@ _FALSE, _TRUE = b"\0\0\0\1\0", b"\0\0\0\1\1"
 
 _begin = struct.Struct(">iIIii").pack
 _length = struct.Struct(">i").pack
-_integer = struct.Struct(">iq").pack
+_element = struct.Struct(">iq")
+_integer = _element.pack
 
 
 class Int8s(bytes):
@@ -39,6 +40,11 @@ class Bools(bytes):
 def int8(value: int) -> bytes:
     """Return an integer with its length before it, as in arrays and in rows of a COPY."""
     return _integer(8, value)
+
+
+def unpacked(elements: bytes) -> list[int]:
+    """Return integers that were packed one after another."""
+    return [value for _, value in _element.iter_unpack(elements)]
 
 
 def int8s(values: Iterable[int]) -> Int8s:

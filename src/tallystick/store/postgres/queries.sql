@@ -4,7 +4,7 @@
 -- name: lock_head
 -- The head of a log, kept from everybody else who would extend it, and how far its lists are.
 SELECT origin, key_id, size, frontier, root, checkpoint, recorded_ms,
-    lists_key, lists_rules, lists_next, lists_stale
+    lists_key, lists_rules, lists_next, lists_stale, lists_changes
 FROM logs WHERE tenant = %(tenant)b FOR UPDATE;
 
 -- name: insert_head

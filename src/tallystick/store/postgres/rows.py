@@ -19,6 +19,7 @@ class ListState(NamedTuple):
     rules: bytes | None = None
     next: int = 0
     stale: int = 0
+    changes: int = 0
 
 
 def to_bytes(name: str) -> bytes:

@@ -10,7 +10,8 @@ ALTER TABLE logs
     ADD COLUMN lists_key   bytea, -- what terms are hashed under; none: nothing was listed yet
     ADD COLUMN lists_rules bytea, -- what the dialects show, by name and version
     ADD COLUMN lists_next  bigint NOT NULL DEFAULT 0, -- every entry below is listed
-    ADD COLUMN lists_stale bigint NOT NULL DEFAULT 0; -- entries below were listed under an older key
+    ADD COLUMN lists_stale bigint NOT NULL DEFAULT 0, -- entries below were listed under an older key
+    ADD COLUMN lists_changes bigint NOT NULL DEFAULT 0; -- how often listed entries changed, or counts
 
 -- A row for each entry.
 CREATE TABLE lists (
@@ -76,6 +77,16 @@ CREATE TABLE totals (
     seen   bigint NOT NULL,
     n      bigint NOT NULL,
     PRIMARY KEY (tenant, axis, bucket, kind, seen)
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+
+-- How many entries have a term, of the terms that many have; a row for entries that nobody sees
+-- (seen = 0) says that a term is counted.
+CREATE TABLE counts (
+    tenant bytea  NOT NULL,
+    term   bigint NOT NULL,
+    seen   bigint NOT NULL,
+    n      bigint NOT NULL,
+    PRIMARY KEY (tenant, term, seen)
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 
 CREATE TABLE kinds (
