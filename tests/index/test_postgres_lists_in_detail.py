@@ -14,7 +14,7 @@ from tallystick.copying import copy
 from tallystick.errors import FollowerBehind, NotFound
 from tallystick.event import Draft, Op, Resource
 from tallystick.index.opening import fill_lists, open_index
-from tallystick.index.postgres import pages
+from tallystick.index.postgres import pages, summaries
 from tallystick.index.postgres import reader as reading
 from tallystick.index.postgres import sql as statements
 from tallystick.index.postgres.lists import Lists
@@ -179,6 +179,34 @@ def test_long_count_is_kept_and_read_from_then_on(
     assert found.total == 36
 
 
+def test_long_resource_is_summed_up_without_counting(
+    postgres_world: PostgresWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In all its roles, an entry once; also where the last entry about it is no longer shown."""
+    user = Resource("user", "u")
+    drafts = [order(0, actor=user), order(1, target=user), order(2, scopes=(user,))]
+    postgres_world.append(*drafts, order(3, actor=user, target=user, scopes=(user,)), order(4))
+    summary = postgres_world.reader.resource(TENANT, "user", "u")
+    assert summary == postgres_world.model().resources()["user", "u"]
+    postgres_world.append(*drafts, order(50, actor=user))
+    sent: list[str] = []
+
+    def noted(connection: psycopg.Connection, name: str, **values: Any) -> Any:
+        sent.append(name)
+        return statements.select(connection, name, **values)
+
+    monkeypatch.setattr(summaries, "select", noted)
+    last = len(postgres_world.events()) - 1
+    for count in (8, 7):
+        summary = postgres_world.reader.resource(TENANT, "user", "u")
+        assert summary == postgres_world.model().resources()["user", "u"]
+        assert summary is not None
+        assert summary.count == count
+        assert sent == ["ends"]
+        sent.clear()
+        postgres_world.change(Op.RETRACT, last, {})
+
+
 def test_count_is_not_kept_if_the_lists_changed_while_it_was_made(
     postgres_world: PostgresWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -208,13 +236,11 @@ def test_count_is_not_kept_if_the_lists_changed_while_it_was_made(
 def test_term_of_fewest_entries_drives_a_page(
     postgres_world: PostgresWorld, monkeypatch: pytest.MonkeyPatch, rare: str, table: str
 ) -> None:
-    """Whether the counts of the others are kept already or not."""
-    postgres_world.counts_worth = 100
-    postgres_world.reopen()
+    """Whether the count of the others is kept or not."""
     actor, scope = Resource("user", "7"), Resource("space", "7")
     both = [order(n, actor=actor, scopes=(scope,)) for n in range(3)]
     others = order(3, scopes=(scope,)) if rare == "actor" else order(3, actor=actor)
-    postgres_world.append(*both, *[others] * 300)
+    postgres_world.append(*both, *[others] * 400)
     texts: list[str] = []
     plain = pages.__dict__["fetch_composed"]
 
@@ -223,12 +249,14 @@ def test_term_of_fewest_entries_drives_a_page(
         return plain(connection, statement, values)
 
     monkeypatch.setattr(pages, "fetch_composed", noted)
-    where = And((Eq("actor", "user:7"), Eq("scope", "space:7")))
+    by_actor, by_scope = Eq("actor", "user:7"), Eq("scope", "space:7")
+    where = And((by_actor, by_scope))
     for _ in range(2):
         found = postgres_world.reader.find(TENANT, Find(where=where, sort=NEWEST_FIRST))
         assert [hit.index for hit in found.hits] == [2, 1, 0]
         [page] = [text for text in texts if "found" in text]
         assert table in page
+        postgres_world.reader.count(TENANT, by_actor if rare == "scope" else by_scope)
         texts.clear()
 
 

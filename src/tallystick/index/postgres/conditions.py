@@ -119,14 +119,15 @@ class Conditions:
         if field == SEEN:
             return Condition(self._on("{}.seen & %b <> 0"), (union(part.numbers),))
         if field in _COLUMNS:
-            return self._equals(_COLUMNS[field], part.numbers)
+            return self.equals(_COLUMNS[field], part.numbers)
         found = Condition(self._on("{}.terms && %b::bigint[]"), (list(part.numbers),))
         column = self._terms.column(part)
         if column is not None:
-            return every(self._equals(column, self._terms.ids(part)), found)
+            return every(self.equals(column, self._terms.ids(part)), found)
         return found
 
-    def _equals(self, column: str, numbers: Sequence[int]) -> Condition:
+    def equals(self, column: str, numbers: Sequence[int]) -> Condition:
+        """Return what holds of rows with one of some numbers in a column."""
         name = sql.Identifier(self._table, column)
         if len(numbers) == 1:
             return Condition(sql.SQL("{} = %b").format(name), (numbers[0],))

@@ -36,6 +36,17 @@ class Counted(Protocol):
         """Return the numbers of all its terms."""
 
 
+class Subject(NamedTuple):
+    """What is counted: entries that have one of some terms, under a number of its own."""
+
+    number: int
+    members: tuple[int, ...]
+
+
+Members = Mapping[int, Sequence[int]]
+"""The numbers of what is counted, by each term of which entries count there."""
+
+
 class Single(NamedTuple):
     """A question about nothing but one term, and who sees it."""
 
@@ -57,23 +68,27 @@ def as_single(node: Node, terms: Terms) -> Single | None:
     return None
 
 
-def count(moved: Moved, counted: frozenset[int], rows: Iterable[Counted], n: int = 1) -> None:
+def count(moved: Moved, counted: Members, rows: Iterable[Counted], n: int = 1) -> None:
     """Count entries in, or out, where their terms are counted."""
     if counted:
         for row in rows:
-            for number in counted.intersection(row.numbers()):
+            had = counted.keys() & set(row.numbers())
+            for number in {number for member in had for number in counted[member]}:
                 moved[number, row.seen] += n
 
 
-def counted_terms(connection: Connection, tenant: bytes) -> frozenset[int]:
-    """Return the terms of a tenant whose counts are kept."""
-    return frozenset(term for (term,) in select(connection, "counted_terms", tenant=tenant))
+def counted_members(connection: Connection, tenant: bytes) -> Members:
+    """Return by which terms of a tenant counts are kept."""
+    counted: dict[int, list[int]] = {}
+    for number, members in select(connection, "counted_members", tenant=tenant):
+        for member in members:
+            counted.setdefault(member, []).append(number)
+    return counted
 
 
-def count_of(connection: Connection, tenant: bytes, single: Single) -> int | None:
-    """Return how many entries that somebody sees have a term; None if no count is kept."""
-    [number] = single.term.numbers
-    found = select(connection, "count_of", tenant=tenant, term=number, seen=single.seen)
+def count_of(connection: Connection, tenant: bytes, number: int, seen: int) -> int | None:
+    """Return how many entries that somebody sees count; None if no count is kept."""
+    found = select(connection, "count_of", tenant=tenant, term=number, seen=seen)
     return int(found[0][0]) if found else None
 
 
@@ -93,21 +108,24 @@ def add_counts(connection: Connection, tenant: bytes, moved: Mapping[tuple[int, 
 def keep_count(
     connection: Connection,
     tenant: bytes,
-    term: int,
+    subject: Subject,
     before: Mapping[int, int],
     *,
     start: int,
     stop: int,
 ) -> None:
-    """Keep the count of a term from here on, in a transaction that holds the log.
+    """Keep a count from here on, in a transaction that holds the log.
 
-    `before` says how many of the entries below `start` have it, by who sees them; those from
-    there to `stop` are looked at.
+    `before` says how many of the entries below `start` count, by who sees them; those from there
+    to `stop` are looked at.
     """
-    late = select(connection, "late_entries", tenant=tenant, term=term, start=start, stop=stop)
-    # A row for entries that nobody sees says that the term is counted.
-    moved = Counter({(term, 0): 0})
+    members = int8s(subject.members)
+    late = select(
+        connection, "late_entries", tenant=tenant, members=members, start=start, stop=stop
+    )
+    execute(connection, "begin_count", tenant=tenant, term=subject.number, members=members)
+    moved: Moved = Counter()
     for seen, n in (*before.items(), *late):
-        moved[term, seen] += n
+        moved[subject.number, seen] += n
     add_counts(connection, tenant, moved)
     execute(connection, "change_lists", tenant=tenant)

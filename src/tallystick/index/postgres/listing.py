@@ -14,7 +14,7 @@ from tallystick import limits
 from tallystick.event import Event, HeadSlot, View
 from tallystick.index.document import Slice
 from tallystick.index.postgres.copying import copy_in
-from tallystick.index.postgres.counts import Moved, add_counts, count, counted_terms
+from tallystick.index.postgres.counts import Members, Moved, add_counts, count, counted_members
 from tallystick.index.postgres.inside import InsideStore
 from tallystick.index.postgres.removing import Old, take_out
 from tallystick.index.postgres.resources import Resources
@@ -47,14 +47,14 @@ class Listing:
     """One tenant's lists under a key.
 
     `root` is that of the log as it was listed last, None while what is remembered may not be true.
-    `counted` are the terms whose counts are kept, as of `changes` to the lists.
+    `counted` are the terms by which counts are kept, as of `changes` to the lists.
     """
 
     def __init__(self, tenant: str, key: bytes, uuid: str, sight: Sight, rules: Rules) -> None:
         self.key = key
         self.root: bytes | None = None
         self.changes: int | None = None
-        self.counted: frozenset[int] = frozenset()
+        self.counted: Members = {}
         self._name = tenant
         self._tenant = to_bytes(tenant)
         self._number_of = Numbering(key)
@@ -63,9 +63,9 @@ class Listing:
         self._kinds: set[str] | None = None
 
     def learn_counted(self, connection: Connection, changes: int) -> None:
-        """Read which terms are counted, unless nothing has changed."""
+        """Read by which terms counts are kept, unless nothing has changed."""
         if changes != self.changes:
-            self.counted, self.changes = counted_terms(connection, self._tenant), changes
+            self.counted, self.changes = counted_members(connection, self._tenant), changes
 
     def begin(self, connection: Connection, part: Slice) -> Taking:
         """Begin to list a slice, reading what is not known yet of what it names."""

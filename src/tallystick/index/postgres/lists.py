@@ -20,7 +20,7 @@ from tallystick.errors import FollowerBehind
 from tallystick.event import Event, Op, View
 from tallystick.index.document import Slice
 from tallystick.index.follow import SLICE_ROWS, read_slice, tenant_uuid
-from tallystick.index.postgres.counts import WORTH, keep_count
+from tallystick.index.postgres.counts import WORTH, Subject, keep_count
 from tallystick.index.postgres.inside import InsideStore
 from tallystick.index.postgres.listing import Listing, Taking
 from tallystick.index.postgres.removing import remove_stale
@@ -163,15 +163,15 @@ class Lists:
         self,
         store: PostgresStore,
         tenant: str,
-        term: int,
+        subject: Subject,
         before: Mapping[int, int],
         *,
         size: int,
         changes: int,
     ) -> None:
-        """Keep the count of a term from here on, unless the lists changed meanwhile.
+        """Keep a count from here on, unless the lists changed meanwhile.
 
-        `before` says how many of the first `size` entries have it, by who sees them, as counted
+        `before` says how many of the first `size` entries count, by who sees them, as counted
         after `changes` to the lists. Raises: StoreBusy.
         """
 
@@ -179,7 +179,7 @@ class Lists:
             state = held.lists
             if state.changes == changes and state.next >= size and self._mine(state):
                 name = to_bytes(tenant)
-                keep_count(held.connection, name, term, before, start=size, stop=state.next)
+                keep_count(held.connection, name, subject, before, start=size, stop=state.next)
 
         store.with_head(tenant, keep)
 

@@ -30,8 +30,9 @@ from tallystick.store.postgres.connecting import Connection
 
 _LEGS = 32
 _COLUMNS = ("target", "target.id", "actor", "actor.id")
-_SHORT = 200
-"""Entries of a part that is good enough to drive, whatever the others have."""
+_SHORT = 300
+"""Entries of a part that is good enough to drive, whatever the others have, and those from which
+it is estimated how many it has."""
 _DEEP = 1_000
 """Rows to skip from which on it is worth asking the totals where to begin."""
 
@@ -124,7 +125,8 @@ class Question:
         if self._totals is not None:
             return self._totals.count(connection, lambda span: self._walk(connection, span))
         if self._single is not None:
-            kept = count_of(connection, self._tenant, self._single)
+            [number] = self._single.term.numbers
+            kept = count_of(connection, self._tenant, number, self._single.seen)
             if kept is not None:
                 return kept
         found = self._count(connection)
@@ -141,40 +143,48 @@ class Question:
         return dict(fetch_composed(connection, text, leg.where.values))
 
     def _choose(self, connection: Connection) -> None:
-        """Let that part drive of which there are fewest entries, where there is a choice.
+        """Let that part drive which fewest entries have, where there is a choice.
 
-        Cost: a read of the counts that are kept, and one of a few index entries for each other.
+        Cost: a read of the counts that are kept, and one of some index entries for each other.
         """
-        single = {
-            part: HasTerm(part.numbers)
+        single = [
+            part
             for part in self._drivers
-            if isinstance(part, HasTerm) and len(part.numbers) == 1 and not self._is_kind(part)
-        }
+            if isinstance(part, HasTerm)
+            and len(part.numbers) == 1
+            and self._terms.field(part) != "kind"
+        ]
         if len(single) < 2:
             return
-        counts = counts_of(connection, self._tenant, [part.numbers[0] for part in single])
+        kept = counts_of(connection, self._tenant, [part.numbers[0] for part in single])
+        counts: dict[HasTerm, int] = {}
         for part in sorted(single, key=self._turn):
-            [number] = part.numbers
-            if number not in counts:
-                counts[number] = self._count_some(connection, single[part])
-                if counts[number] >= self._worth:
-                    self.long.append(single[part])
-            if counts[number] < min(_SHORT, self._worth):
-                self._driver = part
-                return
-        self._driver = min(single, key=lambda part: (counts[part.numbers[0]], self._turn(part)))
+            count = kept.get(part.numbers[0])
+            counts[part] = self._estimate(connection, part) if count is None else count
+            if counts[part] < _SHORT:
+                break
+        self._driver = min(counts, key=lambda part: (counts[part], self._turn(part)))
 
-    def _is_kind(self, part: HasTerm) -> bool:
-        return self._terms.field(part) == "kind"
-
-    def _count_some(self, connection: Connection, term: HasTerm) -> int:
-        """Return how many entries have a term, or `worth` if there are more."""
-        leg = self._leg(term, AllOf(()))
-        text = sql.SQL("SELECT count(*) FROM (SELECT FROM {} WHERE {} LIMIT %b) AS few").format(
-            leg.source, leg.where.text
+    def _estimate(self, connection: Connection, term: HasTerm) -> int:
+        """Return about how many entries have a term, from how close together its latest are."""
+        column = self._terms.column(term)
+        if column is None:
+            leg = self._leg(term, AllOf(()))
+        else:
+            # Without the type of the resource: the index alone tells.
+            ids = Conditions(self._terms, "l").equals(column, self._terms.ids(term))
+            leg = _Leg("l", _LISTS, every(self._bound("l"), ids))
+        text = sql.SQL(
+            "SELECT count(*), min(idx) FROM"
+            " (SELECT {} FROM {} WHERE {} ORDER BY {} LIMIT %b) AS few"
+        ).format(
+            sql.Identifier(leg.table, "idx"),
+            leg.source,
+            leg.where.text,
+            _ordered(Order(by_time=True, descending=True), leg.table),
         )
-        [(count,)] = fetch_composed(connection, text, (*leg.where.values, self._worth))
-        return int(count)
+        [(count, first)] = fetch_composed(connection, text, (*leg.where.values, _SHORT))
+        return int(count if count < _SHORT else count * self._size // max(self._size - first, 1))
 
     def _count(self, connection: Connection) -> int:
         legs = self._legs()

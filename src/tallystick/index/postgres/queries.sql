@@ -92,9 +92,13 @@ WHERE tenant = %(tenant)b AND axis = %(axis)b AND bucket BETWEEN %(low)b AND %(h
     AND seen & %(seen)b <> 0 AND (%(kinds)b::bigint[] IS NULL OR kind = ANY(%(kinds)b::bigint[]))
 GROUP BY bucket HAVING sum(n) > 0 ORDER BY bucket;
 
--- name: counted_terms
--- The terms whose counts are kept.
-SELECT term FROM counts WHERE tenant = %(tenant)b AND seen = 0;
+-- name: counted_members
+-- What is counted, and by which terms.
+SELECT term, members FROM counts WHERE tenant = %(tenant)b AND seen = 0;
+
+-- name: begin_count
+-- Something is counted from here on.
+INSERT INTO counts VALUES (%(tenant)b, %(term)b, 0, 0, %(members)b::bigint[]);
 
 -- name: count_of
 -- How many entries that somebody sees have a term; no row if that is not kept.
@@ -107,13 +111,14 @@ SELECT term, sum(n)::bigint FROM counts
 WHERE tenant = %(tenant)b AND term = ANY(%(terms)b::bigint[]) GROUP BY term;
 
 -- name: late_entries
--- How many entries of a stretch have a term, by who sees them; OFFSET keeps the planner from
+-- How many entries of a stretch have one of some terms, by who sees them; OFFSET keeps the planner from
 -- going through all that have it.
 SELECT seen, count(*) FROM (
     SELECT seen, actor_id, target_id, terms FROM lists
     WHERE tenant = %(tenant)b AND idx >= %(start)b AND idx < %(stop)b OFFSET 0
 ) AS late
-WHERE %(term)b = ANY(terms) OR %(term)b IN (actor_id, target_id)
+WHERE terms && %(members)b::bigint[] OR actor_id = ANY(%(members)b::bigint[])
+    OR target_id = ANY(%(members)b::bigint[])
 GROUP BY seen;
 
 -- name: add_counts
@@ -209,6 +214,41 @@ SELECT min(ms), max(ms), max(idx), count(*) FROM (
     UNION SELECT ms, idx FROM places WHERE tenant = %(tenant)b AND idx < %(before)b
         AND term = %(scope)b AND seen & 1 <> 0
 ) AS named;
+
+-- name: naming_by_sight
+-- How many entries name a resource, by who sees them, each entry once.
+SELECT seen, count(*) FROM (
+    SELECT idx, seen FROM lists WHERE tenant = %(tenant)b AND idx < %(before)b
+        AND target_id = %(target_id)b AND terms && %(named)b::bigint[]
+    UNION SELECT idx, seen FROM lists WHERE tenant = %(tenant)b AND idx < %(before)b
+        AND actor_id = %(actor_id)b AND terms && %(named)b::bigint[]
+    UNION SELECT idx, seen FROM places WHERE tenant = %(tenant)b AND idx < %(before)b
+        AND term = %(scope)b
+) AS named GROUP BY seen;
+
+-- name: ends
+-- When a resource was first and last named, each read from the end of a list, and which of the
+-- latest entries did so last.
+SELECT least(
+        (SELECT ms FROM lists WHERE tenant = %(tenant)b AND idx < %(before)b
+            AND target_id = %(target_id)b AND seen & 1 <> 0 AND terms && %(named)b::bigint[]
+            ORDER BY ms, idx LIMIT 1),
+        (SELECT ms FROM lists WHERE tenant = %(tenant)b AND idx < %(before)b
+            AND actor_id = %(actor_id)b AND seen & 1 <> 0 AND terms && %(named)b::bigint[]
+            ORDER BY ms, idx LIMIT 1),
+        (SELECT ms FROM places WHERE tenant = %(tenant)b AND idx < %(before)b
+            AND term = %(scope)b AND seen & 1 <> 0 ORDER BY ms, idx LIMIT 1)),
+    greatest(
+        (SELECT ms FROM lists WHERE tenant = %(tenant)b AND idx < %(before)b
+            AND target_id = %(target_id)b AND seen & 1 <> 0 AND terms && %(named)b::bigint[]
+            ORDER BY ms DESC, idx DESC LIMIT 1),
+        (SELECT ms FROM lists WHERE tenant = %(tenant)b AND idx < %(before)b
+            AND actor_id = %(actor_id)b AND seen & 1 <> 0 AND terms && %(named)b::bigint[]
+            ORDER BY ms DESC, idx DESC LIMIT 1),
+        (SELECT ms FROM places WHERE tenant = %(tenant)b AND idx < %(before)b
+            AND term = %(scope)b AND seen & 1 <> 0 ORDER BY ms DESC, idx DESC LIMIT 1)),
+    (SELECT idx FROM lists WHERE tenant = %(tenant)b AND idx < %(before)b AND idx >= %(lately)b
+        AND seen & 1 <> 0 AND terms && %(members)b::bigint[] ORDER BY idx DESC LIMIT 1);
 
 -- name: resource
 -- What is known of one resource.

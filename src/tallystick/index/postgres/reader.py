@@ -25,12 +25,13 @@ from tallystick.index.planner import (
     seen_names,
 )
 from tallystick.index.postgres.conditions import Terms
-from tallystick.index.postgres.listing import documents, named
+from tallystick.index.postgres.counts import Subject
+from tallystick.index.postgres.listing import documents
 from tallystick.index.postgres.lists import WAIT_S, Lists
 from tallystick.index.postgres.pages import Order, Question, Row
-from tallystick.index.postgres.resources import parents_of
 from tallystick.index.postgres.resourcing import resource_page
 from tallystick.index.postgres.sql import select
+from tallystick.index.postgres.summaries import Summaries
 from tallystick.index.postgres.terms import Numbering, Sight
 from tallystick.index.views.block import TimeOrder
 from tallystick.index.views.nodes import Node
@@ -80,6 +81,10 @@ class _Current(NamedTuple):
         """Return a compiled question about them."""
         placed = (self.sight.listed - self.sight.targets.keys()) | _PLACED
         return Question(self.tenant, self.size, node, terms, placed, worth=self.worth)
+
+    def summaries(self) -> Summaries:
+        """Return what summarises resources from them."""
+        return Summaries(self.tenant, self.size, self.number_of, self.worth)
 
 
 class PostgresReader:
@@ -136,15 +141,21 @@ class PostgresReader:
         """Count once and for all what took long to count; whoever writes meanwhile goes first."""
         for term in asked.long:
             before = self._store.read(partial(asked.by_sight, term=term))
-            with suppress(StoreBusy):
-                self._lists.keep_count(
-                    self._store,
-                    tenant,
-                    term.numbers[0],
-                    before,
-                    size=current.size,
-                    changes=current.changes,
-                )
+            self._keep(tenant, current, Subject(term.numbers[0], term.numbers), before)
+
+    def _keep_counts(self, tenant: str, current: _Current, summaries: Summaries) -> None:
+        """Do the same for resources."""
+        for key in summaries.long[:1]:
+            before = self._store.read(partial(summaries.by_sight, key=key))
+            self._keep(tenant, current, summaries.subject(key), before)
+
+    def _keep(
+        self, tenant: str, current: _Current, subject: Subject, before: Mapping[int, int]
+    ) -> None:
+        with suppress(StoreBusy):
+            self._lists.keep_count(
+                self._store, tenant, subject, before, size=current.size, changes=current.changes
+            )
 
     def aggregate(
         self, tenant: str, question: Find, requests: Sequence[Aggregate]
@@ -159,6 +170,8 @@ class PostgresReader:
         if current is None:
             return None
 
+        summaries = current.summaries()
+
         def read(connection: Connection) -> ResourceSummary | None:
             found = select(
                 connection,
@@ -167,9 +180,11 @@ class PostgresReader:
                 type=current.number_of("type", type),
                 id=to_bytes(id),
             )
-            return _summary(connection, current, type, found[0]) if found else None
+            return summaries.of(connection, type, found[0]) if found else None
 
-        return self._store.read(read)
+        summary = self._store.read(read)
+        self._keep_counts(tenant, current, summaries)
+        return summary
 
     def resources(self, tenant: str, question: ResourceQuery) -> list[ResourceSummary]:
         """Return a page of resources by id."""
@@ -177,11 +192,15 @@ class PostgresReader:
         if current is None:
             return []
 
+        summaries = current.summaries()
+
         def read(connection: Connection) -> list[ResourceSummary]:
             rows = resource_page(connection, current.tenant, current.number_of, question)
-            return [_summary(connection, current, question.type, row) for row in rows]
+            return [summaries.of(connection, question.type, row) for row in rows]
 
-        return self._store.read(read)
+        found = self._store.read(read)
+        self._keep_counts(tenant, current, summaries)
+        return found
 
     def history(self, tenant: str, type: str, id: str, *, limit: int, offset: int) -> list[int]:
         """Return the indexes of a resource's document entries, newest first."""
@@ -319,29 +338,3 @@ def _seen(question: Find, why: Unlisted) -> Sequence[str]:
             hint="ask for events instead of the log",
         )
     return seen
-
-
-def _summary(
-    connection: Connection, current: _Current, type: str, row: tuple[Any, ...]
-) -> ResourceSummary:
-    """Return what a row and the lists know of a resource."""
-    stored_id, name, document, parents = row
-    id = from_bytes(stored_id)
-    [(first_ms, last_ms, last_index, count)] = select(
-        connection,
-        "extent",
-        tenant=current.tenant,
-        before=current.size,
-        **named(current.number_of, (type, id)),
-    )
-    return ResourceSummary(
-        type=type,
-        id=id,
-        name=None if name is None else from_bytes(name),
-        document=document,
-        parents=parents_of(parents),
-        first_ms=first_ms or 0,
-        last_ms=last_ms or 0,
-        last_index=last_index or 0,
-        count=count,
-    )

@@ -169,7 +169,7 @@ class Resources:
             "insert_sources",
             tenant=self._tenant,
             idx=int8s(index for index, _ in sources),
-            numbers=int8s(self._number_of("resource", _text(key)) for _, key in sources),
+            numbers=int8s(resource_number(self._number_of, key) for _, key in sources),
             types=byteas(to_bytes(key[0]) for _, key in sources),
             ids=byteas(to_bytes(key[1]) for _, key in sources),
         )
@@ -201,6 +201,11 @@ class Resources:
 
     def _keys(self, key: Identity) -> tuple[int, bytes]:
         return self._number_of("type", key[0]), to_bytes(key[1])
+
+
+def resource_number(number_of: Numbering, key: Identity) -> int:
+    """Return the number of a resource, whatever its role."""
+    return number_of("resource", _text(key))
 
 
 def parent_number(number_of: Numbering, parent: Identity) -> int:

@@ -79,13 +79,14 @@ CREATE TABLE totals (
     PRIMARY KEY (tenant, axis, bucket, kind, seen)
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 
--- How many entries have a term, of the terms that many have; a row for entries that nobody sees
--- (seen = 0) says that a term is counted.
+-- How many entries have a term, or name a resource, where many do; the row for entries that nobody
+-- sees (seen = 0) is always there and says which terms count.
 CREATE TABLE counts (
-    tenant bytea  NOT NULL,
-    term   bigint NOT NULL,
-    seen   bigint NOT NULL,
-    n      bigint NOT NULL,
+    tenant  bytea  NOT NULL,
+    term    bigint NOT NULL,
+    seen    bigint NOT NULL,
+    n       bigint NOT NULL,
+    members bigint[],
     PRIMARY KEY (tenant, term, seen)
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 
