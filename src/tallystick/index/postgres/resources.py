@@ -13,7 +13,7 @@ import msgspec
 from tallystick.event import Event, Op, View
 from tallystick.index.postgres.sql import execute, select
 from tallystick.index.postgres.terms import Numbering
-from tallystick.index.views.resources import Identity, State, sightings
+from tallystick.index.views.resources import Identity, State, retold, sightings
 from tallystick.store.postgres.connecting import Connection
 from tallystick.store.postgres.packing import (
     bools,
@@ -102,24 +102,8 @@ class Resources:
         execute(connection, "delete_child", **place, parents=parents)
         execute(connection, "delete_left_child", **place)
         execute(connection, "delete_resource", **place)
-        state = State(document=document)
-        sources: set[int] = set() if document is None else {document}
-        sighted = False
-        for event in newest_first:
-            # Where an entry names a resource twice, `read` lets the last mention win.
-            for resource, inside in reversed(tuple(sightings(event))):
-                if resource.key != key:
-                    continue
-                sighted = True
-                if state.name is None and resource.name is not None:
-                    state.name = resource.name
-                    sources.add(event.index)
-                if not state.parents and inside:
-                    state.parents = inside
-                    sources.add(event.index)
-            if state.name is not None and state.parents:
-                break
-        if sighted:
+        state, sources = retold(key, newest_first, document)
+        if state is not None:
             rows = [(index, key) for index in sorted(sources)]
             self._write(connection, {key: state}, rows, {key: ()})
 

@@ -84,24 +84,8 @@ class ResourceTable:
     ) -> None:
         """Replace what a row says by what the entries that are left tell."""
         self._remove(tenant, key)
-        state = State(document=document)
-        sources: set[int] = set() if document is None else {document}
-        sighted = False
-        for event in newest_first:
-            # Where an entry names a resource twice, `learn` lets the last mention win.
-            for resource, inside in reversed(tuple(sightings(event))):
-                if resource.key != key:
-                    continue
-                sighted = True
-                if state.name is None and resource.name is not None:
-                    state.name = resource.name
-                    sources.add(event.index)
-                if not state.parents and inside:
-                    state.parents = inside
-                    sources.add(event.index)
-            if state.name is not None and state.parents:
-                break
-        if sighted:
+        state, sources = retold(key, newest_first, document)
+        if state is not None:
             rows = [(tenant, index, *key) for index in sorted(sources)]
             self._write(tenant, {key: state}, rows, {key: ()})
 
@@ -180,6 +164,33 @@ def sightings(event: Event) -> Iterator[tuple[Resource, tuple[Identity, ...]]]:
         yield event.actor, ()
     for at, scope in enumerate(event.scopes):
         yield scope, scopes[:at]
+
+
+def retold(
+    key: Identity, newest_first: Iterable[Event], document: int | None
+) -> tuple[State | None, set[int]]:
+    """Return what entries tell of a resource, and the indexes of those that do.
+
+    Shape: None when no entry names it. `document` is the index of its latest document.
+    """
+    state = State(document=document)
+    sources: set[int] = set() if document is None else {document}
+    sighted = False
+    for event in newest_first:
+        # Where an entry names a resource twice, the last mention wins, as it did at first.
+        for resource, inside in reversed(tuple(sightings(event))):
+            if resource.key != key:
+                continue
+            sighted = True
+            if state.name is None and resource.name is not None:
+                state.name = resource.name
+                sources.add(event.index)
+            if not state.parents and inside:
+                state.parents = inside
+                sources.add(event.index)
+        if state.name is not None and state.parents:
+            break
+    return (state if sighted else None), sources
 
 
 def _state_of(name: str | None, document: int | None, parents: str | None) -> State:
