@@ -37,11 +37,7 @@ def make_app(url: str, key: str) -> FastAPI:
 
     def store(bodies: list[EventIn], owner: str) -> list[dict[str, Any]]:
         rows = [to_row(body, owner) for body in bodies]
-        scopes = [
-            scope
-            for body, row in zip(bodies, rows, strict=True)
-            for scope in to_scopes(body, row["id"])
-        ]
+        scopes = to_scopes(bodies, rows)
         # Many rows go out in few statements, by `insertmanyvalues` or `executemany`.
         with engine.begin() as connection:
             connection.execute(insert(Event), rows)

@@ -110,17 +110,13 @@ def make_app(url: str, key: str) -> FastAPI:
         with engine.begin() as connection:
             connection.execute(insert(Event), row)
             if body.scopes:
-                connection.execute(insert(Scope), to_scopes(body, row["id"]))
+                connection.execute(insert(Scope), to_scopes([body], [row]))
         return {"id": row["id"], **body.model_dump()}
 
     def store_lines(lines: list[bytes], owner: str) -> None:
         bodies = [EventIn.model_validate_json(line) for line in lines]
         rows = [to_row(body, owner) for body in bodies]
-        scopes = [
-            scope
-            for body, row in zip(bodies, rows, strict=True)
-            for scope in to_scopes(body, row["id"])
-        ]
+        scopes = to_scopes(bodies, rows)
         with engine.begin() as connection:
             connection.execute(insert(Event), rows)
             if scopes:
@@ -157,9 +153,13 @@ def to_row(body: EventIn, tenant: str) -> dict[str, Any]:
     }
 
 
-def to_scopes(body: EventIn, event_id: str) -> list[dict[str, Any]]:
-    """Return the rows of an event's scopes."""
-    return [{"event_id": event_id, "type": one.type, "id": one.id} for one in body.scopes]
+def to_scopes(bodies: list[EventIn], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows of the scopes of events, whose own rows are given."""
+    return [
+        {"event_id": row["id"], "type": one.type, "id": one.id}
+        for body, row in zip(bodies, rows, strict=True)
+        for one in body.scopes
+    ]
 
 
 if __name__ == "__main__":
