@@ -25,7 +25,6 @@ from tallystick.errors import (
     Malformed,
     NotFound,
     PreconditionFailed,
-    StoreBusy,
     TallystickError,
     Unexpected,
 )
@@ -40,7 +39,7 @@ from tallystick.query.match import matches
 from tallystick.reading import Find, Found, Hit, Plan, Reader, ResourceQuery, ResourceSummary
 from tallystick.sequencer import Accepted, Item, Outcome, Sequencer, Work
 from tallystick.store.base import ResourceHead, Store, head_key
-from tallystick.turns import Turns
+from tallystick.turns import Turns, others_write
 from tallystick.viewing import find_index, views_of
 
 _DIFF_WAIT_S = 20.0
@@ -146,7 +145,7 @@ class Ledger:
                     if anew == diffed:  # nothing came in between: the drafts' own condition failed
                         raise
                     if time.monotonic() > deadline_s:
-                        raise StoreBusy("others keep writing to the same target") from None
+                        raise others_write() from None
                     diffed = anew
                 time.sleep(random.uniform(0, _DIFF_PAUSE_S))  # noqa: S311  # no secret
 

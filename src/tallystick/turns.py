@@ -12,6 +12,11 @@ from tallystick.errors import StoreBusy
 _STRIPES = 256
 
 
+def others_write() -> StoreBusy:
+    """Return what is told to whoever does not get a turn."""
+    return StoreBusy("others keep writing to the same target", hint="send again shortly")
+
+
 class Turns:
     """Locks by key, shared out over a fixed number of stripes."""
 
@@ -30,6 +35,6 @@ class Turns:
             for stripe in sorted({hash(key) % _STRIPES for key in keys}):
                 lock = self._stripes[stripe]
                 if not lock.acquire(timeout=max(0.0, deadline_s - time.monotonic())):
-                    raise StoreBusy("others keep writing to the same target")
+                    raise others_write()
                 held.callback(lock.release)
             yield
