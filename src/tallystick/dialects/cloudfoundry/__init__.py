@@ -5,7 +5,7 @@ Source: seed "List all Events" and the wire specification of Cloud Foundry.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from starlette.routing import BaseRoute
 
@@ -16,6 +16,7 @@ from tallystick.dialects.cloudfoundry.routes import V2Api
 from tallystick.dialects.cloudfoundry.routes_v3 import V3Api
 from tallystick.dialects.cloudfoundry.wire import DIALECT, Style
 from tallystick.errors import SettingsError
+from tallystick.event import View
 from tallystick.reading import DialectRules, SomeTerms
 from tallystick.settings import Settings
 
@@ -54,16 +55,17 @@ def owns(path: str) -> bool:
     return path == "/" or any(path == root or path.startswith(f"{root}/") for root in _ROOTS)
 
 
+def _derived(view: View, tenant_uuid: str) -> Mapping[str, str | int]:
+    return wire.derived(view)
+
+
 CLOUDFOUNDRY = Dialect(
     name=DIALECT,
     title="Cloud Foundry",
     rules=DialectRules(
         shows=wire.shows,
-        derived=lambda view, tenant_uuid: wire.derived(view),
-        listed=SomeTerms(
-            frozenset(("space_guid", "organization_guid", "source")),
-            lambda view, tenant_uuid: wire.derived(view),
-        ),
+        derived=_derived,
+        listed=SomeTerms(frozenset(("space_guid", "organization_guid", "source")), _derived),
     ),
     routes=routes,
     owns=owns,
