@@ -7,7 +7,7 @@ bytes that are hashed are made in `entry`.
 from __future__ import annotations
 
 import enum
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -149,3 +149,56 @@ class View(msgspec.Struct, kw_only=True, frozen=True):
 def class_of(kind: str) -> str:
     """Return the part of a kind before its first dot: `order` of `order.created`."""
     return kind.partition(".")[0]
+
+
+class Placed(Protocol):
+    """Where a draft was stored, and when."""
+
+    @property
+    def index(self) -> int:
+        """Its index in the log."""
+
+    @property
+    def id(self) -> str:
+        """The event's id."""
+
+    @property
+    def recorded_ms(self) -> int:
+        """When it was recorded."""
+
+    @property
+    def occurred_ms(self) -> int:
+        """When it occurred."""
+
+
+def stored_event(tenant: str, draft: Draft, placed: Placed) -> Event:
+    """Return a draft as the event it became."""
+    return Event(
+        tenant=tenant,
+        index=placed.index,
+        id=placed.id,
+        kind=draft.kind,
+        op=draft.op,
+        occurred_ms=placed.occurred_ms,
+        recorded_ms=placed.recorded_ms,
+        dialect=draft.dialect,
+        actor=draft.actor,
+        target=draft.target,
+        scopes=draft.scopes,
+        trails=draft.trails,
+        data=draft.data,
+        previous=draft.previous,
+        subject=draft.subject,
+        original=draft.original,
+    )
+
+
+def as_recorded(event: Event, salt_hash: bytes | None = None) -> View:
+    """Return an event as it was recorded, whatever was revised or retracted since."""
+    return View(
+        event=event,
+        first=event,
+        revision=event.index,
+        revised_ms=event.recorded_ms,
+        salt_hash=salt_hash,
+    )

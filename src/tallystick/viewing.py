@@ -14,7 +14,7 @@ import msgspec
 
 from tallystick import entry, ids
 from tallystick.errors import StoreCorrupt
-from tallystick.event import Event, HeadSlot, Op, View
+from tallystick.event import Event, HeadSlot, Op, View, as_recorded
 from tallystick.store.base import LogRow, Store, head_key
 from tallystick.store.slices import row_slices
 
@@ -40,13 +40,7 @@ def events_of(tenant: str, rows: Iterable[LogRow]) -> list[Event]:
 def recorded_view(tenant: str, row: LogRow) -> View:
     """Return the entry as it was recorded, whatever was revised or retracted since."""
     event = entry.decode(tenant, row.index, row.entry, row.sections)
-    return View(
-        event=event,
-        first=event,
-        revision=event.index,
-        revised_ms=event.recorded_ms,
-        salt_hash=entry.salt_hash(row.sections, event.erased),
-    )
+    return as_recorded(event, entry.salt_hash(row.sections, event.erased))
 
 
 class Recorded(NamedTuple):

@@ -6,7 +6,7 @@ import msgspec
 
 from tallystick import entry, ids, jsontext, summary, times
 from tallystick.errors import Malformed
-from tallystick.event import Draft, Event, Json, Op, Resource, View
+from tallystick.event import Draft, Event, Json, Op, Resource, View, as_recorded
 from tallystick.ledger import claim_of_key
 from tallystick.sequencer import Accepted
 from tallystick.viewing import claim_of_id
@@ -169,8 +169,7 @@ def from_view(view: View) -> EventOut:
 
 def from_recorded(event: Event) -> EventOut:
     """Return an entry as the log has it, whatever came after it."""
-    view = View(event=event, first=event, revision=event.index, revised_ms=event.recorded_ms)
-    return from_view(view)
+    return from_view(as_recorded(event))
 
 
 def stored_before(event: Event) -> EventOut:

@@ -6,13 +6,19 @@ asks lists or search as the planner says. It implements `reading.Reader`.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tallystick import entry, limits
-from tallystick.errors import InvalidQuery, Malformed
+from tallystick import limits
+from tallystick.errors import Malformed
 from tallystick.event import Op
+from tallystick.index.answering import (
+    AGGREGATED,
+    LISTED,
+    recorded_before,
+    recorded_ms,
+    seen_by_search,
+)
 from tallystick.index.followers import SEARCH, VIEWS
 from tallystick.index.planner import Facts, Listing, Unlisted, plan_page, plan_rows, seen_names
 from tallystick.index.views import calendar, listing
@@ -75,12 +81,14 @@ class IndexReader:
         size, views = self._caught_up(tenant, question.dialect)
         plan = plan_page(question, self._facts(tenant, size, views))
         if isinstance(plan, Unlisted):
-            return self._search(tenant, question).find(tenant, question, _seen(question, plan))
+            return self._search(tenant, question).find(
+                tenant, question, seen_by_search(question, plan)
+            )
         with views.shelf(tenant, size) as shelf:
             rows, total = _page(shelf, plan, question)
         more = len(rows) > question.limit
         hits = self._hits(tenant, rows[: question.limit], question)
-        return Found(hits, more, total if question.total else None, _LISTED)
+        return Found(hits, more, total if question.total else None, LISTED)
 
     def count(self, tenant: str, where: Expr, *, dialect: str = "native") -> int:
         """Return how many events match, exactly."""
@@ -88,7 +96,9 @@ class IndexReader:
         size, views = self._caught_up(tenant, dialect)
         node = plan_rows(where, seen_names(question), self._facts(tenant, size, views))
         if isinstance(node, Unlisted):
-            return self._search(tenant, question).count(tenant, where, _seen(question, node))
+            return self._search(tenant, question).count(
+                tenant, where, seen_by_search(question, node)
+            )
         with views.shelf(tenant, size) as shelf:
             return 0 if shelf is None else listing.count(shelf.blocks, node)
 
@@ -96,7 +106,7 @@ class IndexReader:
         self, tenant: str, question: Find, requests: Sequence[Aggregate]
     ) -> Sequence[AggregateResult]:
         """Return one result a request over everything that the question matches."""
-        seen = _seen(question, _AGGREGATED)
+        seen = seen_by_search(question, AGGREGATED)
         if all(isinstance(one, TimeSeries) and one.field == "occurred_ms" for one in requests):
             listed = self._series(tenant, question, requests)
             if listed is not None:
@@ -142,7 +152,7 @@ class IndexReader:
         """Return which index would answer, and why."""
         size, views = self._caught_up(tenant)
         plan = plan_page(question, self._facts(tenant, size, views))
-        return Plan(SEARCH, plan.reason) if isinstance(plan, Unlisted) else _LISTED
+        return Plan(SEARCH, plan.reason) if isinstance(plan, Unlisted) else LISTED
 
     def lag(self) -> Mapping[str, int]:
         """Return by how many entries each follower is behind, over all tenants."""
@@ -195,22 +205,11 @@ class IndexReader:
             is_listed=self._is_listed,
             kinds=kinds,
             index_of=lambda id: find_index(self._store, tenant, id),
-            recorded_before=lambda ms: self._recorded_before(tenant, size, ms),
+            recorded_before=lambda ms: recorded_before(self._store, tenant, size, ms),
         )
 
     def _is_listed(self, field: str) -> bool:
         return field.partition(".")[0] in self._dialects and field not in self._searched
-
-    def _recorded_before(self, tenant: str, size: int, ms: int) -> int:
-        """Return how many of the first `size` entries were recorded before a time.
-
-        Cost: a point read a halving, since times of recording never decrease.
-        """
-        return bisect_left(range(size), ms, key=lambda index: self._recorded_ms(tenant, index))
-
-    def _recorded_ms(self, tenant: str, index: int) -> int:
-        (stored,) = self._store.entries(tenant, index, index + 1)
-        return entry.recorded_ms_of(stored)
 
     def _hits(self, tenant: str, rows: Sequence[listing.Row], question: Find) -> list[Hit]:
         """Return rows with their positions: the value of the sort's field, then the index."""
@@ -218,13 +217,10 @@ class IndexReader:
             return [Hit(row.entry, (row.entry,)) for row in rows]
         if question.sort[0].field == "recorded_ms":
             return [
-                Hit(row.entry, (self._recorded_ms(tenant, row.entry), row.entry)) for row in rows
+                Hit(row.entry, (recorded_ms(self._store, tenant, row.entry), row.entry))
+                for row in rows
             ]
         return [Hit(row.entry, (row.key[0], row.entry)) for row in rows]
-
-
-_LISTED = Plan(VIEWS, "exact terms and times, in an order that lists have")
-_AGGREGATED = Unlisted("aggregates read the fields of every match")
 
 
 def _page(shelf: Shelf | None, plan: Listing, question: Find) -> tuple[Sequence[listing.Row], int]:
@@ -255,17 +251,6 @@ def _key(position: Sequence[Any], plan: Listing) -> Key:
     if len(position) != 2:
         raise Malformed("the cursor belongs to another query", path="cursor")
     return (position[0], position[1])
-
-
-def _seen(question: Find, why: Unlisted) -> Sequence[str]:
-    """Return by which names the search knows what a question is about."""
-    seen = seen_names(question)
-    if seen is None:
-        raise InvalidQuery(
-            f"the log as recorded has lists only: {why.reason}",
-            hint="ask for events instead of the log",
-        )
-    return seen
 
 
 def _summary(views: ViewsReader, shelf: Shelf, row: ResourceRow) -> ResourceSummary:

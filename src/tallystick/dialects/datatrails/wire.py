@@ -15,7 +15,7 @@ from tallystick import ids, jsontext, limits
 from tallystick.dialects.datatrails import rendering
 from tallystick.dialects.datatrails.merklelog import gojson, leaf
 from tallystick.errors import Malformed, TooLarge
-from tallystick.event import Draft, Event, Json, Resource, View
+from tallystick.event import Draft, Json, Resource, View, as_recorded, stored_event
 from tallystick.sequencer import Accepted
 
 _TENANTS_KEPT = 1024
@@ -140,22 +140,7 @@ def from_event(view: View, *, tenant_uuid: UUID, status: Status = Status.STORED)
 
 def created(draft: Draft, accepted: Accepted, tenant: str, tenant_uuid: UUID) -> Json:
     """Return an event of this dialect that was just stored, as create answers it."""
-    event = Event(
-        tenant=tenant,
-        index=accepted.index,
-        id=accepted.id,
-        kind=draft.kind,
-        op=draft.op,
-        occurred_ms=accepted.occurred_ms,
-        recorded_ms=accepted.recorded_ms,
-        dialect=draft.dialect,
-        actor=draft.actor,
-        trails=draft.trails,
-        data=draft.data,
-    )
-    view = View(
-        event=event, first=event, revision=event.index, revised_ms=event.recorded_ms
-    )  # fmt: skip
+    view = as_recorded(stored_event(tenant, draft, accepted))
     return from_event(view, tenant_uuid=tenant_uuid)
 
 

@@ -18,7 +18,7 @@ from tallystick.dialects.orchestrate.errors import Refusal, items_not_found
 from tallystick.dialects.orchestrate.exchange import Exchange
 from tallystick.entry import Prepared
 from tallystick.errors import Malformed, TallystickError, TooLarge
-from tallystick.event import Draft, Event, Json, Op, View
+from tallystick.event import Draft, Json, Op, as_recorded, stored_event
 from tallystick.sequencer import Accepted, Item, Outcome
 
 _BLANKS = " \t\r\n"
@@ -165,21 +165,7 @@ def _results(
 
 def _path(draft: Draft, accepted: Accepted) -> Json:
     """Return what names what was just stored: what any answer says of it from here on."""
-    event = Event(
-        tenant="",
-        index=accepted.index,
-        id=accepted.id,
-        kind=draft.kind,
-        op=draft.op,
-        occurred_ms=accepted.occurred_ms,
-        recorded_ms=accepted.recorded_ms,
-        dialect=draft.dialect,
-        target=draft.target,
-        data=draft.data,
-        original=draft.original,
-    )
+    event = stored_event("", draft, accepted)
     if draft.op is Op.DOCUMENT:
         return wire.document_path(event)
-    return wire.event_path(
-        View(event=event, first=event, revision=event.index, revised_ms=event.recorded_ms)
-    )
+    return wire.event_path(as_recorded(event))

@@ -17,7 +17,7 @@ from typing import cast
 
 from tallystick.entry import Prepared, Sealed
 from tallystick.errors import FollowerBehind
-from tallystick.event import Event, Op, View
+from tallystick.event import Op, as_recorded, stored_event
 from tallystick.index.document import Slice
 from tallystick.index.follow import SLICE_ROWS, read_slice, tenant_uuid
 from tallystick.index.postgres.counts import WORTH, Subject, keep_count
@@ -221,7 +221,7 @@ class Batch:
         if not commit.erasures and _is_plain(commit.prepared, commit.rows):
             head = commit.head
             fresh = [
-                _view(head.tenant, prepared, sealed)
+                as_recorded(stored_event(head.tenant, prepared.draft, sealed))
                 for prepared, sealed in zip(commit.prepared, commit.rows, strict=True)
             ]
             part = Slice(head.tenant, "", commit.old_size, head.size, fresh, (), frozenset())
@@ -273,29 +273,6 @@ def _take(listing: Listing, connection: Connection, part: Slice, root: bytes | N
 def _is_plain(prepared: Sequence[Prepared], rows: Sequence[Sealed]) -> bool:
     """Tell whether entries change nothing about earlier ones, and are at hand as they came in."""
     return len(prepared) == len(rows) and all(each.draft.op in _PLAIN for each in prepared)
-
-
-def _view(tenant: str, prepared: Prepared, sealed: Sealed) -> View:
-    draft = prepared.draft
-    event = Event(
-        tenant=tenant,
-        index=sealed.index,
-        id=sealed.id,
-        kind=draft.kind,
-        op=draft.op,
-        occurred_ms=sealed.occurred_ms,
-        recorded_ms=sealed.recorded_ms,
-        dialect=draft.dialect,
-        actor=draft.actor,
-        target=draft.target,
-        scopes=draft.scopes,
-        trails=draft.trails,
-        data=draft.data,
-        previous=draft.previous,
-        subject=draft.subject,
-        original=draft.original,
-    )
-    return View(event=event, first=event, revision=sealed.index, revised_ms=sealed.recorded_ms)
 
 
 def _slice(connection: Connection, tenant: str, start: int, stop: int) -> Slice:

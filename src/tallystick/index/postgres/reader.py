@@ -7,15 +7,21 @@ brought up first. The search index is this process's own, and follows. It implem
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
-from tallystick import entry, limits
-from tallystick.errors import InvalidQuery, Malformed, StoreBusy
-from tallystick.index.followers import SEARCH, VIEWS
+from tallystick import limits
+from tallystick.errors import Malformed, StoreBusy
+from tallystick.index.answering import (
+    AGGREGATED,
+    LISTED,
+    recorded_before,
+    recorded_ms,
+    seen_by_search,
+)
+from tallystick.index.followers import SEARCH
 from tallystick.index.planner import (
     Facts,
     Unlisted,
@@ -50,8 +56,6 @@ Result = TypeVar("Result")
 
 _INT64 = 1 << 63
 _PLACED = frozenset(("scope", "trail"))
-_LISTED = Plan(VIEWS, "exact terms and times, in an order that lists have")
-_AGGREGATED = Unlisted("aggregates read the fields of every match")
 
 
 class Searching(Protocol):
@@ -102,11 +106,13 @@ class PostgresReader:
         """
         current = self._caught_up(tenant)
         if current is None:
-            return Found((), False, 0 if question.total else None, _LISTED)
+            return Found((), False, 0 if question.total else None, LISTED)
         terms = Terms(current.number_of, self._lists.sight)
         plan = plan_page(question, self._facts(tenant, current, terms))
         if isinstance(plan, Unlisted):
-            return self._search(tenant, question).find(tenant, question, _seen(question, plan))
+            return self._search(tenant, question).find(
+                tenant, question, seen_by_search(question, plan)
+            )
         asked = current.asked(plan.node, terms)
         order = Order(plan.order is TimeOrder, plan.descending)
         after = None if question.after is None else _position(question.after, order)
@@ -120,7 +126,7 @@ class PostgresReader:
         rows, total = self._store.read(read)
         self._keep_count(tenant, current, asked)
         hits = self._hits(tenant, rows[: question.limit], question)
-        return Found(hits, len(rows) > question.limit, total, _LISTED)
+        return Found(hits, len(rows) > question.limit, total, LISTED)
 
     def count(self, tenant: str, where: Expr, *, dialect: str = "native") -> int:
         """Return how many events match, exactly."""
@@ -131,7 +137,9 @@ class PostgresReader:
         terms = Terms(current.number_of, self._lists.sight)
         node = plan_rows(where, seen_names(question), self._facts(tenant, current, terms))
         if isinstance(node, Unlisted):
-            return self._search(tenant, question).count(tenant, where, _seen(question, node))
+            return self._search(tenant, question).count(
+                tenant, where, seen_by_search(question, node)
+            )
         asked = current.asked(node, terms)
         total = self._store.read(asked.count)
         self._keep_count(tenant, current, asked)
@@ -161,7 +169,7 @@ class PostgresReader:
         self, tenant: str, question: Find, requests: Sequence[Aggregate]
     ) -> Sequence[AggregateResult]:
         """Return one result a request over everything that the question matches."""
-        seen = _seen(question, _AGGREGATED)
+        seen = seen_by_search(question, AGGREGATED)
         return self._search(tenant, question).aggregate(tenant, question, seen, requests)
 
     def resource(self, tenant: str, type: str, id: str) -> ResourceSummary | None:
@@ -234,10 +242,10 @@ class PostgresReader:
         if isinstance(order, Unlisted):
             return Plan(SEARCH, order.reason)
         if current is None:
-            return _LISTED
+            return LISTED
         terms = Terms(current.number_of, self._lists.sight)
         plan = plan_page(question, self._facts(tenant, current, terms))
-        return Plan(SEARCH, plan.reason) if isinstance(plan, Unlisted) else _LISTED
+        return Plan(SEARCH, plan.reason) if isinstance(plan, Unlisted) else LISTED
 
     def lag(self) -> Mapping[str, int]:
         """Return by how many entries each follower is behind, over all tenants."""
@@ -284,23 +292,12 @@ class PostgresReader:
             is_listed=self._lists.sight.listed.__contains__,
             kinds=kinds,
             index_of=lambda id: find_index(self._store, tenant, id),
-            recorded_before=lambda ms: self._recorded_before(tenant, current.size, ms),
+            recorded_before=lambda ms: recorded_before(self._store, tenant, current.size, ms),
         )
-
-    def _recorded_before(self, tenant: str, size: int, ms: int) -> int:
-        """Return how many of the first `size` entries were recorded before a time.
-
-        Cost: a point read a halving, since times of recording never decrease.
-        """
-        return bisect_left(range(size), ms, key=lambda index: self._recorded_ms(tenant, index))
-
-    def _recorded_ms(self, tenant: str, index: int) -> int:
-        (stored,) = self._store.entries(tenant, index, index + 1)
-        return entry.recorded_ms_of(stored)
 
     def _hits(self, tenant: str, rows: Sequence[Row], question: Find) -> list[Hit]:
         """Return rows with their positions: the value of the sort's field, then the index."""
-        position = _positions(question, lambda index: self._recorded_ms(tenant, index))
+        position = _positions(question, lambda index: recorded_ms(self._store, tenant, index))
         return [Hit(row.entry, position(row)) for row in rows]
 
 
@@ -327,14 +324,3 @@ def _position(position: Sequence[Any], order: Order) -> tuple[int, ...]:
     if not fits or not all(isinstance(value, int) and abs(value) < _INT64 for value in wanted):
         raise Malformed("the cursor belongs to another query", path="cursor")
     return tuple(wanted)
-
-
-def _seen(question: Find, why: Unlisted) -> Sequence[str]:
-    """Return by which names the search knows what a question is about."""
-    seen = seen_names(question)
-    if seen is None:
-        raise InvalidQuery(
-            f"the log as recorded has lists only: {why.reason}",
-            hint="ask for events instead of the log",
-        )
-    return seen

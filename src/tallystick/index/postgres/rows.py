@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from tallystick.event import Event, Op, Resource, View, class_of
 from tallystick.index.document import ITEM, seen_by
 from tallystick.index.postgres.terms import Numbering, Sight
-from tallystick.index.views.terms import is_sighting
+from tallystick.index.views.terms import is_sighting, keep
 from tallystick.query.values import Terms, nested
 from tallystick.reading import Rules
 from tallystick.store.postgres.packing import int8, unpacked
-
-_CACHED = 20_000
-
-_K = TypeVar("_K")
-_V = TypeVar("_V")
 
 
 class Listed(NamedTuple):
@@ -138,7 +133,7 @@ class RowMaker:
             number_of("dialect", event.dialect),
         )
         known = _Known(number_of("kind", event.kind), b"".join(map(int8, common)))
-        _keep(self._sorts, (event.kind, event.op, event.dialect), known)
+        keep(self._sorts, (event.kind, event.op, event.dialect), known)
         return known
 
     def _role(self, role: str, resource: Resource) -> _Known:
@@ -149,12 +144,5 @@ class RowMaker:
         packed = int8(other) + int8(number_of(f"{role}.type", type))
         known = _Known(by, packed)
         by_role = {"actor": self._actors, "target": self._targets, "scope": self._scopes}
-        _keep(by_role[role], (type, id), known)
+        keep(by_role[role], (type, id), known)
         return known
-
-
-def _keep(known: dict[_K, _V], key: _K, value: _V) -> None:
-    """Remember a value, forgetting all others once there are many."""
-    if len(known) >= _CACHED:
-        known.clear()
-    known[key] = value

@@ -66,7 +66,7 @@ class TermHasher:
         if number is None:
             number = self._hash(field, f"s{value}")
             if len(value) <= _KEPT_CHARS:
-                _keep(self._known, (field, value), number)
+                keep(self._known, (field, value), number)
         return number
 
     def numbers_of(self, view: View, seen: tuple[str, ...], derived: Terms) -> set[int]:
@@ -102,7 +102,7 @@ class TermHasher:
                 *(self(SEEN, name) for name in seen),
                 *((self(SEEN, SIGHTED),) if sighting else ()),
             )
-            _keep(self._commons, common, numbers)
+            keep(self._commons, common, numbers)
         return numbers
 
     def _resource(self, role: str, resource: Resource) -> tuple[int, int, int]:
@@ -115,7 +115,7 @@ class TermHasher:
                 self(f"{role}.type", type),
                 self._hash(f"{role}.id", f"s{id}"),
             )
-            _keep(self._resources, key, numbers)
+            keep(self._resources, key, numbers)
         return numbers
 
     def _hash(self, field: str, value: str) -> int:
@@ -123,7 +123,8 @@ class TermHasher:
         return int.from_bytes(blake2b(text, digest_size=8, key=self._key).digest(), "little")
 
 
-def _keep(known: dict[_K, _V], key: _K, value: _V) -> None:
+def keep(known: dict[_K, _V], key: _K, value: _V) -> None:
+    """Remember a value, forgetting all others once there are many."""
     if len(known) >= _CACHED:
         known.clear()
     known[key] = value
