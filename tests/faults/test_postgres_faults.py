@@ -176,19 +176,35 @@ def waiting_for_standby(observer: psycopg.Connection) -> Iterator[None]:
     """Make every commit wait for a standby that does not exist."""
     observer.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
     observer.execute("SELECT pg_reload_conf()")
-    until(lambda: setting(observer, "synchronous_standby_names") == "nobody")
     try:
+        until_commits_wait(observer)
         yield
     finally:
         observer.execute("ALTER SYSTEM RESET synchronous_standby_names")
         observer.execute("SELECT pg_reload_conf()")
 
 
-def setting(observer: psycopg.Connection, name: str) -> str:
-    """Return a setting of the server."""
-    row = observer.execute("SELECT current_setting(%s)", (name,)).fetchone()
-    assert row is not None
-    return str(row[0])
+def until_commits_wait(observer: psycopg.Connection) -> None:
+    """Commit until a commit waits for the standby, then let go of that one.
+
+    Commits wait once the checkpointer has read the settings, whoever else has read them before.
+    """
+    stop = threading.Event()
+    with psycopg.connect(observer.info.dsn, autocommit=True) as prober:
+
+        def commit() -> None:
+            while not stop.is_set():
+                prober.execute("SELECT pg_logical_emit_message(true, 'tests', '')")
+
+        committing = threading.Thread(target=commit)
+        committing.start()
+        try:
+            until(lambda: waits(observer, "SyncRep"))
+        finally:
+            stop.set()
+            prober.cancel()
+            committing.join()
+    until(lambda: not waits(observer, "SyncRep"))
 
 
 def waits(observer: psycopg.Connection, event: str) -> bool:
