@@ -15,7 +15,7 @@ from tallystick.index.views.rows import (
     ROWS_MAX,
     RowSet,
     downwards,
-    full,
+    everything,
     size,
     span,
     to_bits,
@@ -25,6 +25,12 @@ from tallystick.index.views.rows import (
 
 Key = tuple[int, int]
 """(occurred_ms, index) in the order of time, (index, 0) in the order of recording."""
+
+
+def reverse(key: Key) -> Key:
+    """Return what sorts a key in a descending list; of that, the key."""
+    return (-key[0], -key[1])
+
 
 _FEW = 1 / 32
 """The share of rows up to which looking up the place of each is cheaper than trying all places."""
@@ -46,6 +52,16 @@ class Block:
 
     def __init__(self) -> None:
         self._places: array[int] | None = None
+        self._first_last: dict[tuple[Order, bool], tuple[Key, Key]] = {}
+
+    def ends(self, order: Order, descending: bool) -> tuple[Key, Key]:
+        """Return the first and the last key of a block that has rows, as a list sorts them."""
+        found = self._first_last.get((order, descending))
+        if found is None:
+            low, high = order.key(self, 0), order.key(self, self.rows - 1)
+            found = (reverse(high), reverse(low)) if descending else (low, high)
+            self._first_last[order, descending] = found
+        return found
 
     def posting(self, number: int) -> RowSet:
         """Return the rows that have a term."""
@@ -58,7 +74,7 @@ class Block:
 
     def everything(self) -> RowSet:
         """Return the rows that are not gone."""
-        return full(self.rows) & ~self.gone
+        return everything(self.rows) & ~self.gone
 
     def kept(self, rows: RowSet) -> RowSet:
         """Return `rows` without those that are gone."""

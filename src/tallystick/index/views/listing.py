@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
-from tallystick.index.views.block import Block, IndexOrder, Key, Order
-from tallystick.index.views.nodes import Node
+from tallystick.index.views.block import Block, IndexOrder, Key, Order, reverse
+from tallystick.index.views.nodes import Node, times_of
 from tallystick.index.views.rows import RowSet, count_between, downwards, is_empty, size, upwards
 
 _WALKED = 64
@@ -73,46 +74,73 @@ def page(
     limit: int,
 ) -> list[Row]:
     """Return up to `limit` matching rows in order, from behind `after` and `offset` rows later."""
-    runs = [_Run(block, node, order, descending, after) for block in blocks]
+    asked = _Asked(node, order, descending, after)
+    starts: Sequence[_Start] = _starts(blocks, asked)
+    runs: Sequence[_Run] = ()
     if offset > _WALKED:
-        offset = _skip(runs, order, descending, offset)
-    rows: list[Row] = []
-    for row in _merged(runs):
-        if offset:
-            offset -= 1
-            continue
-        rows.append(row)
-        if len(rows) == limit:
-            break
-    return rows
+        offset, runs, starts = _skip(starts, asked, offset)
+    return list(islice(_merged(runs, starts, asked), offset, offset + limit))
+
+
+class _Asked(NamedTuple):
+    """What a page is made of."""
+
+    node: Node
+    order: Order
+    descending: bool
+    after: Key | None
+
+    def sorted_by(self, key: Key) -> Key:
+        """Return what sorts a key as the page does; of that, the key again."""
+        return reverse(key) if self.descending else key
+
+
+class _Start(NamedTuple):
+    """A block that may have rows of the page, between two keys as the page sorts them."""
+
+    first: Key
+    last: Key
+    number: int
+    block: Block
+
+
+def _starts(blocks: Sequence[Block], asked: _Asked) -> list[_Start]:
+    """Return the blocks that may have rows of the page, in the order in which they may."""
+    low_ms, high_ms = times_of(asked.node)
+    starts = [
+        _Start(*block.ends(asked.order, asked.descending), number, block)
+        for number, block in enumerate(blocks)
+        if block.ms[0] <= high_ms and block.ms[-1] >= low_ms
+    ]
+    if asked.after is not None:
+        behind = asked.sorted_by(asked.after)
+        starts = [
+            start if start.first > behind else start._replace(first=behind)
+            for start in starts
+            if start.last > behind
+        ]
+    starts.sort()
+    return starts
 
 
 class _Run:
     """The places of one block that a page may still take, from `low` up to below `high`."""
 
-    def __init__(
-        self, block: Block, node: Node, order: Order, descending: bool, after: Key | None
-    ) -> None:
-        self.block = block
-        self.order = order
-        self.descending = descending
+    def __init__(self, start: _Start, asked: _Asked) -> None:
+        block = self.block = start.block
+        self.number = start.number
+        self.order, self.descending = asked.order, asked.descending
         self.low, self.high = 0, block.rows
-        self._node = node
-        self._matches: RowSet | None = None
+        self.matches = block.kept(asked.node.rows(block))
+        """The ranks of the rows that match."""
         self._places: RowSet | None = None
+        after = asked.after
         if after is not None:
-            if descending:
-                self.high = order.place(block, after)
+            if asked.descending:
+                self.high = asked.order.place(block, after)
             else:
                 # An open block may have the key twice: a row that is gone and the one after it.
-                self.low = order.place(block, order.next_key(after))
-
-    @property
-    def matches(self) -> RowSet:
-        """The ranks of the rows that match."""
-        if self._matches is None:
-            self._matches = self.block.kept(self._node.rows(self.block))
-        return self._matches
+                self.low = asked.order.place(block, asked.order.next_key(after))
 
     def count(self, low: int, high: int) -> int:
         """Return how many rows that match have their places in [low, high)."""
@@ -126,11 +154,6 @@ class _Run:
         """Return the first key that the run can have."""
         return self.order.key(self.block, self.high - 1 if self.descending else self.low)
 
-    def span(self) -> tuple[Key, Key]:
-        """Return the first and the last key that the run can have, as a page sorts them."""
-        low, high = self.order.key(self.block, self.low), self.order.key(self.block, self.high - 1)
-        return (_signed(high, -1), _signed(low, -1)) if self.descending else (low, high)
-
     def __iter__(self) -> Iterator[Row]:
         block, order = self.block, self.order
         start = self.high if self.descending else self.low
@@ -138,13 +161,15 @@ class _Run:
             yield Row(order.key(block, place), order.index(block, place))
 
 
-def _merged(runs: Sequence[_Run]) -> Iterator[Row]:
-    """Yield the rows of all runs in order, asking a run only when its range is reached."""
-    sign = -1 if runs and runs[0].descending else 1
-    heap: list[tuple[Key, int, int, Row | None, Iterator[Row]]] = []
-    for number, run in enumerate(runs):
+def _merged(runs: Sequence[_Run], starts: Sequence[_Start], asked: _Asked) -> Iterator[Row]:
+    """Yield the rows of all runs in order, asking a block only when its range is reached."""
+    sorted_by = asked.sorted_by
+    heap: list[tuple[Key, int, int, Row | None, Iterator[Row]]] = [
+        (start.first, 0, start.number, None, _rows_of(start, asked)) for start in starts
+    ]
+    for run in runs:
         if run.low < run.high:
-            heap.append((_signed(run.first(), sign), 0, number, None, iter(run)))
+            heap.append((sorted_by(run.first()), 0, run.number, None, iter(run)))
     heapq.heapify(heap)
     while heap:
         _, _, number, row, rest = heap[0]
@@ -155,23 +180,32 @@ def _merged(runs: Sequence[_Run]) -> Iterator[Row]:
             heapq.heappop(heap)
         else:
             # A run not yet asked sorts before a row with the same key: the row may be its own.
-            entry = (_signed(following.key, sign), 1, number, following, rest)
+            entry = (sorted_by(following.key), 1, number, following, rest)
             heapq.heapreplace(heap, entry)
 
 
-def _signed(key: Key, sign: int) -> Key:
-    return (sign * key[0], sign * key[1])
+def _rows_of(start: _Start, asked: _Asked) -> Iterator[Row]:
+    """Yield the rows of a block; it is asked for them when the first is."""
+    yield from _Run(start, asked)
 
 
-def _skip(runs: Sequence[_Run], order: Order, descending: bool, offset: int) -> int:
-    """Move the runs past `offset` rows, nearly; return how many are left to walk over."""
-    offset, left = _skip_whole(runs, offset)
-    windows = _front(left, offset)
+def _skip(
+    starts: Sequence[_Start], asked: _Asked, offset: int
+) -> tuple[int, list[_Run], Sequence[_Start]]:
+    """Pass `offset` rows, nearly.
+
+    Returns how many are left to walk over, the runs they are in, and the blocks behind these.
+    """
+    offset, runs, starts = _skip_whole(starts, asked, offset)
+    if not runs:
+        runs = _front(starts, asked, offset)
+        starts = starts[len(runs) :]
+    windows = [_Window(run) for run in runs]
     while True:
         windows = [window for window in windows if window.low < window.high]
         if sum(window.high - window.low for window in windows) <= max(_WALKED, 2 * len(windows)):
             break
-        pivot = _weighted_median(windows, order)
+        pivot = _weighted_median(windows, asked.order)
         cuts = [window.cut(pivot) for window in windows]
         before = sum(window.before(cut) for window, cut in zip(windows, cuts, strict=True))
         past = before <= offset
@@ -180,39 +214,42 @@ def _skip(runs: Sequence[_Run], order: Order, descending: bool, offset: int) -> 
             offset -= before
         if not any(moved):
             break
-    return offset
+    return offset, runs, starts
 
 
-def _skip_whole(runs: Sequence[_Run], offset: int) -> tuple[int, list[_Run]]:
-    """Give up the runs that end before the offset, as far as they follow each other.
+def _skip_whole(
+    starts: Sequence[_Start], asked: _Asked, offset: int
+) -> tuple[int, list[_Run], Sequence[_Start]]:
+    """Give up the blocks that end before the offset, as far as they follow each other.
 
-    Returns what is left of the offset, and the runs in which it may be, in order.
+    Returns what is left of the offset, the run it is in if that is known, and the blocks behind.
     """
-    left = sorted((run for run in runs if run.low < run.high), key=_Run.span)
-    for number, run in enumerate(left):
-        if number + 1 < len(left) and run.span()[1] >= left[number + 1].span()[0]:
-            return offset, left[number:]
+    for at, start in enumerate(starts):
+        if at + 1 < len(starts) and start.last >= starts[at + 1].first:
+            return offset, [], starts[at:]
+        run = _Run(start, asked)
         rows = run.count(run.low, run.high)
         if rows > offset:
-            return offset, [run]
+            return offset, [run], starts[at + 1 :]
         offset -= rows
-        run.low = run.high
-    return offset, []
+    return offset, [], ()
 
 
-def _front(runs: Sequence[_Run], offset: int) -> list[_Window]:
-    """Return windows on the first of some runs in order, the row at the offset being in one.
+def _front(starts: Sequence[_Start], asked: _Asked, offset: int) -> list[_Run]:
+    """Return the runs of the first of some blocks in order, the row at the offset being in one.
 
-    Enough runs are taken that more rows than the offset come before the first key of all others.
+    Enough are taken that more rows than the offset come before the first key of all others.
     """
+    runs: list[_Run] = []
     taken = _FRONT
     while True:
-        windows = [_Window(run) for run in runs[:taken] if not is_empty(run.matches)]
-        if taken >= len(runs):
-            return windows
-        others = runs[taken].first()
+        runs += [_Run(start, asked) for start in starts[len(runs) : taken]]
+        if taken >= len(starts):
+            return runs
+        others = asked.sorted_by(starts[taken].first)
+        windows = [_Window(run) for run in runs]
         if sum(window.before(window.cut(others)) for window in windows) > offset:
-            return windows
+            return runs
         taken *= 2
 
 

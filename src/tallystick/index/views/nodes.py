@@ -16,12 +16,15 @@ from tallystick.index.views.rows import (
     RowSet,
     any_of,
     both,
-    full,
+    everything,
     is_empty,
     size,
     span,
     without,
 )
+
+_ALWAYS_MS = 1 << 64
+"""Beyond every time, in either direction."""
 
 
 class Node(Protocol):
@@ -36,7 +39,7 @@ class Every(NamedTuple):
 
     def rows(self, block: Block) -> RowSet:
         """Return every row."""
-        return full(block.rows)
+        return everything(block.rows)
 
 
 class Nowhere(NamedTuple):
@@ -92,17 +95,17 @@ class AllOf(NamedTuple):
     def rows(self, block: Block) -> RowSet:
         """Return the rows, stopping as soon as none is left."""
         found: list[Sequence[RowSet]] = []
-        everything = full(block.rows)
+        whole = everything(block.rows)
         for part in self.parts:
             sets = [rows for rows in _sets(part, block) if not is_empty(rows)]
             if not sets:
                 return EMPTY
-            if everything not in sets:
+            if whole not in sets:
                 found.append(sets)
         # The smallest first: every later step is then as cheap as it is small, and the rows of
         # many terms need not be brought together to see which of a few are among them.
         found.sort(key=_effort)
-        kept: RowSet = any_of(found[0]) if found else everything
+        kept: RowSet = any_of(found[0]) if found else whole
         for others in found[1:]:
             kept = any_of([both(kept, rows) for rows in others])
         for part in self.but:
@@ -130,7 +133,18 @@ class NoneOf(NamedTuple):
 
     def rows(self, block: Block) -> RowSet:
         """Return all other rows."""
-        return without(full(block.rows), self.part.rows(block))
+        return without(everything(block.rows), self.part.rows(block))
+
+
+def times_of(node: Node) -> tuple[int, int]:
+    """Return a range of times, both ends included, outside of which nothing matches."""
+    if isinstance(node, HappenedWithin):
+        return node
+    low_ms, high_ms = -_ALWAYS_MS, _ALWAYS_MS
+    for part in node.parts if isinstance(node, AllOf) else ():
+        low, high = times_of(part)
+        low_ms, high_ms = max(low_ms, low), min(high_ms, high)
+    return low_ms, high_ms
 
 
 def _sets(part: Node, block: Block) -> Sequence[RowSet]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 
 ROWS_MAX = 1 << 16
 """Rows of one block: row numbers are 16 bits wide on disk, and a full set is 8 KiB."""
@@ -19,12 +20,24 @@ EMPTY: tuple[int, ...] = ()
 _BYTES = ROWS_MAX // 8
 _SPARSE = 512
 _FEW = 16
+_LOOKED_UP = 32
+"""So many times as large, a sequence is searched row by row sooner than it is walked."""
+
+_WINDOW_BITS = 512
+_WINDOW = (1 << _WINDOW_BITS) - 1
+_WINDOW_STARTS = range(0, _WINDOW_BITS, 8)
 _BITS_OF = tuple(tuple(bit for bit in range(8) if byte >> bit & 1) for byte in range(256))
 
 
 def full(rows: int) -> int:
     """Return the set of the first `rows` rows."""
     return (1 << rows) - 1
+
+
+@lru_cache(maxsize=256)
+def everything(rows: int) -> int:
+    """Return the set of all rows of a block; kept, since every question of a block begins so."""
+    return full(rows)
 
 
 def span(low: int, high: int) -> int:
@@ -65,7 +78,15 @@ def both(one: RowSet, other: RowSet) -> RowSet:
         return _kept(other, one)
     if isinstance(other, int):
         return _kept(one, other)
-    return sorted(set(one).intersection(other))
+    few, many = (one, other) if len(one) < len(other) else (other, one)
+    if len(few) * _LOOKED_UP < len(many):
+        return [row for row in few if _contains(many, row)]
+    return sorted(set(few).intersection(many))
+
+
+def _contains(rows: Sequence[int], row: int) -> bool:
+    at = bisect_left(rows, row)
+    return at < len(rows) and rows[at] == row
 
 
 def without(one: RowSet, other: RowSet) -> RowSet:
@@ -111,13 +132,15 @@ def upwards(rows: RowSet, low: int) -> Iterator[int]:
             yield rows[at]
         return
     rows >>= low
-    flags = _bytes_of(rows).lstrip(b"\0")
-    while flags:
-        at = low + 8 * (_BYTES - len(flags))
-        for bit in _BITS_OF[flags[0]]:
-            yield at + bit
-        # Empty bytes are skipped in one go: most sets have little in much room.
-        flags = flags[1:].lstrip(b"\0")
+    while rows:
+        # What is empty is skipped in one go: most sets have little in much room.
+        skipped = (rows & -rows).bit_length() - 1
+        rows >>= skipped
+        low += skipped
+        for bit in _bits_of(rows & _WINDOW):
+            yield low + bit
+        rows >>= _WINDOW_BITS
+        low += _WINDOW_BITS
 
 
 def downwards(rows: RowSet, high: int) -> Iterator[int]:
@@ -126,12 +149,32 @@ def downwards(rows: RowSet, high: int) -> Iterator[int]:
         for at in range(bisect_left(rows, high) - 1, -1, -1):
             yield rows[at]
         return
-    flags = _bytes_of(rows & full(high)).rstrip(b"\0")
-    while flags:
-        at = len(flags) - 1
-        for bit in reversed(_BITS_OF[flags[at]]):
-            yield 8 * at + bit
-        flags = flags[:at].rstrip(b"\0")
+    if rows.bit_length() > high:
+        rows &= full(high)
+    while rows:
+        low = max(rows.bit_length() - _WINDOW_BITS, 0)
+        for bit in reversed(_bits_of(rows >> low)):
+            yield low + bit
+        rows &= full(low)
+
+
+def _bits_of(window: int) -> list[int]:
+    """Return which bits of a window are set."""
+    if window.bit_count() <= _FEW:
+        bits: list[int] = []
+        while window:
+            lowest = window & -window
+            bits.append(lowest.bit_length() - 1)
+            window ^= lowest
+        return bits
+    return [
+        at + bit
+        for at, byte in zip(
+            _WINDOW_STARTS, window.to_bytes(_WINDOW_BITS // 8, "little"), strict=True
+        )
+        if byte
+        for bit in _BITS_OF[byte]
+    ]
 
 
 def _bytes_of(bits: int) -> bytes:
