@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+import tallystick
 from tests import needs
 from tests.postgres import postgres_database, postgres_url
 
@@ -19,6 +22,11 @@ settings.register_profile(
     "soak", settings.get_profile("suite"), derandomize=False, max_examples=5_000
 )
 settings.load_profile("suite")
+
+# Hypothesis draws from the constants of our modules that are loaded: were it not always all of
+# them, what is drawn would depend on which tests came before.
+for module in pkgutil.walk_packages(tallystick.__path__, "tallystick."):
+    importlib.import_module(module.name)
 
 
 def pytest_report_header() -> list[str]:

@@ -15,12 +15,13 @@ from schemathesis.checks import not_a_server_error
 from starlette.routing import Route
 
 from tallystick.http.app import App
+from tests.generated import schema_of
 from tests.serving import LiveServer, open_server
 
 DOCUMENT: dict[str, Any] = json.loads(
     resources.files("tallystick.http").joinpath("openapi.json").read_bytes()
 )
-SCHEMA = schemathesis.openapi.from_dict(DOCUMENT)
+SCHEMA = schema_of(DOCUMENT)
 
 
 @pytest.fixture(scope="module")

@@ -22,8 +22,9 @@ from tallystick.settings import Settings
 from tests.dialects.cloudfoundry.conftest import DOCUMENT, Deployment
 from tests.dialects.cloudfoundry.samples import resource
 from tests.dialects.openapi import served
+from tests.generated import schema_of
 
-SCHEMA = schemathesis.openapi.from_dict(DOCUMENT.content)
+SCHEMA = schema_of(DOCUMENT.content)
 
 
 def test_every_route_is_documented_and_every_documented_route_is_served(

@@ -21,9 +21,10 @@ from tallystick.dialects.datatrails.options import options_of
 from tallystick.errors import SettingsError
 from tests.dialects.datatrails.conftest import DOCUMENT, Account, app_of
 from tests.dialects.openapi import served
+from tests.generated import schema_of
 from tests.serving import LiveServer
 
-SCHEMA = schemathesis.openapi.from_dict(DOCUMENT.content)
+SCHEMA = schema_of(DOCUMENT.content)
 
 
 def test_every_route_is_documented_and_every_documented_route_is_served(account: Account) -> None:

@@ -21,9 +21,10 @@ from tallystick.http.app import App
 from tallystick.settings import Settings
 from tests.dialects.onehub.conftest import DOCUMENT, Share
 from tests.dialects.openapi import served
+from tests.generated import schema_of
 from tests.serving import LiveServer
 
-SCHEMA = schemathesis.openapi.from_dict(DOCUMENT.content)
+SCHEMA = schema_of(DOCUMENT.content)
 
 
 def test_every_route_is_documented_and_every_documented_route_is_served(

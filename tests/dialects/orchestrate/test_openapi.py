@@ -12,6 +12,7 @@ from tallystick.dialects.orchestrate.routes import RESOURCES, match
 from tests.dialects.openapi import Document
 from tests.dialects.orchestrate.client import Api
 from tests.dialects.orchestrate.conftest import EVERYTHING
+from tests.generated import schema_of
 from tests.serving import LiveServer
 
 DOCUMENT = Document("orchestrate")
@@ -34,7 +35,7 @@ def test_every_documented_path_is_matched_as_documented() -> None:
         assert taken == [name.strip("{}") for name in names if name.startswith("{")]
 
 
-schema = schemathesis.openapi.from_dict(DOCUMENT.content)
+schema = schema_of(DOCUMENT.content)
 
 
 @schema.parametrize()
