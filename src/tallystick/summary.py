@@ -71,12 +71,17 @@ _PREPOSITIONS = {"upload": "to", "invite": "to", "download": "from", "delete": "
 _CONTAINERS = ("workspace", "space")
 _PARTICIPLE = re.compile(r"[a-z_-]*[a-z]{3}(?<!e)(?<!mb)ed\Z")
 _UNITS = ("Bytes", "KB", "MB", "GB", "TB", "PB", "EB")
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff]")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# The ampersand comes first: it is in all others.
 _ENTITIES = {
     "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;", "\r": "&#13;",
 }  # fmt: skip
-_SPECIAL = re.compile("[" + "".join(_ENTITIES) + "]")
+
+
+# Around the names in a sentence; what comes from an event has no such characters left.
+_BEGINNINGS = {"actor": "\x01", "kind": "\x02", "scope": "\x03", "target": "\x04"}
+_END = "\x05"
 
 
 class Summary(NamedTuple):
@@ -86,11 +91,6 @@ class Summary(NamedTuple):
     html: str
 
 
-class _Part(NamedTuple):
-    text: str
-    role: str | None = None
-
-
 def of(event: Event, version: int = TEMPLATE_VERSION) -> Summary:
     """Return the sentence of an event.
 
@@ -98,13 +98,11 @@ def of(event: Event, version: int = TEMPLATE_VERSION) -> Summary:
     """
     if version != TEMPLATE_VERSION:
         raise ValueError(f"there are no templates of version {version}")
-    parts = [part for part in _sentence(event) if part.text]
+    sentence = "".join(_sentence(event))
     if event.erased:
-        parts.append(_Part(" (erased)"))
-    first = parts[0]
-    if first.role is None:
-        parts[0] = _Part(first.text[:1].upper() + first.text[1:])
-    return Summary("".join(part.text for part in parts), "".join(map(_markup, parts)))
+        sentence += " (erased)"
+    sentence = sentence[:1].upper() + sentence[1:]
+    return Summary(_unmarked(sentence), _marked_up(sentence))
 
 
 def escape(text: str) -> str:
@@ -114,11 +112,13 @@ def escape(text: str) -> str:
     """
     if not text.isprintable():
         text = _NO_XML.sub("\ufffd", text)
-    return _SPECIAL.sub(_entity, text) if _SPECIAL.search(text) else text
+    return _escaped(text)
 
 
-def _entity(found: re.Match[str]) -> str:
-    return _ENTITIES[found[0]]
+def _escaped(text: str) -> str:
+    for character, entity in _ENTITIES.items():
+        text = text.replace(character, entity)
+    return text
 
 
 def human_size(size_bytes: int) -> str:
@@ -141,11 +141,9 @@ def human_size(size_bytes: int) -> str:
     return f"{whole}.{tenth} {unit}" if tenth else f"{whole} {unit}"
 
 
-def _sentence(event: Event) -> Iterator[_Part]:
+def _sentence(event: Event) -> Iterator[str]:
     if event.op in _LOG_VERBS:
-        yield from _told(
-            event.actor, _LOG_VERBS[event.op], [_Part(f"event {_plain(event.subject)}")]
-        )
+        yield from _told(event.actor, _LOG_VERBS[event.op], [f"event {_plain(event.subject)}"])
         return
     before, word = _words_of(event.kind)
     if word == "invite" and event.target is not None:
@@ -154,9 +152,9 @@ def _sentence(event: Event) -> Iterator[_Part]:
     phrase = VERBS.get(word) or (word if _PARTICIPLE.match(word) else None)
     happening = HAPPENINGS.get(word)
     if happening is not None:
-        yield from [*_object(event, before), _Part(f" {happening}")]
+        yield from [*_object(event, before), f" {happening}"]
         if event.actor is not None:
-            yield from [_Part(" ("), _name(event.actor), _Part(")")]
+            yield from [" (", _name(event.actor), ")"]
     elif phrase is None:
         yield from _quoted(event)
         return
@@ -172,22 +170,22 @@ def _words_of(kind: str) -> tuple[list[str], str]:
     return (before[1:] if before[:1] == ["audit"] else before), word
 
 
-def _told(actor: Resource | None, phrase: str, about: list[_Part]) -> Iterator[_Part]:
+def _told(actor: Resource | None, phrase: str, about: list[str]) -> Iterator[str]:
     """Yield who did something to something; without an actor, what was done to it."""
     if actor is not None:
-        yield from [_name(actor), _Part(f" {phrase} "), *about]
+        yield from [_name(actor), f" {phrase} ", *about]
     elif " " not in phrase:
-        yield from [*about, _Part(f" was {phrase}")]
+        yield from [*about, f" was {phrase}"]
     else:
-        yield from [_Part(f"somebody {phrase} "), *about]
+        yield from [f"somebody {phrase} ", *about]
 
 
-def _object(event: Event, before: list[str]) -> list[_Part]:
+def _object(event: Event, before: list[str]) -> list[str]:
     """Return what the event is about: `order 51Q4LN`, `deployment of app dora`."""
     target = event.target
     if target is None:
-        return [_Part(_plain(" ".join(before)).replace("_", " ") or "something")]
-    shown = [_Part(f"{_type_of(target)} "), _name(target, "target")]
+        return [_plain(" ".join(before)).replace("_", " ") or "something"]
+    shown = [f"{_type_of(target)} ", _name(target, "target")]
     if event.op is Op.DOCUMENT or not before:
         return shown
     if before[0] == target.type:
@@ -196,40 +194,40 @@ def _object(event: Event, before: list[str]) -> list[_Part]:
         rest, preposition = before, "on"
     if not rest:
         return shown
-    return [_Part(f"{_plain(' '.join(rest)).replace('_', ' ')} {preposition} "), *shown]
+    return [f"{_plain(' '.join(rest)).replace('_', ' ')} {preposition} ", *shown]
 
 
-def _quoted(event: Event) -> Iterator[_Part]:
+def _quoted(event: Event) -> Iterator[str]:
     """Yield the sentence of a kind that says nothing we know."""
-    kind = [_Part("“"), _Part(_plain(event.kind), "kind"), _Part("”")]
+    kind = ["“", _named("kind", _plain(event.kind)), "”"]
     if not event.kind:
-        kind = [_Part("an event")]
+        kind = ["an event"]
     if event.actor is not None:
-        yield from [_name(event.actor), _Part(" recorded ")]
+        yield from [_name(event.actor), " recorded "]
     yield from kind
     if event.target is not None:
-        yield from [_Part(f" on {_type_of(event.target)} "), _name(event.target, "target")]
+        yield from [f" on {_type_of(event.target)} ", _name(event.target, "target")]
 
 
-def _invitation(event: Event, target: Resource) -> Iterator[_Part]:
+def _invitation(event: Event, target: Resource) -> Iterator[str]:
     email, role = event.data.get("email"), event.data.get("role")
-    whom = [_Part(_plain(email) if isinstance(email, str) and email else "somebody")]
+    whom = [_plain(email) if isinstance(email, str) and email else "somebody"]
     if isinstance(role, str) and role:
-        whom.append(_Part(f" ({_plain(role)})"))
+        whom.append(f" ({_plain(role)})")
     yield from _told(event.actor, "invited", whom)
-    yield from [_Part(f" to {_type_of(target)} "), _name(target, "target")]
+    yield from [f" to {_type_of(target)} ", _name(target, "target")]
 
 
-def _complement(event: Event) -> Iterator[_Part]:
+def _complement(event: Event) -> Iterator[str]:
     size = event.data.get("size")
     if event.target is not None and event.target.type == "file" and type(size) is int and size >= 0:
-        yield _Part(f" ({human_size(size)})")
+        yield f" ({human_size(size)})"
 
 
-def _container(event: Event, preposition: str) -> Iterator[_Part]:
+def _container(event: Event, preposition: str) -> Iterator[str]:
     for scope in event.scopes:
         if scope.type in _CONTAINERS and scope.name and not _is_target(scope, event):
-            yield _Part(f" {preposition} {scope.type} ")
+            yield f" {preposition} {scope.type} "
             yield _name(scope, "scope")
             return
 
@@ -238,10 +236,10 @@ def _is_target(scope: Resource, event: Event) -> bool:
     return event.target is not None and scope.key == event.target.key
 
 
-def _name(resource: Resource, role: str = "actor") -> _Part:
+def _name(resource: Resource, role: str = "actor") -> str:
     email = (resource.attributes or {}).get("email")
     name = resource.name or (email if isinstance(email, str) else None) or resource.id
-    return _Part(_plain(name) or "somebody", role)
+    return _named(role, _plain(name) or "somebody")
 
 
 def _type_of(resource: Resource) -> str:
@@ -255,6 +253,19 @@ def _plain(text: str | None) -> str:
     return _CONTROL.sub("\ufffd", text)
 
 
-def _markup(part: _Part) -> str:
-    text = escape(part.text)
-    return text if part.role is None else f'<bdi class="{part.role}">{text}</bdi>'
+def _named(role: str, name: str) -> str:
+    return f"{_BEGINNINGS[role]}{name}{_END}"
+
+
+def _unmarked(sentence: str) -> str:
+    for beginning in _BEGINNINGS.values():
+        sentence = sentence.replace(beginning, "")
+    return sentence.replace(_END, "")
+
+
+def _marked_up(sentence: str) -> str:
+    """Return a sentence as markup; its names are marked, and it has no other controls."""
+    sentence = _escaped(sentence)
+    for role, beginning in _BEGINNINGS.items():
+        sentence = sentence.replace(beginning, f'<bdi class="{role}">')
+    return sentence.replace(_END, "</bdi>")

@@ -13,7 +13,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from tallystick.index.views.block import Block, IndexOrder, Key, Order, reverse
-from tallystick.index.views.nodes import Node, times_of
+from tallystick.index.views.nodes import ALWAYS, Node, times_of
 from tallystick.index.views.rows import RowSet, count_between, downwards, is_empty, size, upwards
 
 _WALKED = 64
@@ -75,11 +75,11 @@ def page(
 ) -> list[Row]:
     """Return up to `limit` matching rows in order, from behind `after` and `offset` rows later."""
     asked = _Asked(node, order, descending, after)
-    starts: Sequence[_Start] = _starts(blocks, asked)
+    reaches: Sequence[_Reach] = _within_reach(blocks, asked)
     runs: Sequence[_Run] = ()
     if offset > _WALKED:
-        offset, runs, starts = _skip(starts, asked, offset)
-    return list(islice(_merged(runs, starts, asked), offset, offset + limit))
+        offset, runs, reaches = _skip(reaches, asked, offset)
+    return list(islice(_merged(runs, reaches, asked), offset, offset + limit))
 
 
 class _Asked(NamedTuple):
@@ -95,40 +95,48 @@ class _Asked(NamedTuple):
         return reverse(key) if self.descending else key
 
 
-class _Start(NamedTuple):
-    """A block that may have rows of the page, between two keys as the page sorts them."""
+class _Reach(NamedTuple):
+    """A block that may have rows of the page, and between which keys as the page sorts them."""
 
     first: Key
     last: Key
-    number: int
+    id: int
     block: Block
 
 
-def _starts(blocks: Sequence[Block], asked: _Asked) -> list[_Start]:
+def _within_reach(blocks: Sequence[Block], asked: _Asked) -> list[_Reach]:
     """Return the blocks that may have rows of the page, in the order in which they may."""
-    low_ms, high_ms = times_of(asked.node)
-    starts = [
-        _Start(*block.ends(asked.order, asked.descending), number, block)
-        for number, block in enumerate(blocks)
-        if block.ms[0] <= high_ms and block.ms[-1] >= low_ms
+    order, descending = asked.order, asked.descending
+    reaches = [
+        _Reach(*block.ends(order, descending), block.id, block)
+        for block in _at_times_of(asked.node, blocks)
     ]
     if asked.after is not None:
         behind = asked.sorted_by(asked.after)
-        starts = [
-            start if start.first > behind else start._replace(first=behind)
-            for start in starts
-            if start.last > behind
+        reaches = [
+            reach if reach.first > behind else reach._replace(first=behind)
+            for reach in reaches
+            if reach.last > behind
         ]
-    starts.sort()
-    return starts
+    reaches.sort()
+    return reaches
+
+
+def _at_times_of(node: Node, blocks: Sequence[Block]) -> Sequence[Block]:
+    """Return the blocks that have rows of the times outside of which nothing matches."""
+    times = times_of(node)
+    if times == ALWAYS:
+        return blocks
+    low_ms, high_ms = times
+    return [block for block in blocks if block.ms[0] <= high_ms and block.ms[-1] >= low_ms]
 
 
 class _Run:
     """The places of one block that a page may still take, from `low` up to below `high`."""
 
-    def __init__(self, start: _Start, asked: _Asked) -> None:
-        block = self.block = start.block
-        self.number = start.number
+    def __init__(self, reach: _Reach, asked: _Asked) -> None:
+        block = self.block = reach.block
+        self.id = reach.id
         self.order, self.descending = asked.order, asked.descending
         self.low, self.high = 0, block.rows
         self.matches = block.kept(asked.node.rows(block))
@@ -161,18 +169,18 @@ class _Run:
             yield Row(order.key(block, place), order.index(block, place))
 
 
-def _merged(runs: Sequence[_Run], starts: Sequence[_Start], asked: _Asked) -> Iterator[Row]:
+def _merged(runs: Sequence[_Run], reaches: Sequence[_Reach], asked: _Asked) -> Iterator[Row]:
     """Yield the rows of all runs in order, asking a block only when its range is reached."""
     sorted_by = asked.sorted_by
     heap: list[tuple[Key, int, int, Row | None, Iterator[Row]]] = [
-        (start.first, 0, start.number, None, _rows_of(start, asked)) for start in starts
+        (reach.first, 0, reach.id, None, _rows_of(reach, asked)) for reach in reaches
     ]
     for run in runs:
         if run.low < run.high:
-            heap.append((sorted_by(run.first()), 0, run.number, None, iter(run)))
+            heap.append((sorted_by(run.first()), 0, run.id, None, iter(run)))
     heapq.heapify(heap)
     while heap:
-        _, _, number, row, rest = heap[0]
+        _, _, id, row, rest = heap[0]
         if row is not None:
             yield row
         following = next(rest, None)
@@ -180,26 +188,26 @@ def _merged(runs: Sequence[_Run], starts: Sequence[_Start], asked: _Asked) -> It
             heapq.heappop(heap)
         else:
             # A run not yet asked sorts before a row with the same key: the row may be its own.
-            entry = (sorted_by(following.key), 1, number, following, rest)
+            entry = (sorted_by(following.key), 1, id, following, rest)
             heapq.heapreplace(heap, entry)
 
 
-def _rows_of(start: _Start, asked: _Asked) -> Iterator[Row]:
+def _rows_of(reach: _Reach, asked: _Asked) -> Iterator[Row]:
     """Yield the rows of a block; it is asked for them when the first is."""
-    yield from _Run(start, asked)
+    yield from _Run(reach, asked)
 
 
 def _skip(
-    starts: Sequence[_Start], asked: _Asked, offset: int
-) -> tuple[int, list[_Run], Sequence[_Start]]:
+    reaches: Sequence[_Reach], asked: _Asked, offset: int
+) -> tuple[int, list[_Run], Sequence[_Reach]]:
     """Pass `offset` rows, nearly.
 
     Returns how many are left to walk over, the runs they are in, and the blocks behind these.
     """
-    offset, runs, starts = _skip_whole(starts, asked, offset)
+    offset, runs, reaches = _skip_whole(reaches, asked, offset)
     if not runs:
-        runs = _front(starts, asked, offset)
-        starts = starts[len(runs) :]
+        runs = _front(reaches, asked, offset)
+        reaches = reaches[len(runs) :]
     windows = [_Window(run) for run in runs]
     while True:
         windows = [window for window in windows if window.low < window.high]
@@ -214,28 +222,28 @@ def _skip(
             offset -= before
         if not any(moved):
             break
-    return offset, runs, starts
+    return offset, runs, reaches
 
 
 def _skip_whole(
-    starts: Sequence[_Start], asked: _Asked, offset: int
-) -> tuple[int, list[_Run], Sequence[_Start]]:
+    reaches: Sequence[_Reach], asked: _Asked, offset: int
+) -> tuple[int, list[_Run], Sequence[_Reach]]:
     """Give up the blocks that end before the offset, as far as they follow each other.
 
     Returns what is left of the offset, the run it is in if that is known, and the blocks behind.
     """
-    for at, start in enumerate(starts):
-        if at + 1 < len(starts) and start.last >= starts[at + 1].first:
-            return offset, [], starts[at:]
-        run = _Run(start, asked)
+    for at, reach in enumerate(reaches):
+        if at + 1 < len(reaches) and reach.last >= reaches[at + 1].first:
+            return offset, [], reaches[at:]
+        run = _Run(reach, asked)
         rows = run.count(run.low, run.high)
         if rows > offset:
-            return offset, [run], starts[at + 1 :]
+            return offset, [run], reaches[at + 1 :]
         offset -= rows
     return offset, [], ()
 
 
-def _front(starts: Sequence[_Start], asked: _Asked, offset: int) -> list[_Run]:
+def _front(reaches: Sequence[_Reach], asked: _Asked, offset: int) -> list[_Run]:
     """Return the runs of the first of some blocks in order, the row at the offset being in one.
 
     Enough are taken that more rows than the offset come before the first key of all others.
@@ -243,10 +251,10 @@ def _front(starts: Sequence[_Start], asked: _Asked, offset: int) -> list[_Run]:
     runs: list[_Run] = []
     taken = _FRONT
     while True:
-        runs += [_Run(start, asked) for start in starts[len(runs) : taken]]
-        if taken >= len(starts):
+        runs += [_Run(reach, asked) for reach in reaches[len(runs) : taken]]
+        if taken >= len(reaches):
             return runs
-        others = asked.sorted_by(starts[taken].first)
+        others = asked.sorted_by(reaches[taken].first)
         windows = [_Window(run) for run in runs]
         if sum(window.before(window.cut(others)) for window in windows) > offset:
             return runs

@@ -23,8 +23,8 @@ from tallystick.index.views.rows import (
     without,
 )
 
-_ALWAYS_MS = 1 << 64
-"""Beyond every time, in either direction."""
+ALWAYS = (-(1 << 64), 1 << 64)
+"""A range of times that no event is outside of, in milliseconds."""
 
 
 class Node(Protocol):
@@ -138,9 +138,7 @@ class NoneOf(NamedTuple):
 
 def times_of(node: Node) -> tuple[int, int]:
     """Return a range of times, both ends included, outside of which nothing matches."""
-    if isinstance(node, HappenedWithin):
-        return node
-    low_ms, high_ms = -_ALWAYS_MS, _ALWAYS_MS
+    low_ms, high_ms = node if isinstance(node, HappenedWithin) else ALWAYS
     for part in node.parts if isinstance(node, AllOf) else ():
         low, high = times_of(part)
         low_ms, high_ms = max(low_ms, low), min(high_ms, high)
