@@ -30,6 +30,7 @@ from tallystick.store.base import IdentityWrite, LogHead, TenantCommit, head_key
 from tallystick.store.sqlite import SqliteStore, open_sqlite
 from tallystick.tlog.checkpoint import sign_checkpoint
 from tallystick.tlog.frontier import Frontier
+from tallystick.viewing import claim_of_id
 from tests.check import check_log
 from tests.faulty_store import Fault, FaultyStore
 from tests.recording import TENANT, Pending, Recorder, draft, order, origin_of
@@ -83,6 +84,11 @@ def gather(faulty: FaultyStore, recorder: Recorder) -> Callable[..., list[Pendin
 def claim(text: str, body: str = "") -> tuple[tuple[bytes, bytes], ...]:
     """Return a claim with the digest of what comes with it."""
     return ((b"k" + text.encode(), sha256(body.encode()).digest()),)
+
+
+def claim_of(id: str) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the claim of a writer that brings an id."""
+    return ((claim_of_id(id), sha256(b"").digest()),)
 
 
 def test_single_event_commits_at_once(recorder: Recorder, faulty: FaultyStore) -> None:
@@ -178,6 +184,26 @@ def test_claims_meet_within_one_batch(
     pending = gather(*[lambda: recorder.submit(TENANT, draft(1, claims=claim("a")))] * 3)
     assert [each.accepted()[0].index for each in pending] == [1, 1, 1]
     assert [each.accepted()[0].replayed for each in pending] == [False, True, True]
+
+
+def test_id_that_the_log_assigned_cannot_be_brought_again(recorder: Recorder) -> None:
+    """Two entries with one id could not be told apart, and only one of them would be found."""
+    [assigned] = recorder.append(TENANT, draft(0))
+    id = assigned.id
+    with pytest.raises(IdempotencyMismatch):
+        recorder.append(TENANT, draft(0, id=id, claims=claim_of(id)))
+    with pytest.raises(IdempotencyMismatch):
+        recorder.append(TENANT, draft(1), draft(2, id=id, claims=claim_of(id)))
+    assert recorder.append(TENANT, draft(3))[0].index == 1
+    assert recorder.append("another", draft(0), draft(1, id=id, claims=claim_of(id)))[1].id == id
+
+
+def test_foreign_id_that_only_looks_like_one_of_ours_is_kept(recorder: Recorder) -> None:
+    recorder.append(TENANT, draft(0), draft(1))
+    for id in (ids.event_id(1, 0, 7), ids.event_id(1, 1 << 39, 7)):
+        for replayed in (False, True):
+            [accepted] = recorder.append(TENANT, draft(2, id=id, claims=claim_of(id)))
+            assert accepted.replayed == replayed
 
 
 def test_claims_of_tenants_are_their_own(recorder: Recorder) -> None:

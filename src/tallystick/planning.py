@@ -108,7 +108,7 @@ class Planner:
         self._now_ms = max(now_ms, _recorded_ms(head))
         self._size = 0 if head is None else head.size
         # What is stored, as far as the works ask for it, and what this commit adds.
-        self._found = _Found({}, {})
+        self._found = _Found({}, {}, frozenset())
         self._heads: dict[bytes, ResourceHead] = {}
         self._claims: dict[bytes, Claim] = {}
         self.rows: list[Sealed] = []
@@ -121,7 +121,7 @@ class Planner:
     def add(self, works: Sequence[Work]) -> None:
         """Decide the outcome of every item, sealing those that are accepted.
 
-        Cost: at most two reads, however many works there are.
+        Cost: at most three reads, however many works there are.
         """
         self._found = self._look_up(works)
         self._noise = os.urandom(entry.NOISE_BYTES * sum(len(work.items) for work in works))
@@ -156,10 +156,19 @@ class Planner:
         drafts = [item.prepared.draft for work in works for item in work.items]
         claims = {text for draft in drafts for text, _ in draft.claims}
         keys = {head_key(e.slot, e.type, e.id) for draft in drafts for e in draft.expects}
+        chosen = [draft.id for draft in drafts if draft.id is not None]
         return _Found(
             self._writer.claims(self._tenant, list(claims)) if claims else {},
             self._writer.resource_heads(self._tenant, list(keys)) if keys else {},
+            self._assigned(chosen) if chosen else frozenset(),
         )
+
+    def _assigned(self, chosen: Sequence[str]) -> frozenset[str]:
+        """Return which of the ids that drafts bring are those of entries they would lead to."""
+        places = {index for id in chosen if (index := ids.index_of_event_id(id)) is not None}
+        before = [index for index in places if index < self._size]
+        rows = self._writer.rows_at(self._tenant, before) if before else {}
+        return frozenset(entry.id_of(row.entry) for row in rows.values())
 
     def _judge(self, item: Item) -> Outcome | None:
         """Return the outcome of an item that is not to be stored; None when it is."""
@@ -168,6 +177,9 @@ class Planner:
             claim = self._claims.get(text) or self._found.claims.get(text)
             if claim is not None:
                 return _replay(claim, digest)
+        if draft.id in self._found.ids:
+            # It was assigned here, to an event whose body nobody claimed.
+            return _used_before()
         for expected in draft.expects:
             key = head_key(expected.slot, expected.type, expected.id)
             head = self._heads.get(key) or self._found.heads.get(key)
@@ -281,15 +293,20 @@ class _Mark(NamedTuple):
 class _Found(NamedTuple):
     claims: dict[bytes, Claim]
     heads: dict[bytes, ResourceHead]
+    ids: frozenset[str]
 
 
 def _replay(claim: Claim, digest: bytes) -> Outcome:
     if claim.digest != digest:
-        return IdempotencyMismatch(
-            "this id or Idempotency-Key was used before with another body",
-            hint="retry with the same body, or choose a new id or key",
-        )
+        return _used_before()
     return Accepted(claim.index, "", 0, 0, replayed=True)
+
+
+def _used_before() -> IdempotencyMismatch:
+    return IdempotencyMismatch(
+        "this id or Idempotency-Key was used before with another body",
+        hint="retry with the same body, or choose a new id or key",
+    )
 
 
 def _unexpected(expected: Expectation) -> TallystickError:

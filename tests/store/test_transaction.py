@@ -27,6 +27,21 @@ def test_committed_rows_are_read_back_byte_for_byte(store: Store) -> None:
         assert (row.entry, row.leaf, row.sections) == (sealed.entry, sealed.leaf, sealed.sections)
 
 
+def test_entries_are_seen_by_the_next_transaction_and_not_by_other_tenants(store: Store) -> None:
+    with store.transaction() as writer:
+        commit = extend(writer, TENANT, *map(draft, range(3)))
+    with store.transaction() as writer:
+        writer.head(TENANT)
+        rows = writer.rows_at(TENANT, [2, 0, 3, 1 << 39])
+        assert {index: row.entry for index, row in rows.items()} == {
+            0: commit.rows[0].entry,
+            2: commit.rows[2].entry,
+        }
+    with store.transaction() as writer:
+        writer.head("another")
+        assert writer.rows_at("another", [0]) == {}
+
+
 def test_head_is_read_back_as_committed(store: Store) -> None:
     with store.transaction() as writer:
         commit = extend(writer, TENANT)

@@ -149,6 +149,9 @@ class Writer(Protocol):
     def claims(self, tenant: str, claims: Sequence[bytes]) -> dict[bytes, Claim]:
         """Return the claims that exist among `claims`."""
 
+    def rows_at(self, tenant: str, indexes: Iterable[int]) -> dict[int, LogRow]:
+        """Return the entries at `indexes` that exist."""
+
     def leaves(self, tenant: str, start: int, stop: int) -> list[bytes]:
         """Return the leaf hashes of [start, stop)."""
 

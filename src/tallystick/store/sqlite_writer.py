@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 
 import apsw
@@ -15,6 +15,7 @@ from tallystick.store.base import (
     Erasure,
     IdentityWrite,
     LogHead,
+    LogRow,
     ResourceHead,
     TenantCommit,
 )
@@ -66,6 +67,11 @@ class SqliteWriter:
         """Return the claims that exist among `claims`."""
         log = self._number(tenant)
         return {} if log is None else sqlite_rows.claims(self._connection, log, claims)
+
+    def rows_at(self, tenant: str, indexes: Iterable[int]) -> dict[int, LogRow]:
+        """Return the entries at `indexes` that exist."""
+        log = self._number(tenant)
+        return {} if log is None else sqlite_rows.rows_at(self._connection, log, indexes)
 
     def leaves(self, tenant: str, start: int, stop: int) -> list[bytes]:
         """Return the leaf hashes of [start, stop)."""

@@ -53,6 +53,14 @@ def test_same_guid_with_another_event_is_refused_and_stores_nothing(
     assert guids(deployment.admin.get("/v2/events").json()["resources"]) == ["event-1"]
 
 
+def test_guid_that_was_assigned_here_is_taken(deployment: Deployment) -> None:
+    [assigned, other] = deployment.record(resource(), resource())
+    for sent in (assigned, {**other, "metadata": assigned["metadata"]}):
+        answer = deployment.admin.post(PATH, json=sent)
+        assert (answer.status_code, answer.json()["code"]) == (422, 10008)
+    assert guids(deployment.admin.get("/v2/events").json()["resources"]) == guids([assigned, other])
+
+
 def test_idempotency_key(deployment: Deployment) -> None:
     headers = {"Idempotency-Key": "batch-7"}
     sent = [resource(), resource(type="app.crash")]

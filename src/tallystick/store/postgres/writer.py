@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -16,6 +16,7 @@ from tallystick.store.base import (
     Erasure,
     IdentityWrite,
     LogHead,
+    LogRow,
     ResourceHead,
     TenantCommit,
 )
@@ -103,6 +104,10 @@ class PostgresWriter:
     def claims(self, tenant: str, claims: Sequence[bytes]) -> dict[bytes, Claim]:
         """Return the claims that exist among `claims`."""
         return reading.claims(self._held(tenant), to_bytes(tenant), claims)
+
+    def rows_at(self, tenant: str, indexes: Iterable[int]) -> dict[int, LogRow]:
+        """Return the entries at `indexes` that exist."""
+        return reading.rows_at(self._held(tenant), to_bytes(tenant), indexes)
 
     def leaves(self, tenant: str, start: int, stop: int) -> list[bytes]:
         """Return the leaf hashes of [start, stop)."""
