@@ -169,7 +169,7 @@ def test_serve_tells_url_and_key_and_stops_cleanly(tmp_path: Path) -> None:
     refused = run("serve", "--data", data, "--port", "0", code=1)
     assert "another process is using" in refused.stderr
     server.send_signal(signal.SIGINT)
-    _, errors = server.communicate(timeout=20)
+    _, errors = server.communicate(timeout=60)
     assert server.returncode == 0
     assert errors.rstrip().endswith("tallystick: stopped")
     assert not (Path(data) / "control.sock").exists()

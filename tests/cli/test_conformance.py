@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from tallystick.access import Scope
 from tallystick.cli import main
+from tests.cli.test_commands import run
 from tests.serving import open_server
 
 TALLYSTICK = Path(sys.executable).with_name("tallystick")
@@ -49,9 +50,13 @@ def served(tmp_path: Path) -> Iterator[tuple[str, str]]:
     command = [str(TALLYSTICK), "serve", "--data", data, "--port", "0"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert server.stdout is not None
-    yield server.stdout.readline().split()[-1], data
+    url = server.stdout.readline().split()[-1]
+    # What lists and searches has started once these come back; transcripts do not ask twice.
+    run("events", "list", "--data", data)
+    run("search", "nothing", "--data", data)
+    yield url, data
     server.send_signal(signal.SIGINT)
-    server.communicate(timeout=20)
+    server.communicate(timeout=60)
 
 
 def test_transcripts_have_tenants_of_their_own(served: tuple[str, str]) -> None:

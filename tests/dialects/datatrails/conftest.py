@@ -143,7 +143,7 @@ class Account:
         return answer.content
 
 
-def eventually(ask: Callable[[], Any], is_so: Callable[[Any], bool], limit_s: float = 20) -> Any:
+def eventually(ask: Callable[[], Any], is_so: Callable[[Any], bool], limit_s: float = 60) -> Any:
     """Return what is answered once it is so."""
     until_s = time.monotonic() + limit_s
     while not is_so(answer := ask()):

@@ -379,7 +379,7 @@ class Steps:
     def wait_for(self, is_so: Callable[[], bool]) -> None:
         """Wait until something is so."""
         with self.changed:
-            assert self.changed.wait_for(is_so, 20), self.taken
+            assert self.changed.wait_for(is_so, 60), self.taken
 
 
 def test_publisher_steps_until_nothing_is_left_and_in_turn() -> None:

@@ -47,7 +47,7 @@ class Served:
         self.process = process
         self.key = key
         self.http = httpx2.Client(
-            base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=30, trust_env=False
+            base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=60, trust_env=False
         )
         self.anonymous = self.http
         self.uuid = ""
@@ -137,7 +137,7 @@ def test_public_log_survives_kills_under_load(tmp_path: Path) -> None:
 def write(server: Served, acknowledged: list[str], number: int) -> None:
     """Record events until the server is gone; note those that it acknowledged."""
     with httpx2.Client(
-        base_url=server.http.base_url, headers=server.http.headers, trust_env=False
+        base_url=server.http.base_url, headers=server.http.headers, timeout=60, trust_env=False
     ) as http:
         for n in itertools.count():
             event = {"attributes": {"n": f"{number} {n}"}, "trails": [f"writer {number}"]}
@@ -170,7 +170,12 @@ def check_everything(server: Served, acknowledged: list[str], older: list[bytes]
     found: set[str] = set()
     while True:
         search = {"top": 50, "skip": len(found)}
-        events = server.http.post("/archivist/v1/events/search", json=search).json()["events"]
+        # Lists are behind until whoever keeps them has started, too.
+        answer = eventually(
+            lambda search=search: server.http.post("/archivist/v1/events/search", json=search),  # type: ignore[misc]
+            lambda answer: answer.status_code == 200,
+        )
+        events = answer.json()["events"]
         for event in events:
             if event["confirmation_status"] == "CONFIRMED":
                 verifier.check_event(log, event, log_id=server.uuid)
