@@ -78,6 +78,22 @@ def test_parameters_come_in_a_form_and_the_query_wins() -> None:
     assert filter_of("actor=6", b'{"actor": 5}') == Eq("onehub.user", 6)
 
 
+@pytest.mark.resolution("onehub-O1")
+@pytest.mark.parametrize("query", ["workspaces[]=1", "workspaces=1"])
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (b'{"workspaces": [2]}', "application/json"),
+        (b"workspaces[]=2", FORM),
+        (b"workspaces=2&workspaces[]=3", FORM),
+    ],
+)
+def test_the_query_wins_however_an_array_is_spelled(
+    query: str, body: bytes, content_type: str
+) -> None:
+    assert filter_of(query, body, content_type) == In("onehub.workspace", (1,))
+
+
 @pytest.mark.row("H-5")
 def test_there_are_seven_verbs() -> None:
     verbs = ("create", "upload", "read", "download", "update", "delete", "invite")

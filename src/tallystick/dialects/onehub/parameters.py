@@ -7,7 +7,7 @@ wins. Source: seed Onehub, "Request Body"; wire specification 1.3 and 1.5.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import tzinfo
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
@@ -147,7 +147,7 @@ def _moment(given: Given, name: str, zone: tzinfo) -> moments.Moment | None:
 def _several(given: Given, name: str) -> list[Any]:
     """Return the values of an array in any of its spellings; empty ones do not count."""
     found: list[Any] = []
-    for value in (*given.get(name, ()), *given.get(f"{name}[]", ())):
+    for value in given.get(name, ()):
         for item in value if isinstance(value, list) else [value]:
             if isinstance(item, str):
                 found += filter(None, (part.strip() for part in item.split(",")))
@@ -189,10 +189,7 @@ def _in_form(text: str) -> Given:
         pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=_FIELDS_MAX)
     except ValueError:
         raise Malformed("too many parameters") from None
-    given: dict[str, list[str]] = {}
-    for name, value in pairs:
-        given.setdefault(name, []).append(value)
-    return given
+    return _by_name(pairs)
 
 
 def _in_body(body: bytes, content_type: str) -> Given:
@@ -201,4 +198,12 @@ def _in_body(body: bytes, content_type: str) -> Given:
             return _in_form(body.decode("utf-8"))
         except UnicodeDecodeError:
             raise Malformed("the form is not UTF-8") from None
-    return {name: [value] for name, value in jsontext.decode_object(body).items()}
+    return _by_name(jsontext.decode_object(body).items())
+
+
+def _by_name(pairs: Iterable[tuple[str, Any]]) -> Given:
+    """Group values by the name of their parameter: that of an array may end with brackets."""
+    given: dict[str, list[Any]] = {}
+    for name, value in pairs:
+        given.setdefault(name.removesuffix("[]"), []).append(value)
+    return given
