@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import httpx2
 import pytest
 
+from tallystick.dialects.cloudfoundry.wire import id_of
 from tests.dialects.cloudfoundry.conftest import Deployment, guids
 from tests.dialects.cloudfoundry.samples import Json, resource
 from tests.serving import LiveServer
@@ -68,6 +69,7 @@ FILTERS: list[tuple[str, Callable[[Json], bool]]] = [
     ("space_guids=space-1", lambda e: e["space"] == {"guid": "space-1"}),
     ("organization_guids=org-1", lambda e: e["organization"] is not None),
     ("guids=event-3,event-77,nope,ü", lambda e: e["guid"] in ("event-3", "event-77")),
+    (f"guids=event-3,{id_of('event-3')},{id_of('event-4')}", lambda e: e["guid"] == "event-3"),
     ("created_ats[gt]=2014-06-20T10:00:01Z", lambda e: e["created_at"] > "2014-06-20T10:00:01Z"),
     (
         "created_ats[gte]=2014-06-15T00:00:00Z&updated_ats[lt]=2014-06-25T00:00:00Z",

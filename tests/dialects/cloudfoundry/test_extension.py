@@ -13,6 +13,14 @@ from tests.dialects.cloudfoundry.samples import Json, resource
 PATH = "/extensions/cloudfoundry/events"
 
 
+def nested(levels: int) -> Json:
+    """Return an object that many levels deep."""
+    value: Json = {}
+    for _ in range(levels - 1):
+        value = {"in": value}
+    return value
+
+
 def test_single_event_is_answered_as_it_will_be_shown(deployment: Deployment) -> None:
     answer = deployment.admin.post(PATH, json=resource())
     assert answer.status_code == 201
@@ -77,7 +85,10 @@ def test_idempotency_key(deployment: Deployment) -> None:
     [
         (resource(type=""), "(at /entity/type)"),
         ([resource(), resource(timestamp="soon")], "(at /1/entity/timestamp)"),
+        ([resource(), resource(timestamp="9999-01-01T00:00:00Z")], "(at /1/entity/timestamp)"),
         ([resource(), {"entity": 7}], "(at /1/entity)"),
+        (resource(metadata=nested(70)), "(at /entity/metadata)"),
+        ([resource(), resource(metadata=nested(70))], "(at /1/entity/metadata)"),
         ({"metadata": {}}, "entity"),
         (resource("a/b"), "(at /metadata/guid)"),
     ],

@@ -6,7 +6,7 @@ seed, "Route"; wire specification of Cloud Foundry 1, 3 and 4.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from urllib.parse import quote
 
 from starlette.requests import Request
@@ -70,7 +70,7 @@ class Events:
             view is None
             or view.first.op is not Op.RECORD
             or not wire.shows(view)
-            or wire.guid_of(view.first).lower() != guid.lower()
+            or not _has_guid(view, guid)
         ):
             raise NoSuchEvent(guid)
         return view
@@ -80,6 +80,14 @@ class Events:
         if not wire.is_guid(guid):
             return None
         return self._ledger.index_of(tenant, wire.id_of(guid))
+
+    def indexes_of(self, tenant: str, guids: Iterable[str]) -> list[int]:
+        """Return where the events with some guids stand, those there are."""
+        places = {
+            guid: index for guid in guids if (index := self.index_of(tenant, guid)) is not None
+        }
+        views = self._ledger.views_at(tenant, set(places.values()))
+        return [index for guid, index in places.items() if _has_guid(views.get(index), guid)]
 
 
 class V2Api:
@@ -318,6 +326,11 @@ def base_url(services: Services, request: Request) -> str:
     return f"{request.url.scheme}://{request.url.netloc}{prefix}"
 
 
+def _has_guid(view: View | None, guid: str) -> bool:
+    # The id that stands for a guid elsewhere is nothing that clients know.
+    return view is not None and wire.guid_of(view.first).lower() == guid.lower()
+
+
 def _conditions(asked: listing.Listing) -> Expr:
     return query.to_expr(query.parse(asked.q, query.EVENT_KEYS))
 
@@ -336,6 +349,8 @@ def _items(request: Request, body: bytes) -> tuple[list[Item], bool]:
                 draft.claims = (*draft.claims, claim)
             items.append(Item(entry.prepare(draft)))
         except Malformed as error:
-            place = f"/{n}{error.path or ''}" if is_list else error.path
+            # Limits that hold for events of every API are told of by their common names.
+            path = "/entity/metadata" if error.path == "data" else error.path
+            place = f"/{n}{path or ''}" if is_list else path
             raise Malformed(error.message, path=place) from None
     return items, is_list

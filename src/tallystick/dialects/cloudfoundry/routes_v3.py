@@ -63,7 +63,7 @@ class V3Api:
     def _list_events(self, request: Request, caller: Caller) -> Response:
         asked = v3.parse(layout.parameters(request), v3.EVENT_FILTERS, v3.EVENT_ORDERS)
         question = Find(
-            where=v3.where(asked, lambda guids: self._indexes_of(caller.tenant, guids)),
+            where=v3.where(asked, lambda guids: self._events.indexes_of(caller.tenant, guids)),
             dialect=DIALECT,
             sort=v3.sort(asked),
             limit=asked.paging.size,
@@ -75,10 +75,6 @@ class V3Api:
         resources = [v3.from_event(view, base) for view in page.views]
         url = f"{base}/v3/audit_events"
         return layout.compact_response(v3.envelope(url, asked, page.total or 0, resources))
-
-    def _indexes_of(self, tenant: str, guids: Sequence[str]) -> list[int]:
-        found = (self._events.index_of(tenant, guid) for guid in guids)
-        return [index for index in found if index is not None]
 
     def _get_event(self, request: Request, caller: Caller) -> Response:
         guid = request.path_params["guid"]

@@ -141,6 +141,7 @@ def to_draft(resource: ResourceIn, *, source: str | None = None) -> Draft:
     occurred_ms = None
     if entity.timestamp is not None:
         occurred_ms = moments.from_text(entity.timestamp, "/entity/timestamp")
+        occurred_ms = times.checked_ms(occurred_ms, "/entity/timestamp")
     draft = Draft(
         kind=entity.type,
         occurred_ms=occurred_ms,
