@@ -67,6 +67,10 @@ def encode(value: object) -> bytes:
 
 def _reason(text: bytes, message: str) -> str:
     """Name what the decoder stumbles over without naming it."""
+    try:
+        text.decode()
+    except UnicodeDecodeError as error:
+        return f"it is not UTF-8 (byte {error.start})"
     lone = _LONE_SURROGATE.search(text)
     if lone is not None:
         return f"a surrogate without its other half (byte {lone.start(1)})"

@@ -19,11 +19,13 @@ from tallystick.jsontext import decode
         (b"[1,-Infinity]", "NaN and Infinity are no numbers (byte 4)"),
         (b'{"a":01}', "invalid number (byte 6)"),
         (b'{"a":', "truncated"),
-        (b'"\xed\xa0\x80"', "can't decode"),
+        (b'"\xed\xa0\x80"', "it is not UTF-8 (byte 1)"),
+        (b'{"a":"\xff"}', "it is not UTF-8 (byte 6)"),
+        (b"\xff\xfe{\x00}\x00", "it is not UTF-8 (byte 0)"),
     ],
     ids=[
         "lone", "before-a-letter", "after-a-backslash", "low", "nan", "infinity", "octal", "cut",
-        "not-utf-8",
+        "surrogate-bytes", "not-utf-8", "utf-16",
     ],
 )  # fmt: skip
 def test_what_is_no_json_is_named(text: bytes, reason: str) -> None:
