@@ -44,6 +44,7 @@ from tallystick.viewing import find_index, views_of
 
 _DIFF_WAIT_S = 20.0
 _DIFF_PAUSE_S = 0.01
+_LOOKS = 3
 
 
 class Page(NamedTuple):
@@ -365,10 +366,18 @@ class Ledger:
         Raises: InvalidQuery, FollowerBehind.
         """
         asked = self._bound(question, visible)
-        found: Found = self.reader.find(tenant, asked)
-        views = self._views_at(tenant, [hit.index for hit in found.hits])
-        # A row may have been retracted since the index was asked; it is simply no longer there.
-        hits = [hit for hit in found.hits if hit.index in views]
+        for left in reversed(range(_LOOKS)):
+            found: Found = self.reader.find(tenant, asked)
+            views = self._views_at(tenant, [hit.index for hit in found.hits])
+            # What was taken away since the index was asked is simply no longer there.
+            hits = [
+                hit
+                for hit in found.hits
+                if hit.index in views and self.reader.shows(question, views[hit.index])
+            ]
+            # Without any row nobody could ask for what follows: worth another look.
+            if hits or not found.hits or not left:
+                break
         return Page([views[hit.index] for hit in hits], hits, found.more, found.total, found.plan)
 
     def count(self, tenant: str, where: Expr, visible: Expr, *, dialect: str = "native") -> int:

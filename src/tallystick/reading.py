@@ -158,6 +158,12 @@ class Reader(Protocol):
         Raises: InvalidQuery for what no index can answer, FollowerBehind.
         """
 
+    def shows(self, question: Find, view: View) -> bool:
+        """Tell whether a row found for a question may still be told of.
+
+        What it names may have been taken away since the index was asked. Waits for nothing.
+        """
+
     def count(self, tenant: str, where: Expr, *, dialect: str = "native") -> int:
         """Return how many events match, exactly."""
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from tallystick.event import Op, View
 from tallystick.query.expr import Scalar
 from tallystick.query.values import Terms
-from tallystick.reading import Rules
+from tallystick.reading import Find, Over, Rules
 
 ITEM = "item"
 """Stands among the names of dialects in `Document.seen` of a live item."""
@@ -57,6 +57,16 @@ def seen_by(rules: Rules, view: View, current: frozenset[int]) -> tuple[str, ...
     if op is Op.RECORD:
         return tuple([name for name, rule in rules.items() if rule.shows(view)])
     return (ITEM,) if op is Op.DOCUMENT and view.index in current else ()
+
+
+def still_shown(rules: Rules, question: Find, view: View) -> bool:
+    """Tell whether what an index found for a question was not taken away since."""
+    if question.over is Over.LOG:
+        return True
+    if view.first.op is Op.RECORD:
+        return rules[question.dialect].shows(view)
+    # Nothing but its erasure takes a document's target away.
+    return view.first.target is not None
 
 
 def derived_terms(rules: Rules, view: View, tenant_uuid: str, seen: tuple[str, ...]) -> Terms:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tallystick import limits
 from tallystick.errors import Malformed
-from tallystick.event import Op
+from tallystick.event import Op, View
 from tallystick.index.answering import (
     AGGREGATED,
     LISTED,
@@ -19,6 +19,7 @@ from tallystick.index.answering import (
     recorded_ms,
     seen_by_search,
 )
+from tallystick.index.document import still_shown
 from tallystick.index.followers import SEARCH, VIEWS
 from tallystick.index.planner import Facts, Listing, Unlisted, plan_page, plan_rows, seen_names
 from tallystick.index.views import calendar, listing
@@ -69,6 +70,7 @@ class IndexReader:
 
     def __init__(self, store: Store, rules: Rules, followers: Followers) -> None:
         self._store = store
+        self._rules = rules
         self._dialects = frozenset(rules)
         self._searched = {f"{name}.{term}" for name in rules for term in rules[name].searched.names}
         self._followers = followers
@@ -89,6 +91,10 @@ class IndexReader:
         more = len(rows) > question.limit
         hits = self._hits(tenant, rows[: question.limit], question)
         return Found(hits, more, total if question.total else None, LISTED)
+
+    def shows(self, question: Find, view: View) -> bool:
+        """Tell whether a row found for a question may still be told of."""
+        return still_shown(self._rules, question, view)
 
     def count(self, tenant: str, where: Expr, *, dialect: str = "native") -> int:
         """Return how many events match, exactly."""

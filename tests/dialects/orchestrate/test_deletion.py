@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from tallystick.access import Scope
 from tallystick.dialects.orchestrate import collection
 from tallystick.errors import StoreFailed
+from tallystick.reading import Find, Found, Reader
 from tallystick.tlog.receipt import verify_receipt
 from tests.dialects.orchestrate.client import Api
 from tests.serving import LiveServer
@@ -116,3 +118,49 @@ def test_collection_whose_events_cannot_be_written_is_told_so(
     assert api.page(SERIES)["count"] == 3
     assert api.delete("/v0/users?force=true").status == 204
     assert api.page(SERIES)["count"] == 0
+
+
+class Overtaken:
+    """A reader whose answers are old when they arrive: something happened since."""
+
+    def __init__(self, reader: Reader, happens: Callable[[], object]) -> None:
+        self._reader = reader
+        self._happens = happens
+
+    def find(self, tenant: str, question: Find) -> Found:
+        """Answer, and let the rest happen before the answer is read, once."""
+        found = self._reader.find(tenant, question)
+        happens, self._happens = self._happens, lambda: None
+        happens()
+        return found
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reader, name)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v0/users/kate/events/timeline?limit=1",
+        "/v0/users/kate/events/timeline",
+        "/v0/users?query=@path.kind:*",
+        "/v0/users?query=@path.kind:*&limit=1",
+        "/v0/users?query=@path.kind:*&sort=_random:1",
+    ],
+    ids=["first", "list", "search", "best", "random"],
+)
+def test_what_is_purged_while_it_is_listed_is_left_out(
+    server: LiveServer, api: Api, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = api.post("/v0/users/kate/events/timeline/1", {"n": 1}).location
+    gone = api.post("/v0/users/kate/events/timeline/2", {"n": 2}).location
+    api.put("/v0/users/paul", {"n": 3})
+    assert api.page(path)["results"]
+
+    def purge() -> None:
+        for purged in (gone, "/v0/users/paul"):
+            assert api.delete(f"{purged}?purge=true").status == 204
+
+    ledger = server.node.ledger
+    monkeypatch.setattr(ledger, "reader", Overtaken(ledger.reader, purge))
+    assert [row["value"] for row in api.page(path)["results"]] == [api.get(kept).json["value"]]

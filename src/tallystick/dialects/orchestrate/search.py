@@ -141,7 +141,10 @@ def _shuffled(exchange: Exchange, asked: _Asked, results: list[AggregateResult])
         key=lambda index: blake2b(b"%d:%b" % (index, seed), digest_size=8).digest(),
     )[asked.offset : asked.offset + asked.limit]
     views = exchange.ledger.views_at(exchange.tenant, indexes)
-    rows: list[tuple[View, Hit | None]] = [(views[index], None) for index in indexes]
+    shows = exchange.ledger.reader.shows
+    rows: list[tuple[View, Hit | None]] = [
+        (views[index], None) for index in indexes if shows(find, views[index])
+    ]
     return _Answer(rows, found.total or 0, results)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from tallystick import limits
 from tallystick.errors import Malformed, StoreBusy
+from tallystick.event import View
 from tallystick.index.answering import (
     AGGREGATED,
     LISTED,
@@ -21,6 +22,7 @@ from tallystick.index.answering import (
     recorded_ms,
     seen_by_search,
 )
+from tallystick.index.document import still_shown
 from tallystick.index.followers import SEARCH
 from tallystick.index.planner import (
     Facts,
@@ -127,6 +129,10 @@ class PostgresReader:
         self._keep_count(tenant, current, asked)
         hits = self._hits(tenant, rows[: question.limit], question)
         return Found(hits, len(rows) > question.limit, total, LISTED)
+
+    def shows(self, question: Find, view: View) -> bool:
+        """Tell whether a row found for a question may still be told of."""
+        return still_shown(self._lists.rules, question, view)
 
     def count(self, tenant: str, where: Expr, *, dialect: str = "native") -> int:
         """Return how many events match, exactly."""
