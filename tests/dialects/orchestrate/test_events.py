@@ -285,9 +285,22 @@ def test_next_keeps_lower_bound_and_filters_and_drops_the_upper_one(api: Api) ->
     ]  # fmt: skip
 
 
+@pytest.mark.row("O-46", "O-48")
+def test_page_that_ends_at_a_lower_bound_is_the_last(api: Api) -> None:
+    ordinals = [create(api, 1000, {"n": n}).rpartition("/")[2] for n in range(4)]
+    for bound, limit in (
+        (f"startEvent=1000/{ordinals[1]}", 3),
+        (f"afterEvent=1000/{ordinals[1]}", 2),
+    ):
+        page = api.page(f"{SERIES}?{bound}&limit={limit}")
+        assert len(page["results"]) == limit
+        assert "next" not in page
+        assert "next" in api.page(f"{SERIES}?{bound}&limit={limit - 1}")
+
+
 @pytest.mark.row("O-46")
 def test_bound_that_is_none_is_refused(api: Api) -> None:
-    for bound in ("startEvent=soon", "beforeEvent=5/x", "end="):
+    for bound in ("startEvent=soon", "beforeEvent=5/x", "end=", f"endEvent=5/{1 << 63}"):
         reply = api.get(f"{SERIES}?{bound}")
         assert reply.code == (400, "event_param_invalid")
         assert reply.json["details"]["param"] == bound.partition("=")[0]

@@ -247,11 +247,15 @@ def _page(exchange: Exchange, address: Address, type: str, limit: int) -> tuple[
     span = span_of(exchange.parameters, index_of)
     if span.is_empty:
         return [], False
-    question = find_series(address, type, span, limit)
+    # One row ahead: indexes know bounds by time only, so they cannot tell whether what follows
+    # is still within the span.
+    question = find_series(address, type, span, limit + 1)
     page = exchange.ledger.find(exchange.tenant, question, exchange.visible)
     # Rows come newest first, so what lies before an ordinal is a tail of the page.
     views = [view for view in page.views if (view.first.occurred_ms, view.index) >= span.low]
-    return views, page.more and len(views) == len(page.views)
+    # Fewer than asked for, yet more to come: some were deleted meanwhile.
+    cut_short = page.more and 0 < len(views) == len(page.views)
+    return views[:limit], cut_short or len(views) > limit
 
 
 def _series(address: Address, type: str) -> Expr:

@@ -76,13 +76,16 @@ def parse_ordinal(text: str) -> int:
 
     Raises: Malformed.
     """
+    ordinal = _ORDINAL_MAX + 1
     if _HEX_ORDINAL.match(text):
-        return int(text, 16)
-    if text.isascii() and text.isdigit() and len(text) <= _ORDINAL_DIGITS_MAX:
-        return int(text)
-    raise Malformed(
-        f"{text[:64]!r} is no ordinal", path="ordinal", hint="decimal, or 16 hexadecimal digits"
-    )
+        ordinal = int(text, 16)
+    elif text.isascii() and text.isdigit() and len(text) <= _ORDINAL_DIGITS_MAX:
+        ordinal = int(text)
+    if ordinal > _ORDINAL_MAX:
+        raise Malformed(
+            f"{text[:64]!r} is no ordinal", path="ordinal", hint="decimal, or 16 hexadecimal digits"
+        )
+    return ordinal
 
 
 def checked_collection(name: str) -> str:
