@@ -263,3 +263,21 @@ def test_events_that_are_moved_in_are_found_by_the_names_they_had(api: Api) -> N
     assert api.put(path, {"n": "new"}).headers["Location"] == path
     assert api.delete(f"{path}?purge=true").status == 204
     assert api.get(path).status == 404
+
+
+@pytest.mark.row("O-81", "O-58", "O-23")
+@pytest.mark.parametrize("delete", ["event", "collection"])
+def test_event_that_was_deleted_is_moved_in_once_more(api: Api, delete: str) -> None:
+    ordinal = 618485351434448896
+    path = f"/v0/users/k/events/t/5/{ordinal}"
+    way = f"{path}?purge=true" if delete == "event" else "/v0/users?force=true"
+    for value in (1, 1, 2):
+        again = moved(5, ordinal, n=value)
+        answer = bulk(api, again, again)
+        assert answer["success_count"] == 2
+        assert answer["results"][0]["item"] == answer["results"][1]["item"]
+        assert api.get(path).json["value"] == {"n": value}
+        assert api.page("/v0/users/k/events/t")["count"] == 1
+        assert bulk(api, moved(5, ordinal, n=3))["status"] == "failure"
+        assert api.delete(way).status == 204
+        assert api.get(path).status == 404

@@ -6,7 +6,7 @@ Source: wire specification, section 15.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from starlette.responses import Response
@@ -15,10 +15,12 @@ from tallystick import entry, jsontext, limits
 from tallystick.access import Scope
 from tallystick.dialects.orchestrate import errors, relations, wire
 from tallystick.dialects.orchestrate.errors import Refusal, items_not_found
+from tallystick.dialects.orchestrate.events import Name, find_event
 from tallystick.dialects.orchestrate.exchange import Exchange
+from tallystick.dialects.orchestrate.wire import Address
 from tallystick.entry import Prepared
-from tallystick.errors import Malformed, TallystickError, TooLarge
-from tallystick.event import Draft, Json, Op, as_recorded, stored_event
+from tallystick.errors import IdempotencyMismatch, Malformed, TallystickError, TooLarge
+from tallystick.event import Draft, Json, Op, View, as_recorded, stored_event
 from tallystick.sequencer import Accepted, Item, Outcome
 
 _BLANKS = " \t\r\n"
@@ -45,10 +47,11 @@ async def import_stream(exchange: Exchange) -> Response:
             (edges if _is_relation(operation.prepared.draft) else rest).append(number)
     # Relations come last: their ends may be items of the same stream.
     await _store(exchange, operations, outcomes, rest)
+    known = await _store_deleted(exchange, operations, outcomes, rest)
     for number in edges:
         outcomes[number] = await _check_ends(exchange, operations[number])
     await _store(exchange, operations, outcomes, [n for n in edges if outcomes[n] is None])
-    results = await exchange.door.run(_results, exchange, operations, outcomes)
+    results = await exchange.door.run(_results, operations, outcomes, known)
     succeeded = sum(result["status"] == "success" for result in results)
     return exchange.reply(
         200,
@@ -71,6 +74,61 @@ async def _store(
         stored = await exchange.door.append(exchange.tenant, items, atomic=False)
         for number, outcome in zip(numbers, stored, strict=True):
             outcomes[number] = outcome
+
+
+async def _store_deleted(
+    exchange: Exchange,
+    operations: list[_Operation],
+    outcomes: list[Outcome | None],
+    numbers: list[int],
+) -> Mapping[int, View]:
+    """Store anew what was moved in before and deleted since; return what is there, by operation."""
+    deletions = 0
+    while True:
+        known, deleted = await exchange.door.run(_known, exchange, operations, outcomes, numbers)
+        if not deleted:
+            return known
+        deletions += 1
+        for number in deleted:
+            operations[number] = _claiming_again(operations[number], deletions)
+        await _store(exchange, operations, outcomes, deleted)
+
+
+def _known(
+    exchange: Exchange,
+    operations: list[_Operation],
+    outcomes: list[Outcome | None],
+    numbers: list[int],
+) -> tuple[dict[int, View], list[int]]:
+    """Return the events that were moved in before, and the operations whose event was deleted."""
+    places = {
+        n: outcome.index
+        for n in numbers
+        if isinstance(outcome := outcomes[n], Accepted) and outcome.replayed
+    }
+    views = exchange.ledger.views_at(exchange.tenant, places.values())
+    known = {n: views[index] for n, index in places.items() if wire.shows(views[index])}
+    changed = [n for n in numbers if isinstance(outcomes[n], IdempotencyMismatch)]
+    gone = [n for n in changed if not _is_there(exchange, operations[n])]
+    return known, sorted(gone + [n for n in places if n not in known])
+
+
+def _is_there(exchange: Exchange, operation: _Operation) -> bool:
+    """Tell whether there is an event with the name of one that is to be moved in."""
+    assert operation.prepared is not None, "it was to be stored"
+    draft = operation.prepared.draft
+    assert draft.target is not None, "it has a name from elsewhere"
+    assert draft.original is not None, "it has a name from elsewhere"
+    assert draft.occurred_ms is not None, "its time is part of that"
+    address = Address(draft.target.type, draft.target.id)
+    name = Name(address, draft.kind, draft.occurred_ms, draft.original["ordinal"])
+    return find_event(exchange, name) is not None
+
+
+def _claiming_again(operation: _Operation, deletions: int) -> _Operation:
+    assert operation.prepared is not None, "it was to be stored"
+    draft = wire.claiming(operation.prepared.draft, deletions)
+    return _Operation(operation.prepared._replace(draft=draft), None)
 
 
 async def _check_ends(exchange: Exchange, operation: _Operation) -> TallystickError | None:
@@ -142,18 +200,17 @@ def _status(succeeded: int, count: int) -> str:
 
 
 def _results(
-    exchange: Exchange, operations: list[_Operation], outcomes: list[Outcome | None]
+    operations: list[_Operation], outcomes: list[Outcome | None], known: Mapping[int, View]
 ) -> list[Json]:
-    # What was moved in before is told as it is now.
-    again = [o.index for o in outcomes if isinstance(o, Accepted) and o.replayed]
-    views = exchange.ledger.views_at(exchange.tenant, again)
     results: list[Json] = []
     for number, (operation, outcome) in enumerate(zip(operations, outcomes, strict=True)):
         result: Json = {"operation_index": number}
         if isinstance(outcome, Accepted) and operation.prepared is not None:
-            view = views.get(outcome.index) if outcome.replayed else None
+            # What was moved in before is told as it is now.
             path = (
-                _path(operation.prepared.draft, outcome) if view is None else wire.event_path(view)
+                wire.event_path(known[number])
+                if number in known
+                else _path(operation.prepared.draft, outcome)
             )
             result |= {"status": "success", "item": {"path": path}}
         else:

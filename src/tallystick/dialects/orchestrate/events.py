@@ -122,13 +122,13 @@ async def delete_event(
 
 
 async def _read(exchange: Exchange, name: Name) -> View:
-    view: View | None = await exchange.door.run(_find, exchange, name)
+    view: View | None = await exchange.door.run(find_event, exchange, name)
     if view is None:
         raise items_not_found(*name.address)
     return view
 
 
-def _find(exchange: Exchange, name: Name) -> View | None:
+def find_event(exchange: Exchange, name: Name) -> View | None:
     """Return the event with a name; None when there is none, or none that the caller may see."""
     index = _index_of(exchange, name)
     if index is None:
@@ -193,7 +193,7 @@ async def _revise(
 
 def _purge(exchange: Exchange, name: Name, condition: Condition) -> None:
     for _ in range(ATTEMPTS):
-        view = _find(exchange, name)
+        view = find_event(exchange, name)
         condition.check(None if view is None else wire.ref_of(view.event.data))
         if view is None:
             return

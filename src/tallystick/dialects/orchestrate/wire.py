@@ -394,11 +394,21 @@ def _moved_in(draft: Draft, path: Json) -> Draft:
     reftime = _integer_of(path, "reftime")
     if reftime is not None:
         draft.original["reftime"] = times.checked_ms(reftime, "/path/reftime")
-    assert draft.target is not None, "an event here has a target"
-    name = [*draft.target.key, draft.kind, draft.occurred_ms, ordinal]
+    return claiming(draft)
+
+
+def claiming(draft: Draft, deletions: int = 0) -> Draft:
+    """Return the draft of an event that was moved in, with the claim that lets it be stored once.
+
+    After each of so many deletions its name may be claimed once more.
+    """
+    assert draft.target is not None, "it has a name from elsewhere"
+    assert draft.original is not None, "it has a name from elsewhere"
+    name = [*draft.target.key, draft.kind, draft.occurred_ms, draft.original["ordinal"]]
+    if deletions:
+        name.append(deletions)
     claim = DIALECT.encode() + sha256(msgspec.json.encode(name)).digest()
-    draft.claims = ((claim, entry.digest_of(draft.data)),)
-    return draft
+    return msgspec.structs.replace(draft, claims=((claim, entry.digest_of(draft.data)),))
 
 
 def _moved_number(view: View, name: str) -> int | None:
