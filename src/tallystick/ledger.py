@@ -370,11 +370,8 @@ class Ledger:
             found: Found = self.reader.find(tenant, asked)
             views = self._views_at(tenant, [hit.index for hit in found.hits])
             # What was taken away since the index was asked is simply no longer there.
-            hits = [
-                hit
-                for hit in found.hits
-                if hit.index in views and self.reader.shows(question, views[hit.index])
-            ]
+            shown = {i for i, view in views.items() if self.reader.shows(question, view)}
+            hits = [hit for hit in found.hits if hit.index in shown]
             # Without any row nobody could ask for what follows: worth another look.
             if hits or not found.hits or not left:
                 break
