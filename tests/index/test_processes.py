@@ -206,6 +206,8 @@ def test_a_rebuild_is_served_once_it_is_done_and_disturbs_nobody(server: Server)
     reader.join()
     assert totals == list(range(before + 1, before + 1 + len(totals)))
     assert told[-1][0] == told[-1][1] >= before
+    # The follower removes the old one after saying that it serves the new one, before it goes on.
+    assert server.write(1) == server.total()
     assert [path.name for path in (server.folder / "index" / VIEWS).iterdir() if path.is_dir()] == [
         "2"
     ]
