@@ -6,6 +6,8 @@ import itertools
 import ssl
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import httpx2
 import pytest
 
 from tallystick.access import Scope
+from tallystick.dialects.datatrails.allowance import RateLimit
 from tallystick.http.app import App
 from tests.dialects.openapi import Document
 from tests.serving import LiveServer, open_server
@@ -187,6 +190,26 @@ def still(tmp_path: Path) -> Iterator[Account]:
         made = Account(live)
         yield made
         made.close()
+
+
+class RateClock:
+    """What rate limits go by in a test: a second passes when the test says so."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def rate_clock(monkeypatch: pytest.MonkeyPatch) -> RateClock:
+    """Return the clock of the rate limits of servers that are started from here on."""
+    clock = RateClock()
+    # The package has a function of the name of this module.
+    routes = import_module("tallystick.dialects.datatrails.routes")
+    monkeypatch.setattr(routes, "RateLimit", partial(RateLimit, seconds=clock))
+    return clock
 
 
 def app_of(server: LiveServer) -> App:

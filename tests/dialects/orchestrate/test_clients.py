@@ -61,7 +61,7 @@ def own_tests(package: Path, api: Api) -> Any:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=240,
     )  # fmt: skip
     start = result.stdout.find("{\n")
     assert start >= 0, result.stdout + result.stderr
