@@ -52,6 +52,11 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     client: str | None = None
     own_events_only: bool = False
 
+    @property
+    def is_person(self) -> bool:
+        """Tell whether somebody logged in, and not a program with a secret of its own."""
+        return self.user is not None and self.client is None
+
     def may(self, scope: Scope) -> bool:
         """Tell whether the credential allows `scope`; admin allows everything."""
         return scope in self.scopes or Scope.ADMIN in self.scopes

@@ -13,12 +13,13 @@ import uuid
 from typing import Any, NamedTuple
 
 import jwt
+import msgspec
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
 
 from tallystick import access, credentials
-from tallystick.access import Grant, Principal, Scope
+from tallystick.access import Principal, Scope
 from tallystick.clock import Clock
 from tallystick.errors import TokenExpired, Unauthenticated
 from tallystick.event import Json
@@ -241,22 +242,27 @@ class Issuer:
         if client is None:
             # DataTrails: a secret that expired does not revoke tokens, a deleted client does.
             raise Unauthenticated("the client is gone")
-        # Platform scopes to read and write are exercised by roles; a client has those of its user.
-        by_role = names <= access.SCOPES_BY_ROLE
-        principal = Principal(
-            tenant=tenant,
-            scopes=scopes_of(names),
+        return Bearer(self._principal_of_client(client, names), claims, None, client.id)
+
+    def _principal_of_client(self, client: Client, names: set[str]) -> Principal:
+        """Return a principal for a program: with the roles of its user, if it was given one.
+
+        Platform scopes to read and write are exercised by roles, so without a user they show
+        nothing.
+        """
+        scopes = scopes_of(names)
+        if client.user is not None:
+            user = self._identity.get(User, client.tenant, client.user)
+            if user is not None and not user.disabled:
+                principal = self._identity.principal_of_user(user, scopes)
+                return msgspec.structs.replace(principal, client=client.id)
+        by_role = client.user is not None or names <= access.SCOPES_BY_ROLE
+        return Principal(
+            tenant=client.tenant,
+            scopes=scopes,
             user=(client.user or client.id) if by_role else None,
-            grants=self._grants_of(client) if by_role else (),
             client=client.id,
         )
-        return Bearer(principal, claims, None, client.id)
-
-    def _grants_of(self, client: Client) -> tuple[Grant, ...]:
-        if client.user is None:
-            return ()
-        user = self._identity.get(User, client.tenant, client.user)
-        return () if user is None or user.disabled else user.grants
 
 
 def is_secret_of(client: Client, secret: str, now_ms: int) -> bool:

@@ -71,13 +71,13 @@ class Authenticator:
         return by_header
 
     def actor(self, principal: Principal) -> Resource:
-        """Return who asks as the log names them: a user, a client, a key, or the folder's owner."""
-        if principal.user is not None:
-            user = self._identity.get(User, principal.tenant, principal.user)
-            return Resource("user", principal.user, None if user is None else user.name)
+        """Return who asks as the log names them: a client, a user, a key, or the folder's owner."""
         if principal.client is not None:
             client = self._identity.get(Client, principal.tenant, principal.client)
             return Resource("client", principal.client, None if client is None else client.name)
+        if principal.user is not None:
+            user = self._identity.get(User, principal.tenant, principal.user)
+            return Resource("user", principal.user, None if user is None else user.name)
         if principal.key is None:
             return OPERATOR
         key = self._identity.get(ApiKey, principal.tenant, principal.key)

@@ -165,13 +165,31 @@ def test_wanted_scopes_narrow_those_there_are(deployment: Deployment) -> None:
 
 
 @pytest.mark.row("C-76")
-def test_client_with_a_user_has_the_roles_of_that_user(deployment: Deployment) -> None:
+@pytest.mark.parametrize("scopes", [("cloud_controller.read",), ("read", "write")])
+def test_client_with_a_user_has_the_roles_of_that_user(
+    deployment: Deployment, scopes: tuple[str, ...]
+) -> None:
     deployment.record(resource("seen"), resource("hidden", space_guid="space-9"))
     login = deployment.user("dev", ("space:space-1", "space_developer"))
-    id = deployment.client("exporter", "cloud_controller.read", user=f"id-of-{login}")
+    id = deployment.client("exporter", *scopes, user=f"id-of-{login}")
+    issued = ask(deployment.anonymous, (id, SECRET), grant_type="client_credentials").json()
+    program = deployment.http(issued["access_token"])
+    assert guids(program.get("/v2/events").json()["resources"]) == ["seen"]
+    assert program.get("/v1/events?total=true").json()["total"] == 1
+    # A program that was given the right to record is no person, who leaves events by acting.
+    recorded = program.post("/extensions/cloudfoundry/events", json=resource("its-own"))
+    assert recorded.status_code == (201 if "write" in scopes else 403)
+    natively = program.post("/v1/events", json={"kind": "order.created"})
+    assert natively.status_code == recorded.status_code
+
+
+@pytest.mark.row("C-76")
+def test_client_whose_user_is_gone_sees_nothing(deployment: Deployment) -> None:
+    deployment.record(resource("hidden"))
+    id = deployment.client("exporter", "read", user="nobody-any-more")
     issued = ask(deployment.anonymous, (id, SECRET), grant_type="client_credentials").json()
     answer = deployment.http(issued["access_token"]).get("/v2/events").json()
-    assert guids(answer["resources"]) == ["seen"]
+    assert (answer["total_results"], answer["resources"]) == (0, [])
 
 
 @pytest.mark.row("C-72")

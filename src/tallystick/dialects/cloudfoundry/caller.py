@@ -107,7 +107,7 @@ def writer_of(services: Services, request: Request) -> Principal:
     """
     principal = authenticate(services, request)
     access.require(principal, Scope.WRITE)
-    if principal.user is not None:
+    if principal.is_person:
         access.require(principal, Scope.ADMIN)
     return principal
 

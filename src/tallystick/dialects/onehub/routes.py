@@ -135,7 +135,7 @@ class OnehubApi:
         run = self._services.door().run
         principal = await run(self._services.authenticate, request.scope)
         access.require(principal, Scope.WRITE)
-        if principal.user is not None:
+        if principal.is_person:
             # People make events by what they do, not by telling of it.
             access.require(principal, Scope.ADMIN)
         document = jsontext.decode_object(await self._services.body(request, _BODY_BYTES))
