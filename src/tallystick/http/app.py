@@ -17,7 +17,7 @@ import structlog
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Router
+from starlette.routing import BaseRoute, Match, Route, Router
 from starlette.types import Message, Receive, Scope, Send
 
 from tallystick.dialects.base import Background, BackgroundServices, Dialect, Services
@@ -169,18 +169,18 @@ class App:
         scope["app"] = self
         owner = self._owner(scope["path"])
         answer = _Answer(send, request_id, owner, scope, self._metrics)
+        router = self._routers[None if owner is None else owner.name]
         try:
             if (scope["method"], scope["path"]) == _APPEND:
                 await self._appender(scope, receive, answer)
             else:
-                router = self._routers[None if owner is None else owner.name]
                 await router(scope, receive, answer)
         except ClientGone:
             return
         except TallystickError as error:
             await self._fail(scope, receive, answer, error)
         except HTTPException as error:
-            await self._fail(scope, receive, answer, _from_http(error))
+            await self._fail(scope, receive, answer, _from_http(error, router, scope))
         except Exception:
             _log.exception("request failed", path=scope["path"], request_id=request_id)
             await self._fail(scope, receive, answer, Unexpected())
@@ -267,10 +267,18 @@ def _request_id(scope: Scope) -> str:
     return f"{_REQUEST_ID_PREFIX}{next(_request_numbers):012x}"
 
 
-def _from_http(error: HTTPException) -> TallystickError:
+def _from_http(error: HTTPException, router: Router, scope: Scope) -> TallystickError:
     if error.status_code == 404:
         return NotFound("there is nothing at this path")
     if error.status_code == 405:
-        allow = (error.headers or {}).get("Allow", "")
-        return MethodNotAllowed(allowed=tuple(filter(None, allow.split(", "))))
+        return MethodNotAllowed(allowed=_methods_at(router, scope))
     return Malformed(error.detail)
+
+
+def _methods_at(router: Router, scope: Scope) -> tuple[str, ...]:
+    """Return the methods that a path has; the routes of several may share it."""
+    methods = {_APPEND[0]} if scope["path"] == _APPEND[1] else set()
+    for route in router.routes:
+        if isinstance(route, Route) and route.matches(scope)[0] is not Match.NONE:
+            methods |= route.methods or set()
+    return tuple(sorted(methods))

@@ -112,6 +112,13 @@ def test_application_is_registered_with_a_secret_that_is_shown_once(account: Acc
     assert told["sub"] == made["client_id"]
 
 
+@pytest.mark.row("D-7", "D-58")
+def test_wrong_method_names_all_the_right_ones(account: Account) -> None:
+    for path, allowed in ((APPLICATIONS, "GET, HEAD, POST"), ("/x", "DELETE, GET, HEAD, PATCH")):
+        answer = account.admin.put(APPLICATIONS + path.removeprefix(APPLICATIONS), content=b"{}")
+        assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+
+
 @pytest.mark.row("D-7")
 def test_application_is_changed_and_deleted(account: Account) -> None:
     made = register(account, custom_claims={"a": "1"})
