@@ -256,7 +256,7 @@ def test_attribute_that_misstates_its_blob_is_refused(
     account: Account, changed: dict[str, str], path: str
 ) -> None:
     blob = attachment(account.upload(b"image"), **changed)
-    for attributes in ({"arc_primary_image": blob}, {"pages": [{}, blob]}):
+    for attributes in ({"arc_primary_image": blob}, {"pages": [{}, blob]}, blob):
         answer = account.app.post("/archivist/v1/events", json={"attributes": attributes})
         assert answer.status_code == 400
         field = answer.json()["details"][0]["fieldViolations"][0]["field"]

@@ -58,9 +58,9 @@ def has_blobs(attributes: Mapping[str, Any]) -> bool:
 
 
 def check_attributes(attributes: Mapping[str, Any], find: Callable[[str], Blob | None]) -> None:
-    """Check that every attribute that names a blob states the blob's hash.
+    """Check that whatever names a blob states the blob's hash.
 
-    An attribute with a hash and no blob is about content kept elsewhere: it is taken as it is.
+    What has a hash and no blob is about content kept elsewhere: it is taken as it is.
     Raises: Malformed with the path of the offending member.
     """
     for path, members in _objects(attributes):
@@ -87,6 +87,8 @@ def _check(members: Mapping[str, str], path: str, find: Callable[[str], Blob | N
 
 
 def _objects(attributes: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, str]]]:
+    """Yield what may name a blob: the attributes themselves, each object, each of a list."""
+    yield "attributes", {name: text for name, text in attributes.items() if isinstance(text, str)}
     for name, value in attributes.items():
         if isinstance(value, dict):
             yield f"attributes.{name}", value
