@@ -274,6 +274,35 @@ def test_aggregates_over_events_and_items(api: Api) -> None:
     assert [b["count"] for b in page["aggregates"][0]["buckets"]] == [2, 1]
 
 
+@pytest.mark.row("O-75", "O-68")
+def test_aggregates_tell_of_a_path_what_its_rows_show(api: Api) -> None:
+    for key in ("a", "b"):
+        api.put(f"/v0/c/{key}", {})
+    api.put("/v0/c/a/relation/likes/c/b", {})
+    for type in ("t", "t", "u"):
+        api.post(f"/v0/c/a/events/{type}/1400000000000", {})
+    members = ("kind", "type", "collection", "key", "relation", "timestamp")
+    clauses = ",".join(f"@path.{member}:top_values" for member in members)
+
+    def told(query: str) -> list[Any]:
+        page = found(api, query, f"&limit=0&aggregate={clauses}", "/c")
+        return [
+            {entry["value"]: entry["count"] for entry in aggregate["entries"]}
+            for aggregate in page["aggregates"]
+        ]
+
+    assert told("@path.kind:*") == [
+        {"event": 3, "item": 2, "relationship": 1},
+        {"t": 2, "u": 1}, {"c": 5}, {"a": 4, "b": 1}, {"likes": 1}, {1400000000000: 3},
+    ]  # fmt: skip
+    assert told("*") == [{"item": 2}, {}, {"c": 2}, {"a": 1, "b": 1}, {}, {}]
+    assert told("@path.kind:relationship") == [{"relationship": 1}, {}, {}, {}, {"likes": 1}, {}]
+    assert told("@path.kind:nothing") == [{}] * 6
+    clause = "&limit=0&aggregate=@path.kind:top_values:offset:1:limit:1,value.x:stats"
+    first, _ = found(api, "@path.kind:*", clause, "/c")["aggregates"]
+    assert (first["value_count"], first["entries"]) == (6, [{"value": "item", "count": 2}])
+
+
 @pytest.mark.row("O-76")
 def test_places_are_found_sorted_and_counted_by_distance(api: Api) -> None:
     for key, lon in (("far", 3.0), ("near", 0.5), ("here", 0.0), ("away", 50.0)):

@@ -8,6 +8,7 @@ section 10.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -94,9 +95,31 @@ _RANDOM = "_random"
 class Question(NamedTuple):
     """Which entries a search is about, and the first place that it measures distances from."""
 
-    over: Over
-    where: Expr
+    parts: Mapping[str, Expr]
+    """What is asked of rows of each kind, without the kinds that none can be of."""
     near: Near | None
+
+    @property
+    def over(self) -> Over:
+        """Which entries an index has to look at."""
+        if self.parts.keys() == {"event"}:
+            return Over.EVENTS
+        return Over.BOTH if "event" in self.parts else Over.ITEMS
+
+    @property
+    def where(self) -> Expr:
+        """What they have to be like."""
+        if self.over is Over.EVENTS:
+            return self.parts["event"]
+        return any_of(all_of((_IS_OF_KIND[kind], part)) for kind, part in self.parts.items())
+
+    def kinds_showing(self, field: str) -> tuple[str, ...]:
+        """Return the kinds of rows that a field can be told of: some fields are of a path only."""
+        return tuple(kind for kind in self.parts if field not in _NOT_SHOWN[kind])
+
+    def of(self, kinds: Collection[str]) -> Question:
+        """Return what is asked of rows of some kinds."""
+        return self._replace(parts={kind: self.parts[kind] for kind in kinds})
 
 
 class Order(NamedTuple):
@@ -114,15 +137,12 @@ def parse_question(text: str, collection: str | None) -> Question:
     expr = parse(text, meaning_of, default_operator="or")
     kinds = KINDS if _mentions_kind(expr) else ("item",)
     wanted = {kind: at_kind(expr, kind) for kind in kinds}
-    wanted = {kind: part for kind, part in wanted.items() if not isinstance(part, Nothing)}
-    over = Over.BOTH if "event" in wanted else Over.ITEMS
-    if wanted.keys() == {"event"}:
-        over = Over.EVENTS
-    parts: list[Expr] = []
-    for kind, part in wanted.items():
-        of_kind = Everything() if over is Over.EVENTS else _IS_OF_KIND[kind]
-        parts.append(all_of((of_kind, _within(kind, collection), part)))
-    return Question(over, any_of(parts), _near_in(expr))
+    parts = {
+        kind: all_of((_within(kind, collection), part))
+        for kind, part in wanted.items()
+        if not isinstance(part, Nothing)
+    }
+    return Question(parts, _near_in(expr))
 
 
 def parse_order(text: str | None, near: Near | None) -> Order:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import NamedTuple
 
+import msgspec
 from starlette.responses import Response
 
 from tallystick.access import Scope
@@ -15,7 +16,13 @@ from tallystick.dialects.orchestrate.exchange import Exchange
 from tallystick.dialects.orchestrate.query import Order, Question
 from tallystick.errors import InvalidQuery, TooLarge
 from tallystick.event import Json, Op, View
-from tallystick.query.aggregate import AggregateResult
+from tallystick.query.aggregate import (
+    AggregateResult,
+    TopValues,
+    TopValuesResult,
+    ValueCount,
+    top_values,
+)
 from tallystick.query.expr import Near, Sort, all_of
 from tallystick.query.geo import Place, distance_m
 from tallystick.query.lucene.places import METRES
@@ -111,15 +118,48 @@ def _answer(exchange: Exchange, asked: _Asked) -> _Answer:
         offset=asked.offset,
         total=True,
     )
-    results: list[AggregateResult] = []
-    if asked.clauses:
-        requests = [clause.request for clause in asked.clauses]
-        results = list(ledger.aggregate(tenant, find, requests, visible))
+    results = _aggregated(exchange, find, asked)
     if asked.order.seed is not None:
         return _shuffled(exchange, asked, results)
     page = ledger.find(tenant, find, visible)
     rows: list[tuple[View, Hit | None]] = list(zip(page.views, page.hits, strict=True))
     return _Answer(rows[: asked.limit], page.total or 0, results)
+
+
+def _aggregated(exchange: Exchange, find: Find, asked: _Asked) -> list[AggregateResult]:
+    """Answer aggregates, each about the rows that show its field."""
+    ledger, tenant, visible = exchange.ledger, exchange.tenant, exchange.visible
+    requests = [clause.request for clause in asked.clauses]
+    results: dict[int, AggregateResult] = {}
+    alike: dict[tuple[str, ...], list[int]] = {}
+    for number, request in enumerate(requests):
+        if isinstance(request, TopValues) and request.field == query.KIND:
+            results[number] = _top_kinds(exchange, find, asked.question, request)
+        else:
+            kinds = asked.question.kinds_showing(request.field)
+            alike.setdefault(kinds, []).append(number)
+    for kinds, numbers in alike.items():
+        about = _about(find, asked.question.of(kinds))
+        found = ledger.aggregate(tenant, about, [requests[n] for n in numbers], visible)
+        results |= zip(numbers, found, strict=True)
+    return [results[number] for number in range(len(requests))]
+
+
+def _top_kinds(
+    exchange: Exchange, find: Find, question: Question, request: TopValues
+) -> TopValuesResult:
+    """Count the rows of each kind, which no index has as a value."""
+    counts: list[ValueCount] = []
+    for kind in question.parts:
+        about = msgspec.structs.replace(_about(find, question.of((kind,))), limit=1, offset=0)
+        total = exchange.ledger.find(exchange.tenant, about, exchange.visible).total
+        if total:
+            counts.append(ValueCount(kind, total))
+    return top_values(counts, request)
+
+
+def _about(find: Find, question: Question) -> Find:
+    return msgspec.structs.replace(find, where=question.where, over=question.over)
 
 
 def _shuffled(exchange: Exchange, asked: _Asked, results: list[AggregateResult]) -> _Answer:
