@@ -152,6 +152,11 @@ def test_an_invitation_says_who_and_as_what() -> None:
         ({"event": {**SEED_EVENTS[0], "detail": 5}}, "detail"),
         ({"event": {**SEED_EVENTS[0], "detail": "\x00"}}, "detail"),
         ({"event": {**SEED_EVENTS[0], "verb": "read"}}, "verb"),
+        (
+            {"event": {"user_id": 1, "detail": SEED_VIEW.replace("849607", f"{2**53 + 1}")}},
+            "detail",
+        ),
+        ({"event": {"user_id": 1, "detail": SEED_VIEW.replace("4137", f"{2**53 + 1}")}}, "detail"),
     ],
 )
 def test_what_is_wrong_is_refused_by_name(told: Json, path: str) -> None:

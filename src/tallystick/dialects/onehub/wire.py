@@ -145,6 +145,8 @@ def _from_printed(inner: Json) -> Draft:
         raise Malformed("workspace_id is another than detail says", path="workspace_id")
     if "user_id" not in inner:
         raise Malformed("detail does not say the user's id", path="user_id")
+    if max(printed.workspace_id, printed.target_id) > ID_MAX:
+        raise Malformed("ids are integers up to 2^53", path="detail")
     workspace = Resource("workspace", str(printed.workspace_id), printed.workspace)
     target = workspace
     if printed.type != "workspace":
