@@ -104,6 +104,8 @@ def test_unknown_parameters_are_ignored() -> None:
         ("inline-relations-depth=1&include-relations=space&exclude-relations=space,organization",
          True, set()),
         ("inline-relations-depth=1&exclude-relations=apps", True, {"space", "organization"}),
+        ("inline-relations-depth=1&include-relations=apps", True, set()),
+        ("inline-relations-depth=1&include-relations=", True, {"space", "organization"}),
         ("exclude-relations=space", False, set()),
     ],
 )  # fmt: skip

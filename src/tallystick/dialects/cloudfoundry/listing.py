@@ -90,8 +90,9 @@ def relations_of(pairs: Pairs) -> Relations:
         return Relations()
     inlined = frozenset[str]()
     if _whole(last, "inline-relations-depth", 0, low=0, high=DEPTH_MAX) > 0:
-        included = _names(last, "include-relations") or frozenset(RELATIONS)
-        inlined = included - _names(last, "exclude-relations")
+        inlined = frozenset(RELATIONS) - _names(last, "exclude-relations")
+        if last.get("include-relations"):
+            inlined &= _names(last, "include-relations")
     return Relations(urls=True, inlined=inlined)
 
 
