@@ -160,6 +160,7 @@ def test_link_keeps_what_the_caller_wrote() -> None:
 @pytest.mark.row("O-28")
 def test_link_has_raw_legal_characters_and_no_others() -> None:
     front = [("afterKey", 'a@b:/*,()é&=#+% "\r\n'), ("limit", "1")]
+    assert paging.link('/v0/a"b>|%2Fc@d', front[:0]) == "/v0/a%22b%3E%7C%2Fc@d?"
     link = paging.link("/v0/u", front, parse_query(b'values=tr\xc3\xa9"<>\\'))
     assert link == (
         "/v0/u?afterKey=a@b:/*,()%C3%A9%26%3D%23%2B%25%20%22%0D%0A&limit=1"

@@ -113,11 +113,14 @@ def link(
     *,
     without: Collection[str] = (),
 ) -> str:
-    """Return a link: `path`, the parameters in `front`, and the caller's others as they were."""
+    """Return a link: `path`, the parameters in `front`, and the caller's others as they were.
+
+    What no URI may have is encoded, even if the caller sent it.
+    """
     replaced = {name for name, _ in front} | set(without)
     parts = [f"{name}={to_value(value)}" for name, value in front]
     parts += [_legal(p.raw) for p in parameters if p.name not in replaced]
-    return f"{path}?{'&'.join(parts)}"
+    return f"{quote(path, safe=_SEGMENT_SAFE + '/%')}?{'&'.join(parts)}"
 
 
 def link_header(links: dict[str, str]) -> dict[str, str]:
