@@ -7,6 +7,7 @@ that tenant alone; its claims never choose it. Source: RFC 7519, RFC 9068.
 
 from __future__ import annotations
 
+import math
 import secrets
 import time
 import uuid
@@ -331,11 +332,24 @@ def _verify_foreign(token: str, key_set: KeySet, now_ms: int) -> Json:
 
 
 def _check_times(claims: Json, now_s: float) -> None:
-    expires, starts = claims.get("exp"), claims.get("nbf")
-    if isinstance(expires, int | float) and expires <= now_s:
+    expires, starts = (_seconds_of(claims, name) for name in ("exp", "nbf"))
+    if expires is not None and expires <= now_s:
         raise TokenExpired
-    if isinstance(starts, int | float) and starts > now_s:
+    if starts is not None and starts > now_s:
         raise Unauthenticated("the token is not valid yet")
+
+
+def _seconds_of(claims: Json, name: str) -> int | float | None:
+    """Return a time of a token, if it has that.
+
+    Raises: Unauthenticated for what is no number: a bound that cannot be read is not kept.
+    """
+    value = claims.get(name)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    is_nan = isinstance(value, float) and math.isnan(value)
+    if value is not None and (is_nan or not is_number):
+        raise Unauthenticated(f"the token's {name} is no time")
+    return value
 
 
 def _is_admin(claims: Json, key_set: KeySet) -> bool:

@@ -107,6 +107,10 @@ def test_a_foreign_jwt_yields_principals_of_its_key_sets_tenant_only(server: Liv
         foreign({"sub": "481", "iss": "https://unknown"}),
         foreign({"sub": ["481"]}),
         foreign({"sub": "481", "nbf": NOW_S + 30}),
+        foreign({"sub": "481", "nbf": str(NOW_S + 30)}),
+        foreign({"sub": "481", "exp": str(NOW_S + 60)}),
+        foreign({"sub": "481", "exp": True}),
+        foreign({"sub": "481", "exp": float("nan")}),
         jwt.encode({"sub": "481", "iss": "https://idp"}, "", algorithm="none"),
     ):
         with pytest.raises(Unauthenticated):
