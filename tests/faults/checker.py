@@ -29,6 +29,7 @@ Result = TypeVar("Result")
 TENANTS = ("one", "two", "three")
 FOLLOWERS_PER_TENANT = 2
 RETRY_S = 60
+ENOUGH = 600
 PATIENCE_S = 0.02
 
 EXPECTED_REFUSALS = {"StoreBusy", "StoreFailed", "SequencerFull"}
@@ -147,11 +148,23 @@ class Checker:
         self.writers[self.writers.index(writer)] = self._start(writer.orders)
 
     def run(self, faults: Sequence[Callable[[], None]], for_s: float, every_s: float) -> None:
-        """Let a random fault happen now and then, for some time."""
-        end_s = time.monotonic() + for_s
-        while (left_s := end_s - time.monotonic()) > 0:
+        """Let a random fault happen now and then, for some time, until enough was written.
+
+        Writers that were just started are waited for: on a busy machine they would be killed again
+        before they have come to write anything.
+        """
+        left_s = for_s
+        while left_s > 0:
+            self._wait_for_writers(1)
+            began_s = time.monotonic()
             time.sleep(min(self.chance.uniform(0, 2 * every_s), left_s))
             self.chance.choice(faults)()
+            left_s -= time.monotonic() - began_s
+        self._wait_for_writers(ENOUGH)
+
+    def _wait_for_writers(self, count: int) -> None:
+        for writer in self.writers:
+            writer.wait_for(count)
 
     def finish(self) -> int:
         """Let everybody finish, check everything and return how much was acknowledged."""

@@ -26,9 +26,11 @@ def crashable_database(server: CrashableServer) -> Iterator[str]:
 
 
 @pytest.fixture
-def seed() -> int:
-    """Return the seed of a random test; `TALLYSTICK_TEST_SEED` repeats one."""
-    seed = int(os.environ.get("TALLYSTICK_TEST_SEED") or secrets.randbits(32))
+def seed(request: pytest.FixtureRequest) -> int:
+    """Return the seed of a random test: a new one for `make soak`, else always the same;
+    `TALLYSTICK_TEST_SEED` repeats one."""
+    made = secrets.randbits(32) if is_soaking(request.config) else 1
+    seed = int(os.environ.get("TALLYSTICK_TEST_SEED") or made)
     print(f"TALLYSTICK_TEST_SEED={seed}")
     return seed
 
@@ -36,5 +38,10 @@ def seed() -> int:
 @pytest.fixture
 def run_s(request: pytest.FixtureRequest) -> float:
     """Return how long a random test runs: `TALLYSTICK_TEST_CHECKER_S`, an hour for `make soak`."""
-    soaking = request.config.getoption("--hypothesis-profile", None) == "soak"
-    return float(os.environ.get("TALLYSTICK_TEST_CHECKER_S") or (3_600 if soaking else 15))
+    made = 3_600 if is_soaking(request.config) else 15
+    return float(os.environ.get("TALLYSTICK_TEST_CHECKER_S") or made)
+
+
+def is_soaking(config: pytest.Config) -> bool:
+    """Tell whether tests are to run for long and to try what was not tried before."""
+    return bool(config.getoption("--hypothesis-profile", None) == "soak")

@@ -74,7 +74,7 @@ class WriterProcess:
                 self._changed.notify_all()
             self._on_acknowledged(told)
 
-    def wait_for(self, count: int, *, timeout_s: float = 60) -> None:
+    def wait_for(self, count: int, *, timeout_s: float = 120) -> None:
         """Wait until so many events were acknowledged, or the process has ended."""
         with self._changed:
             self._changed.wait_for(
@@ -108,8 +108,8 @@ class WriterProcess:
             self.kill()
 
     def _end(self) -> None:
-        self._process.wait(60)
-        self._listener.join(60)
+        self._process.wait(120)
+        self._listener.join(120)
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 pipe.close()

