@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from pathlib import Path
 
 import pytest
@@ -25,8 +24,10 @@ settings.load_profile("suite")
 
 # Hypothesis draws from the constants of our modules that are loaded: were it not always all of
 # them, what is drawn would depend on which tests came before.
-for module in pkgutil.walk_packages(tallystick.__path__, "tallystick."):
-    importlib.import_module(module.name)
+SOURCE = Path(tallystick.__file__).parent
+for path in sorted(SOURCE.rglob("*.py")):
+    parts = path.relative_to(SOURCE.parent).with_suffix("").parts
+    importlib.import_module(".".join(part for part in parts if part != "__init__"))
 
 
 def pytest_report_header() -> list[str]:
