@@ -112,7 +112,7 @@ def test_newest_first_is_the_same_however_far_back_it_looks_at_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     columns = "tallystick.index.search.answers.columns"
-    monkeypatch.setattr(f"{columns}._LOOKS", (10, 60, 190))
+    monkeypatch.setattr(f"{columns}._LOOK", 10)
     monkeypatch.setattr(f"{columns}._NEIGHBOURS", neighbours)
     test_every_page_of_every_order_is_that_of_the_list(searched, where, sort)
     assert searched.walk(where, sort, 3) == searched.walk(where, sort, EVENTS)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tallystick import limits
 from tallystick.index.search import terms
 from tallystick.query.words import parse_pattern, to_test, within_edits
 
@@ -59,6 +60,31 @@ def test_ranges_of_strings_match_what_lies_between(
         below = high is None or text < high or (high_in and text == high)
         found = regex is not None and regex.fullmatch(terms.escaped(text)) is not None
         assert found == (above and below), text
+
+
+MOMENTS = st.integers(limits.OCCURRED_MS_MIN, limits.OCCURRED_MS_MAX)
+
+
+@given(MOMENTS, st.integers(0, 62 << 30), st.lists(MOMENTS, max_size=4))
+def test_spans_of_time_hold_all_of_a_range_and_little_else(
+    low_ms: int, width_ms: int, moments: list[int]
+) -> None:
+    high_ms = min(low_ms + width_ms, limits.OCCURRED_MS_MAX)
+    spans = terms.moments_between("t", low_ms, high_ms)
+    assert spans is not None
+    assert len(spans) <= 64
+    little_ms = 1 << terms.MOMENT_BITS[0 if width_ms < 1 << 23 else -1]
+    near = (low_ms, high_ms, low_ms - little_ms, high_ms + little_ms, (low_ms + high_ms) // 2)
+    for ms in (*near, *moments):
+        held = not set(spans).isdisjoint(terms.moments("t", ms).split())
+        if low_ms <= ms <= high_ms:
+            assert held
+        elif not low_ms - little_ms < ms < high_ms + little_ms:
+            assert not held
+
+
+def test_too_long_a_time_has_no_spans() -> None:
+    assert terms.moments_between("t", 0, 1 << 40) is None
 
 
 @given(FEW, FEW)

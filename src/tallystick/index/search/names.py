@@ -21,7 +21,7 @@ import apsw
 from tallystick.errors import StoreCorrupt, StoreFailed
 from tallystick.index.search.documents.sketch import Sketch
 
-VERSION = 1
+VERSION = 2
 
 NUMBERS_PATH = 0
 """Stands for the path of words in numbers and booleans, which no field has."""
@@ -44,12 +44,13 @@ class NewPath(NamedTuple):
 
 
 class TenantRow(NamedTuple):
-    """A tenant's ordinal and the cursors before and after the coming commit."""
+    """A tenant's ordinal, the cursors before and after the coming commit, and its latest time."""
 
     tenant: str
     ordinal: int
     before: int
     after: int
+    latest_ms: int
 
 
 class NamesWriter:
@@ -79,10 +80,14 @@ class NamesWriter:
         """Write what becomes true with the first commit behind `stamp`; it is on disk then."""
         with _failures(), self._connection:
             self._connection.executemany(
-                "INSERT INTO tenants VALUES (:tenant, :ordinal, :base, :before, :after)"
+                "INSERT INTO tenants VALUES (:tenant, :ordinal, :base, :before, :after, :latest_ms)"
                 " ON CONFLICT (tenant) DO UPDATE SET"
-                " base = excluded.base, before = excluded.before, after = excluded.after",
-                [(row.tenant, row.ordinal, stamp, row.before, row.after) for row in tenants],
+                " base = excluded.base, before = excluded.before, after = excluded.after,"
+                " latest_ms = max(latest_ms, excluded.latest_ms)",
+                [
+                    (row.tenant, row.ordinal, stamp, row.before, row.after, row.latest_ms)
+                    for row in tenants
+                ],
             )
             self._connection.executemany(
                 "INSERT INTO paths VALUES (?, ?, ?, ?)"
@@ -131,9 +136,16 @@ class NamesReader:
                 self._tenants[tenant] = found
         return found
 
-    def size(self, tenant: int) -> int:
-        """Return how many entries of a tenant's log were taken in, or are about to be."""
-        return self._one("SELECT after FROM tenants WHERE ordinal = ?", (tenant,)) or 0
+    def extent(self, tenant: int) -> tuple[int, int]:
+        """Return how many entries of a tenant's log were taken in, and the latest time in them.
+
+        What is about to be taken in counts.
+        """
+        with self._lock, _failures():
+            found: tuple[int, int] | None = self._connection.execute(
+                "SELECT after, latest_ms FROM tenants WHERE ordinal = ?", (tenant,)
+            ).fetchone()
+            return found or (0, 0)
 
     def path(self, tenant: int, path: str) -> int | None:
         """Return the ordinal of a path where the tenant has values."""

@@ -6,12 +6,14 @@ CREATE TABLE about (
 );
 
 -- `after` is the cursor as of the first commit of the index behind `base`, `before` as of `base`.
+-- No document occurred later than `latest_ms`.
 CREATE TABLE tenants (
     tenant TEXT PRIMARY KEY,
     ordinal INTEGER NOT NULL UNIQUE,
     base INTEGER NOT NULL,
     before INTEGER NOT NULL,
-    after INTEGER NOT NULL
+    after INTEGER NOT NULL,
+    latest_ms INTEGER NOT NULL
 ) WITHOUT ROWID;
 
 CREATE TABLE paths (

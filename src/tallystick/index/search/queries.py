@@ -135,6 +135,11 @@ def unscored(query: Query) -> Query:
     return Query.const_score_query(query, 0.0)
 
 
+def unranked(match: Match) -> Match:
+    """Match the same, whatever it is that matches counting 1 in relevance."""
+    return _constant(match) if isinstance(match, Query) else match
+
+
 def all_of(parts: Iterable[Match]) -> Match:
     """Match what all parts match."""
     clauses: list[tuple[Occur, Query]] = []

@@ -55,6 +55,7 @@ PLACE = "\x12"
 PLACES = "\x13"
 UNLISTED_NUMBER = "\x14"
 JOINED = "\x15"
+MOMENT = "\x16"
 _VALUE = "\x02"
 
 # Classes of words. Patterns that begin with a wildcard walk whole classes, and identifiers made by
@@ -68,6 +69,11 @@ DATA = "\x02\x02\x02"
 """Separates a word of the payload from its path."""
 REST = "\x03\x03\x03"
 """Separates any other word of the whole text from its path."""
+
+MOMENT_BITS = (18, 24, 30)
+"""Documents are found by spans of 2^n milliseconds: four minutes, five hours, twelve days."""
+
+_MOMENTS_AT_ONCE = 64
 
 _has_digit = re.compile("[0-9]").search
 _is_hexadecimal = re.compile("[0-9a-f]+").fullmatch
@@ -123,6 +129,27 @@ def marked(tenant: str, mark: str, path: int) -> str:
 def values_at(tenant: str, kind: str, path: int) -> str:
     """Return what the terms of all values of one kind at a path begin with."""
     return tenant + kind + number(path) + _VALUE
+
+
+def moments(tenant: str, ms: int) -> str:
+    """Return the terms of documents that occurred in the same spans of time."""
+    return " ".join(_moment(tenant, bits, ms >> bits) for bits in MOMENT_BITS)
+
+
+def moments_between(tenant: str, low_ms: int, high_ms: int) -> list[str] | None:
+    """Return the terms of spans that together hold a range of times; None if they were many.
+
+    The spans are as short as they can be, so that they hold little else.
+    """
+    for bits in MOMENT_BITS:
+        low, high = low_ms >> bits, high_ms >> bits
+        if high - low < _MOMENTS_AT_ONCE:
+            return [_moment(tenant, bits, span) for span in range(low, high + 1)]
+    return None
+
+
+def _moment(tenant: str, bits: int, span: int) -> str:
+    return f"{tenant}{MOMENT}{number(bits)}{span:x}"
 
 
 def flag(tenant: str, path: int, value: bool) -> str:
@@ -181,6 +208,12 @@ def word_class(word: str) -> str:
 def word(tenant: str, text: str, place: str) -> str:
     """Return the term of a word; `place` is a separator alone, or with its path."""
     return tenant + word_class(text) + text + place
+
+
+def word_and_place(rest: str) -> tuple[str, str]:
+    """Return what a term says behind its class: the word, and its separator with a path."""
+    word = rest.partition(DATA[0])[0].partition(REST[0])[0]
+    return word, rest[len(word) :]
 
 
 def place_of(path: int, *, data: bool) -> str:

@@ -34,6 +34,7 @@ class SearchWriter:
         self._names = NamesWriter(path / NAMES_FILE, self._stamp)
         self._known = self._names.tenants()
         self._next = {tenant: cursor for tenant, (_, cursor) in self._known.items()}
+        self._latest_ms: dict[str, int] = {}
         self._tenants: dict[str, TenantPaths] = {}
         self._touched: set[str] = set()
         self._speller = Speller(self._names.secret)
@@ -59,6 +60,8 @@ class SearchWriter:
             first = document.view.first
             fields = self._speller.fields(paths, document)
             self._index.add(above | first.index, first.occurred_ms, first.recorded_ms, *fields)
+        latest_ms = max((one.view.first.occurred_ms for one in documents), default=0)
+        self._latest_ms[tenant] = max(latest_ms, self._latest_ms.get(tenant, latest_ms))
         self._next[tenant] = next_index
         self._touched.add(tenant)
 
@@ -105,7 +108,7 @@ class SearchWriter:
 
     def _row(self, tenant: str) -> TenantRow:
         ordinal, cursor = self._known[tenant]
-        return TenantRow(tenant, ordinal, cursor, self._next[tenant])
+        return TenantRow(tenant, ordinal, cursor, self._next[tenant], self._latest_ms[tenant])
 
     def _remove(self, paths: TenantPaths, keys: Iterable[str]) -> None:
         above = paths.ordinal << INDEX_BITS

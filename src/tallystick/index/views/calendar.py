@@ -6,14 +6,14 @@ without looking at any. What would take many runs is left to the search.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from tallystick.index.views.block import Block
 from tallystick.index.views.nodes import Node
-from tallystick.index.views.rows import RowSet, count_between, downwards, is_empty, upwards
+from tallystick.index.views.rows import RowSet, count_between, highest, is_empty, lowest, size
 from tallystick.query.aggregate import (
     Interval,
     TimeCount,
@@ -54,7 +54,7 @@ def series(blocks: Sequence[Block], node: Node, request: TimeSeries) -> TimeSeri
         rows = block.kept(node.rows(block))
         if is_empty(rows):
             continue
-        found = _Matches(block, rows, next(upwards(rows, 0)), next(downwards(rows, block.rows)))
+        found = _Matches(block, rows, lowest(rows), highest(rows))
         span_ms = block.ms[found.last] - block.ms[found.first]
         runs += min(span_ms // _SHORTEST_MS[request.interval] + 2, found.last - found.first + 1)
         if runs > RUNS_MAX:
@@ -65,19 +65,36 @@ def series(blocks: Sequence[Block], node: Node, request: TimeSeries) -> TimeSeri
     return TimeSeriesResult(counts.total(), buckets)
 
 
+class _Buckets:
+    """The buckets that were met: the calendar is asked once for each."""
+
+    def __init__(self, request: TimeSeries) -> None:
+        self._request = request
+        self._starts: list[int] = []
+        self._ends: list[int] = []
+
+    def of(self, ms: int) -> tuple[int, int]:
+        """Return where the bucket of a time begins, and where the next one does."""
+        at = bisect_right(self._starts, ms) - 1
+        if at < 0 or ms >= self._ends[at]:
+            at += 1
+            interval, offset_minutes = self._request.interval, self._request.offset_minutes
+            start = bucket_start(ms, interval, offset_minutes)
+            self._starts.insert(at, start)
+            self._ends.insert(at, next_bucket(start, interval, offset_minutes))
+        return self._starts[at], self._ends[at]
+
+
 def _counted(matches: Sequence[_Matches], request: TimeSeries) -> Counter[int]:
     counts: Counter[int] = Counter()
-    ends: dict[int, int] = {}
+    buckets = _Buckets(request)
     for block, rows, first, last in matches:
+        have_all = size(rows) == last - first + 1
         rank = first
         while rank <= last:
-            start = bucket_start(block.ms[rank], request.interval, request.offset_minutes)
-            end_ms = ends.get(start)
-            if end_ms is None:
-                end_ms = next_bucket(start, request.interval, request.offset_minutes)
-                ends[start] = end_ms
+            start, end_ms = buckets.of(block.ms[rank])
             end = bisect_left(block.ms, end_ms, rank, last + 1)
-            if count := count_between(rows, rank, end):
+            if count := end - rank if have_all else count_between(rows, rank, end):
                 counts[start] += count
             rank = end
     return counts

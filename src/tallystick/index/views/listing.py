@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from tallystick.index.views.block import Block, IndexOrder, Key, Order, reverse
 from tallystick.index.views.nodes import ALWAYS, Node, times_of
-from tallystick.index.views.rows import RowSet, count_between, downwards, is_empty, size, upwards
+from tallystick.index.views.rows import RowSet, count_between, highest, is_empty, lowest, size
 
 _WALKED = 64
 _FRONT = 8
@@ -53,7 +53,7 @@ def extent(blocks: Sequence[Block], node: Node) -> Extent:
         if is_empty(rows):
             continue
         count += size(rows)
-        first, last = next(upwards(rows, 0)), next(downwards(rows, block.rows))
+        first, last = lowest(rows), highest(rows)
         first_ms.append(block.ms[first])
         last_ms.append(block.ms[last])
         place = next(block.walk(rows, block.rows, down=True))

@@ -70,6 +70,16 @@ def is_empty(rows: RowSet) -> bool:
     return rows == 0 if isinstance(rows, int) else len(rows) == 0
 
 
+def lowest(rows: RowSet) -> int:
+    """Return the first row of a set that is not empty."""
+    return (rows & -rows).bit_length() - 1 if isinstance(rows, int) else rows[0]
+
+
+def highest(rows: RowSet) -> int:
+    """Return the last row of a set that is not empty."""
+    return rows.bit_length() - 1 if isinstance(rows, int) else rows[-1]
+
+
 def both(one: RowSet, other: RowSet) -> RowSet:
     """Return the rows that are in both sets."""
     if isinstance(one, int):

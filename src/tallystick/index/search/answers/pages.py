@@ -10,7 +10,7 @@ from tallystick.index.search.answers.columns import Part, by_index, by_recording
 from tallystick.index.search.answers.fields import by_field
 from tallystick.index.search.answers.ranking import by_relevance
 from tallystick.index.search.clauses.corpus import INDEX_MAX
-from tallystick.index.search.queries import KEY, OCCURRED
+from tallystick.index.search.queries import KEY
 from tallystick.index.search.selecting import Selection, Selector
 from tallystick.query.expr import And, Boost, Expr, Near, Or, Sort
 from tallystick.query.order import (
@@ -70,7 +70,7 @@ def _by_index(
         timed = by_recording(corpus, query, sort.descending, part)
         return [Hit(index, (ms, index)) for ms, index in timed]
     if sort.field == "occurred_ms":
-        timed = by_time(corpus, query, OCCURRED, sort.descending, part)
+        timed = by_time(corpus, query, sort.descending, part)
         return [Hit(index, (ms, index)) for ms, index in timed]
     if sort.field == RELEVANCE and sort.descending:
         scored = by_relevance(corpus, selection.ranked, part)

@@ -33,11 +33,13 @@ from tallystick.query.expr import Fuzzy, Phrase, Term, Wildcard
 from tallystick.query.match import matches
 from tallystick.query.text import tokens_of
 from tallystick.query.values import PAYLOAD_TEXT
-from tallystick.query.words import ANY, ONE, layouts, word_patterns
+from tallystick.query.words import ANY, ONE, Pattern, layouts, to_test, word_patterns
 
 _LAYOUTS = 200
 _TRIED_VALUES = 1_000
 _EDITS = 2
+_LEAD_CHARS = 2
+_FEW_WORDS = 200
 
 Words = Term | Phrase | Fuzzy | Wildcard
 
@@ -219,6 +221,9 @@ def _wildcard(corpus: Corpus, pattern: str, places: Sequence[str]) -> Bounds:
     patterns = word_patterns(pattern)
     if not patterns:
         return NOTHING
+    few = _spelt_out(corpus, patterns[0], places) if len(patterns) == 1 else None
+    if few is not None:
+        return exactly(few)
     spelt = [terms.word_pattern(corpus.prefix, one, places) for one in patterns]
     head = tuple(takewhile(lambda symbol: symbol not in (ANY, ONE), patterns[0]))
     relaxed = terms.word_pattern(corpus.prefix, (*head, ANY), places)
@@ -226,6 +231,34 @@ def _wildcard(corpus: Corpus, pattern: str, places: Sequence[str]) -> Bounds:
     # Words of different paths may stand side by side, where one path is not named.
     decided = len(spelt) == 1 or len(places[0]) > len(terms.DATA)
     return found if decided else at_most(found.upper)
+
+
+def _spelt_out(corpus: Corpus, pattern: Pattern, places: Sequence[str]) -> Match | None:
+    """Match each word that a pattern means; None if it may mean many.
+
+    The library unites all documents of all words of a pattern before it looks at the first; a few
+    words are asked for as such, and only where the rest of the question leads.
+    """
+    head = "".join(symbol[1] for symbol in takewhile(lambda one: one not in (ANY, ONE), pattern))
+    if len(head) < _LEAD_CHARS:
+        return None
+    corpus.count_pattern(FREE_TEXT_WEIGHT)
+    means = to_test(pattern)
+    found: list[Query] = []
+    for kind in terms.WORD_CLASSES:
+        begin = corpus.prefix + kind
+        known = corpus.snapshot.words(begin + head, _FEW_WORDS)
+        if len(known) == _FEW_WORDS:
+            return None
+        for term in known:
+            word, place = terms.word_and_place(term[len(begin) :])
+            if means(word) and any(_is_at(place, one) for one in places):
+                found.append(queries.word(term))
+    return queries.unranked(queries.any_of(found))
+
+
+def _is_at(place: str, wanted: str) -> bool:
+    return place == wanted or (len(wanted) == len(terms.DATA) and place.startswith(wanted))
 
 
 # Fields whose words are not indexed

@@ -147,6 +147,22 @@ class Heads(dict[str, str]):
         return head
 
 
+class Moments(dict[int, str]):
+    """Terms of times, by the number of the shortest span; only so many are kept."""
+
+    __slots__ = ("tenant",)
+
+    def __init__(self, tenant: str) -> None:
+        super().__init__()
+        self.tenant = tenant
+
+    def __missing__(self, span: int) -> str:
+        if len(self) >= KEPT_WORDS:
+            self.clear()
+        found = self[span] = terms.moments(self.tenant, span << terms.MOMENT_BITS[0])
+        return found
+
+
 class TenantPaths:
     """The paths of one tenant."""
 
@@ -155,6 +171,7 @@ class TenantPaths:
         self.prefix = terms.number(ordinal)
         self.bundles: dict[tuple[str | None, ...], Spelling] = {}
         self.heads = Heads(self.prefix)
+        self.moments = Moments(self.prefix)
         self.number_texts: dict[tuple[str, type, int | float], str] = {}
         self._next = max((number for number, _ in known.values()), default=FIRST_PATH - 1) + 1
         self._known = dict(known)
