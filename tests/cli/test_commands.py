@@ -27,7 +27,7 @@ def run(
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         env={**os.environ, **(env or {})},
     )
     assert done.returncode == code, (done.returncode, done.stdout, done.stderr)

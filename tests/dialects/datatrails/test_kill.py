@@ -34,7 +34,7 @@ WRITERS = 3
 def run(*args: str, code: int = 0) -> str:
     """Run a command and return what it prints."""
     done = subprocess.run(
-        [str(TALLYSTICK), *args], capture_output=True, text=True, timeout=60, check=False
+        [str(TALLYSTICK), *args], capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
     return done.stdout
