@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from tallystick.errors import Forbidden
+from tallystick.errors import Forbidden, Malformed
 from tallystick.query.expr import Everything, Expr, In, Not, Nothing, all_of, any_of
 
 
@@ -100,6 +100,9 @@ _PLATFORM_ROLES = frozenset(
 )  # fmt: skip
 
 
+ROLES = (*SHARING_ROLES, *sorted(_PLATFORM_ROLES))
+"""Every role that means something."""
+
 _READ, _WRITE = "cloud_controller.read", "cloud_controller.write"
 SCOPES_BY_ROLE = frozenset({_READ, _WRITE})
 """Token scopes that allow only what roles allow."""
@@ -111,6 +114,21 @@ _TOKEN_SCOPES = {
     "auditor": ("cloud_controller.global_auditor", _READ),
 }
 """By role in the whole tenant, the strongest first."""
+
+
+def check_role(role: str) -> None:
+    """Let a role that means something pass.
+
+    Raises: Malformed.
+    """
+    if role not in ROLES:
+        near = [one for one in ROLES if _plainly(one) == _plainly(role)]
+        meant = f"did you mean {near[0]}?" if near else f"roles are {', '.join(ROLES)}"
+        raise Malformed(f"there is no role {role!r}", path="role", hint=meant)
+
+
+def _plainly(role: str) -> str:
+    return role.replace(" ", "").replace("_", "").casefold()
 
 
 def token_scopes(grants: Iterable[Grant]) -> tuple[str, ...]:

@@ -333,11 +333,12 @@ def change_user(user: User, kind: str, told: Json) -> Act:
 def add_grant(user: User, grant: Grant) -> Act:
     """Return the act that gives a user a role; a role in the same scope is replaced.
 
-    Raises: Malformed for a scope that is no `type:id`.
+    Raises: Malformed for a scope that is no `type:id`, and for a role that there is not.
     """
     kind, colon, id = grant.scope.partition(":")
-    if not (kind and colon and id and grant.role):
-        raise Malformed("a grant is a scope such as workspace:4137 and a role", path="scope")
+    if not (kind and colon and id):
+        raise Malformed("a grant has a scope such as workspace:4137", path="scope")
+    access.check_role(grant.role)
     grants = (*(g for g in user.grants if g != grant), grant)
     if grant.role in access.SHARING_ROLES:
         others = (g for g in user.grants if g.scope != grant.scope)

@@ -70,6 +70,23 @@ def test_users_are_made_listed_granted_and_deleted(http: httpx2.Client) -> None:
     assert http.get(f"{BASE}/users").json() == {"users": []}
 
 
+@pytest.mark.parametrize(
+    ("role", "hint"),
+    [
+        ("SpaceDeveloper", "did you mean space_developer?"),
+        ("moderator", "did you mean Moderator?"),
+        ("boss", "roles are Access Denied, Viewer, "),
+    ],
+)
+def test_a_role_that_there_is_not_is_refused(http: httpx2.Client, role: str, hint: str) -> None:
+    http.post(f"{BASE}/users", json=USER)
+    answer = http.post(f"{BASE}/users/481/grants", json={"scope": "space:1", "role": role})
+    assert answer.status_code == 400
+    assert answer.json()["pointer"] == "role"
+    assert answer.json()["hint"].startswith(hint)
+    assert http.get(f"{BASE}/users/481/grants").json() == {"grants": []}
+
+
 def test_logins_are_unique_on_the_server(server: LiveServer, http: httpx2.Client) -> None:
     http.post(f"{BASE}/users", json=USER)
     with server.http(server.create_tenant("other")) as other:
