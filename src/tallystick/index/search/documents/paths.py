@@ -7,8 +7,8 @@ the file of names.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple, TypeVar
 
 from tallystick import limits
 from tallystick.index.search import terms
@@ -29,6 +29,10 @@ _NAMED = frozenset(
 _BELOW_ROOTS = tuple(f"{root}." for root in ROOTS)
 _IMPLIED = {f"{role}.{member}": role for role in ROLES for member in ("type", "id")}
 _SKETCHED_BETWEEN_LOOKS = 256
+
+K = TypeVar("K")
+
+SPAN_BITS = terms.MOMENT_BITS[0]
 
 KEPT_WORDS = 50_000
 """Words, and numbers as words, that are kept spelt."""
@@ -131,36 +135,20 @@ class Node(dict[str, "Node"]):
         return node
 
 
-class Heads(dict[str, str]):
-    """Words as they begin in the index; only so many are kept."""
+class Kept(dict[K, str]):
+    """What was spelt before; only so much is kept."""
 
-    __slots__ = ("tenant",)
+    __slots__ = ("spell",)
 
-    def __init__(self, tenant: str) -> None:
+    def __init__(self, spell: Callable[[K], str]) -> None:
         super().__init__()
-        self.tenant = tenant
+        self.spell = spell
 
-    def __missing__(self, word: str) -> str:
+    def __missing__(self, key: K) -> str:
         if len(self) >= KEPT_WORDS:
             self.clear()
-        head = self[word] = terms.word(self.tenant, word, "")
-        return head
-
-
-class Moments(dict[int, str]):
-    """Terms of times, by the number of the shortest span; only so many are kept."""
-
-    __slots__ = ("tenant",)
-
-    def __init__(self, tenant: str) -> None:
-        super().__init__()
-        self.tenant = tenant
-
-    def __missing__(self, span: int) -> str:
-        if len(self) >= KEPT_WORDS:
-            self.clear()
-        found = self[span] = terms.moments(self.tenant, span << terms.MOMENT_BITS[0])
-        return found
+        spelt = self[key] = self.spell(key)
+        return spelt
 
 
 class TenantPaths:
@@ -170,8 +158,9 @@ class TenantPaths:
         self.ordinal = ordinal
         self.prefix = terms.number(ordinal)
         self.bundles: dict[tuple[str | None, ...], Spelling] = {}
-        self.heads = Heads(self.prefix)
-        self.moments = Moments(self.prefix)
+        # Words as they begin in the index, and terms of times by the number of the shortest span.
+        self.heads = Kept[str](lambda word: terms.word(self.prefix, word, ""))
+        self.moments = Kept[int](lambda span: terms.moments(self.prefix, span << SPAN_BITS))
         self.number_texts: dict[tuple[str, type, int | float], str] = {}
         self._next = max((number for number, _ in known.values()), default=FIRST_PATH - 1) + 1
         self._known = dict(known)

@@ -14,7 +14,14 @@ from tallystick.event import Json, Resource, View, class_of
 from tallystick.ids import index_of_event_id
 from tallystick.index.document import Document
 from tallystick.index.search import terms
-from tallystick.index.search.documents.paths import KEPT_WORDS, Node, Path, Spelling, TenantPaths
+from tallystick.index.search.documents.paths import (
+    KEPT_WORDS,
+    SPAN_BITS,
+    Node,
+    Path,
+    Spelling,
+    TenantPaths,
+)
 from tallystick.query.expr import Scalar
 from tallystick.query.geo import place_of
 from tallystick.query.text import text_of, tokens_of
@@ -26,7 +33,6 @@ LONGITUDE = "x"
 """What the names of columns begin with; the path's ordinal follows."""
 
 _FILLERS = " ".join([terms.FILLER] * terms.GAP)
-_SPAN_BITS = terms.MOMENT_BITS[0]
 _KEPT_CHARS = 64
 _KEPT_SPELLINGS = 50_000
 _KEPT_AT_PATH = 1_000
@@ -65,7 +71,7 @@ class Speller:
         self._numbers: dict[str, list[float]] = {}
         self._begin()
         self._add(self._bundle(("", *document.seen), lambda: self._seen(document.seen)))
-        self._facts.append(tenant.moments[document.view.first.occurred_ms >> _SPAN_BITS])
+        self._facts.append(tenant.moments[document.view.first.occurred_ms >> SPAN_BITS])
         self._facts.extend([terms.item_key(tenant.prefix, key) for key in document.keys[1:]])
         self._event(document.view)
         for field, value in document.terms.items():
