@@ -33,6 +33,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """URL of a PostgreSQL that holds the log and identity; None keeps them in the data folder."""
     dialects: tuple[str, ...] | None = None
     """The dialects to serve; None serves all."""
+    mounts: dict[str, str] = {}
+    """Prefixes by dialect, below which it is served too."""
     blob_bytes: int = limits.BLOB_BYTES
     log_level: str = "info"
     orchestrate: dict[str, Any] = {}
@@ -60,12 +62,21 @@ def load_settings(
     for name in Settings.__struct_fields__:
         text = environment.get(ENVIRONMENT_PREFIX + name.upper())
         if text is not None:
-            values[name] = text.split(",") if name == "dialects" else text
+            values[name] = _parsed(name, text)
     values.update({name: value for name, value in (given or {}).items() if value is not None})
     try:
         return msgspec.convert(values, Settings, strict=False)
     except msgspec.ValidationError as error:
         raise SettingsError(f"bad setting: {error}") from None
+
+
+def _parsed(name: str, text: str) -> object:
+    """Return a setting from its text in the environment."""
+    if name == "dialects":
+        return text.split(",")
+    if name == "mounts":
+        return dict(part.partition("=")[::2] for part in text.split(","))
+    return text
 
 
 def _read(file: Path) -> dict[str, Any]:

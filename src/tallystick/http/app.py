@@ -10,7 +10,7 @@ import gc
 import itertools
 import secrets
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 
 import structlog
@@ -38,6 +38,7 @@ from tallystick.http.background import BackgroundProcess
 from tallystick.http.body import ClientGone, body_of, header, pieces_of
 from tallystick.http.door import Door
 from tallystick.http.metrics import Metrics
+from tallystick.http.mounts import mount_of, mounts_of
 from tallystick.http.native import NativeApi
 from tallystick.http.oauth import OauthApi
 from tallystick.http.openapi import OpenapiApi
@@ -92,13 +93,19 @@ class App:
         self._background: list[Background] = []
         self._metrics = Metrics(node)
         self._appender = Appender(self.services, authenticator)
-        self._routers = self._make_routers(authenticator)
-        self.router = self._routers[None]
-
-    def _make_routers(self, authenticator: Authenticator) -> dict[str | None, Router]:
-        """Return a router for each owner of paths: all have all routes, each its own first."""
         common = self._common_routes(authenticator)
         owned = {dialect.name: list(dialect.routes(self.services)) for dialect in self._dialects}
+        self._routers = self._make_routers(common, owned)
+        self._mounts = mounts_of(
+            node.settings.mounts, self._dialects, owned, common, OauthApi(self.services).routes()
+        )
+        self.router = self._routers[None]
+
+    @staticmethod
+    def _make_routers(
+        common: Sequence[BaseRoute], owned: Mapping[str, Sequence[BaseRoute]]
+    ) -> dict[str | None, Router]:
+        """Return a router for each owner of paths: all have all routes, each its own first."""
         routers: dict[str | None, Router] = {}
         routers[None] = Router([*common, *chain(*owned.values())], redirect_slashes=False)
         for name, first in owned.items():
@@ -167,11 +174,14 @@ class App:
         state = scope.setdefault("state", {})
         request_id = state["request_id"] = _request_id(scope)
         scope["app"] = self
-        owner = self._owner(scope["path"])
+        mount = mount_of(self._mounts, scope["path"]) if self._mounts else None
+        if mount is not None:
+            scope, send = mount.below(scope), mount.back(send)
+        owner = self._owner(scope["path"]) if mount is None else mount.dialect
+        router = self._routers[owner and owner.name] if mount is None else mount.router
         answer = _Answer(send, request_id, owner, scope, self._metrics)
-        router = self._routers[None if owner is None else owner.name]
         try:
-            if (scope["method"], scope["path"]) == _APPEND:
+            if (scope["method"], scope["path"]) == _APPEND and mount is None:
                 await self._appender(scope, receive, answer)
             else:
                 await router(scope, receive, answer)

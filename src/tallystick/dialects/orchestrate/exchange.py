@@ -168,6 +168,8 @@ class Exchange:
         self, rows: Sequence[Json], links: dict[str, str], more: Json | None = None
     ) -> Response:
         """Return a page of rows with the links to its neighbours."""
+        prefix = self.request.scope.get("root_path", "")
+        links = {name: prefix + target for name, target in links.items()}
         body: Json = {"count": len(rows), **(more or {}), "results": rows, **links}
         return self.reply(200, body, paging.link_header(links))
 
