@@ -67,15 +67,25 @@ class Searched:
     ) -> None:
         self.views = {view.index: view for view in views}
         self._terms = terms or {}
-        writer = SearchWriter(folder)
-        size = max(1, math.ceil(len(views) / commits))
-        for start in range(0, len(views), size):
-            part = views[start : start + size]
+        self._folder = folder
+        self._write(views, 0, max(1, math.ceil(len(views) / commits)))
+        self.reader = SearchReader(folder, self.recall)
+
+    def add(self, views: Sequence[View]) -> None:
+        """Take in further views, which go on where those that are there end."""
+        start = len(self.views)
+        self.views.update((view.index, view) for view in views)
+        self._write(views, start, len(views))
+        self.reader.refresh()
+
+    def _write(self, views: Sequence[View], start: int, size: int) -> None:
+        writer = SearchWriter(self._folder)
+        for begin in range(0, len(views), size):
+            part = views[begin : begin + size]
             documents = [document(view, self.terms_of(view)) for view in part]
-            writer.apply(TENANT, documents, [], start + len(part))
+            writer.apply(TENANT, documents, [], start + begin + len(part))
             writer.commit()
         writer.close()
-        self.reader = SearchReader(folder, self.recall)
 
     def __enter__(self) -> Searched:
         return self

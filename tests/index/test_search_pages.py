@@ -141,6 +141,30 @@ def test_equally_relevant_rows_are_found_in_order_when_they_are_too_many_to_look
     assert searched.walk(where, BEST_FIRST, 61) == wanted
 
 
+@pytest.mark.parametrize("words", [1, 40], ids=["scores sink", "scores rise"])
+@pytest.mark.parametrize(
+    "sort", [BEST_FIRST, (*BEST_FIRST, Sort("data.n", True))], ids=["alone", "with another"]
+)
+def test_pages_by_relevance_hold_each_row_once_while_scores_change(
+    tmp_path: Path, sort: tuple[Sort, ...], words: int
+) -> None:
+    texts = ("fox", "fox fox dog", "the red fox")
+    views = [event(index, {"text": texts[index % 3], "n": index}) for index in range(60)]
+    with Searched(tmp_path, views, commits=2) as searched:
+        where = Term("data.text", "fox")
+        page = searched.find(where, sort=sort, limit=7)
+        found, scores = [hit.index for hit in page.hits], {page.hits[0].score}
+        while page.more and len(found) < len(views):
+            size = len(searched.views)
+            others = (event(size + n, {"text": "cat " * words, "n": 0}) for n in range(20))
+            searched.add(list(others))
+            page = searched.find(where, sort=sort, limit=7, after=page.hits[-1].position)
+            found += [hit.index for hit in page.hits]
+            scores.update(hit.score for hit in page.hits)
+        assert sorted(found) == list(range(60))
+        assert len(scores) > 3, "scores did not change between pages"
+
+
 def test_pages_by_relevance_end_somewhere(
     searched: Searched, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -96,7 +96,7 @@ def _by_reading(
     positions = [position_of(view, Values(view, derived), sorts, scene) for view, derived in read]
     positions.sort(key=lambda position: order_key(position, sorts))
     if part.after is not None:
-        last = _key_of(part.after, sorts)
+        last = _key_of(_standing(part.after, sorts, scores), sorts)
         positions = [position for position in positions if order_key(position, sorts) > last]
     page = positions[part.offset : part.offset + part.wanted]
     return [_hit(position, scores) for position in page]
@@ -107,6 +107,16 @@ def _scores(selector: Selector, selection: Selection) -> Mapping[int, float]:
     rows = snapshot.rows(selection.ranked, None, limits.SEARCH_CANDIDATES)
     keys = snapshot.values(KEY, [row.address for row in rows])
     return {key & INDEX_MAX: row.value for key, row in zip(keys, rows, strict=True)}
+
+
+def _standing(after: Position, sorts: Sequence[Sort], scores: Mapping[int, float]) -> Position:
+    """Return a position with the score that its row has by now: scores change as events come in."""
+    *values, index = after
+    score = scores.get(index) if isinstance(index, int) else None
+    if score is None:
+        return after
+    ranked = (sort.field == RELEVANCE for sort in sorts)
+    return (*(score if by else value for by, value in zip(ranked, values, strict=True)), index)
 
 
 def _key_of(after: Position, sorts: Sequence[Sort]) -> tuple[object, ...]:

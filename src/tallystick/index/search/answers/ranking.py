@@ -3,7 +3,8 @@
 The index gives the best rows, equal ones in no certain order. Equal scores are common: every
 document of one kind may have the same. So where a page ends among equals, they are looked for in
 the order of their indexes, one range of indexes after the other, each so narrow that all of it is
-seen. Scores change as documents come in, and positions with them.
+seen. Scores change as documents come in, so a page goes on behind the row that the one before it
+ended with, wherever that row stands by now.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def by_relevance(corpus: Corpus, query: Query, part: Part) -> list[Scored]:
     if part.wanted < 1:
         return []
     wanted = part.offset + part.wanted
-    after = _place(corpus, part)
+    after = _place(corpus, query, part)
     look = max(_FIRST_LOOK, wanted)
     while look <= limits.SEARCH_RANKED:
         best = _best(corpus, query, look)
@@ -51,13 +52,16 @@ def by_relevance(corpus: Corpus, query: Query, part: Part) -> list[Scored]:
     )
 
 
-def _place(corpus: Corpus, part: Part) -> Scored | None:
+def _place(corpus: Corpus, query: Query, part: Part) -> Scored | None:
+    """Return where a row stands by now that a page goes on behind; if it is gone, where it stood."""
     if part.after is None:
         return None
     score, *rest = part.after
     if not isinstance(score, float | int) or len(rest) != 1:
         raise Malformed("the cursor belongs to another query", path="cursor")
-    return score, corpus.above | min(max(integer_of(rest[0]), 0), INDEX_MAX)
+    key = corpus.above | min(max(integer_of(rest[0]), 0), INDEX_MAX)
+    row = _best(corpus, within(query, queries.keys_in([key])), 1)
+    return row[0] if row else (score, key)
 
 
 def _is_behind(row: Scored, after: Scored | None) -> bool:
