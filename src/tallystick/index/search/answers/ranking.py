@@ -53,7 +53,7 @@ def by_relevance(corpus: Corpus, query: Query, part: Part) -> list[Scored]:
 
 
 def _place(corpus: Corpus, query: Query, part: Part) -> Scored | None:
-    """Return where a row stands by now that a page goes on behind; if it is gone, where it stood."""
+    """Return where the row stands by now that a page goes on behind; once gone, where it stood."""
     if part.after is None:
         return None
     score, *rest = part.after
