@@ -117,6 +117,7 @@ class Act(NamedTuple):
 
 
 Record = TypeVar("Record", Tenant, ApiKey, User, KeySet, Client)
+_AnyRecord = Tenant | ApiKey | User | KeySet | Client
 
 _KINDS: dict[type, str] = {
     Tenant: "tenant", ApiKey: "key", User: "user", KeySet: "keyset", Client: "client",
@@ -263,13 +264,16 @@ def create_tenant(
         log_id=secrets.token_hex(16),
         created_ms=now_ms,
     )
-    names = {id.lower(), tenant.uuid, tenant.hex}
-    if tenant.number is not None:
-        names.add(str(tenant.number))
-    lookups = (("log", tenant.log_id), *(("tenant", text) for text in sorted(names)))
     draft = _act("tenant.created", "tenant", id, {"name": tenant.name, "uuid": tenant.uuid})
-    write = IdentityWrite(id, "tenant", id, msgspec.json.encode(tenant), lookups, new=True)
-    return tenant, Act(draft, (write,), f"{server_name}/log/{tenant.log_id}")
+    origin = f"{server_name}/log/{tenant.log_id}"
+    return tenant, Act(draft, (_write(tenant, new=True),), origin)
+
+
+def change_policy(tenant: Tenant, *, public_log: bool) -> Act:
+    """Return the act that opens a tenant's log to everybody, or leaves it to the tenant's keys."""
+    changed = msgspec.structs.replace(tenant, public_log=public_log)
+    draft = _act("policy.changed", "tenant", tenant.id, {"public_log": public_log})
+    return Act(draft, (_write(changed),))
 
 
 def create_key(
@@ -414,19 +418,18 @@ def _act(kind: str, type: str, id: str, data: Json) -> Draft:
     return Draft(kind=kind, op=Op.SYSTEM, target=Resource(type, id), data=data, dialect="native")
 
 
-def _write(record: ApiKey | User | KeySet | Client, *, new: bool = False) -> IdentityWrite:
-    return IdentityWrite(
-        record.tenant,
-        _KINDS[type(record)],
-        record.id,
-        msgspec.json.encode(record),
-        tuple(_lookups(record)),
-        new,
-    )
+def _write(record: _AnyRecord, *, new: bool = False) -> IdentityWrite:
+    tenant = record.id if isinstance(record, Tenant) else record.tenant
+    name, doc = _KINDS[type(record)], msgspec.json.encode(record)
+    return IdentityWrite(tenant, name, record.id, doc, tuple(_lookups(record)), new)
 
 
-def _lookups(record: ApiKey | User | KeySet | Client) -> list[tuple[str, str]]:
+def _lookups(record: _AnyRecord) -> list[tuple[str, str]]:
     match record:
+        case Tenant():
+            forms = {record.id.lower(), record.uuid, record.hex}
+            forms |= set() if record.number is None else {str(record.number)}
+            return [("log", record.log_id), *(("tenant", text) for text in sorted(forms))]
         case ApiKey():
             return [("key", record.digest)]
         case User():

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from tests.serving import LiveServer, open_server
@@ -91,6 +92,18 @@ def test_a_remote_server_is_reached_by_url_and_key(server: LiveServer) -> None:
     wrong = run("events", "list", "--url", server.url, "--key", "tlk_wrong", code=1)
     assert wrong.stderr == "tallystick: the key is unknown or revoked\n"
     run("events", "list", "--url", "http://127.0.0.1:9", "--key", "x", code=1)
+
+
+def test_a_tenant_may_keep_its_log_to_itself(server: LiveServer) -> None:
+    reach = ("--url", server.url, "--key", server.admin_key)
+    log_id = told("tenants", "list", *reach)[0]["log_id"]
+    checkpoint = f"{server.url}/log/{log_id}/checkpoint"
+    assert told("tenants", "policy", "--log", "private", *reach)["public_log"] is False
+    assert httpx2.get(checkpoint).status_code == 401
+    said = run("tenants", "policy", "--log", "public", *reach).stdout
+    assert said == "the log of default is public now\n"
+    assert httpx2.get(checkpoint).status_code == 200
+    run("tenants", "policy", *reach, code=2)
 
 
 def test_identity_is_made_from_the_command_line(folder: str) -> None:

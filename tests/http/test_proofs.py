@@ -108,3 +108,33 @@ def test_entries_need_a_key_of_the_tenant_that_may_read(
     with server.http(server.create_key(TENANT, (Scope.WRITE,))) as writer:
         assert writer.get(path).status_code == 403
     assert http.get("/log/unknown/checkpoint").status_code == 404
+
+
+def test_a_tenant_may_keep_its_log_to_itself(server: LiveServer, http: httpx2.Client) -> None:
+    fill(http, 300)
+    about = f"/v1/admin/tenants/{TENANT}"
+    log = f"/log/{http.get(about).json()['log_id']}"
+    paths = (f"{log}/checkpoint", f"{log}/tile/0/000")
+    server.create_tenant("other")
+    other_key = server.create_key("other", (Scope.READ,))
+    with (
+        server.plain_http() as anybody,
+        server.http(server.create_key(TENANT, (Scope.READ,))) as reader,
+        server.http(other_key) as other,
+    ):
+        assert [anybody.get(path).status_code for path in paths] == [200, 200]
+        assert reader.patch(about, json={"public_log": False}).status_code == 403
+        assert other.patch(about, json={"public_log": False}).status_code == 403
+        assert http.patch(about, json={"public_log": "no"}).status_code == 400
+        closed = http.patch(about, json={"public_log": False})
+        assert (closed.status_code, closed.json()["public_log"]) == (200, False)
+        assert [anybody.get(path).status_code for path in paths] == [401, 401]
+        assert [other.get(path).status_code for path in paths] == [404, 404]
+        tile = reader.get(paths[1])
+        assert tile.headers["cache-control"].startswith("private")
+        assert len(split_hashes(tile.content)) == 256
+        assert http.patch(about, json={"public_log": True}).json()["public_log"] is True
+        assert [anybody.get(path).status_code for path in paths] == [200, 200]
+    acts = http.get("/v1/events", params={"view": "log", "kind": "policy.changed"}).json()
+    told = [entry["data"] for entry in acts["events"]]
+    assert told == [{"public_log": True}, {"public_log": False}]

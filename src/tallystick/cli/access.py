@@ -38,6 +38,20 @@ def list_tenants(reach: Reach) -> None:
     reach.show_table(rows, ("id", "name", "uuid", "hex", "log_id", "created_at"))
 
 
+@tenants.command("policy")
+@click.option(
+    "--log",
+    required=True,
+    type=click.Choice(["public", "private"]),
+    help="Who may read checkpoint and hash tiles: everybody, or who has a read key.",
+)
+@with_reach
+def change_policy(reach: Reach, log: str) -> None:
+    """Say who may read the public form of a tenant's log."""
+    told = reach.ask_tenant("PATCH", body={"public_log": log == "public"})
+    reach.show(told, lambda: f"the log of {told['id']} is {log} now")
+
+
 @click.group()
 def keys() -> None:
     """Make, list and revoke API keys; print a log's verifier key."""

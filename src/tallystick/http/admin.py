@@ -33,6 +33,12 @@ class TenantIn(Input, frozen=True):
     aliases: tuple[str, ...] = ()
 
 
+class PolicyIn(Input, frozen=True):
+    """What a tenant decides about itself."""
+
+    public_log: bool
+
+
 class KeyIn(Input, frozen=True):
     """A key to be made; `secret` takes over one that programs already have."""
 
@@ -91,6 +97,7 @@ class AdminApi:
             Route(BASE, self.list_tenants, methods=["GET"]),
             Route(BASE, self.create_tenant, methods=["POST"]),
             Route(ONE, on(self._get_tenant), methods=["GET"]),
+            Route(ONE, on(self._change_policy), methods=["PATCH"]),
             Route(ONE + "/keys", on(self._list_keys), methods=["GET"]),
             Route(ONE + "/keys", on(self._create_key), methods=["POST"]),
             Route(ONE + "/keys/{id}", on(self._revoke_key), methods=["DELETE"]),
@@ -133,6 +140,12 @@ class AdminApi:
         return json_response(_tenant(tenant), 201)
 
     def _get_tenant(self, request: Request, tenant: str) -> Response:
+        return json_response(_tenant(self._identity.tenant(tenant)))
+
+    def _change_policy(self, request: Request, tenant: str) -> Response:
+        wanted = decode(PolicyIn, request.state.body)
+        act = identity.change_policy(self._identity.tenant(tenant), public_log=wanted.public_log)
+        self._ledger.administer(tenant, act)
         return json_response(_tenant(self._identity.tenant(tenant)))
 
     def _log_key(self, request: Request, tenant: str) -> Response:
@@ -261,6 +274,7 @@ def _tenant(tenant: Tenant) -> Json:
         "hex": tenant.hex,
         "number": tenant.number,
         "log_id": tenant.log_id,
+        "public_log": tenant.public_log,
         "created_at": times.to_rfc3339(tenant.created_ms),
     }
 

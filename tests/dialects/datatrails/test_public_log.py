@@ -161,6 +161,19 @@ def test_file_that_is_not_there(account: Account, path: str) -> None:
     assert answer.json()["code"] == 5
 
 
+def test_a_log_that_is_not_public_is_read_with_a_key_of_its_tenant(
+    account: Account, stranger: Account
+) -> None:
+    account.confirmed(account.create()["identity"])
+    massif = f"{LOGS}/tenant/{account.uuid}/0/massifs/{0:016d}.log"
+    policy = {"public_log": False}
+    changed = account.admin.patch(f"/v1/admin/tenants/{account.tenant}", json=policy)
+    assert changed.status_code == 200
+    readers = (account.app, account.anonymous, stranger.app)
+    assert [one.get(massif).status_code for one in readers] == [200, 401, 404]
+    assert account.app.get(massif).headers["cache-control"] == "no-cache"
+
+
 def test_tenant_without_an_application_has_no_public_log(public_server: LiveServer) -> None:
     key = public_server.create_tenant("quiet")
     uuid = public_server.node.identity.tenant("quiet").uuid
