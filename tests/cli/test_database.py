@@ -51,3 +51,22 @@ def test_a_server_with_another_key_refuses_to_extend(
         assert answer.status_code == 503
         assert "another key" in answer.json()["detail"]
         assert http.get("/readyz").status_code == 503
+
+
+@pytest.mark.needs("postgres")
+def test_every_command_takes_the_database(postgres_database: str, tmp_path: Path) -> None:
+    place = ("--database", postgres_database, "--data", str(tmp_path / "node"))
+    run("tenants", "create", "acme", *place)
+    event_id = run("append", *place, stdin='{"kind": "k", "data": {"n": 1}}').stdout.split()[0]
+    assert event_id in run("events", "list", "--json", *place).stdout
+    assert event_id in run("search", "data.n:1", "--json", *place).stdout
+    assert run("fsck", *place).stdout.startswith("clean: 1 logs, 2 entries")
+    assert not (tmp_path / "node" / "ledger.db").exists()
+    run("events", "list", *place, "--url", "http://127.0.0.1:9", code=2)
+
+
+def test_backups_are_of_folders(tmp_path: Path) -> None:
+    database = ("--database", "postgresql://nowhere", "--data", str(tmp_path / "node"))
+    assert "pg_dump" in run("backup", str(tmp_path / "night.tar"), *database, code=1).stderr
+    (tmp_path / "old.tar").touch()
+    assert "tallystick copy" in run("restore", str(tmp_path / "old.tar"), *database, code=1).stderr

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from tallystick import backup as backups
 from tallystick import fsck as checks
 from tallystick.blobs import Blobs, check_blobs
-from tallystick.cli.reach import Reach, with_database, with_reach
+from tallystick.cli.reach import Reach, with_reach
 from tallystick.dialects.datatrails.publiclog.checking import check_merklelog
 from tallystick.dialects.datatrails.publiclog.follower import KEY_PURPOSE
 from tallystick.errors import SettingsError
@@ -31,15 +31,14 @@ DAMAGED = 3
 
 
 @click.command()
-@with_database
 @with_reach
-def fsck(reach: Reach, database: str | None) -> None:
+def fsck(reach: Reach) -> None:
     """Recompute everything in a data folder from its stored bytes.
 
     With --database, what the database holds, and the folder gives the signing key. Works beside
     running servers. Exits with 3 and names the first difference if there is one.
     """
-    report = _check(reach, reach.settings(database=database).database)
+    report = _check(reach, reach.settings().database)
     told = {**msgspec.structs.asdict(report), "clean": report.clean}
     reach.show(told, lambda: _report(report))
     if not report.clean:
@@ -108,6 +107,11 @@ def _report(report: checks.Report) -> str:
 @with_reach
 def backup(reach: Reach, file: Path) -> None:
     """Write a consistent backup of the data folder to FILE (tar), beside a running server."""
+    if reach.settings().database is not None:
+        raise SettingsError(
+            "a backup is of a data folder",
+            hint="back a PostgreSQL up with pg_dump and keep log.key",
+        )
     if file.exists():
         raise SettingsError(f"{file} exists already", hint="choose another name")
     with file.open("xb") as out, progress_bar(reach, "copying", "pages") as progress:
@@ -124,6 +128,10 @@ def backup(reach: Reach, file: Path) -> None:
 @with_reach
 def restore(reach: Reach, file: IO[bytes]) -> None:
     """Fill a new data folder (--data) from a backup, and check all of it."""
+    if reach.database is not None:
+        raise SettingsError(
+            "a backup is restored into a data folder", hint="tallystick copy takes it from there"
+        )
     manifest = backups.restore(file, reach.folder)
     report = _check(reach, None)
     reach.show(

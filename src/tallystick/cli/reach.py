@@ -40,6 +40,7 @@ class Reach:
         key: str | None,
         tenant: str | None,
         config: Path | None,
+        database: str | None,
         as_json: bool,
     ) -> None:
         self.folder = folder
@@ -47,13 +48,14 @@ class Reach:
         self.key = key
         self._tenant = tenant
         self._config = config
+        self.database = database
         self.as_json = as_json
         self.console = Console(highlight=False)
         self.progress = Console(stderr=True, highlight=False)
 
     def settings(self, **given: Any) -> Settings:
         """Return the settings of a server run by this call."""
-        return load_settings(self._config, given=given)
+        return load_settings(self._config, given={"database": self.database, **given})
 
     @contextlib.contextmanager
     def client(self) -> Iterator[Client]:
@@ -62,6 +64,8 @@ class Reach:
         Raises: StoreLocked when another process has the folder but no socket answers.
         """
         if self.url is not None:
+            if self.database is not None:
+                raise click.UsageError("--url names a server, --database none: give one of them")
             with Client(self.url, self.key) as client:
                 yield client
             return
@@ -141,9 +145,12 @@ _OPTIONS = (
         envvar="TALLYSTICK_CONFIG",
         help="Settings file in TOML.",
     ),
+    click.option(
+        "--database", help="URL of a PostgreSQL that holds the log instead of the folder."
+    ),
     click.option("--json", "as_json", is_flag=True, help="Print JSON."),
 )
-_REACH_PARAMETERS = ("folder", "url", "key", "tenant", "config", "as_json")
+_REACH_PARAMETERS = ("folder", "url", "key", "tenant", "config", "database", "as_json")
 
 
 def with_reach(command: Callable[Concatenate[Reach, P], T]) -> Callable[..., T]:
@@ -158,11 +165,6 @@ def with_reach(command: Callable[Concatenate[Reach, P], T]) -> Callable[..., T]:
     for option in reversed(_OPTIONS):
         options = option(options)
     return options
-
-
-with_database = click.option(
-    "--database", help="URL of a PostgreSQL that holds the log instead of the folder."
-)
 
 
 def _answers(socket: Path) -> bool:

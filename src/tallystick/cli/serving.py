@@ -10,7 +10,7 @@ import structlog
 
 from tallystick import identity
 from tallystick.access import Scope
-from tallystick.cli.reach import Reach, with_database, with_reach
+from tallystick.cli.reach import Reach, with_reach
 from tallystick.dialects import DIALECTS
 from tallystick.errors import StoreBusy
 from tallystick.folder import SOCKET_FILE
@@ -26,19 +26,16 @@ DEFAULT_TENANT = "default"
 @click.command()
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port.  [default: 8080]")
-@with_database
 @click.option("--demo", is_flag=True, help="Fill an empty store with a little sample data.")
 @with_reach
-def serve(
-    reach: Reach, host: str | None, port: int | None, database: str | None, demo: bool
-) -> None:
+def serve(reach: Reach, host: str | None, port: int | None, demo: bool) -> None:
     """Run the server until Ctrl-C.
 
     An empty data folder gets a tenant `default` and an admin key, which is printed once. With
     --database any number of servers share one log, each with a data folder of its own that holds
     its indexes and the same signing key.
     """
-    settings = reach.settings(host=host, port=port, database=database)
+    settings = reach.settings(host=host, port=port)
     configure_logging(settings.log_level)
     # The address first: whoever cannot listen should not have made a tenant and lost its key.
     listener = listen(settings.host, settings.port)
