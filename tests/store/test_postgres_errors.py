@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import traceback
+
 import psycopg
 import pytest
 from psycopg import errors
@@ -9,12 +11,14 @@ from psycopg import errors
 from tallystick.errors import (
     Pushback,
     SchemaMismatch,
+    SettingsError,
     StoreBusy,
     StoreCorrupt,
     StoreError,
     StoreFailed,
     TallystickError,
 )
+from tallystick.store.postgres.connecting import connect
 from tallystick.store.postgres.errors import from_driver, translated
 
 SQLSTATES = sorted(
@@ -62,6 +66,24 @@ def test_sqlstate_has_an_answer(name: str) -> None:
 )
 def test_error_says_what_to_do_next(error: psycopg.Error, ours: type[TallystickError]) -> None:
     assert type(from_driver(error)) is ours
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://someone:hush-hush@db/name",
+        "postgresql://someone:hush-hush%xy@db/name",
+        "postgresql://someone:hush-hush@[::1/name",
+        "postgresql://someone:hush-hush@[::1]x/name",
+        "postgresql://someone:hush-hush with blanks@db/name",
+    ],
+)
+def test_a_url_that_is_none_is_not_quoted(url: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        connect(url, name="test")
+    told = "".join(traceback.format_exception(raised.value))
+    assert "hush" not in told
+    assert raised.value.hint is not None
 
 
 def raise_translated(error: Exception) -> None:

@@ -17,7 +17,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
 from psycopg.types.numeric import Int8BinaryDumper, Int8Dumper
 
-from tallystick.errors import StoreBusy, StoreFailed
+from tallystick.errors import SettingsError, StoreBusy, StoreFailed
 from tallystick.store.postgres import packing
 
 Connection = psycopg.Connection[TupleRow]
@@ -35,6 +35,11 @@ SELECT set_config('application_name', %(name)s, false),
     set_config('synchronous_commit', CASE current_setting('synchronous_commit')
         WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false)
 """
+
+_URL_HINT = (
+    "postgresql://user:password@host:port/name; in a password, % is written %25, "
+    "/ is %2F, : is %3A and @ is %40"
+)
 
 _KEEPALIVES: dict[str, Any] = {
     "connect_timeout": 5,
@@ -60,8 +65,15 @@ _PATIENT = Timeouts()
 
 
 def connect(url: str, *, name: str, timeouts: Timeouts = _PATIENT) -> Connection:
-    """Return a new connection with its name, its timeouts and its types."""
-    connection = psycopg.connect(url, autocommit=True, **_KEEPALIVES)
+    """Return a new connection with its name, its timeouts and its types.
+
+    Raises: SettingsError for a URL that is none.
+    """
+    try:
+        connection = psycopg.connect(url, autocommit=True, **_KEEPALIVES)
+    except psycopg.ProgrammingError:
+        # The driver's words quote the URL, its password included.
+        raise SettingsError("the URL of the database cannot be read", hint=_URL_HINT) from None
     # One integer type for all, so that a statement is prepared once whatever the number.
     connection.adapters.register_dumper(int, Int8Dumper)
     connection.adapters.register_dumper(int, Int8BinaryDumper)
