@@ -173,6 +173,24 @@ def test_diff_computes_previous_from_the_event_before_it(http: httpx2.Client) ->
     assert http.post("/v1/events?diff=perhaps", json=event).status_code == 400
 
 
+def test_diff_is_refused_to_whoever_may_not_read_what_was_there(
+    server: LiveServer, http: httpx2.Client
+) -> None:
+    event = {"kind": "order.created", "target": {"type": "order", "id": "1"}, "data": {"a": 1}}
+    assert http.post("/v1/events", json=event).status_code == 201
+    writing = server.create_key(TENANT, (Scope.WRITE,))
+    size = log_size(http)
+    with server.http(writing) as writer:
+        refused = writer.post("/v1/events?diff=true", json={**event, "data": {}})
+        assert refused.status_code == 403
+        assert refused.json()["role_needed"] == "read"
+        assert log_size(http) == size
+        assert writer.post("/v1/events", json=event).status_code == 201
+    with server.http(server.create_key(TENANT, (Scope.READ, Scope.WRITE))) as both:
+        told = both.post("/v1/events?diff=true", json={**event, "data": {}}).json()
+    assert told["previous"] == {"a": 1}
+
+
 def test_concurrent_diffs_chain_without_a_gap(http: httpx2.Client) -> None:
     """Every update sees exactly the state its predecessor in the log left."""
     target = {"type": "counter", "id": "1"}

@@ -16,12 +16,13 @@ from tallystick.access import Principal
 from tallystick.access import Scope as Right
 from tallystick.dialects.base import Door, Services
 from tallystick.entry import prepare
-from tallystick.errors import Malformed, TallystickError, TooLarge
+from tallystick.errors import Forbidden, Malformed, TallystickError, TooLarge
 from tallystick.event import Draft, Json
 from tallystick.http import native_wire as wire
 from tallystick.http.auth import Authenticator
 from tallystick.http.body import header, read_body, text_header
 from tallystick.http.problem import problem
+from tallystick.query.expr import Everything
 from tallystick.sequencer import Accepted, Item, Outcome
 
 _NDJSON = b"application/x-ndjson"
@@ -65,6 +66,7 @@ class Appender:
         if not drafts:
             return []
         if scope["query_string"] and _wants_diff(scope["query_string"]):
+            _require_sight(principal)
             accepted = await services.door().run(
                 services.ledger.append_with_diff, principal.tenant, drafts
             )
@@ -199,6 +201,14 @@ def _wants_diff(query: bytes) -> bool:
     if values[-1] not in ("true", "false"):
         raise Malformed("diff is true or false", path="diff")
     return values[-1] == "true"
+
+
+def _require_sight(principal: Principal) -> None:
+    if not isinstance(access.visible(principal), Everything):
+        raise Forbidden(
+            "diff tells what was there before: this needs a credential that sees the whole log",
+            role_needed=Right.READ,
+        )
 
 
 async def _answer(

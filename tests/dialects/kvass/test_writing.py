@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
+from tallystick.access import Scope
 from tallystick.dialects.kvass import wire
 from tallystick.event import Draft, Json, Resource
 from tests.dialects.kvass.conftest import Company, ids_of, total
@@ -46,6 +47,21 @@ def test_new_members_were_null_and_lost_ones_are_told(company: Company) -> None:
     company.record("product.created", object={"_id": "1", "price": 1.0, "tags": ["a"], "n": 1})
     event = company.record("product.updated", object={"_id": "1", "tags": ["a"], "x": {}, "n": 1.5})
     assert event["data"]["previous_data"] == {"price": 1.0, "n": 1, "x": None}
+
+
+def test_a_key_that_may_not_read_is_not_told_what_was_there_before(company: Company) -> None:
+    company.record("order.created")
+    key = company.server.create_key(company.tenant, (Scope.WRITE,), service=True)
+    writer = company.http({"X-Kvass-Api-Key": key})
+    document = {"kind": "order.updated", "object": order(**CHANGED)}
+    answer = writer.post(EVENTS, json=document)
+    assert answer.status_code == 201
+    assert "previous_data" not in answer.json()["data"]
+    [stored] = company.service.get("/events?size=1").json()
+    assert stored["_id"] == answer.json()["_id"]
+    assert stored["data"]["previous_data"] == updated()["data"]["previous_data"]
+    told = writer.post(EVENTS, json={**document, "previous_data": {"note": "given"}})
+    assert told.json()["data"]["previous_data"] == {"note": "given"}
 
 
 def test_what_the_writer_says_has_changed_is_kept(company: Company) -> None:

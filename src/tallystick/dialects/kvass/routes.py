@@ -131,7 +131,12 @@ class KvassApi:
             )[0]
         else:
             accepted = self._ledger.append(caller.tenant, [draft])[0]
-        shown = wire.render(self._ledger.view_at(caller.tenant, accepted.index), caller.company)
+        view = self._ledger.view_at(caller.tenant, accepted.index)
+        if not isinstance(caller.visible, Everything):
+            # Whoever may only record is not told what the object was before.
+            told = msgspec.structs.replace(view.first, previous=draft.previous)
+            view = msgspec.structs.replace(view, first=told)
+        shown = wire.render(view, caller.company)
         location = f"/events/{shown['_id']['$oid']}"
         return _json(shown, 201, {"Location": location, **EXTENSION_HEADER})
 
