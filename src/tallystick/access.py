@@ -221,6 +221,8 @@ def _override(shown: Expr, level: str, outcomes: Mapping[Expr, Sequence[str]]) -
     if not outcomes:
         return shown
     decided = [scope for scopes in outcomes.values() for scope in scopes]
+    # Where a workspace takes nothing away, what it shows stays one list whose length is known.
+    within = _inside if level == "workspace" and isinstance(shown, Nothing) else _within
     allowed: list[Expr] = []
     for outcome, scopes in outcomes.items():
         others = [scope for scope in decided if scope not in frozenset(scopes)]
@@ -229,18 +231,20 @@ def _override(shown: Expr, level: str, outcomes: Mapping[Expr, Sequence[str]]) -
         if level == "folder" and others:
             allowed += [all_of((_deepest(scope, others), outcome)) for scope in scopes]
         else:
-            allowed.append(all_of((_within(level, scopes), outcome)))
-    return any_of((*allowed, all_of((shown, Not(_within(level, decided))))))
+            allowed.append(all_of((within(scopes), outcome)))
+    return any_of((*allowed, all_of((shown, Not(within(decided))))))
 
 
 def _deepest(folder: str, others: Sequence[str]) -> Expr:
     """Match what is in a folder and not, further in, in one of the others."""
     deeper = In("nested", tuple(f"{folder}>{other}" for other in others))
-    return all_of((_within("folder", [folder]), Not(deeper)))
+    return all_of((_within([folder]), Not(deeper)))
 
 
-def _within(level: str, scopes: Sequence[str]) -> Expr:
-    inside = In("scope", tuple(scopes))
-    if level == "workspace":
-        return inside
-    return any_of((inside, In("target", tuple(scopes))))
+def _inside(scopes: Sequence[str]) -> Expr:
+    return In("scope", tuple(scopes))
+
+
+def _within(scopes: Sequence[str]) -> Expr:
+    """Match what is in a place, and what is about the place itself."""
+    return any_of((_inside(scopes), In("target", tuple(scopes))))

@@ -80,6 +80,29 @@ def test_the_most_specific_grant_decides(grants: list[tuple[str, str]], seen: bo
     assert sees(user(*grants), event) is seen
 
 
+@pytest.mark.parametrize(
+    ("grants", "seen"),
+    [
+        ([("tenant:*", "Viewer")], True),
+        ([("tenant:*", "Viewer"), ("workspace:1", "Access Denied")], False),
+        ([("tenant:*", "Viewer"), ("workspace:1", "Viewer")], True),
+        ([("tenant:*", "Viewer"), ("workspace:2", "Access Denied")], True),
+        ([("tenant:*", "Access Denied"), ("workspace:1", "Viewer")], False),
+        ([("workspace:1", "Viewer")], False),
+    ],
+)
+def test_a_workspace_takes_away_what_is_about_it_wherever_it_happened(
+    grants: list[tuple[str, str]], seen: bool
+) -> None:
+    assert sees(user(*grants), view(target="workspace:1")) is seen
+
+
+def test_an_own_role_in_a_workspace_keeps_to_own_events_about_it() -> None:
+    grants = [("tenant:*", "Moderator"), ("workspace:1", "Viewer")]
+    assert sees(user(*grants, own=True), view(target="workspace:1", actor="user:1"))
+    assert not sees(user(*grants, own=True), view(target="workspace:1"))
+
+
 def test_lower_roles_may_be_kept_to_their_own_events() -> None:
     mine, other = view("workspace:1", actor="user:1"), view("workspace:1")
     lower, upper = ("workspace:1", "Collaborator"), ("workspace:1", "Moderator")
