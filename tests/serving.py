@@ -103,18 +103,23 @@ def open_server(
     folder: Path,
     *,
     dialects: Sequence[Dialect] = DIALECTS,
+    wanted: tuple[str, ...] | None = None,
     followers: bool = False,
     clock: Clock | None = None,
     tenant: str | None = TENANT,
     checked: bool = True,
     **settings: Any,
 ) -> Iterator[LiveServer]:
-    """Serve the data folder on a free port until the block ends, then check its log."""
+    """Serve the data folder on a free port until the block ends, then check its log.
+
+    `dialects` are those there are, `wanted` the setting that names some of them.
+    """
     # With the protocol named, asyncio turns Nagle off: answers do not wait for an acknowledgement.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     port = listener.getsockname()[1]
-    node = open_node(folder, Settings(port=port, **settings), followers=followers, clock=clock)
+    chosen = Settings(port=port, dialects=wanted, **settings)
+    node = open_node(folder, chosen, followers=followers, clock=clock)
     config = uvicorn.Config(
         App(node, dialects), http="httptools", ws="none", log_config=None, access_log=False,
         server_header=False, timeout_graceful_shutdown=2,

@@ -11,8 +11,7 @@ import pytest
 
 from tallystick import errors, limits
 from tallystick.cli import main
-from tallystick.dialects import cloudfoundry, onehub
-from tallystick.dialects.datatrails.options import Options
+from tallystick.dialects import DIALECTS
 from tallystick.settings import Settings
 from tests.needs import ROOT
 
@@ -58,9 +57,7 @@ def test_every_setting_is_documented(name: str) -> None:
 
 
 DIALECT_SETTINGS = [
-    *(f"onehub.{name}" for name in onehub._SETTINGS),
-    *(f"cloudfoundry.{name}" for name in cloudfoundry._SETTINGS),
-    *(f"datatrails.{name}" for name in Options.__struct_fields__),
+    f"{dialect.name}.{name}" for dialect in DIALECTS for name in sorted(dialect.settings)
 ]
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
+import pytest
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -11,9 +14,12 @@ from starlette.routing import Route
 from tallystick import access
 from tallystick.dialects import DIALECTS
 from tallystick.dialects.base import Dialect, Services
-from tallystick.errors import TallystickError
+from tallystick.errors import SettingsError, TallystickError
+from tallystick.http.app import App
 from tallystick.http.auth import Authenticator
+from tallystick.node import open_node
 from tallystick.reading import DialectRules, Find
+from tallystick.settings import Settings
 from tests.serving import open_server
 
 
@@ -58,8 +64,30 @@ def test_a_sixth_dialect_is_one_value_more(tmp_path: Path) -> None:
 
 
 def test_a_dialect_can_be_switched_off(tmp_path: Path) -> None:
-    with open_server(tmp_path / "data", dialects=(TOY,)) as server, server.http() as http:
+    with (
+        open_server(
+            tmp_path / "data", dialects=(*DIALECTS, TOY), wanted=("toy", "kvass")
+        ) as server,
+        server.http() as http,
+    ):
         assert http.get("/toy/kinds").status_code == 200
+        assert http.get("/extensions/kvass/openapi.yaml").status_code == 200
+        assert http.get("/extensions/onehub/openapi.yaml").status_code == 404
         off = http.get("/v2/info")
     assert off.status_code == 404
     assert off.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"dialects": ("kvas",)}, {"dialects": ("",)}, {"kvass": {"size": 1}},
+        {"orchestrate": {"x": 1}}, {"onehub": {"own_event_only": True}},
+        {"cloudfoundry": {"timezone": "UTC"}}, {"datatrails": {"height": 3}},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_setting_of_no_dialect_is_refused(tmp_path: Path, given: dict[str, Any]) -> None:
+    node = open_node(tmp_path / "data", Settings(**given), followers=False)
+    with closing(node), pytest.raises(SettingsError, match="there is no"):
+        App(node, DIALECTS)

@@ -107,3 +107,5 @@ class Dialect(NamedTuple):
     """Headers that every answer of the dialect carries, errors included."""
     background: Callable[[BackgroundServices], Background] | None = None
     """Starts what the dialect does beside answering requests."""
+    settings: frozenset[str] = frozenset()
+    """What may stand in its settings table."""

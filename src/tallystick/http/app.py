@@ -25,6 +25,7 @@ from tallystick.errors import (
     Malformed,
     MethodNotAllowed,
     NotFound,
+    SettingsError,
     TallystickError,
     Unexpected,
 )
@@ -47,6 +48,7 @@ from tallystick.http.problem import problem_response
 from tallystick.http.tlog_api import TlogApi
 from tallystick.node import Node
 from tallystick.sequencer import CommitStats
+from tallystick.settings import Settings
 from tallystick.store.base import LogHead
 from tallystick.viewing import LogReader
 
@@ -66,8 +68,7 @@ class App:
     def __init__(self, node: Node, dialects: Sequence[Dialect]) -> None:
         self.node = node
         self._door: Door | None = None
-        wanted = node.settings.dialects
-        self._dialects = [d for d in dialects if wanted is None or d.name in wanted]
+        self._dialects = _served(dialects, node.settings)
         authenticator = Authenticator(node.identity, node.issuer)
         self.services = Services(
             node.ledger,
@@ -229,6 +230,21 @@ class App:
                 self.close()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+
+def _served(dialects: Sequence[Dialect], settings: Settings) -> list[Dialect]:
+    """Return the dialects that are wanted, none with a setting that means nothing to it."""
+    for dialect in dialects:
+        for name in sorted(settings.of_dialect(dialect.name).keys() - dialect.settings):
+            raise SettingsError(f"there is no setting {dialect.name}.{name}")
+    names = [dialect.name for dialect in dialects]
+    wanted = names if settings.dialects is None else settings.dialects
+    for name in wanted:
+        if name not in names:
+            raise SettingsError(
+                f"dialects: there is no dialect {name!r}", hint=f"there are {', '.join(names)}"
+            )
+    return [dialect for dialect in dialects if dialect.name in wanted]
 
 
 class _Answer:

@@ -97,9 +97,7 @@ def test_url_space(path: str, owned: bool) -> None:
     assert ONEHUB.owns(path) is owned
 
 
-@pytest.mark.parametrize(
-    "table", [{"own_events_only": 1}, {"public_clients": "cf"}, {"colour": "red"}]
-)
+@pytest.mark.parametrize("table", [{"own_events_only": 1}, {"public_clients": "cf"}])
 def test_a_bad_setting_is_named(server: LiveServer, table: dict[str, object]) -> None:
     services = App(server.node, ()).services
     asked = services._replace(settings=Settings(onehub=table))

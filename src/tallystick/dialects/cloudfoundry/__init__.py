@@ -31,8 +31,6 @@ def style_of(settings: Settings) -> Style:
     """
     table = settings.of_dialect(DIALECT)
     for name, value in table.items():
-        if name not in _SETTINGS:
-            raise SettingsError(f"there is no setting cloudfoundry.{name}")
         if type(value) is not _SETTINGS[name]:
             raise SettingsError(f"cloudfoundry.{name} is a {_SETTINGS[name].__name__}")
     return Style(
@@ -71,5 +69,6 @@ CLOUDFOUNDRY = Dialect(
     owns=owns,
     error_response=error_response,
     openapi="openapi.yaml",
+    settings=frozenset(_SETTINGS),
     headers=layout.headers,
 )

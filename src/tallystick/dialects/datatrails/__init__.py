@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute
 from tallystick.dialects.base import Background, BackgroundServices, Dialect, Services
 from tallystick.dialects.datatrails import rendering, wire
 from tallystick.dialects.datatrails.applications import is_application
-from tallystick.dialects.datatrails.options import options_of
+from tallystick.dialects.datatrails.options import Options, options_of
 from tallystick.dialects.datatrails.publiclog.follower import KEY_PURPOSE, Follower
 from tallystick.dialects.datatrails.publiclog.publisher import Publisher
 from tallystick.dialects.datatrails.rendering import DIALECT
@@ -105,6 +105,7 @@ DATATRAILS = Dialect(
     owns=owns,
     error_response=error_response,
     openapi="openapi.yaml",
+    settings=frozenset(Options.__struct_fields__),
     headers=headers,
     background=publish,
 )

@@ -26,8 +26,6 @@ def routes(services: Services) -> Sequence[BaseRoute]:
     Raises: SettingsError.
     """
     for name, value in services.settings.of_dialect(wire.DIALECT).items():
-        if name not in _SETTINGS:
-            raise SettingsError(f"there is no setting onehub.{name}")
         if not isinstance(value, _SETTINGS[name]):
             raise SettingsError(f"onehub.{name} is a {_SETTINGS[name].__name__}")
     return OnehubApi(services).routes()
@@ -45,4 +43,5 @@ ONEHUB = Dialect(
     owns=owns,
     error_response=error_response,
     openapi="openapi.yaml",
+    settings=frozenset(_SETTINGS),
 )
