@@ -100,6 +100,14 @@ def test_nothing_else_is_below_the_prefix(
     assert store.post(path, json={"kind": "k"}).status_code == 404
 
 
+def test_attempts_to_log_in_are_counted_once_for_all_addresses(server: LiveServer) -> None:
+    form = {"grant_type": "password", "username": "ada", "password": "wrong"}
+    paths = [f"{prefix}/oauth/token" for prefix in ("", "/cf", "/cf/share")] * 4
+    with server.plain_http() as http:
+        answers = [http.post(path, data=form, auth=("cf", "")).status_code for path in paths]
+    assert answers == [401] * 10 + [429] * 2
+
+
 def test_of_two_prefixes_the_longer_one_is_meant(server: LiveServer) -> None:
     with server.http() as http:
         assert http.get("/cf/share/activity").json()["total_entries"] == 0

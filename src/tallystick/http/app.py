@@ -94,12 +94,12 @@ class App:
         self._background: list[Background] = []
         self._metrics = Metrics(node)
         self._appender = Appender(self.services, authenticator)
-        common = self._common_routes(authenticator)
+        # One of it, wherever it is reached: it counts attempts to log in.
+        oauth = OauthApi(self.services).routes()
+        common = [*self._common_routes(authenticator), *oauth]
         owned = {dialect.name: list(dialect.routes(self.services)) for dialect in self._dialects}
         self._routers = self._make_routers(common, owned)
-        self._mounts = mounts_of(
-            node.settings.mounts, self._dialects, owned, common, OauthApi(self.services).routes()
-        )
+        self._mounts = mounts_of(node.settings.mounts, self._dialects, owned, common, oauth)
         self.router = self._routers[None]
 
     @staticmethod
@@ -125,7 +125,6 @@ class App:
             *OpsApi(self.node, self._metrics).routes(),
             *TlogApi(self.services, authenticator).routes(),
             *OpenapiApi(self._dialects).routes(),
-            *OauthApi(self.services).routes(),
         ]
 
     def _the_door(self) -> Door:
