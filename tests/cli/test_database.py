@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_commands import run
+from tests.cli.test_commands import run, told
 from tests.serving import open_server
 
 
@@ -15,6 +15,8 @@ from tests.serving import open_server
 def test_two_servers_share_one_log(postgres_database: str, tmp_path: Path) -> None:
     dry = run("migrate", "--database", postgres_database, "--dry-run").stdout
     assert dry.startswith("would apply 1 ")
+    pending = told("migrate", "--database", postgres_database, "--dry-run")
+    assert (pending["dry_run"], pending["migrations"][0]) == (True, "log")
     assert run("migrate", "--database", postgres_database).stdout.startswith("applied 1 ")
     assert run("migrate", "--database", postgres_database).stdout == "the schema is up to date\n"
     with open_server(tmp_path / "a", database=postgres_database) as first:
