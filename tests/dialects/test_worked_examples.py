@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tallystick import conformance, dialects
+from tallystick.dialects import DIALECTS
 from tests.dialects.test_transcripts import variables_of
 from tests.serving import LiveServer
 
@@ -29,5 +30,8 @@ def test_the_worked_example_runs(server: LiveServer, name: str) -> None:
         assert not failures, "\n\n".join(map(str, failures))
 
 
-def test_kvass_and_onehub_have_one() -> None:
-    assert {"kvass", "onehub"} <= READMES.keys()
+@pytest.mark.parametrize("name", [dialect.name for dialect in DIALECTS])
+def test_every_dialect_has_one_and_says_how_to_move_in(name: str) -> None:
+    assert name in READMES
+    headings = re.findall(r"^## (.*)$", READMES[name].read_text("utf-8"), re.MULTILINE)
+    assert {"Worked example", "Differences from the original", "Moving in"} <= set(headings)
