@@ -134,6 +134,12 @@ def test_several_tenants_ask_for_a_choice(folder: str) -> None:
     run("events", "list", "--data", folder, "--tenant", "nobody", code=1)
 
 
+@pytest.mark.parametrize("command", [("events", "list"), ("users", "list")], ids=" ".join)
+def test_a_store_without_tenants_says_so(tmp_path: Path, command: tuple[str, ...]) -> None:
+    result = run(*command, "--data", str(tmp_path / "empty"), code=1)
+    assert "there is no tenant yet" in result.stderr
+
+
 def test_a_backup_restores_to_the_same_log(folder: str, tmp_path: Path) -> None:
     run("append", "--data", folder, stdin='{"kind": "a"}\n{"kind": "b"}')
     file = tmp_path / "backup.tar"

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tallystick.client import Client, Json
+from tallystick.errors import NotFound
 from tallystick.folder import SOCKET_FILE
 from tallystick.settings import Settings, load_settings
 
@@ -78,6 +79,8 @@ class Reach:
         if self._tenant is not None:
             return self._tenant
         tenants = client.request("GET", TENANTS)["tenants"]
+        if not tenants:
+            raise NotFound("there is no tenant yet", hint="make one: tallystick tenants create")
         if len(tenants) != 1:
             raise click.UsageError("there are several tenants; name one with --tenant")
         return str(tenants[0]["id"])

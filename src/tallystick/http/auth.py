@@ -9,7 +9,7 @@ from starlette.types import Scope
 
 from tallystick import access
 from tallystick.access import Principal
-from tallystick.errors import Malformed, Unauthenticated
+from tallystick.errors import Malformed, NotFound, Unauthenticated
 from tallystick.event import Resource
 from tallystick.http.body import text_header
 from tallystick.identity import ApiKey, Client, Identity, User
@@ -47,6 +47,8 @@ class Authenticator:
     def _in_control(self, tenant: str | None) -> Principal:
         if tenant is None:
             tenants = self._identity.tenants()
+            if not tenants:
+                raise NotFound("there is no tenant yet", hint="make one: tallystick tenants create")
             if len(tenants) != 1:
                 raise Malformed("there are several tenants; name one", hint="use --tenant ID")
             tenant = tenants[0].id
