@@ -405,7 +405,9 @@ def _forms(names: tuple[str, ...]) -> _Forms:
         elif name.isascii() and name.isdigit() and len(name) <= 15:
             number = int(name)
         elif name != names[0]:
-            raise Malformed("an alias is a UUID, 24 hexadecimal digits or an integer", path="alias")
+            raise Malformed(
+                "an alias is a UUID, 24 hexadecimal digits or an integer", path="aliases"
+            )
     return _Forms(tenant_uuid, hex_form, number)
 
 

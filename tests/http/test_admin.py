@@ -70,6 +70,40 @@ def test_users_are_made_listed_granted_and_deleted(http: httpx2.Client) -> None:
     assert http.get(f"{BASE}/users").json() == {"users": []}
 
 
+def test_ids_with_slashes_are_administered_as_others_are(http: httpx2.Client) -> None:
+    path = f"{BASE}/users/https%3A%2F%2Fidp%2Fu%2F1"
+    assert http.post(f"{BASE}/users", json={"id": "https://idp/u/1"}).status_code == 201
+    grant = {"scope": "workspace:1", "role": "Viewer"}
+    assert http.post(f"{path}/grants", json=grant).status_code == 201
+    assert http.get(f"{path}/grants").json() == {"grants": [grant]}
+    assert http.request("DELETE", f"{path}/grants?scope=workspace:1").status_code == 204
+    assert http.request("DELETE", path).status_code == 204
+    assert http.get(f"{BASE}/users").json() == {"users": []}
+    for kind, body in (
+        ("keysets", {"id": "a/b", "secret": "a secret of 32 characters at least"}),
+        ("clients", {"id": "a/b", "name": "a client"}),
+    ):
+        assert http.post(f"{BASE}/{kind}", json=body).status_code == 201
+        assert http.request("DELETE", f"{BASE}/{kind}/a%2Fb").status_code == 204
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "pointer"),
+    [
+        ("keys", {"scopes": []}, "/scopes"),
+        ("keys", {"scopes": ["read"], "secret": "short"}, "/secret"),
+        ("users", {"id": ""}, "/id"),
+        ("users", {"id": "5", "aliases": ["no alias"]}, "/aliases"),
+        ("keysets", {"id": "a"}, "/secret"),
+    ],
+)
+def test_what_is_wrong_in_a_body_is_pointed_at(
+    http: httpx2.Client, path: str, body: dict[str, Any], pointer: str
+) -> None:
+    answer = http.post(f"{BASE}/{path}", json=body)
+    assert (answer.status_code, answer.json()["pointer"]) == (400, pointer)
+
+
 @pytest.mark.parametrize(
     ("role", "hint"),
     [
@@ -82,7 +116,7 @@ def test_a_role_that_there_is_not_is_refused(http: httpx2.Client, role: str, hin
     http.post(f"{BASE}/users", json=USER)
     answer = http.post(f"{BASE}/users/481/grants", json={"scope": "space:1", "role": role})
     assert answer.status_code == 400
-    assert answer.json()["pointer"] == "role"
+    assert answer.json()["pointer"] == "/role"
     assert answer.json()["hint"].startswith(hint)
     assert http.get(f"{BASE}/users/481/grants").json() == {"grants": []}
 

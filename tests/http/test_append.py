@@ -31,13 +31,19 @@ FULL: Json = {
 }
 
 
+RESOURCE: Json = {"type": "a", "id": "b"}
+NESTED = json.loads("[" * limits.JSON_DEPTH + "]" * limits.JSON_DEPTH)
+
+
 def lines(*events: object) -> str:
     return "\n".join(event if isinstance(event, str) else json.dumps(event) for event in events)
 
 
-def append_lines(http: httpx2.Client, body: str, **headers: str) -> list[Json]:
+def append_lines(
+    http: httpx2.Client, body: str, path: str = "/v1/events", **headers: str
+) -> list[Json]:
     sent = {"Content-Type": "application/x-ndjson", **headers}
-    answer = http.post("/v1/events", content=body, headers=sent)
+    answer = http.post(path, content=body, headers=sent)
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "application/x-ndjson"
     return [json.loads(line) for line in answer.text.splitlines()]
@@ -183,6 +189,9 @@ def test_diff_is_refused_to_whoever_may_not_read_what_was_there(
     with server.http(writing) as writer:
         refused = writer.post("/v1/events?diff=true", json={**event, "data": {}})
         assert refused.status_code == 403
+        lined = {"Content-Type": "application/x-ndjson"}
+        refused = writer.post("/v1/events?diff=true", content=lines(event), headers=lined)
+        assert refused.status_code == 403
         assert refused.json()["role_needed"] == "read"
         assert log_size(http) == size
         assert writer.post("/v1/events", json=event).status_code == 201
@@ -215,13 +224,14 @@ def test_concurrent_diffs_chain_without_a_gap(http: httpx2.Client) -> None:
         ({"kind": "k", "id": "no uuid"}, "/id"),
         ({"kind": "k", "occurred_at": "yesterday"}, "/occurred_at"),
         ({"kind": "k", "occurred_at": "2023-02-30T00:00:00Z"}, "/occurred_at"),
-        ({"kind": "k", "occurred_at": "0001-12-31T00:00:00Z"}, "occurred_at"),
-        ({"kind": "k", "occurred_at": 10**18}, "occurred_at"),
+        ({"kind": "k", "occurred_at": "0001-12-31T00:00:00Z"}, "/occurred_at"),
+        ({"kind": "k", "occurred_at": 10**18}, "/occurred_at"),
         ({"kind": "k", "actor": {"type": "user"}}, "/actor"),
         ({"kind": "k", "target": {"type": "a", "id": 1}}, "/target/id"),
         ({"kind": "k", "data": []}, "/data"),
         ({"kind": "k", "scopes": [{"type": "a", "id": "b"}, 1]}, "/scopes/1"),
         ({"kind": "k", "unknown": 1}, ""),
+        ({"kind": "k", "data": {"a": NESTED}}, "/data"),
     ],
 )
 def test_malformed_events_are_refused_where_they_are_wrong(
@@ -289,3 +299,62 @@ def test_writing_needs_the_write_scope(server: LiveServer) -> None:
         answer = http.post("/v1/events", json={"kind": "k"})
     assert answer.status_code == 403
     assert answer.json()["role_needed"] == "write"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "status", "pointer"),
+    [
+        ({"kind": "k" * 1025}, 413, "/kind"),
+        ({"actor": {"type": "user", "id": "x" * 1025}}, 413, "/actor/id"),
+        ({"scopes": [RESOURCE, {"type": "x" * 1025, "id": "1"}]}, 413, "/scopes/1/type"),
+        ({"scopes": [RESOURCE] * 17}, 413, "/scopes"),
+        ({"trails": ["a", "b" * 1025]}, 413, "/trails/1"),
+        ({"occurred_at": 10**18}, 400, "/occurred_at"),
+        ({"data": {"text": "x" * (1 << 20)}}, 413, ""),
+    ],
+    ids=["kind", "actor", "scope", "scopes", "trail", "time", "event"],
+)
+def test_what_is_too_much_is_pointed_at_alone_in_an_array_and_in_lines(
+    http: httpx2.Client, wrong: Json, status: int, pointer: str
+) -> None:
+    event = {"kind": "k", **wrong}
+    alone = http.post("/v1/events", json=event)
+    assert (alone.status_code, alone.json().get("pointer", "")) == (status, pointer)
+    for query in ("", "?diff=true"):
+        batch = http.post(f"/v1/events{query}", json=[{"kind": "k"}, event])
+        assert (batch.status_code, batch.json()["pointer"]) == (status, f"/1{pointer}")
+    _, line = append_lines(http, lines({"kind": "k"}, event))
+    assert (line["status"], line["error"].get("pointer", "")) == (status, pointer)
+
+
+@pytest.mark.parametrize("body", ['{"kind": "k"}', '[{"kind": "k"}]', "lines"])
+def test_a_bad_idempotency_key_is_refused_by_its_name(http: httpx2.Client, body: str) -> None:
+    headers = {"Idempotency-Key": "k" * 1025}
+    if body == "lines":
+        body, headers["Content-Type"] = lines({"kind": "k"}), "application/x-ndjson"
+    answer = http.post("/v1/events", content=body, headers=headers)
+    assert (answer.status_code, answer.json()["pointer"]) == (400, "Idempotency-Key")
+
+
+def test_diff_computes_previous_for_lines_too(http: httpx2.Client) -> None:
+    def update(n: int) -> Json:
+        return {"kind": "order.set", "target": {"type": "order", "id": "7"}, "data": {"n": n}}
+
+    path = "/v1/events?diff=true"
+    event_id = str(uuid.uuid4())
+    first = append_lines(http, lines(update(1), update(2)), path)
+    assert [answer["status"] for answer in first] == [201, 201]
+    # One that is refused leaves the others, and what differs, alone.
+    taken = {**update(8), "id": event_id}
+    http.post("/v1/events", json={"kind": "k", "id": event_id})
+    second = append_lines(http, lines(update(3), taken, "{", update(4)), path)
+    assert [answer["status"] for answer in second] == [201, 422, 400, 201]
+    stored = [answer["id"] for answer in (*first, *second) if answer["status"] == 201]
+    told = [http.get(f"/v1/events/{id}").json().get("previous") for id in stored]
+    assert told == [None, {"n": 1}, {"n": 2}, {"n": 3}]
+    refused = http.post(
+        "/v1/events?diff=perhaps",
+        content=lines(update(5)),
+        headers={"Content-Type": "application/x-ndjson"},
+    )
+    assert (refused.status_code, refused.json()["pointer"]) == (400, "diff")

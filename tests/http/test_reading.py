@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import httpx2
@@ -222,6 +223,30 @@ def test_a_resource_tells_what_is_known_of_it(http: httpx2.Client) -> None:
     assert (found["name"], found["count"]) == ("new.txt", 2)
     assert found["parents"] == [{"type": "folder", "id": "f"}]
     assert http.get("/v1/resources/file/none").status_code == 404
+
+
+def test_a_resource_of_retracted_events_alone_is_not_there(http: httpx2.Client) -> None:
+    event = post(http, target={"type": "file", "id": "7", "name": "plan.txt"})
+    assert http.get("/v1/resources/file/7").json()["count"] == 1
+    assert http.post(f"/v1/events/{event['id']}/retract").status_code == 200
+    assert http.get("/v1/resources/file/7").status_code == 404
+
+
+@pytest.mark.parametrize("tag", ['"{}"', 'W/"{}"', '"1", W/"{}"', "*"])
+def test_an_event_that_is_known_is_not_sent_again(http: httpx2.Client, tag: str) -> None:
+    event = post(http)
+    path = f"/v1/events/{event['id']}"
+    known = {"If-None-Match": tag.format(event["revision"])}
+    assert http.get(path, headers=known).status_code == 304
+    http.post(f"{path}/revise", json={"data": {"a": 1}})
+    assert http.get(path, headers=known).status_code == (304 if tag == "*" else 200)
+
+
+def test_a_revision_that_is_too_deep_is_pointed_at(http: httpx2.Client) -> None:
+    event = post(http)
+    deep = json.loads("[" * 64 + "]" * 64)
+    answer = http.post(f"/v1/events/{event['id']}/revise", json={"data": {"a": deep}})
+    assert (answer.status_code, answer.json()["pointer"]) == (400, "/data")
 
 
 def test_another_tenant_sees_nothing(server: LiveServer, http: httpx2.Client) -> None:

@@ -22,6 +22,7 @@ from tallystick.event import Json
 from tallystick.http.admin_guard import BASE, ONE, AdminGuard, Input, decode, json_response
 from tallystick.http.auth import CONTROL, Authenticator
 from tallystick.http.body import body_of
+from tallystick.http.pointers import of_body
 from tallystick.identity import ApiKey, KeySet, Tenant, User
 
 
@@ -103,13 +104,13 @@ class AdminApi:
             Route(ONE + "/keys/{id}", on(self._revoke_key), methods=["DELETE"]),
             Route(ONE + "/users", on(self._list_users), methods=["GET"]),
             Route(ONE + "/users", on(self._create_user), methods=["POST"]),
-            Route(ONE + "/users/{id}", on(self._delete_user), methods=["DELETE"]),
-            Route(ONE + "/users/{id}/grants", on(self._list_grants), methods=["GET"]),
-            Route(ONE + "/users/{id}/grants", on(self._add_grant), methods=["POST"]),
-            Route(ONE + "/users/{id}/grants", on(self._remove_grant), methods=["DELETE"]),
+            Route(ONE + "/users/{id:path}/grants", on(self._list_grants), methods=["GET"]),
+            Route(ONE + "/users/{id:path}/grants", on(self._add_grant), methods=["POST"]),
+            Route(ONE + "/users/{id:path}/grants", on(self._remove_grant), methods=["DELETE"]),
+            Route(ONE + "/users/{id:path}", on(self._delete_user), methods=["DELETE"]),
             Route(ONE + "/keysets", on(self._list_key_sets), methods=["GET"]),
             Route(ONE + "/keysets", on(self._save_key_set), methods=["POST"]),
-            Route(ONE + "/keysets/{id}", on(self._delete_key_set), methods=["DELETE"]),
+            Route(ONE + "/keysets/{id:path}", on(self._delete_key_set), methods=["DELETE"]),
             Route(ONE + "/log-key", on(self._log_key), methods=["GET"]),
         ]
 
@@ -129,13 +130,14 @@ class AdminApi:
         """Make a tenant and its log."""
         self._guard.authorise(request, None)
         wanted = decode(TenantIn, await body_of(request, limits.EVENT_BYTES))
-        tenant, act = identity.create_tenant(
-            wanted.id,
-            server_name=self._services.settings.server_name,
-            now_ms=self._services.clock.now_ms(),
-            name=wanted.name,
-            aliases=wanted.aliases,
-        )
+        with of_body():
+            tenant, act = identity.create_tenant(
+                wanted.id,
+                server_name=self._services.settings.server_name,
+                now_ms=self._services.clock.now_ms(),
+                name=wanted.name,
+                aliases=wanted.aliases,
+            )
         await self._services.door().run(self._ledger.administer, tenant.id, act)
         return json_response(_tenant(tenant), 201)
 

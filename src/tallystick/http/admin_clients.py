@@ -50,7 +50,7 @@ class AdminClientsApi:
         return [
             Route(ONE + "/clients", on(self._list), methods=["GET"]),
             Route(ONE + "/clients", on(self._create), methods=["POST"]),
-            Route(ONE + "/clients/{id}", on(self._delete), methods=["DELETE"]),
+            Route(ONE + "/clients/{id:path}", on(self._delete), methods=["DELETE"]),
         ]
 
     def _list(self, request: Request, tenant: str) -> Response:

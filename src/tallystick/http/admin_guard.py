@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from typing import TypeVar
 
 import msgspec
@@ -16,6 +17,7 @@ from tallystick.errors import Forbidden, NotFound
 from tallystick.event import Resource
 from tallystick.http.auth import CONTROL, OPERATOR, Authenticator
 from tallystick.http.body import body_of
+from tallystick.http.pointers import of_body
 
 BASE = "/v1/admin/tenants"
 ONE = BASE + "/{tenant}"
@@ -43,7 +45,8 @@ class AdminGuard:
             tenant = request.path_params["tenant"]
             self.authorise(request, tenant)
             request.state.body = await body_of(request, limits.EVENT_BYTES)
-            response: Response = await self._services.door().run(handler, request, tenant)
+            with of_body() if request.method == "POST" else nullcontext():
+                response: Response = await self._services.door().run(handler, request, tenant)
             return response
 
         return guarded

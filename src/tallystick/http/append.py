@@ -16,11 +16,12 @@ from tallystick.access import Principal
 from tallystick.access import Scope as Right
 from tallystick.dialects.base import Door, Services
 from tallystick.entry import prepare
-from tallystick.errors import Forbidden, Malformed, TallystickError, TooLarge
+from tallystick.errors import Forbidden, Malformed, RequestError, TallystickError, TooLarge
 from tallystick.event import Draft, Json
 from tallystick.http import native_wire as wire
 from tallystick.http.auth import Authenticator
 from tallystick.http.body import header, read_body, text_header
+from tallystick.http.pointers import point_at
 from tallystick.http.problem import problem
 from tallystick.query.expr import Everything
 from tallystick.sequencer import Accepted, Item, Outcome
@@ -42,6 +43,7 @@ class Appender:
         principal = self._authenticator.of_scope(scope)
         access.require(principal, Right.WRITE)
         key = text_header(scope, b"idempotency-key")
+        wire.check_key(key)
         content_type = header(scope, b"content-type") or b""
         body = await read_body(scope, receive, limits.BATCH_BYTES)
         if content_type.startswith(_NDJSON):
@@ -49,10 +51,10 @@ class Appender:
             return
         if body.lstrip(b" \t\r\n")[:1] == b"[":
             drafts = await self._services.door().run(_array, body, key)
-            events = await self._append(scope, principal, drafts)
+            events = await self._append(scope, principal, drafts, in_array=True)
             await _answer(send, 201, wire.to_json(events), ())
             return
-        stored = await self._append(scope, principal, [_single(body, key)])
+        stored = await self._append(scope, principal, [_single(body, key)], in_array=False)
         location = f"/v1/events/{stored[0].id}".encode()
         etag = wire.etag(stored[0].revision).encode()
         await _answer(
@@ -60,18 +62,18 @@ class Appender:
         )
 
     async def _append(
-        self, scope: Scope, principal: Principal, drafts: Sequence[Draft]
+        self, scope: Scope, principal: Principal, drafts: Sequence[Draft], *, in_array: bool
     ) -> list[wire.EventOut]:
         services = self._services
         if not drafts:
             return []
-        if scope["query_string"] and _wants_diff(scope["query_string"]):
+        items = _items(drafts, in_array)
+        if _wants_diff(scope["query_string"]):
             _require_sight(principal)
             accepted = await services.door().run(
                 services.ledger.append_with_diff, principal.tenant, drafts
             )
             return await services.door().run(self._reread, principal.tenant, accepted)
-        items = [Item(prepare(draft)) for draft in drafts]
         outcomes = await services.door().append(principal.tenant, items, atomic=True)
         if any(type(outcome) is not Accepted or outcome.replayed for outcome in outcomes):
             return await services.door().run(self._reread, principal.tenant, outcomes)
@@ -94,26 +96,53 @@ class Appender:
     ) -> None:
         """Answer with one line a line, in order, as the chunks become durable."""
         request_id = str(scope["state"]["request_id"])
+        diff = _wants_diff(scope["query_string"])
+        if diff:
+            _require_sight(principal)
         headers = [(b"content-type", _NDJSON)]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         for chunk in _chunks(body):
-            answers = await self._append_chunk(principal.tenant, chunk, key, request_id)
+            answers = await self._append_chunk(principal.tenant, chunk, key, request_id, diff)
             await send({"type": "http.response.body", "body": answers, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 
     async def _append_chunk(
-        self, tenant: str, chunk: Sequence[tuple[int, bytes]], key: str | None, request_id: str
+        self,
+        tenant: str,
+        chunk: Sequence[tuple[int, bytes]],
+        key: str | None,
+        request_id: str,
+        diff: bool,
     ) -> bytes:
         door: Door = self._services.door()
         prepared: list[Item | TallystickError] = await door.run(_prepare_lines, chunk, key)
         items = [item for item in prepared if isinstance(item, Item)]
         try:
-            outcomes = iter(await door.append(tenant, items, atomic=False) if items else ())
+            outcomes = iter(await self._store(door, tenant, items, diff) if items else ())
         except TallystickError as error:
             outcomes = iter([error] * len(items))
         merged = [next(outcomes) if isinstance(item, Item) else item for item in prepared]
         answers = await door.run(self._line_answers, tenant, chunk, merged, request_id)
         return bytes(answers)
+
+    async def _store(
+        self, door: Door, tenant: str, items: Sequence[Item], diff: bool
+    ) -> Sequence[Outcome]:
+        if diff:
+            drafts = [item.prepared.draft for item in items]
+            outcomes: Sequence[Outcome] = await door.run(self._store_diffs, tenant, drafts)
+            return outcomes
+        return await door.append(tenant, items, atomic=False)
+
+    def _store_diffs(self, tenant: str, drafts: Sequence[Draft]) -> Sequence[Outcome]:
+        """Store drafts with what they changed: in one commit, or each by itself if one is bad."""
+        append = self._services.ledger.append_with_diff
+        try:
+            return append(tenant, drafts)
+        except RequestError as error:
+            if len(drafts) == 1:
+                return [error]
+        return [outcome for draft in drafts for outcome in self._store_diffs(tenant, [draft])]
 
     def _line_answers(
         self,
@@ -142,7 +171,7 @@ def prepare_events(events: Sequence[Json]) -> list[Item]:
 
     Raises: Malformed, TooLarge.
     """
-    return [Item(prepare(draft)) for draft in _array(jsontext.encode(events), None)]
+    return _items(_array(jsontext.encode(events), None), in_array=True)
 
 
 def _single(body: bytes, key: str | None) -> Draft:
@@ -162,11 +191,24 @@ def _array(body: bytes, key: str | None) -> list[Draft]:
         )
     drafts: list[Draft] = []
     for n, event in enumerate(events):
+        claims = wire.idempotency_claim(key, events, n)
         try:
-            drafts.append(wire.to_draft(event, wire.idempotency_claim(key, events, n)))
+            drafts.append(wire.to_draft(event, claims))
         except Malformed as error:
-            raise Malformed(error.message, path=f"/{n}{error.path or ''}") from None
+            point_at(error, f"/{n}")
+            raise
     return drafts
+
+
+def _items(drafts: Sequence[Draft], in_array: bool) -> list[Item]:
+    items: list[Item] = []
+    for n, draft in enumerate(drafts):
+        try:
+            items.append(Item(prepare(draft)))
+        except (Malformed, TooLarge) as error:
+            point_at(error, f"/{n}" if in_array else "")
+            raise
+    return items
 
 
 def _chunks(body: bytes) -> Iterator[list[tuple[int, bytes]]]:
@@ -192,11 +234,15 @@ def _prepare_lines(
             claims = wire.idempotency_claim(key, event, number)
             prepared.append(Item(prepare(wire.to_draft(event, claims))))
         except TallystickError as error:
+            if isinstance(error, Malformed | TooLarge):
+                point_at(error)
             prepared.append(error)
     return prepared
 
 
 def _wants_diff(query: bytes) -> bool:
+    if not query:
+        return False
     values = parse_qs(query.decode("latin-1"), keep_blank_values=True).get("diff", ["false"])
     if values[-1] not in ("true", "false"):
         raise Malformed("diff is true or false", path="diff")

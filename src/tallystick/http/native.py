@@ -26,6 +26,7 @@ from tallystick.http import native_wire as wire
 from tallystick.http.analysis import AnalysisApi
 from tallystick.http.auth import Authenticator
 from tallystick.http.body import body_of
+from tallystick.http.pointers import of_body
 from tallystick.http.resources import ResourcesApi
 from tallystick.query import cursor
 from tallystick.reading import Over
@@ -101,7 +102,7 @@ class NativeApi:
         """Answer one event, its latest revision folded in."""
         view = await self._view(request, principal)
         headers = {"ETag": wire.etag(view.revision)}
-        if request.headers.get("if-none-match") == headers["ETag"]:
+        if wire.is_known(request.headers.get("if-none-match"), view.revision):
             return Response(status_code=304, headers=headers)
         return _json(wire.from_view(view), headers=headers)
 
@@ -130,17 +131,19 @@ class NativeApi:
         revision = jsontext.decode_as(wire.REVISION, body)
         run = self._services.door().run
         actor = revision.actor or await run(self._authenticator.actor, principal)
-        view = await run(
-            self._ledger.revise,
-            principal.tenant,
-            request.path_params["id"],
-            revision.data,
-            visible=access.visible(principal),
-            dialect="native",
-            actor=actor,
-            previous=revision.previous,
-            expected=wire.expected_revision(request.headers.get("if-match")),
-        )
+        expected = wire.expected_revision(request.headers.get("if-match"))
+        with of_body():
+            view = await run(
+                self._ledger.revise,
+                principal.tenant,
+                request.path_params["id"],
+                revision.data,
+                visible=access.visible(principal),
+                dialect="native",
+                actor=actor,
+                previous=revision.previous,
+                expected=expected,
+            )
         return _json(wire.from_view(view), headers={"ETag": wire.etag(view.revision)})
 
     async def retract(self, request: Request, principal: Principal) -> Response:
@@ -149,16 +152,18 @@ class NativeApi:
         retraction = jsontext.decode_as(wire.RETRACTION, body or b"{}")
         run = self._services.door().run
         actor = retraction.actor or await run(self._authenticator.actor, principal)
-        accepted = await run(
-            self._ledger.retract,
-            principal.tenant,
-            request.path_params["id"],
-            visible=access.visible(principal),
-            dialect="native",
-            actor=actor,
-            expected=wire.expected_revision(request.headers.get("if-match")),
-            erase=retraction.erase,
-        )
+        expected = wire.expected_revision(request.headers.get("if-match"))
+        with of_body():
+            accepted = await run(
+                self._ledger.retract,
+                principal.tenant,
+                request.path_params["id"],
+                visible=access.visible(principal),
+                dialect="native",
+                actor=actor,
+                expected=expected,
+                erase=retraction.erase,
+            )
         return _json(
             {
                 "id": accepted.id,

@@ -110,6 +110,15 @@ def to_draft(event: EventIn, claims: tuple[tuple[bytes, bytes], ...] = ()) -> Dr
     return draft
 
 
+def check_key(key: str | None) -> None:
+    """Check an Idempotency-Key, if there is one.
+
+    Raises: Malformed.
+    """
+    if key is not None:
+        claim_of_key(key)
+
+
 def idempotency_claim(
     key: str | None, body: object, line: int | None = None
 ) -> tuple[tuple[bytes, bytes], ...]:
@@ -192,6 +201,12 @@ def to_json(value: object) -> bytes:
 def etag(revision: int) -> str:
     """Return the entity tag of an event at a revision."""
     return f'"{revision}"'
+
+
+def is_known(if_none_match: str | None, revision: int) -> bool:
+    """Tell whether an If-None-Match value names a revision, weakly or among others."""
+    tags = [] if if_none_match is None else if_none_match.split(",")
+    return any(tag.strip().removeprefix("W/") in ("*", etag(revision)) for tag in tags)
 
 
 def expected_revision(if_match: str | None) -> int | None:

@@ -44,7 +44,7 @@ class ResourcesApi:
             found = self._ledger.resource(principal.tenant, type, id)
         else:
             found = self._seen_by(principal.tenant, type, id, visible)
-        if found is None:
+        if found is None or found.count == 0:
             raise NotFound(f"there is no resource {f'{type}:{id}'!r}")
         answer = _told(found)
         if found.document is not None:
