@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+HEAD_BYTES = 64 * 1024
+"""Address and headers of one request, as far as they do not come in one read: far more than any
+client sends, and nobody has shown who they are by then."""
+
 EVENT_BYTES = 1024 * 1024
 """One event as it comes in: large enough for a document, small enough to hold thousands."""
 

@@ -1,4 +1,4 @@
-"""Answers that leave in one piece.
+"""Answers that leave in one piece, and requests whose head comes to an end.
 
 The HTTP server writes the head and the body of an answer one after the other, and each write would
 be a call to the system and a packet of its own: a third of what a small request costs. Here all
@@ -11,6 +11,13 @@ import asyncio
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from tallystick import limits
+
+_TOO_LARGE = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+    b"content-length: 0\r\nconnection: close\r\n\r\n"
+)
 
 
 class JoinedWrites(asyncio.Transport):
@@ -65,8 +72,32 @@ class JoinedWrites(asyncio.Transport):
 
 
 class Protocol(HttpToolsProtocol):
-    """The HTTP server's protocol over such a transport."""
+    """The HTTP server's protocol over such a transport; it bounds the head of a request."""
+
+    _in_head = False
+    _head_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin a connection."""
         super().connection_made(JoinedWrites(transport))
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came in; a head that goes on and on is not waited for."""
+        goes_on = self._in_head
+        super().data_received(data)
+        # What came in together with the head's beginning is bounded by what one read takes.
+        if goes_on and self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > limits.HEAD_BYTES:
+                self.transport.write(_TOO_LARGE)
+                self.transport.close()
+
+    def on_message_begin(self) -> None:
+        """Note that a head begins."""
+        self._in_head, self._head_bytes = True, 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Note that the head is whole."""
+        self._in_head = False
+        super().on_headers_complete()
