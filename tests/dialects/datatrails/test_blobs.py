@@ -128,6 +128,11 @@ def test_empty_file_is_a_blob(account: Account) -> None:
             b"Content-Type: no type\r\n\r\na\r\n--x--\r\n",
         ),
         ("multipart/form-data; boundary=x", b"--x\r\n" + b"A: b\r\n" * 500 + b"\r\n"),
+        (
+            "multipart/form-data; boundary=x",
+            b'--x\r\nContent-Disposition: form-data; name="other"\r\n\r\na\r\n' * 2_000
+            + b'--x\r\nContent-Disposition: form-data; name="file"\r\n\r\na\r\n--x--\r\n',
+        ),
     ],
 )
 def test_malformed_upload_is_refused_and_nothing_kept(

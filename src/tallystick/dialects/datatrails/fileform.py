@@ -41,6 +41,7 @@ class FileForm:
         self._is_file = False
         self._mime_type: str | None = None
         self._ended = False
+        self._seen_bytes = 0
 
     def write(self, data: bytes) -> None:
         """Take the next piece of the body.
@@ -51,6 +52,14 @@ class FileForm:
             self._parser.write(data)
         except FormParserError as error:
             raise Malformed(f"the form is malformed: {error}") from None
+        self._seen_bytes += len(data)
+        besides = self._seen_bytes - self._upload.size
+        if besides > FORM_BYTES:
+            raise TooLarge(
+                f"a form may have {FORM_BYTES:,} bytes besides its file",
+                limit=FORM_BYTES,
+                actual=besides,
+            )
 
     def finish(self) -> str:
         """Return the type of the file, having seen the form's end.
