@@ -212,6 +212,16 @@ def test_append_takes_an_array_or_one_object_over_many_lines(folder: str, text: 
     assert told("events", "list", "--data", folder)[-1]["kind"] == "a"
 
 
+@pytest.mark.parametrize("broken", ['{"kind": "a"', "kind: a", '{"kind": "\\ud800"}'])
+def test_a_broken_line_spoils_no_other_wherever_it_stands(folder: str, broken: str) -> None:
+    for lines in ([broken, '{"kind": "b"}', '{"kind": "c"}'], ['{"kind": "d"}', broken]):
+        done = run("append", "--data", folder, stdin="\n".join(lines), code=1)
+        assert done.stdout.endswith(f"{len(lines) - 1} stored, 1 refused\n")
+        assert f"line {lines.index(broken) + 1}: " in done.stderr
+    refused = run("append", "--data", folder, stdin=broken, code=1)
+    assert "Traceback" not in refused.stderr
+
+
 def test_oauth_clients_are_made_listed_and_deleted(folder: str) -> None:
     made = told("clients", "create", "old app", "--data", folder, "--id", "app-1", "--secret",
                 "s" * 64, "--dialect", "datatrails")  # fmt: skip

@@ -10,6 +10,7 @@ from typing import IO
 import click
 import msgspec
 
+from tallystick import jsontext
 from tallystick.cli.reach import Reach, with_reach
 from tallystick.client import Json
 from tallystick.errors import Malformed
@@ -47,24 +48,26 @@ def append(reach: Reach, file: IO[bytes], idempotency_key: str | None) -> None:
 
 def _events(file: IO[bytes]) -> Iterator[bytes]:
     """Yield one JSON text an event: the whole input if it is one value, else its lines."""
-    first = file.readline()
+    text = file.readline()
+    if not _is_json(text):
+        # Not a line of its own: one object or array over many lines, or a line that is broken.
+        text += file.read()
+    if _is_json(text):
+        value = jsontext.decode(text)
+        yield from map(jsontext.encode, value if isinstance(value, list) else [value])
+    elif any(line.startswith(b"{") and _is_json(line) for line in text.split(b"\n")):
+        yield from filter(None, map(bytes.strip, text.split(b"\n")))
+    else:
+        raise Malformed("the input is neither JSON nor lines of JSON")
+    yield from filter(None, map(bytes.strip, file))
+
+
+def _is_json(text: bytes) -> bool:
     try:
-        msgspec.json.decode(first)
-    except msgspec.DecodeError:
-        # Not a line of its own: the input is one object or array over many lines.
-        text = first + file.read()
-        try:
-            value = msgspec.json.decode(text)
-        except msgspec.DecodeError as error:
-            raise Malformed(f"the input is neither JSON nor lines of JSON: {error}") from None
-        values = value if isinstance(value, list) else [value]
-        yield from map(msgspec.json.encode, values)
-        return
-    value = msgspec.json.decode(first)
-    yield from map(msgspec.json.encode, value) if isinstance(value, list) else [first.strip()]
-    for line in file:
-        if line.strip():
-            yield line.strip()
+        jsontext.decode(text)
+    except Malformed:
+        return False
+    return True
 
 
 @click.group()
