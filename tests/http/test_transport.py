@@ -106,6 +106,15 @@ def test_a_head_that_goes_on_and_on_is_refused() -> None:
         assert closed == "closed"
 
 
+def test_trailers_that_go_on_and_on_are_refused() -> None:
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    for end in (b"1\r\na\r\n0\r\nX: ", b"1;x="):
+        *_, answer, closed = answers_to([head, end, *[b"a" * 8192] * 9])
+        assert isinstance(answer, bytes)
+        assert answer.startswith(b"HTTP/1.1 431 ")
+        assert closed == "closed"
+
+
 def test_what_belongs_to_no_head_does_not_count() -> None:
     long = b"a" * limits.HEAD_BYTES
     head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n" % (2 * len(long))

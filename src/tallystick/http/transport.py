@@ -72,32 +72,34 @@ class JoinedWrites(asyncio.Transport):
 
 
 class Protocol(HttpToolsProtocol):
-    """The HTTP server's protocol over such a transport; it bounds the head of a request."""
+    """The HTTP server's protocol over such a transport; it bounds what is no body."""
 
-    _in_head = False
-    _head_bytes = 0
+    _loose_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin a connection."""
         super().connection_made(JoinedWrites(transport))
 
     def data_received(self, data: bytes) -> None:
-        """Take what came in; a head that goes on and on is not waited for."""
-        goes_on = self._in_head
+        """Take what came in; a head, or trailers, that go on and on are not waited for."""
+        self._loose_bytes += len(data)
         super().data_received(data)
-        # What came in together with the head's beginning is bounded by what one read takes.
-        if goes_on and self._in_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > limits.HEAD_BYTES:
-                self.transport.write(_TOO_LARGE)
-                self.transport.close()
+        # What follows an end in the same read does not count: that is bounded by itself.
+        if self._loose_bytes > limits.HEAD_BYTES and not self.transport.is_closing():
+            self.transport.write(_TOO_LARGE)
+            self.transport.close()
 
     def on_message_begin(self) -> None:
-        """Note that a head begins."""
-        self._in_head, self._head_bytes = True, 0
+        """Count from the beginning of a request."""
+        self._loose_bytes = 0
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """Note that the head is whole."""
-        self._in_head = False
+        """Count anew: the head is whole."""
+        self._loose_bytes = 0
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Count anew: a piece of the body is here."""
+        self._loose_bytes = 0
+        super().on_body(body)
