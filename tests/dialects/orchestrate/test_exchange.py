@@ -143,6 +143,15 @@ def test_compressed_bomb_is_not_unpacked(api: Api) -> None:
         decompressed(gzip.compress(b"x") + b"junk", 1_000)
 
 
+@pytest.mark.row("O-8")
+def test_a_body_packed_in_very_many_pieces_is_refused(api: Api) -> None:
+    assert decompressed(gzip.compress(b"ab") * 300, 1_000) == b"ab" * 300
+    nothing = gzip.compress(b"") * (BODY_BYTES // 32)
+    reply = api.put(ITEM, nothing, content_encoding="gzip")
+    assert reply.code == (400, "api_bad_request")
+    assert reply.json["details"]["path"] == "Content-Encoding"
+
+
 @pytest.mark.row("O-6")
 def test_large_values_are_refused_by_their_limit(api: Api) -> None:
     large = {"text": "x" * (1024 * 1024)}

@@ -38,6 +38,8 @@ BODY_BYTES = 2 * limits.EVENT_BYTES
 _JSON = "application/json"
 _GZIP_LEVEL = 1
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS
+# Of the largest body, packed in blocks of 64 KiB, there are half as many.
+_GZIP_MEMBERS_MAX = 512
 # Instead of this machine's address, in the bits of a version-1 UUID that name the node.
 _NODE = secrets.randbits(48) | 1 << 40
 
@@ -219,11 +221,14 @@ def names_in(path: str) -> list[str]:
 def decompressed(body: bytes, limit_bytes: int) -> bytes:
     """Return what gzip made `body` of.
 
-    Raises: TooLarge before more than the limit is unpacked; Malformed.
+    Raises: TooLarge before more than the limit is unpacked; Malformed, also when it was packed in
+    so many members that taking them apart would be what costs.
     """
     parts: list[bytes] = []
     size = 0
     while body:
+        if len(parts) == _GZIP_MEMBERS_MAX:
+            raise Malformed("the body is packed in too many pieces", path="Content-Encoding")
         member = zlib.decompressobj(_GZIP_WINDOW)
         try:
             parts.append(member.decompress(body, limit_bytes + 1 - size))
