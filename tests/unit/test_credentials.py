@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tallystick import credentials
+from tallystick import credentials, identity
 from tallystick.errors import SettingsError
 from tallystick.keys import open_log_key
-from tallystick.settings import load_settings
+from tallystick.node import open_node
+from tallystick.query.expr import Everything
+from tallystick.reading import Find, Over
+from tallystick.settings import Settings, load_settings
 
 
 def test_new_secrets_are_long_random_and_recognisable() -> None:
@@ -47,6 +50,19 @@ def test_the_signing_key_is_made_once_and_only_its_owner_reads_it(tmp_path: Path
     other = again.derive_ec_key(ec.SECP256R1(), "seals").private_numbers().private_value
     assert first == same != other
     assert again.derive_ec_key(ec.SECP384R1(), "tokens").curve.name == "secp384r1"
+
+
+def test_only_their_owner_reads_the_files_of_a_folder_that_others_may_enter(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    node = open_node(tmp_path, Settings(), followers=False)
+    tenant, act = identity.create_tenant("t", server_name="s", now_ms=0)
+    node.ledger.administer(tenant.id, act)
+    assert node.ledger.find("t", Find(where=Everything(), over=Over.LOG), Everything()).views
+    private = {path for path in tmp_path.rglob("*") if path.stat().st_mode & 0o077 == 0}
+    files = {path for path in tmp_path.rglob("*") if path.is_file()}
+    assert {path.name for path in files} >= {"ledger.db", "ledger.db-wal", "log.key", "rules.json"}
+    assert [path for path in files if private.isdisjoint((path, *path.parents))] == []
+    node.close()
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"\xff\xfe", b"PRIVATE+KEY+a+00000000+AAAA"])

@@ -21,6 +21,7 @@ from tallystick.reading import Rules
 
 _CURRENT = "CURRENT"
 _RULES = "rules.json"
+_FOLDER_MODE = 0o700
 
 Versions = Mapping[str, int]
 
@@ -32,7 +33,7 @@ class Generations:
         self._root = root
         self._versions = {name: rule.version for name, rule in rules.items()}
         with _files():
-            root.mkdir(parents=True, exist_ok=True)
+            root.mkdir(_FOLDER_MODE, parents=True, exist_ok=True)
 
     def current(self) -> Path:
         """Return the folder that is served, an empty one if there is none yet."""

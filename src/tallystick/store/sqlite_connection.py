@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,14 @@ _STATEMENTS = 150
 
 
 def open_connection(path: Path, flags: int) -> apsw.Connection:
-    """Open a file of truth: durable at every commit, erased bytes overwritten."""
+    """Open a file of truth: durable at every commit, erased bytes overwritten.
+
+    Only its owner can read a file that is made here, whatever the folder lets others do.
+    """
+    if flags & apsw.SQLITE_OPEN_CREATE:
+        # Where that fails, opening does too, and says why; the files beside it get the same rights.
+        with suppress(OSError):
+            path.touch(0o600)
     connection = apsw.Connection(str(path), flags=flags, statementcachesize=_STATEMENTS)
     connection.set_busy_timeout(BUSY_MS)
     for pragma in (
