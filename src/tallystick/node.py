@@ -21,9 +21,9 @@ from tallystick.index.opening import Index, open_index
 from tallystick.keys import LogKey, open_log_key
 from tallystick.ledger import Ledger
 from tallystick.places import Truth, hold, open_truth
-from tallystick.sequencer import CommitListener, CommitStats, Sequencer
+from tallystick.sequencer import CommitListener, CommitStats, Sequencer, another_key
 from tallystick.settings import Settings
-from tallystick.store.base import LogHead
+from tallystick.store.base import LogHead, Store
 from tallystick.store.folder_blobs import forget_uploads
 from tallystick.tokens import Issuer
 
@@ -109,6 +109,7 @@ def open_node(
     try:
         key = open_log_key(folder / KEY_FILE, settings.server_name)
         truth = open_truth(folder, settings.database)
+        foreign = _foreign_log(truth.store, key)
         index = open_index(folder, truth.store, child=followers)
         forget_uploads(folder / UPLOADS_FOLDER)
         node = Node(
@@ -124,4 +125,15 @@ def open_node(
         os.close(lock)
         raise
     node.hold(lock)
+    if foreign is not None:
+        # It can be read; that it cannot be extended is told before somebody tries.
+        node.sequencer.refuse(another_key(foreign))
     return node
+
+
+def _foreign_log(store: Store, key: LogKey) -> str | None:
+    """Return whose log it is that another key has signed; one key signs all of a store."""
+    head = next((head for head in store.log_heads() if head.key_id), None)
+    if head is None or head.key_id == key.signer(head.origin).key_id:
+        return None
+    return head.tenant

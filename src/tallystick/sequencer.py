@@ -125,6 +125,11 @@ class Sequencer:
         for thread in self._threads:
             thread.start()
 
+    def refuse(self, error: TallystickError) -> None:
+        """Take nothing from now on, and tell everybody why."""
+        with self._condition:
+            self.failure = error
+
     @property
     def queued(self) -> tuple[int, int]:
         """Events and bytes that wait to be committed."""
@@ -299,10 +304,7 @@ class Sequencer:
             return None
         signer = self._key.signer(origin)
         if head is not None and head.key_id != signer.key_id:
-            raise StoreCorrupt(
-                f"the log of {tenant!r} is signed with another key",
-                hint="start the server with the signing key that the log names",
-            )
+            raise another_key(tenant)
         planner = Planner(writer, tenant, head, self._clock.now_ms())
         planner.add(works)
         if not planner.rows:
@@ -373,6 +375,14 @@ class Sequencer:
         for work in (*batch, *waiting):
             work.fail(error)
         self._tell((), CommitStats(0, 0.0, False), (*batch, *waiting))
+
+
+def another_key(tenant: str) -> StoreCorrupt:
+    """Return what is told of a log that a server's key did not sign."""
+    return StoreCorrupt(
+        f"the log of {tenant!r} is signed with another key",
+        hint="start the server with the signing key that the log names",
+    )
 
 
 def _outcome_unknown() -> StoreBusy:

@@ -49,6 +49,8 @@ def test_a_server_with_another_key_refuses_to_extend(
         ) as second,
         second.http(key) as http,
     ):
+        # A balancer need not lose a request to learn of it.
+        assert http.get("/readyz").status_code == 503
         answer = http.post("/v1/events", json={"kind": "k"})
         assert answer.status_code == 503
         assert "another key" in answer.json()["detail"]

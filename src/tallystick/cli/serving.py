@@ -42,6 +42,9 @@ def serve(reach: Reach, host: str | None, port: int | None, demo: bool) -> None:
     node = open_node(reach.folder, settings, followers=True)
     try:
         key = _first_tenant(node)
+        failure = node.sequencer.failure
+        if failure is not None:
+            click.echo(f"tallystick: nothing can be recorded: {failure}", err=True)
         if demo:
             _fill(node, reach)
         app = App(node, DIALECTS)
