@@ -11,6 +11,9 @@ import hmac
 import secrets
 from base64 import b64decode, b64encode
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
 KEY_PREFIX = "tlk_"
 
 _SCRYPT_N = 2**14
@@ -43,6 +46,15 @@ def is_same(left: str, right: str) -> bool:
     return hmac.compare_digest(
         left.encode("utf-8", "surrogatepass"), right.encode("utf-8", "surrogatepass")
     )
+
+
+def is_public_key(pem: str) -> bool:
+    """Tell whether a text is a public key in PEM form; a private one is none."""
+    try:
+        load_pem_public_key(pem.encode())
+    except (ValueError, UnsupportedAlgorithm):
+        return False
+    return True
 
 
 def hash_password(password: str) -> str:

@@ -369,11 +369,13 @@ def remove_grant(user: User, scope: str, role: str | None = None) -> Act:
 def save_key_set(key_set: KeySet) -> Act:
     """Return the act that registers or replaces a key set for JWTs.
 
-    Raises: Malformed when it has no key at all.
+    Raises: Malformed when it has no key at all, or one that cannot be read.
     """
     _check_id(key_set.id, "id")
-    if key_set.secret is None and not key_set.public_keys:
+    if not key_set.secret and not key_set.public_keys:
         raise Malformed("a key set needs a secret or public keys", path="secret")
+    if not all(map(credentials.is_public_key, key_set.public_keys)):
+        raise Malformed("a public key is one in PEM form", path="public_keys")
     return Act(_act("keyset.saved", "keyset", key_set.id, {}), (_write(key_set),))
 
 
