@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from tallystick.index.views.block import Block
-from tallystick.index.views.nodes import Node
+from tallystick.index.views.nodes import Node, at_times_of
 from tallystick.index.views.rows import RowSet, count_between, highest, is_empty, lowest, size
 from tallystick.query.aggregate import (
     Interval,
@@ -50,7 +50,7 @@ def series(blocks: Sequence[Block], node: Node, request: TimeSeries) -> TimeSeri
     """Return the buckets that have rows which match; None if that takes too many runs."""
     matches: list[_Matches] = []
     runs = 0
-    for block in blocks:
+    for block in at_times_of(node, blocks):
         rows = block.kept(node.rows(block))
         if is_empty(rows):
             continue

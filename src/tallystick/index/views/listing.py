@@ -13,7 +13,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from tallystick.index.views.block import Block, IndexOrder, Key, Order, reverse
-from tallystick.index.views.nodes import ALWAYS, Node, times_of
+from tallystick.index.views.nodes import Node, at_times_of
 from tallystick.index.views.rows import RowSet, count_between, highest, is_empty, lowest, size
 
 _WALKED = 64
@@ -30,7 +30,7 @@ class Row(NamedTuple):
 
 def count(blocks: Sequence[Block], node: Node) -> int:
     """Return how many rows match."""
-    return sum(size(block.kept(node.rows(block))) for block in blocks)
+    return sum(size(block.kept(node.rows(block))) for block in at_times_of(node, blocks))
 
 
 class Extent(NamedTuple):
@@ -109,7 +109,7 @@ def _within_reach(blocks: Sequence[Block], asked: _Asked) -> list[_Reach]:
     order, descending = asked.order, asked.descending
     reaches = [
         _Reach(*block.ends(order, descending), block.id, block)
-        for block in _at_times_of(asked.node, blocks)
+        for block in at_times_of(asked.node, blocks)
     ]
     if asked.after is not None:
         behind = asked.sorted_by(asked.after)
@@ -120,15 +120,6 @@ def _within_reach(blocks: Sequence[Block], asked: _Asked) -> list[_Reach]:
         ]
     reaches.sort()
     return reaches
-
-
-def _at_times_of(node: Node, blocks: Sequence[Block]) -> Sequence[Block]:
-    """Return the blocks that have rows of the times outside of which nothing matches."""
-    times = times_of(node)
-    if times == ALWAYS:
-        return blocks
-    low_ms, high_ms = times
-    return [block for block in blocks if block.ms[0] <= high_ms and block.ms[-1] >= low_ms]
 
 
 class _Run:

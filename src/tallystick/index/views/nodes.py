@@ -23,7 +23,7 @@ from tallystick.index.views.rows import (
     without,
 )
 
-ALWAYS = (-(1 << 64), 1 << 64)
+_ALWAYS = (-(1 << 64), 1 << 64)
 """A range of times that no event is outside of, in milliseconds."""
 
 
@@ -136,11 +136,20 @@ class NoneOf(NamedTuple):
         return without(everything(block.rows), self.part.rows(block))
 
 
-def times_of(node: Node) -> tuple[int, int]:
+def at_times_of(node: Node, blocks: Sequence[Block]) -> Sequence[Block]:
+    """Return the blocks that have rows of the times outside of which nothing matches."""
+    times = _times_of(node)
+    if times == _ALWAYS:
+        return blocks
+    low_ms, high_ms = times
+    return [block for block in blocks if block.ms[0] <= high_ms and block.ms[-1] >= low_ms]
+
+
+def _times_of(node: Node) -> tuple[int, int]:
     """Return a range of times, both ends included, outside of which nothing matches."""
-    low_ms, high_ms = node if isinstance(node, HappenedWithin) else ALWAYS
+    low_ms, high_ms = node if isinstance(node, HappenedWithin) else _ALWAYS
     for part in node.parts if isinstance(node, AllOf) else ():
-        low, high = times_of(part)
+        low, high = _times_of(part)
         low_ms, high_ms = max(low_ms, low), min(high_ms, high)
     return low_ms, high_ms
 
