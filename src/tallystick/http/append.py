@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from urllib.parse import parse_qs
 
 from starlette.types import Receive, Scope, Send
@@ -140,12 +141,15 @@ class Appender:
     def _store_diffs(self, tenant: str, drafts: Sequence[Draft]) -> Sequence[Outcome]:
         """Store drafts with what they changed: in one commit, or each by itself if one is bad."""
         append = self._services.ledger.append_with_diff
-        try:
+        with suppress(RequestError):
             return append(tenant, drafts)
-        except RequestError as error:
-            if len(drafts) == 1:
-                return [error]
-        return [outcome for draft in drafts for outcome in self._store_diffs(tenant, [draft])]
+        outcomes: list[Outcome] = []
+        for draft in drafts:
+            try:
+                outcomes += append(tenant, [draft])
+            except TallystickError as error:
+                outcomes.append(error)
+        return outcomes
 
     def _line_answers(
         self,
