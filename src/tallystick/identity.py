@@ -253,6 +253,9 @@ def create_tenant(
     Raises: Malformed.
     """
     _check_id(id, "id")
+    if "/" in id:
+        # It is one step of the paths of administration, with others behind it.
+        raise Malformed("a tenant's id has no slash", path="id")
     forms = _forms((id, *aliases))
     tenant_uuid = forms.uuid or str(uuid.uuid4())
     tenant = Tenant(

@@ -195,14 +195,19 @@ def test_serve_tells_url_and_key_and_stops_cleanly(tmp_path: Path) -> None:
     assert run("fsck", "--data", data).stdout.startswith("clean")
 
 
+def test_a_tenant_that_no_path_could_name_is_not_made(folder: str) -> None:
+    done = run("tenants", "create", "acme/eu", "--data", folder, code=1)
+    assert "a tenant's id has no slash" in done.stderr
+
+
 def test_wrong_usage_exits_with_two(folder: str) -> None:
     run("events", "list", "--limit", "0", "--data", folder, code=2)
     run("nonsense", code=2)
 
 
 def test_append_reports_refused_lines_and_stores_the_others(folder: str) -> None:
-    done = run("append", "--data", folder, stdin='{"kind": "a"}\n{"kind": ""}\n', code=1)
-    assert "line 2: kind must not be empty" in done.stderr
+    done = run("append", "--data", folder, stdin='\n{"kind": "a"}\n\n{"kind": ""}\n', code=1)
+    assert "line 4: kind must not be empty" in done.stderr
     assert len(told("events", "list", "--data", folder)) == 1
 
 

@@ -47,7 +47,10 @@ def append(reach: Reach, file: IO[bytes], idempotency_key: str | None) -> None:
 
 
 def _events(file: IO[bytes]) -> Iterator[bytes]:
-    """Yield one JSON text an event: the whole input if it is one value, else its lines."""
+    """Yield one JSON text an event: the whole input if it is one value, else its lines.
+
+    Blank lines stand for themselves, so that a line that is refused is told by its number.
+    """
     text = file.readline()
     if not _is_json(text):
         # Not a line of its own: one object or array over many lines, or a line that is broken.
@@ -56,10 +59,10 @@ def _events(file: IO[bytes]) -> Iterator[bytes]:
         value = jsontext.decode(text)
         yield from map(jsontext.encode, value if isinstance(value, list) else [value])
     elif any(line.startswith(b"{") and _is_json(line) for line in text.split(b"\n")):
-        yield from filter(None, map(bytes.strip, text.split(b"\n")))
+        yield from map(bytes.strip, text.split(b"\n"))
     else:
         raise Malformed("the input is neither JSON nor lines of JSON")
-    yield from filter(None, map(bytes.strip, file))
+    yield from map(bytes.strip, file)
 
 
 def _is_json(text: bytes) -> bool:
