@@ -97,6 +97,7 @@ def test_ids_with_slashes_are_administered_as_others_are(http: httpx2.Client) ->
         ("keysets", {"id": "a"}, "/secret"),
         ("keysets", {"id": "a", "secret": ""}, "/secret"),
         ("keysets", {"id": "a", "public_keys": ["https://idp/keys"]}, "/public_keys"),
+        ("holds", {"query": "*", "reason": ""}, "/reason"),
     ],
 )
 def test_what_is_wrong_in_a_body_is_pointed_at(

@@ -242,6 +242,19 @@ def test_an_event_that_is_known_is_not_sent_again(http: httpx2.Client, tag: str)
     assert http.get(path, headers=known).status_code == (304 if tag == "*" else 200)
 
 
+@pytest.mark.parametrize("path", ["/v1/events?sort=-{}", "/v1/events/facets?fields={}"])
+def test_sorting_and_counting_by_what_no_event_can_have_is_refused(
+    http: httpx2.Client, path: str
+) -> None:
+    post(http, data={"total": 1})
+    for name in ("occurred_at", "op", "target.type", "data.total", "data.not_yet"):
+        assert http.get(path.format(name)).status_code == 200, name
+    problem = http.get(path.format("occured_at")).json()
+    assert problem["type"] == "urn:tallystick:error:unsupported_field"
+    assert problem["hint"] == "did you mean occurred_at?"
+    assert "position" not in problem
+
+
 def test_a_revision_that_is_too_deep_is_pointed_at(http: httpx2.Client) -> None:
     event = post(http)
     deep = json.loads("[" * 64 + "]" * 64)

@@ -57,7 +57,10 @@ class AnalysisApi:
         if not 0 < len(fields) <= _FACETS_MAX:
             raise Malformed(f"fields names 1 to {_FACETS_MAX} fields", path="fields")
         top = native_query.whole(params, "top", 10, 1, _FACET_LIMIT_MAX)
-        requests = [TopValues(field, limit=top) for field in fields]
+        known = native_query.fields_of(
+            self._ledger.reader, principal.tenant, access.visible(principal)
+        )
+        requests = [TopValues(known.named(field), limit=top) for field in fields]
         results = self._aggregate(params, principal, requests, frozenset({"fields", "top"}))
         facets: Json = {}
         for field, result in zip(fields, results, strict=True):
@@ -95,10 +98,12 @@ class AnalysisApi:
 def _offset_minutes(params: QueryParams) -> int:
     text = params.get("offset_minutes", "0")
     number = text.removeprefix("-")
-    if not (number.isascii() and number.isdigit() and len(number) < 5):
-        raise Malformed("offset_minutes is a whole number", path="offset_minutes")
-    if int(number) > _OFFSET_MINUTES_MAX:
-        raise Malformed("offset_minutes is at most a day", path="offset_minutes")
+    whole = number.isascii() and number.isdigit() and len(number) < 5
+    if not whole or int(number) > _OFFSET_MINUTES_MAX:
+        raise Malformed(
+            f"offset_minutes is a whole number of at most a day, {_OFFSET_MINUTES_MAX}, either way",
+            path="offset_minutes",
+        )
     return int(text)
 
 

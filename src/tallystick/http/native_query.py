@@ -12,6 +12,7 @@ from tallystick.errors import Malformed
 from tallystick.query.expr import Eq, Everything, Expr, In, Prefix, Range, Sort, all_of, any_of
 from tallystick.query.lucene import parse
 from tallystick.query.native_fields import NativeFields
+from tallystick.query.order import DISTANCE, RELEVANCE
 from tallystick.reading import Find, Over, Reader
 
 T = TypeVar("T")
@@ -48,10 +49,11 @@ def question(
         )
     over = one_of(params, "view", {"default": Over.EVENTS, "log": Over.LOG}, "default")
     descending = one_of(params, "order", {"desc": True, "asc": False}, "desc")
+    fields = fields_of(reader, tenant, visible)
     return Find(
-        where=_where(_fields(reader, tenant, visible), params),
+        where=_where(fields, params),
         over=over,
-        sort=_sort(params, over, descending),
+        sort=_sort(fields, params, over, descending),
         limit=whole(params, "limit", limits.LIST_LIMIT, 1, limits.LIST_LIMIT_MAX),
         offset=whole(params, "offset", 0, 0, 10**9),
         total=flag(params, "total"),
@@ -74,7 +76,8 @@ def _where(fields: NativeFields, params: QueryParams) -> Expr:
     return all_of(parts)
 
 
-def _fields(reader: Reader, tenant: str, visible: Expr) -> NativeFields:
+def fields_of(reader: Reader, tenant: str, visible: Expr) -> NativeFields:
+    """Return the fields that a tenant's events have, as far as the caller may know them."""
     if not isinstance(visible, Everything):
         return NativeFields()
     return NativeFields(
@@ -83,18 +86,20 @@ def _fields(reader: Reader, tenant: str, visible: Expr) -> NativeFields:
     )
 
 
-def _sort(params: QueryParams, over: Over, descending: bool) -> tuple[Sort, ...]:
+def _sort(
+    fields: NativeFields, params: QueryParams, over: Over, descending: bool
+) -> tuple[Sort, ...]:
     text = params.get("sort")
     if text is None:
         field = "index" if over is Over.LOG else "occurred_ms"
         return (Sort(field, descending=descending),)
-    names = {"occurred_at": "occurred_ms", "recorded_at": "recorded_ms"}
     sorts: list[Sort] = []
     for part in text.split(","):
         name = part.strip().removeprefix("-")
         if not name:
             raise Malformed("sort is a list such as -occurred_at,data.total", path="sort")
-        sorts.append(Sort(names.get(name, name), descending=part.strip().startswith("-")))
+        field = name if name in (RELEVANCE, DISTANCE) else fields.named(name)
+        sorts.append(Sort(field, descending=part.strip().startswith("-")))
     return tuple(sorts)
 
 

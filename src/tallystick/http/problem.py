@@ -82,7 +82,8 @@ def _extras(error: TallystickError) -> dict[str, object]:
             extras = {"limit": error.limit, "actual": error.actual, "pointer": error.path}
             return {name: value for name, value in extras.items() if value is not None}
         case UnsupportedField():
-            return {"field": error.field, "allowed": error.allowed, "position": error.position}
+            place = {} if error.position is None else {"position": error.position}
+            return {"field": error.field, "allowed": error.allowed, **place}
         case UnsupportedOperator():
             return {
                 "operator": error.operator, "allowed": error.allowed, "position": error.position

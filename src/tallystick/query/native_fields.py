@@ -99,6 +99,18 @@ class NativeFields:
             return payload_leaf(leaf)
         raise self._unknown(field)
 
+    def named(self, name: str) -> str:
+        """Return what the tree calls a field by which events are sorted or counted.
+
+        Unlike in a query, a payload path may be one that no event has.
+        Raises: UnsupportedField.
+        """
+        if name in _TIMES:
+            return _TIMES[name]
+        if name in FIELDS or name in _EXACT or name.startswith(_PAYLOADS):
+            return name
+        raise self._unknown(name)
+
     def _unknown(self, name: str) -> UnsupportedField:
         is_path = name.startswith(_PAYLOADS)
         near = [] if is_path else get_close_matches(name, FIELDS, n=1)
