@@ -278,6 +278,8 @@ class _Answer:
                 name = self.owner.name
                 extra = self.owner.headers(Request(self._scope))
                 headers += [(k.encode("latin-1"), v.encode("latin-1")) for k, v in extra.items()]
+                if self._scope["path"].startswith(f"/extensions/{name}/"):
+                    headers.append((b"x-tallystick-extension", name.encode("latin-1")))
             self._metrics.count_request(name, message["status"])
         await self._send(message)
 

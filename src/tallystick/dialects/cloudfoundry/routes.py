@@ -41,8 +41,6 @@ from tallystick.query.expr import NEWEST_FIRST, Eq, Expr, Sort, all_of
 from tallystick.reading import Find
 from tallystick.sequencer import Item, Outcome
 
-EXTENSION = {"X-Tallystick-Extension": DIALECT}
-
 NOT_FOUND: dict[str, type[NotFound]] = {
     ORGANIZATION: NoSuchOrganization,
     SPACE: NoSuchSpace,
@@ -284,9 +282,7 @@ class V2Api:
         views = self._ledger.views_at(principal.tenant, indexes)
         resources = [wire.from_event(views[index], self._style) for index in indexes]
         answer: Json = {"resources": resources} if is_list else resources[0]
-        response = layout.v2_response(request, answer, status)
-        response.headers.update(EXTENSION)
-        return response
+        return layout.v2_response(request, answer, status)
 
     async def imports(self, request: Request) -> Response:
         """Answer how far the copying of a deployment's events has come."""
@@ -312,9 +308,7 @@ class V2Api:
             "total_results": page.total,
             "timestamp": newest[0] if newest else None,
         }
-        response = layout.v2_response(request, answer)
-        response.headers.update(EXTENSION)
-        return response
+        return layout.v2_response(request, answer)
 
 
 def base_url(services: Services, request: Request) -> str:

@@ -5,11 +5,10 @@ Source: seed "Events API (preview)" and the wire specification of DataTrails.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric import ec
-from starlette.requests import Request
 from starlette.routing import BaseRoute
 
 from tallystick.dialects.base import Background, BackgroundServices, Dialect, Services
@@ -22,7 +21,7 @@ from tallystick.dialects.datatrails.rendering import DIALECT
 from tallystick.dialects.datatrails.routes import EventsApi, TenancyApi, error_response, owns
 from tallystick.dialects.datatrails.routes_blobs import BlobsApi
 from tallystick.dialects.datatrails.routes_iam import ApplicationsApi, TokenApi
-from tallystick.dialects.datatrails.routes_log import EXTENSION, ExtensionApi, LogApi
+from tallystick.dialects.datatrails.routes_log import ExtensionApi, LogApi
 from tallystick.dialects.datatrails.routes_moving import MovingApi
 from tallystick.identity import Client
 from tallystick.reading import DialectRules, SomeTerms
@@ -66,12 +65,6 @@ def routes(services: Services) -> Sequence[BaseRoute]:
     ]
 
 
-def headers(request: Request) -> Mapping[str, str]:
-    """Return the header that marks answers of what the original did not have."""
-    is_extension = request.scope["path"].startswith(f"{EXTENSION}/")
-    return {"X-Tallystick-Extension": DIALECT} if is_extension else {}
-
-
 def publish(services: BackgroundServices) -> Background:
     """Start to bring the public logs forward."""
 
@@ -106,6 +99,5 @@ DATATRAILS = Dialect(
     error_response=error_response,
     openapi="openapi.yaml",
     settings=frozenset(Options.__struct_fields__),
-    headers=headers,
     background=publish,
 )

@@ -27,7 +27,6 @@ from tallystick.query.expr import Eq, Everything, Sort
 from tallystick.reading import Find
 
 TOTAL_HEADER = "X-Pagination-Total"
-EXTENSION_HEADER = {"X-Tallystick-Extension": DIALECT}
 
 _BODY_BYTES = 2 * limits.EVENT_BYTES
 _CORS = {
@@ -138,7 +137,7 @@ class KvassApi:
             view = msgspec.structs.replace(view, first=told)
         shown = wire.render(view, caller.company)
         location = f"/events/{shown['_id']['$oid']}"
-        return _json(shown, 201, {"Location": location, **EXTENSION_HEADER})
+        return _json(shown, 201, {"Location": location})
 
     def _draft(self, caller: Caller, document: Json) -> Draft:
         author = None
@@ -183,7 +182,7 @@ class KvassApi:
     async def kinds(self, request: Request) -> Response:
         """Answer the kinds that are taken, with their meaning."""
         listed = [{"kind": kind, "description": told} for kind, told in KINDS.items()]
-        return _json(listed, headers=EXTENSION_HEADER)
+        return _json(listed)
 
 
 def standing_headers(request: Request) -> dict[str, str]:

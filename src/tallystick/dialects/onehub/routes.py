@@ -27,8 +27,6 @@ from tallystick.ledger import claim_of_key
 from tallystick.query.expr import Eq, Expr, all_of
 from tallystick.reading import Find
 
-EXTENSION_HEADER = {"X-Tallystick-Extension": DIALECT}
-
 _BODY_BYTES = 2 * limits.EVENT_BYTES
 _ENDINGS = ("", "/", ".json")
 _LINKS = {"workspace": "", "file": "/files/{id}", "folder": "/folders/{id}"}
@@ -149,7 +147,7 @@ class OnehubApi:
             draft.claims += ((claim_of_key(key), entry.digest_of(document)),)
         accepted = self._ledger.append(principal.tenant, [draft])[0]
         view = self._ledger.view_at(principal.tenant, accepted.index)
-        return _json(wire.render(view, zone), 201, EXTENSION_HEADER)
+        return _json(wire.render(view, zone), 201)
 
     def _actor(self, principal: Principal) -> Resource | None:
         """Return the user who asks, by the integer that names them."""
@@ -170,5 +168,5 @@ def owns(path: str) -> bool:
     return any(path == root or path.startswith(f"{root}/") for root in roots)
 
 
-def _json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(jsontext.encode(value), status, headers, "application/json")
+def _json(value: Any, status: int = 200) -> Response:
+    return Response(jsontext.encode(value), status, media_type="application/json")
