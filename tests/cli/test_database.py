@@ -69,6 +69,25 @@ def test_every_command_takes_the_database(postgres_database: str, tmp_path: Path
     run("events", "list", *place, "--url", "http://127.0.0.1:9", code=2)
 
 
+@pytest.mark.needs("postgres")
+def test_what_was_erased_is_scrubbed_and_the_rest_is_told(
+    postgres_database: str, tmp_path: Path
+) -> None:
+    place = ("--database", postgres_database)
+    with open_server(tmp_path / "data", database=postgres_database) as server:
+        with server.http() as http:
+            event = http.post("/v1/events", json={"kind": "k", "data": {"secret": "x"}}).json()
+            erased = http.post(f"/v1/events/{event['id']}/retract", json={"erase": True})
+            assert erased.status_code == 200
+        assert told("scrub", *place, "--dry-run")["unscrubbed"] > 0
+    done = told("scrub", *place)
+    assert (done["unvacuumed"], done["unscrubbed"]) == (0, 0)
+    assert (done["is_archiving"], done["standbys"], done["slots"]) == (False, [], [])
+    said = run("scrub", *place, "--dry-run").stdout
+    assert said.startswith("tables with erased rows: 0 to be vacuumed, 0 to be rewritten\n")
+    assert said.endswith("standbys: none\nreplication slots: none\n")
+
+
 def test_backups_are_of_folders(tmp_path: Path) -> None:
     database = ("--database", "postgresql://nowhere", "--data", str(tmp_path / "node"))
     assert "pg_dump" in run("backup", str(tmp_path / "night.tar"), *database, code=1).stderr

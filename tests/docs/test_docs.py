@@ -12,6 +12,7 @@ import pytest
 from tallystick import errors, limits
 from tallystick.cli import main
 from tallystick.dialects import DIALECTS
+from tallystick.dialects.kvass.kinds import KINDS
 from tallystick.settings import Settings
 from tests.needs import ROOT
 
@@ -91,6 +92,17 @@ def test_every_command_explains_itself(path: str, command: click.Command) -> Non
     for parameter in command.params:
         if isinstance(parameter, click.Option) and parameter.name in ("folder", "url", "key"):
             assert parameter.help, (path, parameter.name)
+
+
+def test_the_kinds_of_kvass_are_documented_with_their_meaning() -> None:
+    text = (ROOT / "src/tallystick/dialects/kvass/README.md").read_text("utf-8")
+    section = text.split("## The 31 kinds", 1)[1].split("\n## ", 1)[0]
+    assert dict(re.findall(r"^\| `(.+)` \| (.+) \|$", section, re.MULTILINE)) == KINDS
+
+
+@pytest.mark.parametrize("path", [path for path, _ in commands(main, "tallystick")])
+def test_every_command_is_in_a_document(path: str) -> None:
+    assert any(path in one.read_text("utf-8") for one in PAGES)
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda p: str(p.relative_to(ROOT)))

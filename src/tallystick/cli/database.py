@@ -1,13 +1,19 @@
-"""`migrate`: the schema of a PostgreSQL, and the lists that a new schema has room for."""
+"""What a PostgreSQL wants besides: `migrate` its schema, `scrub` what was erased from it."""
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from tallystick.cli.reach import Reach
 from tallystick.errors import SettingsError
+
+if TYPE_CHECKING:
+    from tallystick.store.postgres.cleaning import ErasureHorizon
 
 
 @click.command()
@@ -20,13 +26,9 @@ def migrate(database: str, dry_run: bool, as_json: bool) -> None:
     Events that are in it without being listed, because they are older than the lists, are listed
     then; servers may run meanwhile, and this may be interrupted and run again.
     """
-    try:
-        from tallystick.store.postgres import migrate as migrations
-    except ImportError as error:
-        raise SettingsError(
-            "PostgreSQL needs its driver", hint="pip install 'tallystick[postgres]'"
-        ) from error
+    _require_driver()
     from tallystick.index.opening import fill_lists
+    from tallystick.store.postgres import migrate as migrations
 
     done = migrations.pending(database) if dry_run else migrations.migrate(database)
     listed = 0 if dry_run else fill_lists(database, _progress)
@@ -43,4 +45,44 @@ def _progress(listed: int, total: int) -> None:
     click.echo(f"listed {listed:,} of {total:,} events", err=True)
 
 
-COMMANDS = (migrate,)
+@click.command()
+@click.option("--database", required=True, envvar="TALLYSTICK_DATABASE", help="URL of it.")
+@click.option("--dry-run", is_flag=True, help="Only tell where erased bytes may stand.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def scrub(database: str, dry_run: bool, as_json: bool) -> None:
+    """Rewrite the tables of a PostgreSQL that something was erased from, locking each meanwhile.
+
+    Erased rows are vacuumed away by themselves, which leaves their bytes in free space until that
+    is used again. In the end this tells where else they may stand: nothing here reaches the
+    write-ahead log, its archives, standbys and slots.
+    """
+    _require_driver()
+    from tallystick.store.postgres.store import open_postgres
+
+    with contextlib.closing(open_postgres(database)) as store:
+        if not dry_run:
+            store.scrub()
+        horizon = store.erasure_horizon()
+    reach = Reach(Path(), None, None, None, None, None, as_json)
+    reach.show(horizon._asdict(), lambda: _told(horizon))
+
+
+def _told(horizon: ErasureHorizon) -> str:
+    archived = "archived" if horizon.is_archiving else "not archived"
+    return (
+        f"tables with erased rows: {horizon.unvacuumed} to be vacuumed, "
+        f"{horizon.unscrubbed} to be rewritten\n"
+        f"write-ahead log: {horizon.wal_size_max} at most between checkpoints, {archived}\n"
+        f"standbys: {', '.join(horizon.standbys) or 'none'}\n"
+        f"replication slots: {', '.join(horizon.slots) or 'none'}"
+    )
+
+
+def _require_driver() -> None:
+    if importlib.util.find_spec("psycopg") is None:
+        raise SettingsError(
+            "PostgreSQL needs its driver", hint="pip install 'tallystick[postgres]'"
+        )
+
+
+COMMANDS = (migrate, scrub)

@@ -20,7 +20,7 @@ MODULES = {
     "clients": ("clients",),
     "holds": ("holds",),
     "operations": ("fsck", "backup", "restore", "rebuild"),
-    "database": ("migrate",),
+    "database": ("migrate", "scrub"),
     "copying": ("copy",),
     "conformance": ("conformance",),
 }
