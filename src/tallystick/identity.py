@@ -274,9 +274,8 @@ def create_tenant(
 
 def change_policy(tenant: Tenant, *, public_log: bool) -> Act:
     """Return the act that opens a tenant's log to everybody, or leaves it to the tenant's keys."""
-    changed = msgspec.structs.replace(tenant, public_log=public_log)
     draft = _act("policy.changed", "tenant", tenant.id, {"public_log": public_log})
-    return Act(draft, (_write(changed),))
+    return Act(draft, (_write(msgspec.structs.replace(tenant, public_log=public_log)),))
 
 
 def create_key(
@@ -410,9 +409,7 @@ def _forms(names: tuple[str, ...]) -> _Forms:
         elif name.isascii() and name.isdigit() and len(name) <= 15:
             number = int(name)
         elif name != names[0]:
-            raise Malformed(
-                "an alias is a UUID, 24 hexadecimal digits or an integer", path="aliases"
-            )
+            raise Malformed("an alias is a UUID, 24 hex digits or an integer", path="aliases")
     return _Forms(tenant_uuid, hex_form, number)
 
 
