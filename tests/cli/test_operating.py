@@ -1,0 +1,69 @@
+"""Commands for who runs a server: sample data, key sets, indexes made anew, the first start."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_commands import TALLYSTICK, run, told
+from tests.serving import open_server
+
+TENANT = "57ee9c71d76d431f8511142f"
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> tuple[str, str]:
+    """Return the options for a folder with one tenant."""
+    place = ("--data", str(tmp_path / "data"))
+    run("tenants", "create", "acme", "--id", TENANT, *place)
+    return place
+
+
+def test_a_tenant_made_before_the_first_start_is_respected(data: tuple[str, str]) -> None:
+    command = [str(TALLYSTICK), "serve", *data, "--port", "0", "--json"]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert server.stdout is not None
+    text = ""
+    while not text.rstrip().endswith("}"):
+        line = server.stdout.readline()
+        assert line, "the server ended early"
+        text += line
+    try:
+        assert json.loads(text)["key"] is None
+        assert [tenant["id"] for tenant in told("tenants", "list", *data)] == [TENANT]
+        assert told("keys", "list", *data) == []
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.communicate(timeout=60)
+    assert server.returncode == 0
+
+
+@pytest.mark.parametrize("index", ["views", "search"])
+def test_an_index_is_made_anew(data: tuple[str, str], index: str) -> None:
+    assert told("demo", "--events", "40", *data) == {"stored": 40}
+    before = told("search", "kind:*", "--limit", "100", *data)
+    assert len(before) == 40
+    assert told("rebuild", index, *data) == {"rebuilt": index}
+    assert told("search", "kind:*", "--limit", "100", *data) == before
+    assert len(told("events", "list", "--limit", "100", *data)) == 40
+
+
+def test_indexes_are_made_anew_by_who_has_the_folder_only(tmp_path: Path) -> None:
+    with open_server(tmp_path / "data") as server:
+        reach = ("--url", server.url, "--key", server.admin_key)
+        assert "control socket" in run("rebuild", "views", *reach, code=1).stderr
+
+
+def test_key_sets_are_saved_listed_and_deleted(data: tuple[str, str]) -> None:
+    issuer = "https://issuer.example"
+    run("keysets", "save", "partner", "--secret", "s" * 32, "--issuer", issuer, *data)
+    [listed] = told("keysets", "list", *data)
+    assert (listed["id"], listed["issuer"], listed["has_secret"]) == ("partner", issuer, True)
+    assert "s" * 32 not in str(listed)
+    run("keysets", "delete", "partner", *data)
+    assert told("keysets", "list", *data) == []
+    run("keysets", "delete", "partner", *data, code=1)
