@@ -6,6 +6,7 @@ import itertools
 import ssl
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -18,6 +19,7 @@ from tallystick.access import Scope
 from tallystick.dialects.datatrails.allowance import RateLimit
 from tallystick.http.app import App
 from tests.dialects.openapi import Document
+from tests.postgres import fresh_database
 from tests.serving import LiveServer, open_server
 
 Json = dict[str, Any]
@@ -154,12 +156,29 @@ def eventually(ask: Callable[[], Any], is_so: Callable[[Any], bool], limit_s: fl
     return answer
 
 
+ON_BOTH_STORES = {"test_events", "test_searching", "test_iam", "test_moving"}
+"""Modules whose tests run on PostgreSQL too; blobs and the public log there have one of theirs."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Let the tests of some modules run on both stores."""
+    module = metafunc.module.__name__.rpartition(".")[2]
+    if "public_server" in metafunc.fixturenames and module in ON_BOTH_STORES:
+        metafunc.parametrize("public_server", ["sqlite", "postgres"], indirect=True)
+
+
 @pytest.fixture(scope="session")
-def public_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+def public_server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LiveServer]:
     """Return a server whose massifs are small."""
-    folder = tmp_path_factory.mktemp("datatrails") / "data"
-    with open_server(folder, datatrails={"massif_height": HEIGHT}) as live:
-        yield live
+    options: dict[str, Any] = {"datatrails": {"massif_height": HEIGHT}}
+    with ExitStack() as stack:
+        if getattr(request, "param", "sqlite") == "postgres":
+            url = request.getfixturevalue("postgres_url")
+            options["database"] = stack.enter_context(fresh_database(url))
+        folder = tmp_path_factory.mktemp("datatrails") / "data"
+        yield stack.enter_context(open_server(folder, **options))
 
 
 @pytest.fixture
