@@ -116,7 +116,10 @@ def test_events_are_for_administrators(company: Company) -> None:
 def test_tokens_of_our_own_are_taken_too(company: Company) -> None:
     company.record()
     server, tenant = company.server, company.tenant
-    for name, grants in (("admin", [("tenant:*", "admin")]), ("user", [("space:1", "x")])):
+    for name, grants in (
+        ("admin", [("tenant:*", "admin")]),
+        ("user", [("space:1", "space_auditor")]),
+    ):
         user = server.create_user(tenant, name)
         for grant in grants:
             server.grant(tenant, name, *grant)
