@@ -23,7 +23,7 @@ run: $(VENV)/.run ## Start the server on ./tallystick-data (DATA=DIR for another
 	exec $(BIN)/tallystick serve --data $(DATA) --demo
 
 test: $(VENV)/.dev ## Run the whole test suite, a process a core (ARGS="-k name" is passed on to pytest)
-	$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/.dev ## Check style, types and layers
 	echo "==> ruff check" && $(BIN)/ruff check

@@ -30,6 +30,16 @@ for path in sorted(SOURCE.rglob("*.py")):
     importlib.import_module(".".join(part for part in parts if part != "__init__"))
 
 
+# Files whose few tests take long, each test starting processes of its own.
+SLOW = ("tests/cli/", "tests/faults/", "tests/test_quickstart", "/test_kill")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the slow files: a file is run by one process, and the last one by one alone."""
+    items.sort(key=lambda item: not any(name in item.nodeid for name in SLOW))
+
+
 def pytest_report_header() -> list[str]:
     """Say at the top of a run what the machine lacks."""
     return list(needs.report())
