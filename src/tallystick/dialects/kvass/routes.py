@@ -38,7 +38,6 @@ _CORS = {
 }
 
 Handler = Callable[[Request], Response]
-AsyncHandler = Callable[[Request], Awaitable[Response]]
 
 
 class KvassApi:
@@ -55,18 +54,20 @@ class KvassApi:
             ("/events/search", self._search),
             ("/events/{event_id}", self._get),
         ]
+        routes: list[BaseRoute] = []
+        for path, handler in reads:
+            for spelling in (path, f"{path}/"):
+                routes.append(Route(spelling, self._in_thread(handler), methods=["GET"]))
+                routes.append(Route(spelling, self.preflight, methods=["OPTIONS"]))
         extension = f"/extensions/{DIALECT}"
         return [
-            *(
-                _with_preflight(spelling, self._in_thread(handler), "GET")
-                for path, handler in reads
-                for spelling in (path, f"{path}/")
-            ),
-            _with_preflight(f"{extension}/events", self.record, "POST"),
+            *routes,
+            Route(f"{extension}/events", self.record, methods=["POST"]),
+            Route(f"{extension}/events", self.preflight, methods=["OPTIONS"]),
             Route(f"{extension}/kinds", self.kinds, methods=["GET"]),
         ]
 
-    def _in_thread(self, handler: Handler) -> AsyncHandler:
+    def _in_thread(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         async def handle(request: Request) -> Response:
             return await self._services.door().run(handler, request)
 
@@ -184,6 +185,10 @@ class KvassApi:
         listed = [{"kind": kind, "description": told} for kind, told in KINDS.items()]
         return _json(listed)
 
+    async def preflight(self, request: Request) -> Response:
+        """Answer a browser that asks whether it may send its headers."""
+        return Response(status_code=204, headers=_CORS)
+
 
 def standing_headers(request: Request) -> dict[str, str]:
     """Return what every answer carries."""
@@ -198,17 +203,6 @@ def owns(path: str) -> bool:
     return any(
         path == root or path.startswith(f"{root}/") for root in ("/events", "/extensions/kvass")
     )
-
-
-def _with_preflight(path: str, handler: AsyncHandler, method: str) -> Route:
-    """Return a route that also answers a browser that asks whether it may send its headers."""
-
-    async def handle(request: Request) -> Response:
-        if request.method == "OPTIONS":
-            return Response(status_code=204, headers=_CORS)
-        return await handler(request)
-
-    return Route(path, handle, methods=[method, "OPTIONS"])
 
 
 def _is_shown_as(view: View, object_id: str) -> bool:
