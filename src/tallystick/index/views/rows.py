@@ -144,7 +144,7 @@ def upwards(rows: RowSet, low: int) -> Iterator[int]:
     rows >>= low
     while rows:
         # What is empty is skipped in one go: most sets have little in much room.
-        skipped = (rows & -rows).bit_length() - 1
+        skipped = lowest(rows)
         rows >>= skipped
         low += skipped
         for bit in _bits_of(rows & _WINDOW):
@@ -173,9 +173,8 @@ def _bits_of(window: int) -> list[int]:
     if window.bit_count() <= _FEW:
         bits: list[int] = []
         while window:
-            lowest = window & -window
-            bits.append(lowest.bit_length() - 1)
-            window ^= lowest
+            bits.append(lowest(window))
+            window &= window - 1
         return bits
     return [
         at + bit

@@ -121,8 +121,10 @@ class Corpus:
         return at_most(_simple(queries.fact_pattern(begin + relaxed)))
 
     def said(self, patterns: Sequence[str], relaxed: str) -> Bounds:
-        """Match documents with words in a row that match regular expressions, likewise."""
-        self.count_pattern(FREE_TEXT_WEIGHT * len(patterns))
+        """Match documents with words in a row that match regular expressions, likewise.
+
+        The caller counts the patterns.
+        """
         if len(patterns) == 1:
             found = queries.word_pattern(patterns[0])
         else:

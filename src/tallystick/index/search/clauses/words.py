@@ -83,6 +83,7 @@ def begun_at(corpus: Corpus, field: str, path: int, begin: str) -> Bounds:
     """Match documents with a word that begins so at a path that has words."""
     place = terms.place_of(path, data=field.startswith("data."))
     pattern = (*(f"\\{character}" for character in begin), ANY)
+    corpus.count_pattern(FREE_TEXT_WEIGHT)
     return corpus.said([terms.word_pattern(corpus.prefix, pattern, (place,))], ".*")
 
 
@@ -221,16 +222,21 @@ def _wildcard(corpus: Corpus, pattern: str, places: Sequence[str]) -> Bounds:
     patterns = word_patterns(pattern)
     if not patterns:
         return NOTHING
+    corpus.count_pattern(FREE_TEXT_WEIGHT * len(patterns))
     few = _spelt_out(corpus, patterns[0], places) if len(patterns) == 1 else None
     if few is not None:
         return exactly(few)
     spelt = [terms.word_pattern(corpus.prefix, one, places) for one in patterns]
-    head = tuple(takewhile(lambda symbol: symbol not in (ANY, ONE), patterns[0]))
-    relaxed = terms.word_pattern(corpus.prefix, (*head, ANY), places)
+    relaxed = terms.word_pattern(corpus.prefix, (*_head(patterns[0]), ANY), places)
     found = corpus.said(spelt, relaxed)
     # Words of different paths may stand side by side, where one path is not named.
     decided = len(spelt) == 1 or len(places[0]) > len(terms.DATA)
     return found if decided else at_most(found.upper)
+
+
+def _head(pattern: Pattern) -> Pattern:
+    """Return the characters that a pattern begins with."""
+    return tuple(takewhile(lambda symbol: symbol not in (ANY, ONE), pattern))
 
 
 def _spelt_out(corpus: Corpus, pattern: Pattern, places: Sequence[str]) -> Match | None:
@@ -239,10 +245,9 @@ def _spelt_out(corpus: Corpus, pattern: Pattern, places: Sequence[str]) -> Match
     The library unites all documents of all words of a pattern before it looks at the first; a few
     words are asked for as such, and only where the rest of the question leads.
     """
-    head = "".join(symbol[1] for symbol in takewhile(lambda one: one not in (ANY, ONE), pattern))
+    head = "".join(symbol[1] for symbol in _head(pattern))
     if len(head) < _LEAD_CHARS:
         return None
-    corpus.count_pattern(FREE_TEXT_WEIGHT)
     means = to_test(pattern)
     found: list[Query] = []
     for kind in terms.WORD_CLASSES:

@@ -14,6 +14,7 @@ from tallystick import limits
 from tallystick.index.search import terms
 from tallystick.index.search.documents.sketch import Sketch
 from tallystick.index.search.names import FIRST_PATH, NUMBERS_PATH, OTHER_PATHS, NewPath
+from tallystick.query.text import text_of, tokens_of
 
 ALWAYS = frozenset(("index", "id", "kind", "class", "op", "occurred_ms", "recorded_ms", "dialect"))
 """Fields that every event has."""
@@ -31,6 +32,9 @@ _IMPLIED = {f"{role}.{member}": role for role in ROLES for member in ("type", "i
 _SKETCHED_BETWEEN_LOOKS = 256
 
 K = TypeVar("K")
+
+NumberText = tuple[str, type, int | float]
+"""A place, and a number that is a word there: of 1, 1.0 and true each is another."""
 
 SPAN_BITS = terms.MOMENT_BITS[0]
 
@@ -161,7 +165,7 @@ class TenantPaths:
         # Words as they begin in the index, and terms of times by the number of the shortest span.
         self.heads = Kept[str](lambda word: terms.word(self.prefix, word, ""))
         self.moments = Kept[int](lambda span: terms.moments(self.prefix, span << SPAN_BITS))
-        self.number_texts: dict[tuple[str, type, int | float], str] = {}
+        self.number_words = Kept[NumberText](self._words_of_number)
         self._next = max((number for number, _ in known.values()), default=FIRST_PATH - 1) + 1
         self._known = dict(known)
         self._new: list[Path] = []
@@ -172,6 +176,10 @@ class TenantPaths:
         """Return a path by its text; one that is met for the first time gets its ordinal."""
         found = self._paths.get(text)
         return found if found is not None else self._meet(text)
+
+    def _words_of_number(self, number: NumberText) -> str:
+        place, _, value = number
+        return " ".join([self.heads[word] + place for word in tokens_of(text_of(value))])
 
     def changed(self) -> Iterator[NewPath]:
         """Yield what the file of names has not been told, once."""

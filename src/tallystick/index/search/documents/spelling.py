@@ -15,7 +15,6 @@ from tallystick.ids import index_of_event_id
 from tallystick.index.document import Document
 from tallystick.index.search import terms
 from tallystick.index.search.documents.paths import (
-    KEPT_WORDS,
     SPAN_BITS,
     Node,
     Path,
@@ -24,7 +23,7 @@ from tallystick.index.search.documents.paths import (
 )
 from tallystick.query.expr import Scalar
 from tallystick.query.geo import place_of
-from tallystick.query.text import text_of, tokens_of
+from tallystick.query.text import tokens_of
 from tallystick.query.values import nested
 
 NUMBER = "n"
@@ -286,17 +285,9 @@ class Speller:
 
     def _number_text(self, path: Path, value: int | float) -> None:
         """Write the words of a number or boolean."""
-        key = (path.number_place, type(value), value)
-        texts = self._tenant.number_texts
-        text = texts.get(key)
-        if text is None:
-            if len(texts) >= KEPT_WORDS:
-                texts.clear()
-            place, heads = path.number_place, self._tenant.heads
-            words = [heads[word] + place for word in tokens_of(text_of(value))]
-            text = texts[key] = f"{_FILLERS} {' '.join(words)}" if words else ""
-        if text:
-            self._others.append(text)
+        words = self._tenant.number_words[path.number_place, type(value), value]
+        if words:
+            self._others.append(f"{_FILLERS} {words}")
 
     def _place(self, path: Path, members: Json) -> None:
         place = place_of(members)
