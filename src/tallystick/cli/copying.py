@@ -46,7 +46,7 @@ def copy(source: str, target: str, signing_key: Path | None, as_json: bool) -> N
     tallystick copy --from postgresql://user@host/tallystick --to ./back \\
         --signing-key ./tallystick-data/log.key
     """
-    reach = Reach(Path(), None, None, None, None, None, as_json)
+    reach = Reach.nowhere(as_json)
     key_file = _key_file(source, signing_key)
     with _opened(source) as original, _opened(target, key_file) as image:
         with progress_bar(reach, "copying", "entries") as progress:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -15,11 +14,16 @@ from tallystick.errors import SettingsError
 if TYPE_CHECKING:
     from tallystick.store.postgres.cleaning import ErasureHorizon
 
+_DATABASE = click.option(
+    "--database", required=True, envvar="TALLYSTICK_DATABASE", help="URL of it."
+)
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
 
 @click.command()
-@click.option("--database", required=True, envvar="TALLYSTICK_DATABASE", help="URL of it.")
+@_DATABASE
 @click.option("--dry-run", is_flag=True, help="List what would be done, and do nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_JSON
 def migrate(database: str, dry_run: bool, as_json: bool) -> None:
     """Bring the schema of a PostgreSQL up to date; several may call this at once.
 
@@ -37,8 +41,7 @@ def migrate(database: str, dry_run: bool, as_json: bool) -> None:
     if listed:
         lines.append(f"{listed:,} events were listed")
     told = {"dry_run": dry_run, "migrations": [one.name for one in done], "listed": listed}
-    reach = Reach(Path(), None, None, None, None, None, as_json)
-    reach.show(told, lambda: "\n".join(lines))
+    Reach.nowhere(as_json).show(told, lambda: "\n".join(lines))
 
 
 def _progress(listed: int, total: int) -> None:
@@ -46,9 +49,9 @@ def _progress(listed: int, total: int) -> None:
 
 
 @click.command()
-@click.option("--database", required=True, envvar="TALLYSTICK_DATABASE", help="URL of it.")
+@_DATABASE
 @click.option("--dry-run", is_flag=True, help="Only tell where erased bytes may stand.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_JSON
 def scrub(database: str, dry_run: bool, as_json: bool) -> None:
     """Rewrite the tables of a PostgreSQL that something was erased from, locking each meanwhile.
 
@@ -63,8 +66,7 @@ def scrub(database: str, dry_run: bool, as_json: bool) -> None:
         if not dry_run:
             store.scrub()
         horizon = store.erasure_horizon()
-    reach = Reach(Path(), None, None, None, None, None, as_json)
-    reach.show(horizon._asdict(), lambda: _told(horizon))
+    Reach.nowhere(as_json).show(horizon._asdict(), lambda: _told(horizon))
 
 
 def _told(horizon: ErasureHorizon) -> str:

@@ -52,25 +52,27 @@ def _events(file: IO[bytes]) -> Iterator[bytes]:
     Blank lines stand for themselves, so that a line that is refused is told by its number.
     """
     text = file.readline()
-    if not _is_json(text):
+    values = _values(text)
+    if values is None:
         # Not a line of its own: one object or array over many lines, or a line that is broken.
         text += file.read()
-    if _is_json(text):
-        value = jsontext.decode(text)
-        yield from map(jsontext.encode, value if isinstance(value, list) else [value])
-    elif any(line.startswith(b"{") and _is_json(line) for line in text.split(b"\n")):
+        values = _values(text)
+    if values is not None:
+        yield from map(jsontext.encode, values)
+    elif any(line.startswith(b"{") and _values(line) for line in text.split(b"\n")):
         yield from map(bytes.strip, text.split(b"\n"))
     else:
         raise Malformed("the input is neither JSON nor lines of JSON")
     yield from map(bytes.strip, file)
 
 
-def _is_json(text: bytes) -> bool:
+def _values(text: bytes) -> list[object] | None:
+    """Return the value that a text is, or those of the array; None if it is no JSON."""
     try:
-        jsontext.decode(text)
+        value = jsontext.decode(text)
     except Malformed:
-        return False
-    return True
+        return None
+    return value if isinstance(value, list) else [value]
 
 
 @click.group()

@@ -54,6 +54,11 @@ class Reach:
         self.console = Console(highlight=False)
         self.progress = Console(stderr=True, highlight=False)
 
+    @classmethod
+    def nowhere(cls, as_json: bool) -> Reach:
+        """Return what prints for a command that reaches no server and no folder."""
+        return cls(Path(), None, None, None, None, None, as_json)
+
     def settings(self, **given: Any) -> Settings:
         """Return the settings of a server run by this call."""
         return load_settings(self._config, given={"database": self.database, **given})
