@@ -174,7 +174,7 @@ class App:
         state = scope.setdefault("state", {})
         request_id = state["request_id"] = _request_id(scope)
         scope["app"] = self
-        mount = mount_of(self._mounts, scope["path"]) if self._mounts else None
+        mount = mount_of(self._mounts, scope["path"])
         if mount is not None:
             scope, send = mount.below(scope), mount.back(send)
         owner = self._owner(scope["path"]) if mount is None else mount.dialect

@@ -6,7 +6,7 @@ import msgspec
 
 from tallystick import entry, ids, jsontext, summary, times
 from tallystick.errors import Malformed
-from tallystick.event import Draft, Event, Json, Op, Resource, View, as_recorded
+from tallystick.event import Draft, Event, Json, Op, Resource, View, as_recorded, stored_event
 from tallystick.ledger import claim_of_key
 from tallystick.sequencer import Accepted
 from tallystick.viewing import claim_of_id
@@ -128,31 +128,26 @@ def idempotency_claim(
 
 def stored(draft: Draft, accepted: Accepted) -> EventOut:
     """Return the event that a draft became."""
-    return EventOut(
-        id=accepted.id,
-        index=accepted.index,
-        kind=draft.kind,
-        op=draft.op,
-        occurred_at=times.to_rfc3339(accepted.occurred_ms),
-        recorded_at=times.to_rfc3339(accepted.recorded_ms),
-        actor=draft.actor,
-        target=draft.target,
-        scopes=draft.scopes,
-        trails=draft.trails,
-        data=draft.data,
-        previous=draft.previous,
-        original=draft.original,
-        dialect=draft.dialect,
-        subject=draft.subject,
-        revision=accepted.index,
-        receipt=receipt_link(accepted.id),
-    )
+    return _out(stored_event("", draft, accepted), accepted.index)
 
 
 def from_view(view: View) -> EventOut:
     """Return a view as the native API shows it: its latest revision folded in."""
-    event = view.event
-    told = summary.of(event)
+    told = summary.of(view.event)
+    return _out(view.event, view.revision, SummaryOut(told.text, told.html))
+
+
+def from_recorded(event: Event) -> EventOut:
+    """Return an entry as the log has it, whatever came after it."""
+    return from_view(as_recorded(event))
+
+
+def stored_before(event: Event) -> EventOut:
+    """Return an entry as its first request was answered."""
+    return _out(event, event.index)
+
+
+def _out(event: Event, revision: int, told: SummaryOut | None = None) -> EventOut:
     return EventOut(
         id=event.id,
         index=event.index,
@@ -170,22 +165,10 @@ def from_view(view: View) -> EventOut:
         dialect=event.dialect,
         subject=event.subject,
         erased=event.erased,
-        revision=view.revision,
+        revision=revision,
         receipt=receipt_link(event.id),
-        summary=SummaryOut(told.text, told.html),
+        summary=told,
     )
-
-
-def from_recorded(event: Event) -> EventOut:
-    """Return an entry as the log has it, whatever came after it."""
-    return from_view(as_recorded(event))
-
-
-def stored_before(event: Event) -> EventOut:
-    """Return an entry as its first request was answered."""
-    answer = from_recorded(event)
-    answer.summary = None
-    return answer
 
 
 def receipt_link(event_id: str) -> str:
