@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from hypothesis import strategies as st
 
 from tallystick import limits
-from tallystick.event import Draft, Event, Json, Op, Resource, View
+from tallystick.event import Draft, Event, Json, Op, Resource, View, as_recorded, stored_event
 from tallystick.query.expr import (
     And,
     Boost,
@@ -41,6 +41,7 @@ from tallystick.query.expr import (
 )
 from tallystick.query.text import text_of, tokens_of
 from tallystick.query.values import flatten, flatten_places
+from tallystick.sequencer import Accepted
 
 NOW_MS = 1_700_000_000_000
 DAY_MS = 86_400_000
@@ -239,30 +240,15 @@ def drafts() -> st.SearchStrategy[Draft]:
 
 def event_of(draft: Draft, index: int, recorded_ms: int) -> Event:
     """Return `draft` as the event at `index`, with an id made from the index."""
-    return Event(
-        tenant="t",
-        index=index,
-        id=draft.id or str(uuid.UUID(int=index + (7 << 76) + (8 << 60))),
-        kind=draft.kind,
-        op=draft.op,
-        occurred_ms=recorded_ms if draft.occurred_ms is None else draft.occurred_ms,
-        recorded_ms=recorded_ms,
-        dialect=draft.dialect,
-        actor=draft.actor,
-        target=draft.target,
-        scopes=draft.scopes,
-        trails=draft.trails,
-        data=draft.data,
-        previous=draft.previous,
-        subject=draft.subject,
-        original=draft.original,
-    )
+    id = draft.id or str(uuid.UUID(int=index + (7 << 76) + (8 << 60)))
+    occurred_ms = recorded_ms if draft.occurred_ms is None else draft.occurred_ms
+    return stored_event("t", draft, Accepted(index, id, recorded_ms, occurred_ms))
 
 
 def view_of(event: Event, content: Event | None = None, revision: int | None = None) -> View:
     """Return `event` as a reader sees it, with the content of `content` if it was revised."""
     if content is None or revision is None:
-        return View(event=event, first=event, revision=event.index, revised_ms=event.recorded_ms)
+        return as_recorded(event)
     folded = Event(
         tenant=event.tenant,
         index=event.index,

@@ -40,6 +40,19 @@ def told(*args: str, stdin: str = "") -> Any:
     return json.loads(run(*args, "--json", stdin=stdin).stdout)
 
 
+def served(*options: str) -> tuple[subprocess.Popen[str], Any]:
+    """Start a server on a free port; return it with what it says once it listens."""
+    command = [str(TALLYSTICK), "serve", *options, "--port", "0", "--json"]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert server.stdout is not None
+    text = ""
+    while not text.rstrip().endswith("}"):
+        line = server.stdout.readline()
+        assert line, "the server ended early"
+        text += line
+    return server, json.loads(text)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> str:
     """Return a data folder with one tenant, made before any server ran on it."""
@@ -172,15 +185,7 @@ def test_fsck_names_the_first_difference(folder: str) -> None:
 
 def test_serve_tells_url_and_key_and_stops_cleanly(tmp_path: Path) -> None:
     data = str(tmp_path / "data")
-    command = [str(TALLYSTICK), "serve", "--data", data, "--port", "0", "--demo", "--json"]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert server.stdout is not None
-    text = ""
-    while not text.rstrip().endswith("}"):
-        line = server.stdout.readline()
-        assert line, "the server ended early"
-        text += line
-    said = json.loads(text)
+    server, said = served("--data", data, "--demo")
     reach = ("--url", said["url"], "--key", said["key"])
     assert len(told("events", "list", "--limit", "1000", *reach)) == 500
     # A command on the same folder goes through the running server's socket.

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.cli.test_commands import TALLYSTICK, run, told
+from tests.cli.test_commands import run, served, told
 from tests.serving import open_server
 
 TENANT = "57ee9c71d76d431f8511142f"
@@ -24,16 +22,9 @@ def data(tmp_path: Path) -> tuple[str, str]:
 
 
 def test_a_tenant_made_before_the_first_start_is_respected(data: tuple[str, str]) -> None:
-    command = [str(TALLYSTICK), "serve", *data, "--port", "0", "--json"]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    assert server.stdout is not None
-    text = ""
-    while not text.rstrip().endswith("}"):
-        line = server.stdout.readline()
-        assert line, "the server ended early"
-        text += line
+    server, said = served(*data)
     try:
-        assert json.loads(text)["key"] is None
+        assert said["key"] is None
         assert [tenant["id"] for tenant in told("tenants", "list", *data)] == [TENANT]
         assert told("keys", "list", *data) == []
     finally:

@@ -8,7 +8,7 @@ import msgspec
 
 from tallystick import entry
 from tallystick.dialects.cloudfoundry import wire
-from tallystick.event import Draft, Event, View
+from tallystick.event import Draft, Event, View, as_recorded
 
 Json = dict[str, Any]
 
@@ -115,4 +115,4 @@ def view_of(draft: Draft, *, index: int = 0, recorded_ms: int = 1_700_000_000_12
 
 def seen(event: Event) -> View:
     """Return an event as a reader sees it before anything was changed."""
-    return View(event=event, first=event, revision=event.index, revised_ms=event.recorded_ms)
+    return as_recorded(event)

@@ -15,7 +15,7 @@ from tallystick.dialects.datatrails import leaves, wire
 from tallystick.dialects.datatrails.merklelog import massif, mmr, seal
 from tallystick.dialects.datatrails.merklelog.leaf import Leaf
 from tallystick.dialects.datatrails.merklelog.massif import Massif
-from tallystick.event import Event, Op, Resource, View
+from tallystick.event import Event, Op, Resource, View, as_recorded
 
 TENANT = UUID("112758ce-a8cb-4924-8df8-fcba1e31f8b0")
 START_MS = 1_736_421_833_577
@@ -51,7 +51,7 @@ def event(index: int, **members: Any) -> Event:
 def view(of: Event) -> View:
     """Return the view of an event that was never revised."""
     salts = None if of.erased else sha256(f"salts {of.index}".encode()).digest()
-    return View(event=of, first=of, revision=of.index, revised_ms=of.recorded_ms, salt_hash=salts)
+    return as_recorded(of, salts)
 
 
 def entry_hash(index: int) -> bytes:

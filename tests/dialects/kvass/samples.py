@@ -6,7 +6,8 @@ from typing import Any
 
 from msgspec import structs
 
-from tallystick.event import Draft, Event, Json, Op, Resource, View
+from tallystick.event import Draft, Event, Json, Op, Resource, View, as_recorded, stored_event
+from tallystick.sequencer import Accepted
 
 COMPANY = "57ee9c71d76d431f8511142f"
 ORDER_ID = "591ee163b70e2a10acb653a7"
@@ -126,22 +127,10 @@ def event_of(kind: str = "order.created", **members: Any) -> Event:
 
 def view_of(event: Event) -> View:
     """Return an event that nothing happened to."""
-    return View(event=event, first=event, revision=event.index, revised_ms=event.recorded_ms)
+    return as_recorded(event)
 
 
 def stored(draft: Draft, index: int = 7) -> View:
     """Return the view of a draft once it is stored."""
-    return view_of(
-        event_of(
-            draft.kind,
-            index=index,
-            occurred_ms=CREATED_MS if draft.occurred_ms is None else draft.occurred_ms,
-            dialect=draft.dialect,
-            actor=draft.actor,
-            target=draft.target,
-            scopes=draft.scopes,
-            data=draft.data,
-            previous=draft.previous,
-            original=draft.original,
-        )
-    )
+    occurred_ms = CREATED_MS if draft.occurred_ms is None else draft.occurred_ms
+    return as_recorded(stored_event("t", draft, Accepted(index, "", CREATED_MS, occurred_ms)))

@@ -6,7 +6,8 @@ from typing import Any
 
 from msgspec import structs
 
-from tallystick.event import Draft, Event, Json, Op, Resource, View
+from tallystick.event import Draft, Event, Json, Op, Resource, View, as_recorded, stored_event
+from tallystick.sequencer import Accepted
 
 MATTHEW = {"id": 481, "name": "Matthew Anderson"}
 TESTING = {"id": 4137, "name": "Testing the API"}
@@ -51,27 +52,7 @@ def event_of(kind: str = "file.upload", **members: Any) -> Event:
     return structs.replace(event, **members)
 
 
-def view_of(event: Event) -> View:
-    """Return an event that nothing happened to."""
-    return View(event=event, first=event, revision=event.index, revised_ms=event.recorded_ms)
-
-
 def stored(draft: Draft, index: int = 7, recorded_ms: int = 1_453_144_613_700) -> View:
     """Return the view of a draft once it is stored."""
     occurred_ms = recorded_ms if draft.occurred_ms is None else draft.occurred_ms
-    return view_of(
-        event_of(
-            draft.kind,
-            index=index,
-            occurred_ms=occurred_ms,
-            recorded_ms=recorded_ms,
-            dialect=draft.dialect,
-            actor=draft.actor,
-            target=draft.target,
-            scopes=draft.scopes,
-            trails=draft.trails,
-            data=draft.data,
-            previous=draft.previous,
-            original=draft.original,
-        )
-    )
+    return as_recorded(stored_event("t", draft, Accepted(index, "", recorded_ms, occurred_ms)))

@@ -14,7 +14,7 @@ from msgspec import structs
 from tallystick.dialects.onehub import sentence, wire
 from tallystick.entry import prepare
 from tallystick.errors import Malformed, TooLarge
-from tallystick.event import Event, Json, Resource
+from tallystick.event import Event, Json, Resource, as_recorded
 from tests import strategies
 from tests.dialects.onehub.samples import (
     LOGO,
@@ -25,7 +25,6 @@ from tests.dialects.onehub.samples import (
     act,
     event_of,
     stored,
-    view_of,
 )
 
 PACIFIC = ZoneInfo("America/Los_Angeles")
@@ -177,7 +176,7 @@ def test_a_name_may_have_1024_bytes() -> None:
 
 @pytest.mark.row("H-3")
 def test_an_item_is_a_wrapper_around_five_members() -> None:
-    item = wire.render(view_of(event_of()), PACIFIC)
+    item = wire.render(as_recorded(event_of()), PACIFIC)
     assert list(item) == ["event"]
     assert item["event"] == {
         "id": 8,
@@ -218,17 +217,17 @@ WORKSPACE = Resource("workspace", "4137", "Testing the API")
     ],
 )
 def test_only_what_can_be_told_is_shown(changes: dict[str, Any], shown: bool) -> None:
-    view = view_of(event_of(**changes))
+    view = as_recorded(event_of(**changes))
     assert wire.shows(view) is shown
     assert bool(wire.derived(view, "uuid")) is shown
 
 
 def test_a_retracted_event_is_still_shown() -> None:
-    assert wire.shows(structs.replace(view_of(event_of()), retracted=True))
+    assert wire.shows(structs.replace(as_recorded(event_of()), retracted=True))
 
 
 def test_terms_are_integers_and_a_verb() -> None:
-    assert wire.derived(view_of(event_of()), "uuid") == {
+    assert wire.derived(as_recorded(event_of()), "uuid") == {
         "verb": "upload",
         "workspace": 4137,
         "user": 481,
@@ -248,7 +247,7 @@ def test_rendering_never_raises_for_what_is_shown(draft: Any, kind: str) -> None
     type = kind.partition(".")[0]
     event: Event = strategies.event_of(draft, 3, strategies.NOW_MS)
     named = structs.replace(event.target or WORKSPACE, type=type, id="5")
-    view = view_of(
+    view = as_recorded(
         structs.replace(
             event,
             kind=kind,

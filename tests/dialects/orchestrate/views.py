@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from tallystick import entry
-from tallystick.event import Draft, Event, View
+from tallystick.event import Draft, Event, View, as_recorded
 
 
 def stored(draft: Draft, index: int = 6, recorded_ms: int = 1_425_398_999_671) -> Event:
@@ -16,7 +16,4 @@ def stored(draft: Draft, index: int = 6, recorded_ms: int = 1_425_398_999_671) -
 
 
 def viewed(event: Event, **changed: object) -> View:
-    return msgspec.structs.replace(
-        View(event=event, first=event, revision=event.index, revised_ms=event.recorded_ms),
-        **changed,
-    )
+    return msgspec.structs.replace(as_recorded(event), **changed)
