@@ -9,10 +9,11 @@ from starlette.types import Scope
 
 from tallystick import access
 from tallystick.access import Principal
+from tallystick.actors import actor_of
 from tallystick.errors import Malformed, NotFound, Unauthenticated
 from tallystick.event import Resource
 from tallystick.http.body import text_header
-from tallystick.identity import ApiKey, Client, Identity, User
+from tallystick.identity import Identity
 from tallystick.tokens import Issuer
 
 CONTROL = "tallystick.control"
@@ -73,17 +74,8 @@ class Authenticator:
         return by_header
 
     def actor(self, principal: Principal) -> Resource:
-        """Return who asks as the log names them: a client, a user, a key, or the folder's owner."""
-        if principal.client is not None:
-            client = self._identity.get(Client, principal.tenant, principal.client)
-            return Resource("client", principal.client, None if client is None else client.name)
-        if principal.user is not None:
-            user = self._identity.get(User, principal.tenant, principal.user)
-            return Resource("user", principal.user, None if user is None else user.name)
-        if principal.key is None:
-            return OPERATOR
-        key = self._identity.get(ApiKey, principal.tenant, principal.key)
-        return Resource("key", principal.key, None if key is None else key.label)
+        """Return who asks as the log names them; whoever has the folder is its operator."""
+        return actor_of(self._identity, principal) or OPERATOR
 
     def _by_header(self, authorization: str) -> Principal:
         scheme, _, value = authorization.partition(" ")

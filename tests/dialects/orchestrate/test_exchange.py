@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
+from tallystick import identity
 from tallystick.access import Scope
 from tallystick.dialects.orchestrate.exchange import BODY_BYTES, decompressed
 from tallystick.errors import Malformed, TooLarge
+from tallystick.identity import Client
 from tests.dialects.orchestrate.client import Api
 from tests.serving import LiveServer
 
@@ -282,12 +284,29 @@ def test_other_application_sees_and_changes_nothing(new_api: Callable[..., Api])
     assert ours.get(ITEM).json == ours.get(event).json["value"] == {"n": 1}
 
 
-def test_labelled_key_is_the_actor(server: LiveServer, api: Api) -> None:
+def test_whoever_writes_is_the_actor(server: LiveServer, api: Api) -> None:
     key = server.create_key(api.tenant, (Scope.READ, Scope.WRITE), label="importer")
-    labelled = Api(server.url, key, api.tenant)
-    for client in (api, labelled):
-        client.put(SERIES, {})
+    user = server.create_user(api.tenant, "kate", name="Kate")
+    client = Client(
+        id=f"exporter-{api.tenant}", tenant=api.tenant, created_ms=0, name="Exporter", user=user.id
+    )
+    act = identity.save_client(client, "client.registered", new=True)
+    server.node.ledger.administer(api.tenant, act)
+    issuer = server.node.issuer
+    program = issuer.issue_for_client(client, ("read", "write"))
+    person = issuer.issue_for_user(user, client="cf", scopes=("read", "write"))
+    for credentials in (
+        basic(f"{api.key}:"),
+        basic(f"{key}:"),
+        f"Bearer {program.access_token}",
+        f"Bearer {person.access_token}",
+    ):
+        assert api.put(SERIES, {}, authorization=credentials).status == 204
     with server.http(server.create_key(api.tenant, (Scope.READ,))) as native:
         events: list[dict[str, Any]] = native.get("/v1/events").json()["events"]
-    assert events[0]["actor"]["name"] == "importer"
-    assert "actor" not in events[1]
+    actors = [event["actor"] for event in reversed(events)]
+    # A program that was given a user reads by that user's roles, and writes as itself.
+    assert [actor["type"] for actor in actors] == ["key", "key", "client", "user"]
+    names = [actor.get("name") for actor in actors]
+    assert names == [None, "importer", "Exporter", "Kate"]
+    assert actors[2]["id"] == client.id

@@ -7,11 +7,10 @@ from uuid import UUID
 
 from starlette.requests import Request
 
-from tallystick import access
+from tallystick import access, actors
 from tallystick.access import Principal, Scope
 from tallystick.dialects.base import Services
 from tallystick.event import Resource
-from tallystick.identity import ApiKey, Client, User
 from tallystick.query.expr import Expr
 
 APPLICATION = "application"
@@ -52,14 +51,4 @@ def caller_of(services: Services, request: Request, right: Scope) -> Caller:
 
 def actor_of(services: Services, principal: Principal) -> Resource | None:
     """Return the actor of what the principal writes, named as it is called now."""
-    identity = services.identity
-    if principal.client is not None:
-        client = identity.get(Client, principal.tenant, principal.client)
-        return Resource(APPLICATION, principal.client, client.name if client else None)
-    if principal.user is not None:
-        user = identity.get(User, principal.tenant, principal.user)
-        return Resource("user", principal.user, user.name if user else None)
-    if principal.key is not None:
-        key = identity.get(ApiKey, principal.tenant, principal.key)
-        return Resource("key", principal.key, key.label if key else None)
-    return None
+    return actors.actor_of(services.identity, principal, client_type=APPLICATION)

@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope
 
-from tallystick import access, entry, jsontext, limits
+from tallystick import access, actors, entry, jsontext, limits
 from tallystick.access import Principal
 from tallystick.access import Scope as Right
 from tallystick.dialects.base import Services
@@ -28,7 +28,6 @@ from tallystick.dialects.orchestrate.conditions import Condition
 from tallystick.dialects.orchestrate.fields import FieldFilter, names_of
 from tallystick.errors import Malformed, TallystickError, TooLarge, Unauthenticated
 from tallystick.event import Draft, Json, Resource
-from tallystick.identity import ApiKey, User
 from tallystick.query.expr import Expr
 from tallystick.sequencer import Accepted, Item
 
@@ -75,13 +74,8 @@ class Exchange:
 
     @cached_property
     def actor(self) -> Resource | None:
-        """Who is recorded as the writer: the user, or the key if it has a label."""
-        principal, identity = self.principal, self.services.identity
-        if principal.user is not None:
-            user = identity.get(User, principal.tenant, principal.user)
-            return Resource("user", principal.user, user.name if user else None)
-        key = None if principal.key is None else identity.get(ApiKey, self.tenant, principal.key)
-        return None if key is None or key.label is None else Resource("key", key.id, key.label)
+        """Who is recorded as the writer."""
+        return actors.actor_of(self.services.identity, self.principal)
 
     def parameter(self, name: str) -> str | None:
         """Return a parameter's value."""
