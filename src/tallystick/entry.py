@@ -179,14 +179,20 @@ def decode(tenant: str, index: int, entry: bytes, sections: Sections) -> Event:
             previous=None if previous is None else _json.decode(_text(previous)),
             subject=head.subject,
             original=place.original,
-            erased=tuple(
-                name
-                for name, value in zip(SECTIONS, sections, strict=True)
-                if value is None and name in head.sections
-            ),
+            erased=_erased(head.sections, sections),
         )
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
         raise StoreCorrupt(f"entry {index} of tenant {tenant!r} does not decode") from error
+
+
+def _erased(committed: dict[str, str], sections: Sections) -> tuple[str, ...]:
+    if len(committed) + sections.count(None) == len(SECTIONS):
+        return ()
+    return tuple(
+        name
+        for name, value in zip(SECTIONS, sections, strict=True)
+        if value is None and name in committed
+    )
 
 
 def id_of(entry: bytes) -> str:

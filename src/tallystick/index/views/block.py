@@ -10,6 +10,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from tallystick.index.views.rows import (
     ROWS_MAX,
@@ -32,6 +33,16 @@ def reverse(key: Key) -> Key:
     return (-key[0], -key[1])
 
 
+class Reach(NamedTuple):
+    """How far a block reaches in a list: its first and its last key, as the list sorts them."""
+
+    first: Key
+    last: Key
+    id: int
+    """Tells blocks with the same ends apart, so that no blocks are compared."""
+    block: Block
+
+
 _FEW = 1 / 32
 """The share of rows up to which looking up the place of each is cheaper than trying all places."""
 
@@ -52,15 +63,15 @@ class Block:
 
     def __init__(self) -> None:
         self._places: array[int] | None = None
-        self._first_last: dict[tuple[Order, bool], tuple[Key, Key]] = {}
+        self._reaches: dict[tuple[Order, bool], Reach] = {}
 
-    def ends(self, order: Order, descending: bool) -> tuple[Key, Key]:
-        """Return the first and the last key of a block that has rows, as a list sorts them."""
-        found = self._first_last.get((order, descending))
+    def reach(self, order: Order, descending: bool) -> Reach:
+        """Return how far a block that has rows reaches in a list."""
+        found = self._reaches.get((order, descending))
         if found is None:
             low, high = order.key(self, 0), order.key(self, self.rows - 1)
-            found = (reverse(high), reverse(low)) if descending else (low, high)
-            self._first_last[order, descending] = found
+            ends = (reverse(high), reverse(low)) if descending else (low, high)
+            found = self._reaches[order, descending] = Reach(*ends, self.id, self)
         return found
 
     def posting(self, number: int) -> RowSet:

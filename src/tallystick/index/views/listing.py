@@ -8,11 +8,11 @@ by counting, not by walking: pivots halve what is left of every block until the 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
-from tallystick.index.views.block import Block, IndexOrder, Key, Order, reverse
+from tallystick.index.views.block import Block, IndexOrder, Key, Order, Reach, reverse
 from tallystick.index.views.nodes import Node, at_times_of
 from tallystick.index.views.rows import RowSet, count_between, highest, is_empty, lowest, size
 
@@ -75,7 +75,7 @@ def page(
 ) -> list[Row]:
     """Return up to `limit` matching rows in order, from behind `after` and `offset` rows later."""
     asked = _Asked(node, order, descending, after)
-    reaches: Sequence[_Reach] = _within_reach(blocks, asked)
+    reaches: Sequence[Reach] = _within_reach(blocks, asked)
     runs: Sequence[_Run] = ()
     if offset > _WALKED:
         offset, runs, reaches = _skip(reaches, asked, offset)
@@ -95,22 +95,10 @@ class _Asked(NamedTuple):
         return reverse(key) if self.descending else key
 
 
-class _Reach(NamedTuple):
-    """A block that may have rows of the page, and between which keys as the page sorts them."""
-
-    first: Key
-    last: Key
-    id: int
-    block: Block
-
-
-def _within_reach(blocks: Sequence[Block], asked: _Asked) -> list[_Reach]:
+def _within_reach(blocks: Sequence[Block], asked: _Asked) -> list[Reach]:
     """Return the blocks that may have rows of the page, in the order in which they may."""
     order, descending = asked.order, asked.descending
-    reaches = [
-        _Reach(*block.ends(order, descending), block.id, block)
-        for block in at_times_of(asked.node, blocks)
-    ]
+    reaches = [block.reach(order, descending) for block in at_times_of(asked.node, blocks)]
     if asked.after is not None:
         behind = asked.sorted_by(asked.after)
         reaches = [
@@ -125,7 +113,7 @@ def _within_reach(blocks: Sequence[Block], asked: _Asked) -> list[_Reach]:
 class _Run:
     """The places of one block that a page may still take, from `low` up to below `high`."""
 
-    def __init__(self, reach: _Reach, asked: _Asked) -> None:
+    def __init__(self, reach: Reach, asked: _Asked) -> None:
         block = self.block = reach.block
         self.id = reach.id
         self.order, self.descending = asked.order, asked.descending
@@ -149,10 +137,6 @@ class _Run:
             self._places = self.order.rows(self.block, self.matches)
         return count_between(self._places, low, high)
 
-    def first(self) -> Key:
-        """Return the first key that the run can have."""
-        return self.order.key(self.block, self.high - 1 if self.descending else self.low)
-
     def __iter__(self) -> Iterator[Row]:
         block, order = self.block, self.order
         start = self.high if self.descending else self.low
@@ -160,37 +144,39 @@ class _Run:
             yield Row(order.key(block, place), order.index(block, place))
 
 
-def _merged(runs: Sequence[_Run], reaches: Sequence[_Reach], asked: _Asked) -> Iterator[Row]:
+def _merged(runs: Iterable[_Run], reaches: Iterable[Reach], asked: _Asked) -> Iterator[Row]:
     """Yield the rows of all runs in order, asking a block only when its range is reached."""
-    sorted_by = asked.sorted_by
-    heap: list[tuple[Key, int, int, Row | None, Iterator[Row]]] = [
-        (reach.first, 0, reach.id, None, _rows_of(reach, asked)) for reach in reaches
-    ]
+    waiting = iter(reaches)
+    coming = next(waiting, None)
+    heap: list[tuple[Key, int, Row, Iterator[Row]]] = []
     for run in runs:
-        if run.low < run.high:
-            heap.append((sorted_by(run.first()), 0, run.id, None, iter(run)))
-    heapq.heapify(heap)
-    while heap:
-        _, _, id, row, rest = heap[0]
-        if row is not None:
-            yield row
+        _enter(heap, run, asked)
+    while True:
+        # A block that begins where a row stands is asked first: the row may be its own.
+        while coming is not None and (not heap or coming.first <= heap[0][0]):
+            _enter(heap, _Run(coming, asked), asked)
+            coming = next(waiting, None)
+        if not heap:
+            return
+        _, id, row, rest = heap[0]
+        yield row
         following = next(rest, None)
         if following is None:
             heapq.heappop(heap)
         else:
-            # A run not yet asked sorts before a row with the same key: the row may be its own.
-            entry = (sorted_by(following.key), 1, id, following, rest)
-            heapq.heapreplace(heap, entry)
+            heapq.heapreplace(heap, (asked.sorted_by(following.key), id, following, rest))
 
 
-def _rows_of(reach: _Reach, asked: _Asked) -> Iterator[Row]:
-    """Yield the rows of a block; it is asked for them when the first is."""
-    yield from _Run(reach, asked)
+def _enter(heap: list[tuple[Key, int, Row, Iterator[Row]]], run: _Run, asked: _Asked) -> None:
+    rest = iter(run)
+    row = next(rest, None)
+    if row is not None:
+        heapq.heappush(heap, (asked.sorted_by(row.key), run.id, row, rest))
 
 
 def _skip(
-    reaches: Sequence[_Reach], asked: _Asked, offset: int
-) -> tuple[int, list[_Run], Sequence[_Reach]]:
+    reaches: Sequence[Reach], asked: _Asked, offset: int
+) -> tuple[int, list[_Run], Sequence[Reach]]:
     """Pass `offset` rows, nearly.
 
     Returns how many are left to walk over, the runs they are in, and the blocks behind these.
@@ -217,8 +203,8 @@ def _skip(
 
 
 def _skip_whole(
-    reaches: Sequence[_Reach], asked: _Asked, offset: int
-) -> tuple[int, list[_Run], Sequence[_Reach]]:
+    reaches: Sequence[Reach], asked: _Asked, offset: int
+) -> tuple[int, list[_Run], Sequence[Reach]]:
     """Give up the blocks that end before the offset, as far as they follow each other.
 
     Returns what is left of the offset, the run it is in if that is known, and the blocks behind.
@@ -234,7 +220,7 @@ def _skip_whole(
     return offset, [], ()
 
 
-def _front(reaches: Sequence[_Reach], asked: _Asked, offset: int) -> list[_Run]:
+def _front(reaches: Sequence[Reach], asked: _Asked, offset: int) -> list[_Run]:
     """Return the runs of the first of some blocks in order, the row at the offset being in one.
 
     Enough are taken that more rows than the offset come before the first key of all others.

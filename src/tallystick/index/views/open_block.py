@@ -73,7 +73,7 @@ class OpenBlock(Block):
         if self._ranked_rows != self.rows:
             self._ranked_rows = self.rows
             self._places = None
-            self._first_last.clear()
+            self._reaches.clear()
             indexes = self.index
             in_order = self._sorted and self._in_log_order
             self.by_index = None if in_order else sorted(range(self.rows), key=indexes.__getitem__)
