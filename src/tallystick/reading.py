@@ -71,6 +71,8 @@ class Found(NamedTuple):
     more: bool
     total: int | None
     plan: Plan
+    views: Mapping[int, View] = {}
+    """The entries of the page by index, where they came with it."""
 
 
 class ResourceSummary(msgspec.Struct, frozen=True, kw_only=True):

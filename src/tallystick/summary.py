@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from tallystick.event import Event, Op, Resource
@@ -68,6 +69,7 @@ HAPPENINGS: dict[str, str] = {
 
 _LOG_VERBS = {Op.REVISE: "revised", Op.RETRACT: "retracted", Op.ERASE: "erased"}
 _PREPOSITIONS = {"upload": "to", "invite": "to", "download": "from", "delete": "from"}
+_KINDS_KEPT = 1024
 _CONTAINERS = ("workspace", "space")
 _PARTICIPLE = re.compile(r"[a-z_-]*[a-z]{3}(?<!e)(?<!mb)ed\Z")
 _UNITS = ("Bytes", "KB", "MB", "GB", "TB", "PB", "EB")
@@ -142,15 +144,13 @@ def human_size(size_bytes: int) -> str:
 
 
 def _sentence(event: Event) -> Iterator[str]:
-    if event.op in _LOG_VERBS:
+    if event.op is not Op.RECORD and event.op in _LOG_VERBS:
         yield from _told(event.actor, _LOG_VERBS[event.op], [f"event {_plain(event.subject)}"])
         return
-    before, word = _words_of(event.kind)
+    before, word, phrase, happening = _telling(event.kind)
     if word == "invite" and event.target is not None:
         yield from _invitation(event, event.target)
         return
-    phrase = VERBS.get(word) or (word if _PARTICIPLE.match(word) else None)
-    happening = HAPPENINGS.get(word)
     if happening is not None:
         yield from [*_object(event, before), f" {happening}"]
         if event.actor is not None:
@@ -159,15 +159,34 @@ def _sentence(event: Event) -> Iterator[str]:
         yield from _quoted(event)
         return
     else:
-        yield from _told(event.actor, phrase.replace("_", " "), _object(event, before))
+        yield from _told(event.actor, phrase, _object(event, before))
     yield from _complement(event)
     yield from _container(event, _PREPOSITIONS.get(word, "in"))
 
 
-def _words_of(kind: str) -> tuple[list[str], str]:
-    """Return what a kind is about and its last word: `app.deployment`, `create`."""
+class _Telling(NamedTuple):
+    """How events of a kind are told."""
+
+    before: list[str]
+    """What the kind is about: `app`, `deployment`."""
+    word: str
+    """Its last word: `create`."""
+    phrase: str | None
+    """What an actor did to the target, if that is what the word says."""
+    happening: str | None
+    """What befell the target, likewise."""
+
+
+@lru_cache(_KINDS_KEPT)
+def _telling(kind: str) -> _Telling:
     *before, word = kind.split(".")
-    return (before[1:] if before[:1] == ["audit"] else before), word
+    phrase = VERBS.get(word) or (word if _PARTICIPLE.match(word) else None)
+    return _Telling(
+        before[1:] if before[:1] == ["audit"] else before,
+        word,
+        None if phrase is None else phrase.replace("_", " "),
+        HAPPENINGS.get(word),
+    )
 
 
 def _told(actor: Resource | None, phrase: str, about: list[str]) -> Iterator[str]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from functools import lru_cache
 
 from tallystick import limits
 from tallystick.errors import Malformed
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PLAIN_EPOCH = datetime(1970, 1, 1)  # UTC understood: much the cheaper to print
+# What stands in one page is mostly from a few seconds, and recorded as it occurred.
+_SECONDS_KEPT = 1024
 _MILLISECOND = timedelta(milliseconds=1)
 _RFC3339 = re.compile(
     r"(\d{4})-(\d{2})-(\d{2})[Tt ](\d{2}):(\d{2}):(\d{2})(?:\.(\d{1,9}))?"
@@ -19,7 +22,13 @@ _RFC3339 = re.compile(
 
 def to_rfc3339(ms: int) -> str:
     """Return a time as UTC with milliseconds: `2026-11-21T09:30:00.000Z`."""
-    return (_PLAIN_EPOCH + timedelta(0, 0, 0, ms)).isoformat(timespec="milliseconds") + "Z"
+    second, ms = divmod(ms, 1000)
+    return f"{_second(second)}.{ms:03}Z"
+
+
+@lru_cache(_SECONDS_KEPT)
+def _second(second: int) -> str:
+    return (_PLAIN_EPOCH + timedelta(0, second)).isoformat()
 
 
 def in_zone(ms: int, zone: tzinfo) -> datetime:

@@ -26,6 +26,7 @@ from tallystick.index.views.nodes import (
     Node,
 )
 from tallystick.index.views.terms import SEEN
+from tallystick.store.base import LogRow
 from tallystick.store.postgres.connecting import Connection
 
 _LEGS = 32
@@ -45,10 +46,11 @@ class Order(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One entry of a page."""
+    """One entry of a page, and what the log holds of it."""
 
     entry: int
     ms: int
+    stored: LogRow
 
 
 class _Leg(NamedTuple):
@@ -116,7 +118,10 @@ class Question:
                 skipped, begin = found
                 offset -= skipped
         statement = self._statement(order, after, begin, offset, limit)
-        return [Row(*row) for row in fetch_composed(connection, *statement)]
+        return [
+            Row(idx, ms, LogRow(idx, entry, leaf, tuple(sections)))
+            for idx, ms, entry, leaf, *sections in fetch_composed(connection, *statement)
+        ]
 
     def count(self, connection: Connection) -> int:
         """Return how many entries match, exactly."""
@@ -245,10 +250,9 @@ class Question:
                 )
             )
         found, values = joined(" UNION ", legs, legs[0])
-        text = sql.SQL("SELECT idx, ms FROM ({}) AS found ORDER BY {} LIMIT %b OFFSET %b").format(
-            found, _ordered(order, "found")
-        )
-        return Condition(text, (*values, limit, offset))
+        ordered = _ordered(order, "found")
+        text = _PAGE.format(found=found, ordered=ordered)
+        return Condition(text, (*values, limit, offset, self._tenant, self._size))
 
     # What drives
 
@@ -307,6 +311,11 @@ class Question:
         return Condition(text, (self._tenant, self._size))
 
 
+_PAGE = sql.SQL(
+    "SELECT found.idx, found.ms, entry, leaf, actor, target, place, data, previous FROM"
+    " (SELECT idx, ms FROM ({found}) AS found ORDER BY {ordered} LIMIT %b OFFSET %b) AS found"
+    " JOIN log ON log.tenant = %b AND log.idx < %b AND log.idx = found.idx ORDER BY {ordered}"
+)
 _LISTS = sql.SQL("lists AS l")
 _PLACES = sql.SQL("places AS p")
 _PLACES_IN_LISTS = sql.SQL("places AS p JOIN lists AS l ON l.tenant = p.tenant AND l.idx = p.idx")

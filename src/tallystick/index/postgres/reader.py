@@ -49,7 +49,7 @@ from tallystick.reading import Find, Found, Hit, Plan, ResourceQuery, ResourceSu
 from tallystick.store.postgres.connecting import Connection
 from tallystick.store.postgres.rows import ListState, from_bytes, to_bytes
 from tallystick.store.postgres.store import PostgresStore
-from tallystick.viewing import find_index
+from tallystick.viewing import find_index, views_of
 
 if TYPE_CHECKING:
     from tallystick.index.search import SearchReader
@@ -127,8 +127,16 @@ class PostgresReader:
 
         rows, total = self._store.read(read)
         self._keep_count(tenant, current, asked)
-        hits = self._hits(tenant, rows[: question.limit], question)
-        return Found(hits, len(rows) > question.limit, total, LISTED)
+        more = len(rows) > question.limit
+        rows = rows[: question.limit]
+        views = views_of(self._store, tenant, [row.stored for row in rows])
+        return Found(
+            self._hits(tenant, rows, question),
+            more,
+            total,
+            LISTED,
+            {view.index: view for view in views},
+        )
 
     def shows(self, question: Find, view: View) -> bool:
         """Tell whether a row found for a question may still be told of."""

@@ -9,6 +9,7 @@ from psycopg.rows import TupleRow
 
 from tallystick.store.base import Claim, IdentityRow, LogHead, LogRow, ResourceHead
 from tallystick.store.postgres.connecting import Connection, fetch
+from tallystick.store.postgres.packing import byteas, int8s
 from tallystick.store.postgres.statements import STATEMENTS
 
 
@@ -60,7 +61,7 @@ def rows(connection: Connection, tenant: bytes, start: int, stop: int) -> list[L
 def rows_at(connection: Connection, tenant: bytes, indexes: Iterable[int]) -> dict[int, LogRow]:
     """Return the entries at `indexes` that exist."""
     wanted = list(indexes)
-    found = select(connection, "rows_at", tenant=tenant, idx=wanted) if wanted else ()
+    found = select(connection, "rows_at", tenant=tenant, idx=int8s(wanted)) if wanted else ()
     return {row[0]: LogRow(row[0], row[1], row[2], row[3:]) for row in found}
 
 
@@ -82,13 +83,13 @@ def resource_heads(
     connection: Connection, tenant: bytes, keys: Sequence[bytes]
 ) -> dict[bytes, ResourceHead]:
     """Return the heads that exist among `keys`."""
-    found = select(connection, "resource_heads", tenant=tenant, keys=list(keys)) if keys else ()
+    found = select(connection, "resource_heads", tenant=tenant, keys=byteas(keys)) if keys else ()
     return {key: ResourceHead(index, live) for key, index, live in found}
 
 
 def claims(connection: Connection, tenant: bytes, wanted: Sequence[bytes]) -> dict[bytes, Claim]:
     """Return the claims that exist among `wanted`."""
-    found = select(connection, "claims", tenant=tenant, claims=list(wanted)) if wanted else ()
+    found = select(connection, "claims", tenant=tenant, claims=byteas(wanted)) if wanted else ()
     return {row[0]: Claim(*row) for row in found}
 
 
