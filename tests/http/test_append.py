@@ -176,7 +176,21 @@ def test_diff_computes_previous_from_the_event_before_it(http: httpx2.Client) ->
     third, fourth = http.post("/v1/events?diff=true", json=batch).json()
     assert third["previous"] == {"a": 1, "b": [2], "d": None}
     assert fourth["previous"] == {"a": 2}
-    assert http.post("/v1/events?diff=perhaps", json=event).status_code == 400
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/x-ndjson"])
+@pytest.mark.parametrize(
+    ("query", "wrong"), [("diff=perhaps", "diff"), ("dif=true", "dif"), ("diff=true&x=", "x")]
+)
+def test_parameters_that_mean_nothing_are_refused(
+    http: httpx2.Client, kind: str, query: str, wrong: str
+) -> None:
+    size = log_size(http)
+    event = json.dumps({"kind": "order.created"})
+    refused = http.post(f"/v1/events?{query}", content=event, headers={"Content-Type": kind})
+    assert refused.status_code == 400
+    assert refused.json()["pointer"] == wrong
+    assert log_size(http) == size
 
 
 def test_diff_is_refused_to_whoever_may_not_read_what_was_there(

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from urllib.parse import parse_qs
 
+from starlette.datastructures import QueryParams
 from starlette.types import Receive, Scope, Send
 
 from tallystick import access, jsontext, limits
@@ -23,12 +23,14 @@ from tallystick.event import Draft, Json
 from tallystick.http import native_wire as wire
 from tallystick.http.auth import Authenticator
 from tallystick.http.body import header, read_body, text_header
+from tallystick.http.native_query import check_names, flag
 from tallystick.http.pointers import point_at
 from tallystick.http.problem import problem
 from tallystick.query.expr import Everything
 from tallystick.sequencer import Accepted, Item, Outcome
 
 _NDJSON = b"application/x-ndjson"
+_PARAMETERS = frozenset(("diff",))
 _LINES_AT_ONCE = 500
 # A body may be nothing but line ends: whatever looks at each would keep all others waiting.
 _written_lines = re.compile(rb"\S[^\n]*").finditer
@@ -252,10 +254,9 @@ def _prepare_lines(
 def _wants_diff(query: bytes) -> bool:
     if not query:
         return False
-    values = parse_qs(query.decode("latin-1"), keep_blank_values=True).get("diff", ["false"])
-    if values[-1] not in ("true", "false"):
-        raise Malformed("diff is true or false", path="diff")
-    return values[-1] == "true"
+    params = QueryParams(query)
+    check_names(params, _PARAMETERS)
+    return flag(params, "diff")
 
 
 def _require_sight(principal: Principal) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Set
 from typing import TypeVar
 
 from starlette.datastructures import QueryParams
@@ -40,13 +40,7 @@ def question(
 
     Raises: Malformed naming the parameter, InvalidQuery.
     """
-    unknown = sorted(params.keys() - _FIND_PARAMETERS - more)
-    if unknown:
-        raise Malformed(
-            f"unknown parameter {unknown[0]!r}",
-            path=unknown[0],
-            hint=f"known ones are {', '.join(sorted(_FIND_PARAMETERS | more))}",
-        )
+    check_names(params, _FIND_PARAMETERS | more)
     over = one_of(params, "view", {"default": Over.EVENTS, "log": Over.LOG}, "default")
     descending = one_of(params, "order", {"desc": True, "asc": False}, "desc")
     fields = fields_of(reader, tenant, visible)
@@ -58,6 +52,20 @@ def question(
         offset=whole(params, "offset", 0, 0, 10**9),
         total=flag(params, "total"),
     )
+
+
+def check_names(params: Iterable[str], known: Set[str]) -> None:
+    """Refuse parameters that are not known: whoever misspells one would be answered otherwise.
+
+    Raises: Malformed naming the first.
+    """
+    unknown = sorted(set(params) - known)
+    if unknown:
+        raise Malformed(
+            f"unknown parameter {unknown[0]!r}",
+            path=unknown[0],
+            hint=f"known ones are {', '.join(sorted(known))}",
+        )
 
 
 def _where(fields: NativeFields, params: QueryParams) -> Expr:
