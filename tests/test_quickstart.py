@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -76,9 +78,10 @@ def test_the_tour_works_on_the_real_data(tour: Tour, shared_data: Path) -> None:
     assert tour.run("import", "github", github).startswith("270 stored, 0 already there, 0 sk")
     total = tour.read("/v1/events?limit=1&total=true")["total"]
     assert total == 500 + 1 + 2900 + 270
-    found = json.loads(tour.run("search", 'kind:sts.* "AccessDenied"', "--limit", "3", "--json"))
-    assert found
-    assert all(event["kind"].startswith("sts.") for event in found)
+    asked = {command[0]: json.loads(tour.run(*command, "--json")) for command in _questions()}
+    assert {event["actor"]["name"] for event in asked["events"]} == {"bert-jan"}
+    assert all(event["kind"].startswith("sts.") for event in asked["search"])
+    assert [len(events) for events in asked.values()] == [3, 3]
     record = _first_record(Path(cloudtrail))
     shown = json.loads(tour.run("events", "get", record["eventID"]))
     assert shown["data"] == record
@@ -86,6 +89,14 @@ def test_the_tour_works_on_the_real_data(tour: Tour, shared_data: Path) -> None:
     vkey = tour.run("keys", "log").strip()
     assert "key         pinned" in tour.run("verify", "receipt.json", "--key", vkey)
     assert tour.run("fsck").startswith("clean: 1 logs")
+
+
+def _questions() -> list[list[str]]:
+    """Return what the README asks the imported events, as arguments."""
+    commands = re.findall(
+        r"^\$ tallystick ((?:events list|search) .*)", README.read_text("utf-8"), re.M
+    )
+    return [shlex.split(command) for command in commands]
 
 
 def _first_record(folder: Path) -> dict[str, str]:
