@@ -17,6 +17,17 @@ Shape = TypeVar("Shape")
 
 _PATH = re.compile(r" - at `(\$[^`]*)`\Z")
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
+_OTHER_SHAPE = re.compile("Expected `([^`]*)`, got `([^`]*)`")
+_UNKNOWN = re.compile("Object contains unknown field `(.*)`", re.DOTALL)
+_MISSING = re.compile("Object missing required field `(.*)`")
+_SHAPES = {
+    "array": "an array",
+    "bool": "true or false",
+    "float": "a number",
+    "int": "a whole number",
+    "object": "an object",
+    "str": "a string",
+}
 _LONE_SURROGATE = re.compile(
     rb"(?<!\\)(?:\\\\)*(\\u[dD][89abAB][0-9a-fA-F]{2})(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})"
 )
@@ -33,7 +44,7 @@ def decode_as(decoder: msgspec.json.Decoder[Shape], text: bytes) -> Shape:
     try:
         return decoder.decode(text)
     except msgspec.ValidationError as error:
-        message, pointer = _explain(str(error))
+        message, pointer = explained(error)
         raise Malformed(message, path=pointer) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Malformed(f"the body is not JSON: {_reason(text, str(error))}") from None
@@ -65,6 +76,27 @@ def encode(value: object) -> bytes:
     return msgspec.json.encode(value)
 
 
+def explained(error: msgspec.ValidationError) -> tuple[str, str]:
+    """Return what is wrong with a decoded value, and a JSON pointer to the place."""
+    text, pointer = str(error), ""
+    place = _PATH.search(text)
+    if place is not None:
+        text = text[: place.start()]
+        pointer = "".join(f"/{_escaped(name or n)}" for name, n in _STEP.findall(place[1]))
+    if shapes := _OTHER_SHAPE.fullmatch(text):
+        wanted = " or ".join(_SHAPES.get(name, name) for name in shapes[1].split(" | "))
+        return f"{_SHAPES.get(shapes[2], shapes[2])} where {wanted} is expected", pointer
+    if unknown := _UNKNOWN.fullmatch(text):
+        return f"there is no member {unknown[1]!r} here", f"{pointer}/{_escaped(unknown[1])}"
+    if missing := _MISSING.fullmatch(text):
+        return f"the member {missing[1]!r} is missing", pointer
+    return text, pointer
+
+
+def _escaped(step: str) -> str:
+    return step.replace("~", "~0").replace("/", "~1")
+
+
 def _reason(text: bytes, message: str) -> str:
     """Name what the decoder stumbles over without naming it."""
     try:
@@ -77,13 +109,6 @@ def _reason(text: bytes, message: str) -> str:
     place = _BYTE.search(message)
     if place is not None and _NO_NUMBER.match(text, int(place[1])):
         return f"NaN and Infinity are no numbers ({place[0]})"
-    return message
-
-
-def _explain(message: str) -> tuple[str, str]:
-    match = _PATH.search(message)
-    if match is None:
-        return message, ""
-    steps = [name or number for name, number in _STEP.findall(match[1])]
-    pointer = "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps)
-    return message[: match.start()], pointer
+    if message == "Input data was truncated":
+        return "it ends too early" if text.strip() else "it is empty"
+    return message.removeprefix("JSON is malformed: ")

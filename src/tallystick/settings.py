@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from tallystick import limits
+from tallystick import jsontext, limits
 from tallystick.errors import SettingsError
 
 ENVIRONMENT_PREFIX = "TALLYSTICK_"
@@ -67,7 +67,14 @@ def load_settings(
     try:
         return msgspec.convert(values, Settings, strict=False)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"bad setting: {error}") from None
+        raise bad_setting(error) from None
+
+
+def bad_setting(error: msgspec.ValidationError, *tables: str) -> SettingsError:
+    """Return what is wrong with the settings, or with those of a table."""
+    wrong, pointer = jsontext.explained(error)
+    name = ".".join((*tables, *filter(None, pointer.split("/"))))
+    return SettingsError(f"bad setting {name}: {wrong}")
 
 
 def _parsed(name: str, text: str) -> object:

@@ -9,6 +9,7 @@ import msgspec
 
 from tallystick.dialects.datatrails.merklelog import massif
 from tallystick.errors import SettingsError
+from tallystick.settings import bad_setting
 
 HEIGHT_MAX = 17
 """A massif file is answered whole from memory: 12 MiB at this height."""
@@ -40,7 +41,7 @@ def options_of(table: Mapping[str, Any]) -> Options:
     try:
         options = msgspec.convert(table, Options)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"bad setting in datatrails: {error}") from None
+        raise bad_setting(error, "datatrails") from None
     if not 2 <= options.massif_height <= HEIGHT_MAX:
         raise SettingsError(f"datatrails.massif_height is 2 to {HEIGHT_MAX}")
     if options.events_per_second is not None and options.events_per_second <= 0:
