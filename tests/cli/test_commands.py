@@ -1,56 +1,17 @@
-"""The command line through its installed entry point, on a data folder and on a server."""
+"""The command line on a data folder and on a server."""
 
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import pytest
 
+from tests.cli.running import program, run, served, told
 from tests.serving import LiveServer, open_server
-
-TALLYSTICK = Path(sys.executable).with_name("tallystick")
-
-
-def run(
-    *args: str, stdin: str = "", code: int = 0, env: dict[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
-    """Run the command and check its exit code."""
-    done = subprocess.run(
-        [str(TALLYSTICK), *args],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env={**os.environ, **(env or {})},
-    )
-    assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
-    return done
-
-
-def told(*args: str, stdin: str = "") -> Any:
-    """Run the command with --json and return what it prints."""
-    return json.loads(run(*args, "--json", stdin=stdin).stdout)
-
-
-def served(*options: str) -> tuple[subprocess.Popen[str], Any]:
-    """Start a server on a free port; return it with what it says once it listens."""
-    command = [str(TALLYSTICK), "serve", *options, "--port", "0", "--json"]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert server.stdout is not None
-    text = ""
-    while not text.rstrip().endswith("}"):
-        line = server.stdout.readline()
-        assert line, "the server ended early"
-        text += line
-    return server, json.loads(text)
 
 
 @pytest.fixture
@@ -70,12 +31,12 @@ def server(tmp_path: Path) -> Iterator[LiveServer]:
 
 def test_a_folder_works_without_a_server(folder: str, tmp_path: Path) -> None:
     lines = '{"kind": "a", "actor": {"type": "user", "id": "1", "name": "Al"}}\n{"kind": "b"}\n'
-    stored = run("append", "--data", folder, stdin=lines)
+    stored = program("append", "--data", folder, stdin=lines)
     ids = stored.stdout.split()[:2]
     listed = told("events", "list", "--data", folder)
     assert [event["id"] for event in listed] == ids[::-1]
     assert told("events", "list", "--data", folder, "--actor", "user:1")[0]["kind"] == "a"
-    assert json.loads(run("events", "get", ids[0], "--data", folder).stdout)["kind"] == "a"
+    assert json.loads(program("events", "get", ids[0], "--data", folder).stdout)["kind"] == "a"
     file = tmp_path / "receipt.json"
     run("receipt", ids[0], "--data", folder, "--out", str(file))
     loose = run("verify", str(file))
@@ -94,7 +55,7 @@ def test_verification_that_fails_exits_with_three(folder: str, tmp_path: Path) -
     file.write_text(json.dumps(receipt))
     assert run("verify", str(file), code=3).stderr.startswith("tallystick: ")
     file.write_text("not a receipt")
-    run("verify", str(file), code=3)
+    program("verify", str(file), code=3)
 
 
 def test_a_remote_server_is_reached_by_url_and_key(server: LiveServer) -> None:
@@ -190,7 +151,7 @@ def test_serve_tells_url_and_key_and_stops_cleanly(tmp_path: Path) -> None:
     assert len(told("events", "list", "--limit", "1000", *reach)) == 500
     # A command on the same folder goes through the running server's socket.
     assert len(told("tenants", "list", "--data", data)) == 1
-    refused = run("serve", "--data", data, "--port", "0", code=1)
+    refused = program("serve", "--data", data, "--port", "0", code=1)
     assert "another process is using" in refused.stderr
     server.send_signal(signal.SIGINT)
     _, errors = server.communicate(timeout=60)
@@ -207,7 +168,7 @@ def test_a_tenant_that_no_path_could_name_is_not_made(folder: str) -> None:
 
 def test_wrong_usage_exits_with_two(folder: str) -> None:
     run("events", "list", "--limit", "0", "--data", folder, code=2)
-    run("nonsense", code=2)
+    program("nonsense", code=2)
 
 
 def test_append_reports_refused_lines_and_stores_the_others(folder: str) -> None:

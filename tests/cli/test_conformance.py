@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,10 +13,8 @@ from click.testing import CliRunner
 
 from tallystick.access import Scope
 from tallystick.cli import main
-from tests.cli.test_commands import run
+from tests.cli.running import TALLYSTICK, run
 from tests.serving import open_server
-
-TALLYSTICK = Path(sys.executable).with_name("tallystick")
 
 
 def test_transcripts_run_against_a_server(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`tallystick copy` through its entry point: into a real PostgreSQL and back, cut off or not."""
+"""`tallystick copy`: into a real PostgreSQL and back, cut off or not."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 from tallystick.blobs import Blobs
 from tallystick.folder import KEY_FILE
 from tallystick.places import Truth, open_truth
-from tests.cli.test_commands import TALLYSTICK, run, told
+from tests.cli.running import TALLYSTICK, program, run, told
 from tests.dialects.datatrails.conftest import HEIGHT, Account, eventually
 from tests.serving import open_server
 from tests.store.test_copying import same
@@ -167,7 +167,7 @@ def test_copy_that_is_killed_again_and_again_goes_on(
     server.mkdir()
     shutil.copy(folder / KEY_FILE, server / KEY_FILE)
     served = ("serve", "--database", postgres_database, "--data", str(server), "--port", "0")
-    assert "still being copied" in run(*served, code=1).stderr
+    assert "still being copied" in program(*served, code=1).stderr
     copy(folder, postgres_database)
     assert_same(folder, postgres_database, tmp_path)
 
@@ -182,7 +182,7 @@ def test_copy_into_a_folder_that_is_killed_again_and_again_goes_on(
         killed_copy(
             postgres_database, relation, "--from", postgres_database, "--to", str(back), *key
         )
-    refused = run("serve", "--data", str(back), "--port", "0", code=1)
+    refused = program("serve", "--data", str(back), "--port", "0", code=1)
     assert "still being copied" in refused.stderr
     copy(postgres_database, back, *key)
     assert_same(folder, back, tmp_path)

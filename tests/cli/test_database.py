@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_commands import run, told
+from tests.cli.running import run, told
 from tests.serving import open_server
 
 

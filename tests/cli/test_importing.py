@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from uuid import UUID
 
-from tests.cli.test_commands import TALLYSTICK, run, told
+from tests.cli.running import TALLYSTICK, run, told
 from tests.serving import LiveServer, open_server
 
 

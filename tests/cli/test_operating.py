@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_commands import run, served, told
+from tests.cli.running import run, served, told
 from tests.serving import open_server
 
 TENANT = "57ee9c71d76d431f8511142f"

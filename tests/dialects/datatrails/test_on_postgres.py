@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from tallystick.folder import KEY_FILE
-from tests.cli.test_commands import run
+from tests.cli.running import run
 from tests.dialects.datatrails import independent_verifier as verifier
 from tests.dialects.datatrails.conftest import HEIGHT, Account
 from tests.dialects.datatrails.test_blobs import attachment
