@@ -6,6 +6,7 @@ Floats are doubles, the last duplicate member wins, integers of any size survive
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterable
 from typing import Any, TypeVar
 
 import msgspec
@@ -71,6 +72,19 @@ def decode_object(text: bytes) -> dict[str, Any]:
     return value
 
 
+def check_members(members: Iterable[str], known: Collection[str], prefix: str = "") -> None:
+    """Refuse members that mean nothing: whoever misspells one would lose what it says.
+
+    Raises: Malformed naming the first, behind the prefix.
+    """
+    for name in members:
+        if name not in known:
+            raise Malformed(
+                f"{name!r} is no member here; known: {', '.join(sorted(known))}",
+                path=f"{prefix}{name}",
+            )
+
+
 def encode(value: object) -> bytes:
     """Return a JSON value as text without blanks."""
     return msgspec.json.encode(value)
@@ -87,7 +101,7 @@ def explained(error: msgspec.ValidationError) -> tuple[str, str]:
         wanted = " or ".join(_SHAPES.get(name, name) for name in shapes[1].split(" | "))
         return f"{_SHAPES.get(shapes[2], shapes[2])} where {wanted} is expected", pointer
     if unknown := _UNKNOWN.fullmatch(text):
-        return f"there is no member {unknown[1]!r} here", f"{pointer}/{_escaped(unknown[1])}"
+        return f"{unknown[1]!r} is no member here", f"{pointer}/{_escaped(unknown[1])}"
     if missing := _MISSING.fullmatch(text):
         return f"the member {missing[1]!r} is missing", pointer
     return text, pointer

@@ -181,9 +181,7 @@ def _open_token(token: str) -> tuple[str, str | None]:
 
 def _decode(body: bytes, known: Sequence[str]) -> Wanted:
     document = jsontext.decode_object(body)
-    for name in document:
-        if name not in known:
-            raise Malformed(f"{name!r} is no member here; known: {', '.join(known)}", path=name)
+    jsontext.check_members(document, known)
     return Wanted(
         _display_name(document.get("display_name")),
         _claims(document.get("custom_claims")),

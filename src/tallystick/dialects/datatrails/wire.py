@@ -167,9 +167,7 @@ def _content_hash(view: View) -> str:
 
 def _document(body: bytes, known: tuple[str, ...]) -> dict[str, Any]:
     document = jsontext.decode_object(body)
-    for name in document:
-        if name not in known:
-            raise Malformed(f"{name!r} is no member here; known: {', '.join(known)}", path=name)
+    jsontext.check_members(document, known)
     return document
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tallystick import entry, ids, limits
+from tallystick import entry, ids, jsontext, limits
 from tallystick.dialects.kvass import extended
 from tallystick.dialects.kvass.kinds import KINDS, is_update
 from tallystick.diff import changed_members
@@ -182,13 +182,13 @@ def object_of(event: Event) -> Json:
 def _flat(document: Json) -> Json:
     """Return the members of a document in the short form, whichever it came in."""
     if "data" not in document:
-        _check_members(document, _SHORT_MEMBERS, "")
+        jsontext.check_members(document, _SHORT_MEMBERS)
         return document
-    _check_members(document, (_SHORT_MEMBERS - _DATA_MEMBERS) | {"kind", "data"}, "")
+    jsontext.check_members(document, (_SHORT_MEMBERS - _DATA_MEMBERS) | {"kind", "data"})
     data = document["data"]
     if not isinstance(data, dict):
         raise Malformed("data is an object", path="data")
-    _check_members(data, _DATA_MEMBERS, "data.")
+    jsontext.check_members(data, _DATA_MEMBERS, "data.")
     kind = document.get("kind", data.get("kind"))
     if data.get("kind", kind) != kind:
         raise Malformed("data.kind is a copy of kind", path="data.kind")
@@ -197,13 +197,6 @@ def _flat(document: Json) -> Json:
     inner = {name: data[name] for name in ("object", "previous_data") if name in data}
     outer = {name: value for name, value in document.items() if name != "data"}
     return {**outer, **inner, "kind": kind}
-
-
-def _check_members(document: Json, known: frozenset[str], prefix: str) -> None:
-    for name in document:
-        if name not in known:
-            path = f"{prefix}{name}"
-            raise Malformed(f"{name!r} is no member here; known: {sorted(known)}", path=path)
 
 
 def _object(value: Any, path: str) -> Json:

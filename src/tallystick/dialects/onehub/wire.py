@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import tzinfo
 from typing import Any
 
-from tallystick import entry, ids, times
+from tallystick import entry, ids, jsontext, times
 from tallystick.access import SHARING_ROLES
 from tallystick.dialects.onehub import markup, moments
 from tallystick.dialects.onehub.sentence import PREDICATES, Facts, detail, name_of
@@ -139,7 +139,7 @@ def integer_id(text: str) -> int | None:
 
 
 def _from_printed(inner: Json) -> Draft:
-    _check_members(inner, _PRINTED, "")
+    jsontext.check_members(inner, _PRINTED)
     printed = markup.parse(_name(inner["detail"], "detail"))
     if inner.get("workspace_id", printed.workspace_id) != printed.workspace_id:
         raise Malformed("workspace_id is another than detail says", path="workspace_id")
@@ -167,7 +167,7 @@ def _from_printed(inner: Json) -> Draft:
 
 
 def _from_facts(inner: Json, user: Resource | None) -> Draft:
-    _check_members(inner, _GIVEN, "")
+    jsontext.check_members(inner, _GIVEN)
     verb = inner.get("verb")
     if not isinstance(verb, str) or verb not in PREDICATES:
         raise Malformed(f"verb is one of {', '.join(VERBS)}", path="verb")
@@ -240,17 +240,8 @@ def _invitation(inner: Json) -> Json:
 def _object(value: Any, path: str, known: frozenset[str]) -> Json:
     if not isinstance(value, dict):
         raise Malformed(f"{path} is an object", path=path)
-    _check_members(value, known, f"{path}.")
+    jsontext.check_members(value, known, f"{path}.")
     return value
-
-
-def _check_members(value: Json, known: frozenset[str], prefix: str) -> None:
-    for name in value:
-        if name not in known:
-            raise Malformed(
-                f"{name!r} is no member here; known: {', '.join(sorted(known))}",
-                path=f"{prefix}{name}",
-            )
 
 
 def _id(value: Any, path: str) -> int:
