@@ -418,8 +418,10 @@ class Ledger:
         return {view.index: view for view in views_of(self.store, tenant, list(rows.values()))}
 
 
-def claim_of_key(idempotency_key: str, line: int | None = None) -> bytes:
+def claim_of_key(idempotency_key: str, line: int = 1) -> bytes:
     """Return the claim of an idempotency key; each line of a stream has one of its own.
+
+    What comes alone is a first line, so that the same key in another form is noticed.
 
     Raises: Malformed when the key is empty or too long.
     """
@@ -428,7 +430,7 @@ def claim_of_key(idempotency_key: str, line: int | None = None) -> bytes:
         raise Malformed(
             f"an Idempotency-Key has 1 to {limits.NAME_BYTES} bytes", path="Idempotency-Key"
         )
-    suffix = b"" if line is None else b"\n%d" % line
+    suffix = b"" if line == 1 else b"\n%d" % line
     return b"k" + sha256(text + suffix).digest()
 
 

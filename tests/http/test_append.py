@@ -147,6 +147,19 @@ def test_lines_sent_again_are_answered_as_known(http: httpx2.Client) -> None:
     assert [(a["id"], a["index"]) for a in again] == [(a["id"], a["index"]) for a in first]
 
 
+def test_an_idempotency_key_holds_in_every_form(http: httpx2.Client) -> None:
+    key, event = "any form", {"kind": "k"}
+    first = http.post("/v1/events", json=event, headers={"Idempotency-Key": key}).json()
+    size = log_size(http)
+    [line] = append_lines(http, lines(event), **{"Idempotency-Key": key})
+    assert (line["status"], line["id"]) == (200, first["id"])
+    [line] = append_lines(http, lines({"kind": "l"}), **{"Idempotency-Key": key})
+    assert line["status"] == 422
+    array = http.post("/v1/events", json=[event, event], headers={"Idempotency-Key": key})
+    assert array.status_code == 422
+    assert log_size(http) == size
+
+
 def test_an_id_and_a_key_may_not_be_split_over_two_events(http: httpx2.Client) -> None:
     event = {"kind": "k", "id": str(uuid.uuid4())}
     http.post("/v1/events", json=event)

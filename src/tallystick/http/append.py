@@ -200,7 +200,7 @@ def _array(body: bytes, key: str | None) -> list[Draft]:
         )
     drafts: list[Draft] = []
     for n, event in enumerate(events):
-        claims = wire.idempotency_claim(key, events, n)
+        claims = wire.idempotency_claim(key, events, n + 1)
         try:
             drafts.append(wire.to_draft(event, claims))
         except Malformed as error:

@@ -120,7 +120,7 @@ def check_key(key: str | None) -> None:
 
 
 def idempotency_claim(
-    key: str | None, body: object, line: int | None = None
+    key: str | None, body: object, line: int = 1
 ) -> tuple[tuple[bytes, bytes], ...]:
     """Return the claim of an Idempotency-Key over what came with it; none without a key."""
     return () if key is None else ((claim_of_key(key, line), entry.digest_of(body)),)

@@ -338,8 +338,7 @@ def _items(request: Request, body: bytes) -> tuple[list[Item], bool]:
         try:
             draft = wire.to_draft(resource, source=source)
             if key is not None:
-                line = n if is_list else None
-                claim = (claim_of_key(key, line), entry.digest_of(resource))
+                claim = (claim_of_key(key, n + 1), entry.digest_of(resource))
                 draft.claims = (*draft.claims, claim)
             items.append(Item(entry.prepare(draft)))
         except Malformed as error:
