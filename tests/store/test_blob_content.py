@@ -12,7 +12,6 @@ from tallystick.errors import StoreCorrupt, StoreFailed
 from tallystick.store.blobs import BlobContent, Content
 from tallystick.store.folder_blobs import FolderBlobs, forget_uploads
 from tallystick.store.postgres.blobs import PostgresBlobs
-from tallystick.store.postgres.migrate import migrate
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.needs("postgres"))])
@@ -21,9 +20,7 @@ def content(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BlobCont
     if request.param == "sqlite":
         yield FolderBlobs(tmp_path / "blobs", tmp_path / "uploads")
         return
-    database = request.getfixturevalue("postgres_database")
-    migrate(database)
-    opened = PostgresBlobs(database, tmp_path / "uploads")
+    opened = PostgresBlobs(request.getfixturevalue("postgres_tables"), tmp_path / "uploads")
     yield opened
     opened.close()
 

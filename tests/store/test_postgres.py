@@ -26,9 +26,9 @@ pytestmark = pytest.mark.needs("postgres")
 
 
 @pytest.fixture
-def store(postgres_database: str) -> Iterator[PostgresStore]:
+def store(postgres_tables: str) -> Iterator[PostgresStore]:
     """Yield an open store whose transactions may idle for as long as a busy machine needs."""
-    store = open_with_lists(postgres_database, Timeouts(idle_ms=60_000, lock_ms=70_000))
+    store = open_with_lists(postgres_tables, Timeouts(idle_ms=60_000, lock_ms=70_000))
     yield store
     check_log(store, KEY)
     store.close()
@@ -42,9 +42,9 @@ def recorder(store: PostgresStore) -> Iterator[Recorder]:
 
 
 @pytest.fixture
-def observer(postgres_database: str) -> Iterator[psycopg.Connection]:
+def observer(postgres_tables: str) -> Iterator[psycopg.Connection]:
     """Yield a connection that looks on."""
-    with psycopg.connect(postgres_database, autocommit=True) as connection:
+    with psycopg.connect(postgres_tables, autocommit=True) as connection:
         yield connection
 
 
@@ -54,10 +54,10 @@ def test_transaction_holds_one_tenant(store: PostgresStore) -> None:
     assert store.log_heads() == []
 
 
-def test_tenant_that_is_held_refuses_in_time(store: PostgresStore, postgres_database: str) -> None:
+def test_tenant_that_is_held_refuses_in_time(store: PostgresStore, postgres_tables: str) -> None:
     with store.transaction() as writer:
         extend(writer, TENANT)
-    hasty = open_with_lists(postgres_database, Timeouts(idle_ms=60_000, lock_ms=200))
+    hasty = open_with_lists(postgres_tables, Timeouts(idle_ms=60_000, lock_ms=200))
     with closing(hasty), store.transaction() as holder:
         holder.head(TENANT)
         with pytest.raises(StoreBusy) as refused, hasty.transaction() as writer:
@@ -78,7 +78,7 @@ def test_other_tenants_go_on_while_one_is_held(store: PostgresStore, recorder: R
 
 
 def test_tenants_never_wait_for_each_other(
-    store: PostgresStore, postgres_database: str, observer: psycopg.Connection
+    store: PostgresStore, postgres_tables: str, observer: psycopg.Connection
 ) -> None:
     """Writers on two processes' worth of connections, each on tenants of its own; whatever waits
     for a lock meanwhile is seen in the database's own statistics, and nothing does. (A file that
@@ -98,7 +98,7 @@ def test_tenants_never_wait_for_each_other(
 
     watching = threading.Thread(target=watch)
     watching.start()
-    with closing(open_with_lists(postgres_database)) as other:
+    with closing(open_with_lists(postgres_tables)) as other:
         recorders = [Recorder(each, KEY) for each in (store, other)]
         pending = [
             recorders[tenant % 2].submit(f"tenant {tenant}", *map(draft, range(count)))
@@ -113,7 +113,7 @@ def test_tenants_never_wait_for_each_other(
     stop.set()
     watching.join()
     assert waits == []
-    check_lists(postgres_database)
+    check_lists(postgres_tables)
 
 
 def test_small_and_large_batches_write_the_same(store: PostgresStore, recorder: Recorder) -> None:
@@ -177,11 +177,11 @@ def test_disk_that_is_full_fails_clearly_and_passes(
 
 
 def test_commits_are_durable_though_the_server_says_otherwise(
-    postgres_database: str, observer: psycopg.Connection
+    postgres_tables: str, observer: psycopg.Connection
 ) -> None:
     observer.execute("ALTER ROLE CURRENT_USER SET synchronous_commit = off")
     try:
-        with closing(open_postgres(postgres_database)) as store, store.transaction() as writer:
+        with closing(open_postgres(postgres_tables)) as store, store.transaction() as writer:
             extend(writer, TENANT)
             connection = writer._connection  # type: ignore[attr-defined]
             assert connection.execute("SHOW synchronous_commit").fetchone() == ("on",)
@@ -232,18 +232,18 @@ def terminate_all(observer: psycopg.Connection) -> None:
 
 
 def test_erasure_is_vacuumed_once_nobody_reads_the_old_state(
-    store: PostgresStore, postgres_database: str, recorder: Recorder
+    store: PostgresStore, postgres_tables: str, recorder: Recorder
 ) -> None:
     recorder.append(TENANT, secret_draft(1))
     erasure = Erasure(0, SECTIONS)
-    with psycopg.connect(postgres_database) as reader:
+    with psycopg.connect(postgres_tables) as reader:
         reader.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         reader.execute("SELECT count(*) FROM log")
         recorder.append(TENANT, erase_draft(erasure), erasures=[erasure])
         # That of the log, and three in which lists keep names and ids.
         assert store.erasure_horizon().unvacuumed == 4
     # Another process finds the note and does it, as after a crash of this one.
-    with closing(open_postgres(postgres_database)) as other:
+    with closing(open_postgres(postgres_tables)) as other:
         assert other.wait_until_vacuumed(30)
         assert other.erasure_horizon().unvacuumed == 0
         assert other.erasure_horizon().unscrubbed == 4

@@ -7,7 +7,6 @@ from typing import Any
 import psycopg
 import pytest
 
-from tallystick.store.postgres.migrate import migrate
 from tallystick.store.postgres.public_files import STATEMENTS
 from tests.store.test_postgres_sharding import BOUND
 
@@ -25,9 +24,8 @@ def test_statement_is_bound_to_one_tenant(name: str) -> None:
 
 
 @pytest.mark.needs("postgres")
-def test_statements_go_by_an_index_on_the_tenant(postgres_database: str) -> None:
-    migrate(postgres_database)
-    with psycopg.connect(postgres_database, autocommit=True) as connection:
+def test_statements_go_by_an_index_on_the_tenant(postgres_tables: str) -> None:
+    with psycopg.connect(postgres_tables, autocommit=True) as connection:
         connection.execute("SET enable_seqscan = off")
         for name in (
             *("publication", "file_size", "file_chunks", "chunks_at", "file_seal"),

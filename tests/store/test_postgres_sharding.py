@@ -13,7 +13,6 @@ from typing import Any
 import psycopg
 import pytest
 
-from tallystick.store.postgres import migrate
 from tallystick.store.postgres.statements import STATEMENTS
 
 pytestmark = pytest.mark.needs("postgres")
@@ -38,10 +37,9 @@ BOUND = re.compile(
 
 
 @pytest.fixture
-def connection(postgres_database: str) -> Iterator[psycopg.Connection]:
+def connection(postgres_tables: str) -> Iterator[psycopg.Connection]:
     """Yield a connection to a database with all tables."""
-    migrate.migrate(postgres_database)
-    with psycopg.connect(postgres_database, autocommit=True) as connection:
+    with psycopg.connect(postgres_tables, autocommit=True) as connection:
         yield connection
 
 

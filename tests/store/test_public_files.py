@@ -27,7 +27,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
     """Return what opens empty public files of each kind, as often as it is called."""
     if request.param == "sqlite":
         return lambda: SqlitePublicFiles(tmp_path / "public.db")
-    database = request.getfixturevalue("postgres_database")
+    database = request.getfixturevalue("postgres_tables")
     return lambda: PostgresPublicFiles(database)
 
 
