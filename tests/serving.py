@@ -13,7 +13,7 @@ from typing import Any
 import httpx2
 import uvicorn
 
-from tallystick import credentials, identity
+from tallystick import administration, credentials
 from tallystick.access import Grant, Scope
 from tallystick.clock import Clock
 from tallystick.dialects import DIALECTS
@@ -48,7 +48,7 @@ class LiveServer:
     def create_tenant(self, id: str, *, aliases: Sequence[str] = ()) -> str:
         """Make a tenant and return an admin key of it."""
         node = self.node
-        _, act = identity.create_tenant(
+        _, act = administration.create_tenant(
             id,
             server_name=node.settings.server_name,
             now_ms=node.clock.now_ms(),
@@ -60,7 +60,7 @@ class LiveServer:
     def create_key(self, tenant: str, scopes: Sequence[Scope], **options: Any) -> str:
         """Make a key and return its secret."""
         node = self.node
-        _, secret, act = identity.create_key(
+        _, secret, act = administration.create_key(
             tenant, tuple(scopes), now_ms=node.clock.now_ms(), **options
         )
         node.ledger.administer(tenant, act)
@@ -73,19 +73,19 @@ class LiveServer:
         hashed = None if password is None else credentials.hash_password(password)
         now_ms = self.node.clock.now_ms()
         user = User(id=id, tenant=tenant, created_ms=now_ms, password=hashed, **members)
-        self.node.ledger.administer(tenant, identity.create_user(user))
+        self.node.ledger.administer(tenant, administration.create_user(user))
         return user
 
     def grant(self, tenant: str, user_id: str, scope: str, role: str) -> None:
         """Give a user a role."""
         user = self.node.identity.get(User, tenant, user_id)
         assert user is not None
-        self.node.ledger.administer(tenant, identity.add_grant(user, Grant(scope, role)))
+        self.node.ledger.administer(tenant, administration.add_grant(user, Grant(scope, role)))
 
     def save_key_set(self, tenant: str, id: str, **members: Any) -> None:
         """Register keys for foreign JWTs."""
         key_set = KeySet(id=id, tenant=tenant, created_ms=self.node.clock.now_ms(), **members)
-        self.node.ledger.administer(tenant, identity.save_key_set(key_set))
+        self.node.ledger.administer(tenant, administration.save_key_set(key_set))
 
     def check_log(self) -> None:
         """Verify the whole store; every mutating test ends here."""

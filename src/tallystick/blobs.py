@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from tallystick.administration import Act
 from tallystick.errors import StoreCorrupt
 from tallystick.event import Draft, Op, Resource
-from tallystick.identity import Act
 from tallystick.store.base import IdentityWrite, Store
 from tallystick.store.blobs import BlobContent, Content, Upload
 

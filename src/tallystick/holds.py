@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
+from tallystick import administration
+from tallystick.administration import Act
 from tallystick.errors import Conflict, Malformed, NotFound, UnderHold
 from tallystick.event import (
     HOLD_LIFTED,
@@ -27,7 +29,6 @@ from tallystick.event import (
     Resource,
     View,
 )
-from tallystick.identity import Act
 from tallystick.planning import Item
 from tallystick.query.expr import Range, all_of
 from tallystick.query.lucene import parse
@@ -38,7 +39,6 @@ from tallystick.store.base import HOLD_HEAD, IdentityWrite, Store, head_key
 from tallystick.viewing import events_of, find_index, views_of
 
 _KIND = "hold"
-_ID_CHARS_MAX = 256
 _CHANGES = frozenset({Op.REVISE, Op.RETRACT})
 
 
@@ -188,8 +188,8 @@ def place(
 
     Raises: Malformed, InvalidQuery.
     """
-    if id is not None and not (0 < len(id) <= _ID_CHARS_MAX and id.isprintable()):
-        raise Malformed(f"an id has 1 to {_ID_CHARS_MAX} printable characters", path="/id")
+    if id is not None:
+        administration.check_id(id)
     if from_ms is not None and to_ms is not None and from_ms >= to_ms:
         raise Malformed("the time ends before it begins", path="/to")
     _check_reason(reason)

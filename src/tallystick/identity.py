@@ -1,27 +1,23 @@
 """Identity: tenants, keys, users, grants, token key sets and clients, as records in the store.
 
-Reading is here; every change is an `Act`, an entry of op `system` in the tenant's log together
-with the record it changes, so that administration is part of what can be proven. Secrets are kept
-as hashes only.
+What the records are, how they stand in the store and how they are found again; what changes them
+is in `administration`. Of keys, passwords and client secrets only hashes are kept.
 """
 
 from __future__ import annotations
 
-import secrets
 import time
-import uuid
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import msgspec
 
-from tallystick import access, credentials, ids
+from tallystick import credentials
 from tallystick.access import Grant, Principal, Scope
-from tallystick.errors import Malformed, NotFound
-from tallystick.event import Draft, Json, Op, Resource
+from tallystick.errors import NotFound
+from tallystick.event import Json
 from tallystick.store.base import IdentityRow, IdentityWrite, Store
 
 _CACHE_ROWS = 10_000
-_NAME_CHARS_MAX = 256
 
 
 class Tenant(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -108,16 +104,8 @@ class ClientSecret(msgspec.Struct, frozen=True):
     valid_until_ms: int | None = None
 
 
-class Act(NamedTuple):
-    """An act of administration: the entry that tells it and the records it changes."""
-
-    draft: Draft
-    writes: tuple[IdentityWrite, ...]
-    origin: str | None = None
-
-
 Record = TypeVar("Record", Tenant, ApiKey, User, KeySet, Client)
-_AnyRecord = Tenant | ApiKey | User | KeySet | Client
+AnyRecord = Tenant | ApiKey | User | KeySet | Client
 
 _KINDS: dict[type, str] = {
     Tenant: "tenant", ApiKey: "key", User: "user", KeySet: "keyset", Client: "client",
@@ -239,196 +227,19 @@ class Identity:
         return self._ttl_s is None or time.monotonic() - since_s < self._ttl_s
 
 
-def create_tenant(
-    id: str,
-    *,
-    server_name: str,
-    now_ms: int,
-    name: str | None = None,
-    aliases: tuple[str, ...] = (),
-) -> tuple[Tenant, Act]:
-    """Return a new tenant and the act that makes it.
-
-    `aliases` may hold a UUID, 24 hexadecimal digits and an integer: the other forms of its id.
-    Raises: Malformed.
-    """
-    _check_id(id, "id")
-    if "/" in id:
-        # It is one step of the paths of administration, with others behind it.
-        raise Malformed("a tenant's id has no slash", path="id")
-    forms = _forms((id, *aliases))
-    tenant_uuid = forms.uuid or str(uuid.uuid4())
-    tenant = Tenant(
-        id=id,
-        name=name or id,
-        uuid=tenant_uuid,
-        hex=forms.hex or uuid.UUID(tenant_uuid).hex[:24],
-        number=forms.number,
-        log_id=secrets.token_hex(16),
-        created_ms=now_ms,
-    )
-    draft = _act("tenant.created", "tenant", id, {"name": tenant.name, "uuid": tenant.uuid})
-    origin = f"{server_name}/log/{tenant.log_id}"
-    return tenant, Act(draft, (_write(tenant, new=True),), origin)
+def kind_of(record: AnyRecord) -> str:
+    """Return what the store and the log call a record's type."""
+    return _KINDS[type(record)]
 
 
-def change_policy(tenant: Tenant, *, public_log: bool) -> Act:
-    """Return the act that opens a tenant's log to everybody, or leaves it to the tenant's keys."""
-    draft = _act("policy.changed", "tenant", tenant.id, {"public_log": public_log})
-    return Act(draft, (_write(msgspec.structs.replace(tenant, public_log=public_log)),))
-
-
-def create_key(
-    tenant: str,
-    scopes: tuple[Scope, ...],
-    *,
-    now_ms: int,
-    secret: str | None = None,
-    label: str | None = None,
-    service: bool = False,
-) -> tuple[ApiKey, str, Act]:
-    """Return a new key, its secret (shown once) and the act that makes it.
-
-    Raises: Malformed.
-    """
-    if not scopes:
-        raise Malformed("a key needs at least one scope", path="scopes")
-    text = secret or credentials.new_api_key()
-    if len(text) > _NAME_CHARS_MAX or len(text) < 8 or not text.isprintable() or ":" in text:
-        raise Malformed(
-            "a key's secret has 8 to 256 printable characters and no colon", path="secret"
-        )
-    key = ApiKey(
-        id=secrets.token_hex(8),
-        tenant=tenant,
-        digest=credentials.digest_of_secret(text),
-        scopes=scopes,
-        created_ms=now_ms,
-        label=label,
-        service=service,
-    )
-    told: Json = {"scopes": list(scopes), "service": service}
-    if label is not None:
-        told["label"] = label
-    return key, text, Act(_act("key.created", "key", key.id, told), (_write(key, new=True),))
-
-
-def revoke_key(key: ApiKey, *, now_ms: int) -> Act:
-    """Return the act that makes a key useless."""
-    revoked = msgspec.structs.replace(key, revoked_ms=now_ms)
-    return Act(_act("key.revoked", "key", key.id, {}), (_write(revoked),))
-
-
-def create_user(user: User) -> Act:
-    """Return the act that makes a user.
-
-    Raises: Malformed.
-    """
-    _check_id(user.id, "id")
-    _forms((user.id, *user.aliases))
-    told: Json = {"login": user.login, "name": user.name, "email": user.email}
-    draft = _act("user.created", "user", user.id, {k: v for k, v in told.items() if v is not None})
-    return Act(draft, (_write(user, new=True),))
-
-
-def change_user(user: User, kind: str, told: Json) -> Act:
-    """Return the act that replaces a user's record; `told` is what the log says of it."""
-    return Act(_act(kind, "user", user.id, told), (_write(user),))
-
-
-def add_grant(user: User, grant: Grant) -> Act:
-    """Return the act that gives a user a role; a role in the same scope is replaced.
-
-    Raises: Malformed for a scope that is no `type:id`, and for a role that there is not.
-    """
-    kind, colon, id = grant.scope.partition(":")
-    if not (kind and colon and id):
-        raise Malformed("a grant has a scope such as workspace:4137", path="scope")
-    access.check_role(grant.role)
-    grants = (*(g for g in user.grants if g != grant), grant)
-    if grant.role in access.SHARING_ROLES:
-        others = (g for g in user.grants if g.scope != grant.scope)
-        platform = (
-            g for g in user.grants if g.scope == grant.scope and g.role not in access.SHARING_ROLES
-        )
-        grants = (*others, *platform, grant)
-    told: Json = {"scope": grant.scope, "role": grant.role}
-    return change_user(msgspec.structs.replace(user, grants=grants), "grant.added", told)
-
-
-def remove_grant(user: User, scope: str, role: str | None = None) -> Act:
-    """Return the act that takes a user's roles in a scope away.
-
-    Raises: NotFound when there is none.
-    """
-    kept = tuple(g for g in user.grants if g.scope != scope or (role and g.role != role))
-    if len(kept) == len(user.grants):
-        raise NotFound(f"user {user.id!r} has no such grant")
-    told: Json = {"scope": scope, **({"role": role} if role else {})}
-    return change_user(msgspec.structs.replace(user, grants=kept), "grant.removed", told)
-
-
-def save_key_set(key_set: KeySet) -> Act:
-    """Return the act that registers or replaces a key set for JWTs.
-
-    Raises: Malformed when it has no key at all, or one that cannot be read.
-    """
-    _check_id(key_set.id, "id")
-    if not key_set.secret and not key_set.public_keys:
-        raise Malformed("a key set needs a secret or public keys", path="secret")
-    if not all(map(credentials.is_public_key, key_set.public_keys)):
-        raise Malformed("a public key is one in PEM form", path="public_keys")
-    return Act(_act("keyset.saved", "keyset", key_set.id, {}), (_write(key_set),))
-
-
-def save_client(client: Client, kind: str, *, new: bool = False) -> Act:
-    """Return the act that registers or replaces an OAuth client."""
-    return Act(_act(kind, "client", client.id, {"name": client.name}), (_write(client, new=new),))
-
-
-def delete(record: KeySet | Client | User, kind: str) -> Act:
-    """Return the act that removes a record."""
-    name = _KINDS[type(record)]
-    write = IdentityWrite(record.tenant, name, record.id, None)
-    return Act(_act(kind, name, record.id, {}), (write,))
-
-
-class _Forms(NamedTuple):
-    uuid: str | None
-    hex: str | None
-    number: int | None
-
-
-def _forms(names: tuple[str, ...]) -> _Forms:
-    tenant_uuid = hex_form = number = None
-    for name in names:
-        if ids.is_uuid(name):
-            tenant_uuid = name.lower()
-        elif ids.is_object_id(name):
-            hex_form = name.lower()
-        elif name.isascii() and name.isdigit() and len(name) <= 15:
-            number = int(name)
-        elif name != names[0]:
-            raise Malformed("an alias is a UUID, 24 hex digits or an integer", path="aliases")
-    return _Forms(tenant_uuid, hex_form, number)
-
-
-def _check_id(text: str, path: str) -> None:
-    if not 0 < len(text) <= _NAME_CHARS_MAX or not text.isprintable():
-        raise Malformed(f"{path} has 1 to {_NAME_CHARS_MAX} printable characters", path=path)
-
-
-def _act(kind: str, type: str, id: str, data: Json) -> Draft:
-    return Draft(kind=kind, op=Op.SYSTEM, target=Resource(type, id), data=data, dialect="native")
-
-
-def _write(record: _AnyRecord, *, new: bool = False) -> IdentityWrite:
+def to_write(record: AnyRecord, *, new: bool = False) -> IdentityWrite:
+    """Return the write that puts a record into the store, with all that it is found by."""
     tenant = record.id if isinstance(record, Tenant) else record.tenant
-    name, doc = _KINDS[type(record)], msgspec.json.encode(record)
-    return IdentityWrite(tenant, name, record.id, doc, tuple(_lookups(record)), new)
+    doc = msgspec.json.encode(record)
+    return IdentityWrite(tenant, kind_of(record), record.id, doc, tuple(_lookups(record)), new)
 
 
-def _lookups(record: _AnyRecord) -> list[tuple[str, str]]:
+def _lookups(record: AnyRecord) -> list[tuple[str, str]]:
     match record:
         case Tenant():
             forms = {record.id.lower(), record.uuid, record.hex}

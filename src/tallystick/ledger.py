@@ -17,6 +17,7 @@ from typing import NamedTuple
 import msgspec
 
 from tallystick import entry, limits
+from tallystick.administration import Act
 from tallystick.clock import Clock
 from tallystick.diff import changed_members
 from tallystick.erasing import erasure_item
@@ -30,7 +31,6 @@ from tallystick.errors import (
 )
 from tallystick.event import Draft, Event, Expectation, HeadSlot, Json, Op, Resource, View
 from tallystick.holds import Holds, takes_away
-from tallystick.identity import Act
 from tallystick.keys import LogKey
 from tallystick.proving import Proofs
 from tallystick.query.aggregate import Aggregate, AggregateResult

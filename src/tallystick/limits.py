@@ -18,6 +18,9 @@ BATCH_EVENTS = 10_000
 NAME_BYTES = 1024
 """Ids, kinds and names, in UTF-8: they are index keys."""
 
+ID_CHARS = 256
+"""Id of a tenant, user, key set, client or hold: people write it, and it stands in paths."""
+
 SCOPES = 16
 """Scopes of one event: each one is a list that the event appears in."""
 

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
-from tallystick import identity
+from tallystick import administration
 from tallystick.clock import ManualClock
 from tallystick.entry import digest_of, prepare
 from tallystick.errors import (
@@ -69,7 +69,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp(prefix="tallystick-machine-"))
         self.clock = ManualClock()
         self.node = self.open()
-        _, act = identity.create_tenant(TENANT, server_name="s", now_ms=self.clock.now_ms())
+        _, act = administration.create_tenant(TENANT, server_name="s", now_ms=self.clock.now_ms())
         self.node.ledger.administer(TENANT, act)
         self.model: list[Known] = []
         self.size = 1

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tallystick import identity
+from tallystick import administration
 from tallystick.blobs import Blob, Blobs, add_blob, check_blobs, copy_content
 from tallystick.errors import StoreCorrupt
 from tallystick.node import Node, open_node
@@ -19,7 +19,7 @@ from tallystick.store.folder_blobs import FolderBlobs
 def node(tmp_path: Path) -> Iterator[Node]:
     """Yield a node with one tenant."""
     opened = open_node(tmp_path / "data", Settings(), followers=False)
-    _, act = identity.create_tenant("acme", server_name="x", now_ms=opened.clock.now_ms())
+    _, act = administration.create_tenant("acme", server_name="x", now_ms=opened.clock.now_ms())
     opened.ledger.administer("acme", act)
     yield opened
     opened.close()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tallystick import credentials, identity
+from tallystick import administration, credentials
 from tallystick.errors import SettingsError
 from tallystick.keys import open_log_key
 from tallystick.node import open_node
@@ -55,7 +55,7 @@ def test_the_signing_key_is_made_once_and_only_its_owner_reads_it(tmp_path: Path
 def test_only_their_owner_reads_the_files_of_a_folder_that_others_may_enter(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     node = open_node(tmp_path, Settings(), followers=False)
-    tenant, act = identity.create_tenant("t", server_name="s", now_ms=0)
+    tenant, act = administration.create_tenant("t", server_name="s", now_ms=0)
     node.ledger.administer(tenant.id, act)
     assert node.ledger.find("t", Find(where=Everything(), over=Over.LOG), Everything()).views
     private = {path for path in tmp_path.rglob("*") if path.stat().st_mode & 0o077 == 0}

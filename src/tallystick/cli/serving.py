@@ -8,7 +8,7 @@ import sys
 import click
 import structlog
 
-from tallystick import identity
+from tallystick import administration
 from tallystick.access import Scope
 from tallystick.cli.reach import Reach, with_reach
 from tallystick.dialects import DIALECTS
@@ -109,10 +109,10 @@ def _first_tenant(node: Node) -> str | None:
             "this store is still being copied into", hint="run that tallystick copy to its end"
         )
     now_ms = node.clock.now_ms()
-    tenant, act = identity.create_tenant(
+    tenant, act = administration.create_tenant(
         DEFAULT_TENANT, server_name=node.settings.server_name, now_ms=now_ms
     )
-    _, secret, key_act = identity.create_key(
+    _, secret, key_act = administration.create_key(
         tenant.id, (Scope.ADMIN,), now_ms=now_ms, label="first key"
     )
     node.ledger.administer(tenant.id, act)

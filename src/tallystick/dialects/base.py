@@ -1,7 +1,7 @@
 """What a dialect is: a codec, its rules, its routes and its error table, as one value.
 
-A dialect may use the ledger, identity and the query tree. It does not see the store, the indexes,
-the transparency log or another dialect.
+A dialect may use the ledger, identity, administration and the query tree. It does not see the
+store, the indexes, the transparency log or another dialect.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from tallystick import access, credentials, identity, limits, times
+from tallystick import access, administration, credentials, limits, times
 from tallystick.access import Grant, Scope
 from tallystick.dialects.base import Services
 from tallystick.errors import Malformed, NotFound
@@ -131,7 +131,7 @@ class AdminApi:
         self._guard.authorise(request, None)
         wanted = decode(TenantIn, await body_of(request, limits.EVENT_BYTES))
         with of_body():
-            tenant, act = identity.create_tenant(
+            tenant, act = administration.create_tenant(
                 wanted.id,
                 server_name=self._services.settings.server_name,
                 now_ms=self._services.clock.now_ms(),
@@ -146,7 +146,9 @@ class AdminApi:
 
     def _change_policy(self, request: Request, tenant: str) -> Response:
         wanted = decode(PolicyIn, request.state.body)
-        act = identity.change_policy(self._identity.tenant(tenant), public_log=wanted.public_log)
+        act = administration.change_policy(
+            self._identity.tenant(tenant), public_log=wanted.public_log
+        )
         self._ledger.administer(tenant, act)
         return json_response(_tenant(self._identity.tenant(tenant)))
 
@@ -164,7 +166,7 @@ class AdminApi:
     def _create_key(self, request: Request, tenant: str) -> Response:
         wanted = decode(KeyIn, request.state.body)
         self._identity.tenant(tenant)
-        key, secret, act = identity.create_key(
+        key, secret, act = administration.create_key(
             tenant,
             wanted.scopes,
             now_ms=self._services.clock.now_ms(),
@@ -180,7 +182,7 @@ class AdminApi:
         if key is None:
             raise NotFound("there is no such key")
         if key.revoked_ms is None:
-            act = identity.revoke_key(key, now_ms=self._services.clock.now_ms())
+            act = administration.revoke_key(key, now_ms=self._services.clock.now_ms())
             self._ledger.administer(tenant, act)
         return Response(status_code=204)
 
@@ -206,11 +208,11 @@ class AdminApi:
             aliases=wanted.aliases,
             attributes=wanted.attributes,
         )
-        self._ledger.administer(tenant, identity.create_user(user))
+        self._ledger.administer(tenant, administration.create_user(user))
         return json_response(_user(user), 201)
 
     def _delete_user(self, request: Request, tenant: str) -> Response:
-        self._ledger.administer(tenant, identity.delete(self._user(request), "user.deleted"))
+        self._ledger.administer(tenant, administration.delete(self._user(request)))
         return Response(status_code=204)
 
     def _list_grants(self, request: Request, tenant: str) -> Response:
@@ -219,14 +221,14 @@ class AdminApi:
     def _add_grant(self, request: Request, tenant: str) -> Response:
         wanted = decode(GrantIn, request.state.body)
         grant = Grant(wanted.scope, wanted.role)
-        self._ledger.administer(tenant, identity.add_grant(self._user(request), grant))
+        self._ledger.administer(tenant, administration.add_grant(self._user(request), grant))
         return json_response(_grant(grant), 201)
 
     def _remove_grant(self, request: Request, tenant: str) -> Response:
         params = request.query_params
         if "scope" not in params:
             raise Malformed("scope names the grant to remove", path="scope")
-        act = identity.remove_grant(self._user(request), params["scope"], params.get("role"))
+        act = administration.remove_grant(self._user(request), params["scope"], params.get("role"))
         self._ledger.administer(tenant, act)
         return Response(status_code=204)
 
@@ -248,14 +250,14 @@ class AdminApi:
         self._identity.tenant(tenant)
         members = msgspec.structs.asdict(wanted)
         key_set = KeySet(tenant=tenant, created_ms=self._services.clock.now_ms(), **members)
-        self._ledger.administer(tenant, identity.save_key_set(key_set))
+        self._ledger.administer(tenant, administration.save_key_set(key_set))
         return json_response(_key_set(key_set), 201)
 
     def _delete_key_set(self, request: Request, tenant: str) -> Response:
         key_set = self._identity.get(KeySet, tenant, request.path_params["id"])
         if key_set is None:
             raise NotFound("there is no such key set")
-        self._ledger.administer(tenant, identity.delete(key_set, "keyset.deleted"))
+        self._ledger.administer(tenant, administration.delete(key_set))
         return Response(status_code=204)
 
 

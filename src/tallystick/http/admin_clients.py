@@ -9,15 +9,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from tallystick import credentials, identity, times
+from tallystick import administration, credentials, times
 from tallystick.dialects.base import Services
 from tallystick.errors import Malformed, NotFound
 from tallystick.event import Json
 from tallystick.http.admin_guard import ONE, AdminGuard, Input, decode, json_response
 from tallystick.identity import Client, ClientSecret, User
 
-_SECRET_CHARS = range(8, 257)
-_ID_CHARS_MAX = 256
 _SCOPES = ("read", "write")
 
 
@@ -74,25 +72,22 @@ class AdminClientsApi:
             user=wanted.user,
             attributes={} if wanted.dialect is None else {"dialect": wanted.dialect},
         )
-        act = identity.save_client(client, "client.created", new=True)
-        self._services.ledger.administer(tenant, act)
+        self._services.ledger.administer(tenant, administration.create_client(client))
         return json_response({**_client(client), "secret": secret}, 201)
 
     def _delete(self, request: Request, tenant: str) -> Response:
         client = self._identity.get(Client, tenant, request.path_params["id"])
         if client is None:
             raise NotFound("there is no such client")
-        act = identity.delete(client, "client.deleted")
-        self._services.ledger.administer(tenant, act)
+        self._services.ledger.administer(tenant, administration.delete(client))
         return Response(status_code=204)
 
     def _check(self, wanted: ClientIn, tenant: str) -> None:
         if not wanted.name:
             raise Malformed("a client has a name", path="/name")
-        id = wanted.id
-        if id is not None and not (0 < len(id) <= _ID_CHARS_MAX and id.isprintable()):
-            raise Malformed(f"an id has 1 to {_ID_CHARS_MAX} printable characters", path="/id")
-        if wanted.secret is not None and len(wanted.secret) not in _SECRET_CHARS:
+        if wanted.id is not None:
+            administration.check_id(wanted.id)
+        if wanted.secret is not None and len(wanted.secret) not in administration.SECRET_CHARS:
             raise Malformed("a secret has 8 to 256 characters", path="/secret")
         if wanted.dialect is not None and wanted.dialect not in self._dialects:
             raise Malformed(f"dialect is one of {', '.join(self._dialects)}", path="/dialect")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import httpx2
 import pytest
 
-from tallystick import identity
+from tallystick import administration
 from tallystick.access import Scope
 from tallystick.credentials import digest_of_secret
 from tallystick.identity import Client, ClientSecret
@@ -84,7 +84,7 @@ class Deployment:
             scopes=scopes,
             user=user,
         )
-        act = identity.save_client(client, "client.registered", new=True)
+        act = administration.create_client(client)
         node.ledger.administer(self.tenant, act)
         return client.id
 

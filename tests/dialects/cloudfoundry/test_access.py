@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx2
 import pytest
 
-from tallystick import identity
+from tallystick import administration
 from tallystick.identity import User
 from tests.dialects.cloudfoundry.conftest import SECRET, Deployment, guids
 from tests.dialects.cloudfoundry.samples import resource
@@ -119,7 +119,7 @@ def test_role_taken_away_hides_at_once(deployment: Deployment) -> None:
     assert seen_by(client) == EVERYTHING
     node = deployment.server.node
     [user] = node.identity.list(User, deployment.tenant)
-    node.ledger.administer(deployment.tenant, identity.remove_grant(user, "tenant:*"))
+    node.ledger.administer(deployment.tenant, administration.remove_grant(user, "tenant:*"))
     assert seen_by(client) == set()
     assert client.post("/extensions/cloudfoundry/events", json=resource()).status_code == 403
 

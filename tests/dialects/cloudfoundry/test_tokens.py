@@ -10,7 +10,7 @@ import jwt
 import msgspec
 import pytest
 
-from tallystick import identity
+from tallystick import administration
 from tallystick.identity import Client, User
 from tests.dialects.cloudfoundry.clocks import SetClock
 from tests.dialects.cloudfoundry.conftest import PASSWORD, SECRET, Deployment, guids
@@ -96,7 +96,7 @@ def test_refresh_gives_a_new_token_with_the_grants_of_now(deployment: Deployment
     node = deployment.server.node
     user = node.identity.user_by_login(login)
     assert user is not None
-    node.ledger.administer(deployment.tenant, identity.remove_grant(user, "tenant:*"))
+    node.ledger.administer(deployment.tenant, administration.remove_grant(user, "tenant:*"))
     third = ask(deployment.anonymous, **form).json()
     assert third["scope"] == "cloud_controller.read cloud_controller.write"
 
@@ -121,7 +121,7 @@ def test_refresh_token_works_for_its_own_client_and_user_only(deployment: Deploy
     node = deployment.server.node
     user = node.identity.get(User, deployment.tenant, f"id-of-{login}")
     assert user is not None
-    node.ledger.administer(deployment.tenant, identity.delete(user, "user.deleted"))
+    node.ledger.administer(deployment.tenant, administration.delete(user))
     assert ask(deployment.anonymous, **form).status_code == 401
     answer = deployment.http(issued["access_token"]).get("/v2/events")
     assert (answer.status_code, answer.json()["code"]) == (401, 1000)
@@ -331,7 +331,9 @@ def test_client_secret_is_valid_for_its_time(timed: tuple[Deployment, SetClock])
     [secret] = client.secrets
     ending = msgspec.structs.replace(secret, valid_until_ms=clock.ms + 1000)
     changed = msgspec.structs.replace(client, secrets=(ending,))
-    node.ledger.administer(deployment.tenant, identity.save_client(changed, "client.changed"))
+    node.ledger.administer(
+        deployment.tenant, administration.change_client(changed, "client.changed")
+    )
     grant = {"grant_type": "client_credentials"}
     assert ask(deployment.anonymous, (id, SECRET), **grant).status_code == 200
     clock.ms += 1000

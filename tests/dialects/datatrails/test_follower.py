@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tallystick import identity
+from tallystick import administration
 from tallystick.dialects.datatrails.merklelog import mmr
 from tallystick.dialects.datatrails.publiclog import follower as following
 from tallystick.dialects.datatrails.publiclog.checking import Checked, check_merklelog
@@ -38,7 +38,7 @@ class Bench:
 
     def __init__(self, folder: Path) -> None:
         self.node: Node = open_node(folder, Settings(), followers=False)
-        made, act = identity.create_tenant(
+        made, act = administration.create_tenant(
             TENANT, server_name="x", now_ms=self.node.clock.now_ms(), aliases=(str(logs.TENANT),)
         )
         self.node.ledger.administer(TENANT, act)

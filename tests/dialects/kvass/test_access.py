@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tallystick import access, identity
+from tallystick import access, administration
 from tallystick.access import Scope
 from tallystick.identity import ApiKey
 from tests.dialects.kvass.conftest import SECRET, Company, total
@@ -202,5 +202,5 @@ def test_rights_of_the_key_bound_what_a_token_may(company: Company) -> None:
 def test_a_revoked_key_is_unknown(company: Company) -> None:
     node = company.server.node
     for key in node.identity.list(ApiKey, company.tenant):
-        node.ledger.administer(company.tenant, identity.revoke_key(key, now_ms=1))
+        node.ledger.administer(company.tenant, administration.revoke_key(key, now_ms=1))
     assert statuses(company.service) == {401}

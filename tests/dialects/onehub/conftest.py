@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tallystick import access, identity
+from tallystick import access, administration
 from tallystick.access import Scope
 from tallystick.credentials import digest_of_secret
 from tallystick.event import Draft, Json
@@ -83,7 +83,7 @@ class Share:
             name=id,
             secrets=(ClientSecret(digest_of_secret(secret), 0),),
         )
-        act = identity.save_client(client, "client.created", new=True)
+        act = administration.create_client(client)
         node.ledger.administer(self.tenant, act)
         return client.id
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tallystick import identity
+from tallystick import administration
 from tallystick.access import Scope
 from tallystick.dialects.orchestrate.exchange import BODY_BYTES, decompressed
 from tallystick.errors import Malformed, TooLarge
@@ -290,7 +290,7 @@ def test_whoever_writes_is_the_actor(server: LiveServer, api: Api) -> None:
     client = Client(
         id=f"exporter-{api.tenant}", tenant=api.tenant, created_ms=0, name="Exporter", user=user.id
     )
-    act = identity.save_client(client, "client.registered", new=True)
+    act = administration.create_client(client)
     server.node.ledger.administer(api.tenant, act)
     issuer = server.node.issuer
     program = issuer.issue_for_client(client, ("read", "write"))

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from tallystick import identity, limits
+from tallystick import administration, limits
 from tallystick.access import Scope
 from tallystick.dialects.base import Services
 from tallystick.dialects.datatrails import allowance, applications
@@ -129,30 +129,29 @@ class ApplicationsApi:
         allowance.require(self._quota, lambda: self._count(caller.tenant), "applications")
         now_ms = self._services.clock.now_ms()
         client, secret = applications.new_client(caller.tenant, wanted, now_ms=now_ms)
-        self._save(client, "client.created", new=True)
+        self._services.ledger.administer(caller.tenant, administration.create_client(client))
         return rendered(client, caller.tenant_identity, secret)
 
     def _change(self, caller: Caller, request: Request, wanted: applications.Wanted) -> Json:
         client = self._application(caller, request)
         changed = applications.changed(client, wanted)
         if changed != client:
-            self._save(changed, "client.changed")
+            self._replace(changed, "client.changed")
         return rendered(changed, caller.tenant_identity)
 
     def _regenerate(self, caller: Caller, request: Request) -> Json:
         client = self._application(caller, request)
         now_ms = self._services.clock.now_ms()
         client, secret = applications.with_secret(client, now_ms=now_ms)
-        self._save(client, "client.secret_regenerated")
+        self._replace(client, "client.secret_regenerated")
         return rendered(client, caller.tenant_identity, secret)
 
     def _delete(self, caller: Caller, request: Request) -> None:
         client = self._application(caller, request)
-        act = identity.delete(client, "client.deleted")
-        self._services.ledger.administer(caller.tenant, act)
+        self._services.ledger.administer(caller.tenant, administration.delete(client))
 
-    def _save(self, client: Client, kind: str, *, new: bool = False) -> None:
-        act = identity.save_client(client, kind, new=new)
+    def _replace(self, client: Client, kind: str) -> None:
+        act = administration.change_client(client, kind)
         self._services.ledger.administer(client.tenant, act)
 
     def _application(self, caller: Caller, request: Request) -> Client:
