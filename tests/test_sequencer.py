@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tallystick import ids, limits
+from tallystick.claims import claim_of_id
 from tallystick.clock import ManualClock
 from tallystick.entry import prepare
 from tallystick.errors import (
@@ -30,7 +31,6 @@ from tallystick.store.base import IdentityWrite, LogHead, TenantCommit, head_key
 from tallystick.store.sqlite import SqliteStore, open_sqlite
 from tallystick.tlog.checkpoint import sign_checkpoint
 from tallystick.tlog.frontier import Frontier
-from tallystick.viewing import claim_of_id
 from tests.check import check_log
 from tests.faulty_store import Fault, FaultyStore
 from tests.recording import TENANT, Pending, Recorder, draft, order, origin_of

@@ -11,19 +11,17 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from hashlib import sha256
 from typing import NamedTuple
 
 import msgspec
 
-from tallystick import entry, limits
+from tallystick import entry
 from tallystick.administration import Act
 from tallystick.clock import Clock
 from tallystick.diff import changed_members
 from tallystick.erasing import erasure_item
 from tallystick.errors import (
     Conflict,
-    Malformed,
     NotFound,
     PreconditionFailed,
     TallystickError,
@@ -416,22 +414,6 @@ class Ledger:
     def _views_at(self, tenant: str, indexes: Iterable[int]) -> dict[int, View]:
         rows = self.store.rows_at(tenant, indexes)
         return {view.index: view for view in views_of(self.store, tenant, list(rows.values()))}
-
-
-def claim_of_key(idempotency_key: str, line: int = 1) -> bytes:
-    """Return the claim of an idempotency key; each line of a stream has one of its own.
-
-    What comes alone is a first line, so that the same key in another form is noticed.
-
-    Raises: Malformed when the key is empty or too long.
-    """
-    text = idempotency_key.encode("utf-8", "surrogatepass")
-    if not 0 < len(text) <= limits.NAME_BYTES:
-        raise Malformed(
-            f"an Idempotency-Key has 1 to {limits.NAME_BYTES} bytes", path="Idempotency-Key"
-        )
-    suffix = b"" if line == 1 else b"\n%d" % line
-    return b"k" + sha256(text + suffix).digest()
 
 
 def _accepted(outcomes: Sequence[Outcome]) -> list[Accepted]:

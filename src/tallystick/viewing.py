@@ -13,6 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from tallystick import entry, ids
+from tallystick.claims import claim_of_id
 from tallystick.errors import StoreCorrupt
 from tallystick.event import Event, HeadSlot, Op, View, as_recorded
 from tallystick.store.base import LogRow, Store, head_key
@@ -119,11 +120,6 @@ def find_index(store: Store, tenant: str, event_id: str) -> int | None:
     claim = claim_of_id(event_id)
     found = store.claims(tenant, [claim]).get(claim)
     return None if found is None else found.index
-
-
-def claim_of_id(event_id: str) -> bytes:
-    """Return the claim that makes a client-chosen event id unique."""
-    return b"i" + bytes.fromhex(event_id.replace("-", ""))
 
 
 def _events_at(store: Store, tenant: str, indexes: Iterable[int]) -> dict[int, Event]:

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
 from tallystick import administration
+from tallystick.claims import claim_of_id
 from tallystick.clock import ManualClock
 from tallystick.entry import digest_of, prepare
 from tallystick.errors import (
@@ -33,7 +34,6 @@ from tallystick.query.expr import Eq, Everything
 from tallystick.reading import Find
 from tallystick.sequencer import Item
 from tallystick.settings import Settings
-from tallystick.viewing import claim_of_id
 from tests.serving import check_node
 
 TENANT = "t"

@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from tallystick import access, jsontext, limits
 from tallystick.access import Principal
 from tallystick.access import Scope as Right
+from tallystick.claims import check_key, claims_of_key
 from tallystick.dialects.base import Door, Services
 from tallystick.entry import prepare
 from tallystick.errors import Forbidden, Malformed, RequestError, TallystickError, TooLarge
@@ -49,7 +50,8 @@ class Appender:
         principal = self._authenticator.of_scope(scope)
         access.require(principal, Right.WRITE)
         key = text_header(scope, b"idempotency-key")
-        wire.check_key(key)
+        if key is not None:
+            check_key(key)
         content_type = header(scope, b"content-type") or b""
         body = await read_body(scope, receive, limits.BATCH_BYTES)
         if content_type.startswith(_NDJSON):
@@ -187,7 +189,7 @@ def _single(body: bytes, key: str | None) -> Draft:
     if len(body) > limits.EVENT_BYTES * 2:
         raise TooLarge(f"one event may have {limits.EVENT_BYTES:,} bytes", limit=limits.EVENT_BYTES)
     event = jsontext.decode_as(wire.EVENT, body)
-    return wire.to_draft(event, wire.idempotency_claim(key, event))
+    return wire.to_draft(event, claims_of_key(key, event))
 
 
 def _array(body: bytes, key: str | None) -> list[Draft]:
@@ -200,7 +202,7 @@ def _array(body: bytes, key: str | None) -> list[Draft]:
         )
     drafts: list[Draft] = []
     for n, event in enumerate(events):
-        claims = wire.idempotency_claim(key, events, n + 1)
+        claims = claims_of_key(key, events, n + 1)
         try:
             drafts.append(wire.to_draft(event, claims))
         except Malformed as error:
@@ -242,7 +244,7 @@ def _prepare_lines(
     for number, line in chunk:
         try:
             event = jsontext.decode_as(wire.EVENT, line)
-            claims = wire.idempotency_claim(key, event, number)
+            claims = claims_of_key(key, event, number)
             prepared.append(Item(prepare(wire.to_draft(event, claims))))
         except TallystickError as error:
             if isinstance(error, Malformed | TooLarge):

@@ -5,11 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from tallystick import entry, ids, jsontext, summary, times
+from tallystick.claims import claim_of_id
 from tallystick.errors import Malformed
 from tallystick.event import Draft, Event, Json, Op, Resource, View, as_recorded, stored_event
-from tallystick.ledger import claim_of_key
 from tallystick.sequencer import Accepted
-from tallystick.viewing import claim_of_id
 
 
 class EventIn(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
@@ -108,22 +107,6 @@ def to_draft(event: EventIn, claims: tuple[tuple[bytes, bytes], ...] = ()) -> Dr
             raise Malformed("an event id is a UUID", path="/id")
         draft.claims = (*claims, (claim_of_id(event_id), entry.digest_of(event)))
     return draft
-
-
-def check_key(key: str | None) -> None:
-    """Check an Idempotency-Key, if there is one.
-
-    Raises: Malformed.
-    """
-    if key is not None:
-        claim_of_key(key)
-
-
-def idempotency_claim(
-    key: str | None, body: object, line: int = 1
-) -> tuple[tuple[bytes, bytes], ...]:
-    """Return the claim of an Idempotency-Key over what came with it; none without a key."""
-    return () if key is None else ((claim_of_key(key, line), entry.digest_of(body)),)
 
 
 def stored(draft: Draft, accepted: Accepted) -> EventOut:

@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Route
 
 from tallystick import entry, limits
 from tallystick.access import Principal
+from tallystick.claims import claims_of_key
 from tallystick.dialects.base import Services
 from tallystick.dialects.cloudfoundry import discovery, inventory, layout, listing, query, wire
 from tallystick.dialects.cloudfoundry.caller import (
@@ -36,7 +37,6 @@ from tallystick.dialects.cloudfoundry.moments import to_text
 from tallystick.dialects.cloudfoundry.wire import DIALECT, ORGANIZATION, SPACE, Style
 from tallystick.errors import Forbidden, InvalidQuery, Malformed, NotFound, TallystickError
 from tallystick.event import Json, Op, View
-from tallystick.ledger import claim_of_key
 from tallystick.query.expr import NEWEST_FIRST, Eq, Expr, Sort, all_of
 from tallystick.reading import Find
 from tallystick.sequencer import Item, Outcome
@@ -337,9 +337,7 @@ def _items(request: Request, body: bytes) -> tuple[list[Item], bool]:
     for n, resource in enumerate(resources):
         try:
             draft = wire.to_draft(resource, source=source)
-            if key is not None:
-                claim = (claim_of_key(key, n + 1), entry.digest_of(resource))
-                draft.claims = (*draft.claims, claim)
+            draft.claims += claims_of_key(key, resource, n + 1)
             items.append(Item(entry.prepare(draft)))
         except Malformed as error:
             # Limits that hold for events of every API are told of by their common names.

@@ -17,10 +17,10 @@ from urllib.parse import quote
 import msgspec
 
 from tallystick import entry, ids, jsontext, limits, times
+from tallystick.claims import claim_of_id
 from tallystick.dialects.cloudfoundry import moments
 from tallystick.errors import Malformed, TooLarge
 from tallystick.event import Draft, Event, Json, Resource, View
-from tallystick.viewing import claim_of_id
 
 DIALECT = "cloudfoundry"
 SPACE = "space"

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from tallystick import entry, ids, jsontext, limits
+from tallystick.claims import claim_of_id
 from tallystick.dialects.datatrails import wire
 from tallystick.dialects.datatrails.caller import APPLICATION
 from tallystick.errors import Malformed, TallystickError
 from tallystick.event import Draft, Json, Resource
-from tallystick.viewing import claim_of_id
 
 EVENTS_MAX = 1_000
 """Events of one request; a search answers 50 at most."""

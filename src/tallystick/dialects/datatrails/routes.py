@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute, Route
 
 from tallystick import entry, jsontext, limits
 from tallystick.access import Scope
+from tallystick.claims import claims_of_key
 from tallystick.dialects.base import Services
 from tallystick.dialects.datatrails import allowance, attachments, errors, rendering, wire
 from tallystick.dialects.datatrails.allowance import RateLimit
@@ -24,7 +25,6 @@ from tallystick.dialects.datatrails.options import Options
 from tallystick.errors import Malformed, NotFound, TallystickError
 from tallystick.event import Draft, Json
 from tallystick.identity import Client
-from tallystick.ledger import claim_of_key
 from tallystick.query.expr import Eq, Everything
 from tallystick.sequencer import Item
 
@@ -62,8 +62,7 @@ class EventsApi:
         body = await self._services.body(request, limits.DATATRAILS_EVENT_BYTES)
         draft = wire.decode_event(body, actor=actor_of(self._services, caller.principal))
         key = request.headers.get("idempotency-key")
-        if key is not None:
-            draft.claims = ((claim_of_key(key), entry.digest_of(body)),)
+        draft.claims = claims_of_key(key, body)
         door = self._services.door()
         if self._options.quotas.events is not None or attachments.has_blobs(draft.data):
             await door.run(self._check, caller.tenant, draft)

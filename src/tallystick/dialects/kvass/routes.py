@@ -13,8 +13,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from tallystick import entry, ids, jsontext, limits
+from tallystick import ids, jsontext, limits
 from tallystick.access import Scope
+from tallystick.claims import claims_of_key
 from tallystick.dialects.base import Services
 from tallystick.dialects.kvass import parameters, wire
 from tallystick.dialects.kvass.caller import Caller, caller_of
@@ -22,7 +23,6 @@ from tallystick.dialects.kvass.kinds import KINDS, is_update
 from tallystick.dialects.kvass.wire import DIALECT
 from tallystick.errors import NotFound
 from tallystick.event import Draft, Json, Op, Resource, View
-from tallystick.ledger import claim_of_key
 from tallystick.query.expr import Eq, Everything, Sort
 from tallystick.reading import Find
 
@@ -123,8 +123,7 @@ class KvassApi:
 
     def _record(self, caller: Caller, document: Json, key: str | None) -> Response:
         draft = self._draft(caller, document)
-        if key is not None:
-            draft.claims += ((claim_of_key(key), entry.digest_of(document)),)
+        draft.claims += claims_of_key(key, document)
         if is_update(draft.kind) and draft.previous is None:
             accepted = self._ledger.append_with_diff(
                 caller.tenant, [draft], ignore=wire.BOOKKEEPING, state=self._state(caller, draft)

@@ -14,8 +14,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from tallystick import access, entry, jsontext, limits
+from tallystick import access, jsontext, limits
 from tallystick.access import Principal, Scope
+from tallystick.claims import claims_of_key
 from tallystick.dialects.base import Services
 from tallystick.dialects.onehub import moments, parameters, wire
 from tallystick.dialects.onehub.parameters import Given
@@ -23,7 +24,6 @@ from tallystick.dialects.onehub.wire import DIALECT
 from tallystick.errors import Forbidden, NotFound
 from tallystick.event import Json, Resource
 from tallystick.identity import User
-from tallystick.ledger import claim_of_key
 from tallystick.query.expr import Eq, Expr, all_of
 from tallystick.reading import Find
 
@@ -143,8 +143,7 @@ class OnehubApi:
     def _record(self, principal: Principal, document: Json, key: str | None) -> Response:
         zone = self._zone_of(principal)
         draft = wire.to_draft(document, zone=zone, user=self._actor(principal))
-        if key is not None:
-            draft.claims += ((claim_of_key(key), entry.digest_of(document)),)
+        draft.claims += claims_of_key(key, document)
         accepted = self._ledger.append(principal.tenant, [draft])[0]
         view = self._ledger.view_at(principal.tenant, accepted.index)
         return _json(wire.render(view, zone), 201)
