@@ -7,6 +7,7 @@ claims of their own make those themselves.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import sha256
 
 from tallystick import entry, limits
@@ -23,15 +24,26 @@ def claims_of_key(
 ) -> tuple[tuple[bytes, bytes], ...]:
     """Return the claim of an Idempotency-Key over what came with it; none without a key.
 
-    Each line of a stream, and each event of a list, has a claim of its own. What comes alone is a
-    first line, so that the same key in another form is noticed.
+    Each line of a stream has a claim of its own. What comes alone is a first line, so that the same
+    key in another form is noticed.
     Raises: Malformed when the key is empty or too long.
     """
     if idempotency_key is None:
         return ()
-    text = check_key(idempotency_key)
-    suffix = b"" if line == 1 else b"\n%d" % line
-    return ((b"k" + sha256(text + suffix).digest(), entry.digest_of(body)),)
+    return ((_claim_of_key(check_key(idempotency_key), line), entry.digest_of(body)),)
+
+
+def claims_of_list(
+    idempotency_key: str | None, events: Sequence[object]
+) -> list[tuple[tuple[bytes, bytes], ...]]:
+    """Return the claims of each event of a list: one of its own, over the whole list.
+
+    Raises: Malformed when the key is empty or too long.
+    """
+    if idempotency_key is None:
+        return [()] * len(events)
+    text, digest = check_key(idempotency_key), entry.digest_of(events)
+    return [((_claim_of_key(text, line), digest),) for line in range(1, len(events) + 1)]
 
 
 def check_key(idempotency_key: str) -> bytes:
@@ -45,3 +57,8 @@ def check_key(idempotency_key: str) -> bytes:
             f"an Idempotency-Key has 1 to {limits.NAME_BYTES} bytes", path="Idempotency-Key"
         )
     return text
+
+
+def _claim_of_key(text: bytes, line: int) -> bytes:
+    suffix = b"" if line == 1 else b"\n%d" % line
+    return b"k" + sha256(text + suffix).digest()

@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 from tallystick import access, jsontext, limits
 from tallystick.access import Principal
 from tallystick.access import Scope as Right
-from tallystick.claims import check_key, claims_of_key
+from tallystick.claims import check_key, claims_of_key, claims_of_list
 from tallystick.dialects.base import Door, Services
 from tallystick.entry import prepare
 from tallystick.errors import Forbidden, Malformed, RequestError, TallystickError, TooLarge
@@ -201,10 +201,10 @@ def _array(body: bytes, key: str | None) -> list[Draft]:
             actual=len(events),
         )
     drafts: list[Draft] = []
+    claims = claims_of_list(key, events)
     for n, event in enumerate(events):
-        claims = claims_of_key(key, events, n + 1)
         try:
-            drafts.append(wire.to_draft(event, claims))
+            drafts.append(wire.to_draft(event, claims[n]))
         except Malformed as error:
             point_at(error, f"/{n}")
             raise
