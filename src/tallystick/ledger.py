@@ -7,9 +7,7 @@ expression. Synchronous throughout; the asynchronous door is in `http`.
 
 from __future__ import annotations
 
-import random
 import threading
-import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
@@ -18,7 +16,7 @@ import msgspec
 from tallystick import entry
 from tallystick.administration import Act
 from tallystick.clock import Clock
-from tallystick.diff import changed_members
+from tallystick.differences import Differences
 from tallystick.erasing import erasure_item
 from tallystick.errors import (
     Conflict,
@@ -37,11 +35,8 @@ from tallystick.query.match import matches
 from tallystick.reading import Find, Found, Hit, Plan, Reader, ResourceQuery, ResourceSummary
 from tallystick.sequencer import Accepted, Item, Outcome, Sequencer, Work
 from tallystick.store.base import ResourceHead, Store, head_key
-from tallystick.turns import Turns, others_write
 from tallystick.viewing import find_index, views_of
 
-_DIFF_WAIT_S = 20.0
-_DIFF_PAUSE_S = 0.01
 _LOOKS = 3
 
 
@@ -72,7 +67,7 @@ class Ledger:
         self.clock = clock
         self.proofs = Proofs(store, key)
         self.holds = Holds(store)
-        self._turns = Turns()
+        self.differences = Differences(store, self.append)
 
     # Writing
 
@@ -114,67 +109,6 @@ class Ledger:
         """
         items = [Item(entry.prepare(draft)) for draft in drafts]
         return _accepted(self.append_each(tenant, items, atomic=True))
-
-    def append_with_diff(
-        self,
-        tenant: str,
-        drafts: Sequence[Draft],
-        *,
-        ignore: frozenset[str] = frozenset(),
-        state: Callable[[int], Json | None] | None = None,
-    ) -> list[Accepted]:
-        """Store drafts, each with `previous` computed against the event before it on its target.
-
-        A draft that brings `previous`, has no target, or is the first on its target is stored as
-        it is. Those about the same target go one after another. `ignore` names members that do
-        not count as changed. `state` returns what the target was after the entry at an index,
-        the latest about it: that entry's data, unless given.
-        Raises: what `append` raises; StoreBusy when others keep writing to the same target.
-        """
-        state = state or (lambda index: self.view_at(tenant, index).event.data)
-        targets = {(tenant, *draft.target.key) for draft in drafts if draft.target is not None}
-        deadline_s = time.monotonic() + _DIFF_WAIT_S
-        with self._turns.taken(targets, _DIFF_WAIT_S):
-            diffed = self._with_diffs(tenant, drafts, ignore, state)
-            while True:
-                try:
-                    return self.append(tenant, diffed)
-                except PreconditionFailed:
-                    anew = self._with_diffs(tenant, drafts, ignore, state)
-                    if anew == diffed:  # nothing came in between: the drafts' own condition failed
-                        raise
-                    if time.monotonic() > deadline_s:
-                        raise others_write() from None
-                    diffed = anew
-                time.sleep(random.uniform(0, _DIFF_PAUSE_S))  # noqa: S311  # no secret
-
-    def _with_diffs(
-        self,
-        tenant: str,
-        drafts: Sequence[Draft],
-        ignore: frozenset[str],
-        state: Callable[[int], Json | None],
-    ) -> list[Draft]:
-        latest: dict[tuple[str, str], Json | None] = {}
-        diffed: list[Draft] = []
-        for draft in drafts:
-            target = draft.target
-            if target is None:
-                diffed.append(draft)
-                continue
-            expects = draft.expects
-            if target.key not in latest:
-                head = self.head(tenant, HeadSlot.EVENT, target.type, target.id)
-                latest[target.key] = None if head is None else state(head.index)
-                index = None if head is None else head.index
-                expects += (Expectation(HeadSlot.EVENT, *target.key, index),)
-            before = latest[target.key]
-            previous = draft.previous
-            if previous is None and before is not None:
-                previous = changed_members(before, draft.data, ignore) or None
-            diffed.append(msgspec.structs.replace(draft, previous=previous, expects=expects))
-            latest[target.key] = draft.data
-        return diffed
 
     def administer(self, tenant: str, *acts: Act) -> list[Accepted]:
         """Carry out acts of administration and record them in the tenant's log, as one.

@@ -79,7 +79,7 @@ class Appender:
         if _wants_diff(scope["query_string"]):
             _require_sight(principal)
             accepted = await services.door().run(
-                services.ledger.append_with_diff, principal.tenant, drafts
+                services.ledger.differences.append, principal.tenant, drafts
             )
             return await services.door().run(self._reread, principal.tenant, accepted)
         outcomes = await services.door().append(principal.tenant, items, atomic=True)
@@ -144,7 +144,7 @@ class Appender:
 
     def _store_diffs(self, tenant: str, drafts: Sequence[Draft]) -> Sequence[Outcome]:
         """Store drafts with what they changed: in one commit, or each by itself if one is bad."""
-        append = self._services.ledger.append_with_diff
+        append = self._services.ledger.differences.append
         with suppress(RequestError):
             return append(tenant, drafts)
         outcomes: list[Outcome] = []

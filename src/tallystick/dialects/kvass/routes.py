@@ -125,7 +125,7 @@ class KvassApi:
         draft = self._draft(caller, document)
         draft.claims += claims_of_key(key, document)
         if is_update(draft.kind) and draft.previous is None:
-            accepted = self._ledger.append_with_diff(
+            accepted = self._ledger.differences.append(
                 caller.tenant, [draft], ignore=wire.BOOKKEEPING, state=self._state(caller, draft)
             )[0]
         else:

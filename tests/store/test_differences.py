@@ -46,7 +46,7 @@ def test_every_change_is_to_what_its_predecessor_left(ledgers: list[Ledger]) -> 
     def write(n: int) -> None:
         ledger = ledgers[n % len(ledgers)]
         if n % 4:
-            ledger.append_with_diff(TENANT, [draft(n, target=target)])
+            ledger.differences.append(TENANT, [draft(n, target=target)])
         else:  # and others who ask for no difference
             ledger.append(TENANT, [draft(n, target=target)])
 
@@ -63,5 +63,5 @@ def test_a_condition_of_the_draft_itself_is_not_tried_again(ledgers: list[Ledger
     never = Expectation(HeadSlot.EVENT, "order", "2", 7)
     started_s = time.monotonic()
     with pytest.raises(PreconditionFailed):
-        ledgers[0].append_with_diff(TENANT, [draft(1, target=order("1"), expects=(never,))])
+        ledgers[0].differences.append(TENANT, [draft(1, target=order("1"), expects=(never,))])
     assert time.monotonic() - started_s < 10
