@@ -103,7 +103,8 @@ def test_identity_is_made_from_the_command_line(folder: str) -> None:
 
 def test_several_tenants_ask_for_a_choice(folder: str) -> None:
     run("tenants", "create", "other", "--data", folder)
-    assert "--tenant" in run("events", "list", "--data", folder, code=1).stderr
+    for command in (("events", "list"), ("users", "list")):
+        assert "--tenant" in run(*command, "--data", folder, code=1).stderr
     assert told("events", "list", "--data", folder, "--tenant", "other") == []
     run("events", "list", "--data", folder, "--tenant", "nobody", code=1)
 

@@ -15,9 +15,9 @@ from rich.console import Console
 from rich.table import Table
 
 from tallystick.client import Client, Json
-from tallystick.errors import NotFound
 from tallystick.folder import SOCKET_FILE
 from tallystick.settings import Settings, load_settings
+from tallystick.tenancy import only_tenant
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -80,15 +80,14 @@ class Reach:
             yield client
 
     def tenant(self, client: Client) -> str:
-        """Return the tenant to act on: the one named, or the only one there is."""
+        """Return the tenant to act on: the one named, or the only one there is.
+
+        Raises: NotFound when there is none, Malformed when there are several.
+        """
         if self._tenant is not None:
             return self._tenant
         tenants = client.request("GET", TENANTS)["tenants"]
-        if not tenants:
-            raise NotFound("there is no tenant yet", hint="make one: tallystick tenants create")
-        if len(tenants) != 1:
-            raise click.UsageError("there are several tenants; name one with --tenant")
-        return str(tenants[0]["id"])
+        return only_tenant([tenant["id"] for tenant in tenants])
 
     def ask_tenant(
         self,

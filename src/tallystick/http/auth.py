@@ -10,10 +10,11 @@ from starlette.types import Scope
 from tallystick import access
 from tallystick.access import Principal
 from tallystick.actors import actor_of
-from tallystick.errors import Malformed, NotFound, Unauthenticated
+from tallystick.errors import Unauthenticated
 from tallystick.event import Resource
 from tallystick.http.body import text_header
 from tallystick.identity import Identity
+from tallystick.tenancy import only_tenant
 from tallystick.tokens import Issuer
 
 CONTROL = "tallystick.control"
@@ -47,12 +48,7 @@ class Authenticator:
 
     def _in_control(self, tenant: str | None) -> Principal:
         if tenant is None:
-            tenants = self._identity.tenants()
-            if not tenants:
-                raise NotFound("there is no tenant yet", hint="make one: tallystick tenants create")
-            if len(tenants) != 1:
-                raise Malformed("there are several tenants; name one", hint="use --tenant ID")
-            tenant = tenants[0].id
+            tenant = only_tenant([known.id for known in self._identity.tenants()])
         self._identity.tenant(tenant)
         return Principal(tenant=tenant, scopes=frozenset({access.Scope.ADMIN}))
 
