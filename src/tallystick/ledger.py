@@ -1,8 +1,8 @@
 """The ledger: what the rest of the program may do with the log of record.
 
-It turns drafts into entries through the sequencer and entries into views; it
-asks the indexes through the `Reader` it was given. Every read takes what the caller may see as an
-expression. Synchronous throughout; the asynchronous door is in `http`.
+It turns drafts into entries through the sequencer and entries into views; it asks the indexes
+through the `Reader` it was given. Every read takes what the caller may see as an expression.
+Synchronous throughout; the asynchronous door is in `http`.
 """
 
 from __future__ import annotations
@@ -262,7 +262,7 @@ class Ledger:
         Raises: NotFound, also for what the caller may not see and for what was retracted.
         """
         index = self.index_of(tenant, id)
-        view = None if index is None else self._views_at(tenant, [index]).get(index)
+        view = None if index is None else self.views_at(tenant, [index]).get(index)
         if view is None or view.retracted or not self.may_see(view, visible):
             raise NotFound(f"there is no event {id!r}")
         return view
@@ -279,14 +279,15 @@ class Ledger:
 
         Raises: NotFound.
         """
-        view = self._views_at(tenant, [index]).get(index)
+        view = self.views_at(tenant, [index]).get(index)
         if view is None or not self.may_see(view, visible):
             raise NotFound(f"there is no entry {index}")
         return view
 
     def views_at(self, tenant: str, indexes: Iterable[int]) -> dict[int, View]:
         """Return the entries at indexes as readers see them, those that exist."""
-        return self._views_at(tenant, indexes)
+        rows = self.store.rows_at(tenant, indexes)
+        return {view.index: view for view in views_of(self.store, tenant, list(rows.values()))}
 
     def may_see(self, view: View, visible: Expr) -> bool:
         """Tell whether a view matches what a caller may see."""
@@ -300,7 +301,7 @@ class Ledger:
         asked = self._bound(question, visible)
         for _ in range(_LOOKS):
             found: Found = self.reader.find(tenant, asked)
-            views = found.views or self._views_at(tenant, [hit.index for hit in found.hits])
+            views = found.views or self.views_at(tenant, [hit.index for hit in found.hits])
             # What was taken away since the index was asked is simply no longer there.
             shown = {i for i, view in views.items() if self.reader.shows(question, view)}
             hits = [hit for hit in found.hits if hit.index in shown]
@@ -344,10 +345,6 @@ class Ledger:
         if isinstance(visible, Everything):
             return question
         return msgspec.structs.replace(question, where=all_of((question.where, visible)))
-
-    def _views_at(self, tenant: str, indexes: Iterable[int]) -> dict[int, View]:
-        rows = self.store.rows_at(tenant, indexes)
-        return {view.index: view for view in views_of(self.store, tenant, list(rows.values()))}
 
 
 def _accepted(outcomes: Sequence[Outcome]) -> list[Accepted]:
