@@ -20,6 +20,7 @@ from tallystick.dialects import DIALECTS
 from tallystick.dialects.base import Dialect
 from tallystick.fsck import check
 from tallystick.http.app import App
+from tallystick.http.serving import PromptServer
 from tallystick.identity import KeySet, User
 from tallystick.node import Node, open_node
 from tallystick.settings import Settings
@@ -124,7 +125,7 @@ def open_server(
         App(node, dialects), http="httptools", ws="none", log_config=None, access_log=False,
         server_header=False, timeout_graceful_shutdown=2,
     )  # fmt: skip
-    server = uvicorn.Server(config)
+    server = PromptServer(config)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])))
     thread.start()
     try:

@@ -23,6 +23,7 @@ from tallystick.http.transport import Protocol
 _GRACE_S = 10
 _KEEP_ALIVE_S = 75
 _BACKLOG = 2048
+_LOOK_S = 0.005
 
 
 def serve(
@@ -34,7 +35,10 @@ def serve(
     """
     with contextlib.ExitStack() as stack:
         control = stack.enter_context(_control_listener(control_socket))
-        servers = [(_server(app), listener), (_server(_InControl(app)), control)]
+        servers: list[tuple[uvicorn.Server, socket.socket]] = [
+            (_Server(_config(app)), listener),
+            (_Server(_config(_InControl(app))), control),
+        ]
         host, port = listener.getsockname()[:2]
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -45,7 +49,7 @@ def serve(
 def in_thread(app: App, control_socket: Path) -> Iterator[Path]:
     """Serve on a control socket from a thread of its own until the block ends."""
     with _control_listener(control_socket) as listener:
-        server = _server(_InControl(app))
+        server = PromptServer(_config(_InControl(app)))
         started = threading.Event()
 
         async def run() -> None:
@@ -96,6 +100,25 @@ class _Server(uvicorn.Server):
         yield
 
 
+class PromptServer(_Server):
+    """A server that stops at once when nobody is connected, for who waits until it has stopped."""
+
+    async def main_loop(self) -> None:
+        """Run until `should_exit`, looking for it more often than a server for long does."""
+        while not await self.on_tick(0):
+            await asyncio.sleep(_LOOK_S)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop; only where there are requests or connections is there anything to wait for."""
+        if self.server_state.connections or self.server_state.tasks:
+            await super().shutdown(sockets)
+            return
+        for server in self.servers:
+            server.close()
+            await server.wait_closed()
+        await self.lifespan.shutdown()
+
+
 class _InControl:
     """The application with every right, for whoever can open the control socket."""
 
@@ -109,8 +132,8 @@ class _InControl:
         await self._app(scope, receive, send)
 
 
-def _server(app: App | _InControl) -> uvicorn.Server:
-    config = uvicorn.Config(
+def _config(app: App | _InControl) -> uvicorn.Config:
+    return uvicorn.Config(
         app,
         http=Protocol,
         ws="none",
@@ -123,7 +146,6 @@ def _server(app: App | _InControl) -> uvicorn.Server:
         timeout_graceful_shutdown=_GRACE_S,
         backlog=_BACKLOG,
     )
-    return _Server(config)
 
 
 def listen(host: str, port: int) -> socket.socket:
