@@ -156,7 +156,7 @@ def test_event_outside_a_space_has_no_relations() -> None:
         ({"timestamp": 1403223526}, "/entity/timestamp"),
         ({"metadata": []}, "/entity/metadata"),
         ({"space_guid": None}, "/entity/space_guid"),
-        ({"colour": "red"}, "/entity"),
+        ({"colour": "red"}, "/entity/colour"),
         ({"space": {"metadata": {"guid": "other"}}}, "/entity/space"),
     ],
 )
