@@ -126,6 +126,20 @@ def create_user(user: User) -> Act:
     return _act("user.created", user, told, new=True)
 
 
+def change_user(user: User, changed: User, *, now_ms: int) -> Act:
+    """Return the act that changes what is known of a user; ids, aliases and grants stay.
+
+    With another password, or disabled, all tokens that the user has are void.
+    """
+    told = {name: getattr(changed, name) for name in _TOLD_OF_USER}
+    told = {name: value for name, value in told.items() if value != getattr(user, name)}
+    if changed.password != user.password:
+        told["password"] = "changed" if changed.password else "removed"
+    if changed.password != user.password or changed.disabled:
+        changed = msgspec.structs.replace(changed, tokens_from_s=now_ms // 1000)
+    return _act("user.changed", changed, told)
+
+
 def add_grant(user: User, grant: Grant) -> Act:
     """Return the act that gives a user a role.
 
@@ -191,6 +205,9 @@ def check_id(id: str) -> None:
     """
     if not 0 < len(id) <= limits.ID_CHARS or not id.isprintable():
         raise Malformed(f"an id has 1 to {limits.ID_CHARS} printable characters", path="id")
+
+
+_TOLD_OF_USER = ("login", "name", "email", "time_zone", "disabled")
 
 
 class _Forms(NamedTuple):

@@ -62,6 +62,8 @@ class User(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     attributes: Json | None = None
     grants: tuple[Grant, ...] = ()
     disabled: bool = False
+    tokens_from_s: int = 0
+    """Tokens issued before this second are void."""
 
 
 class KeySet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

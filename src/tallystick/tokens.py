@@ -111,9 +111,7 @@ class Issuer:
             raise Unauthenticated("this is no refresh token")
         if claims["client_id"] != client:
             raise Unauthenticated("the refresh token was given to another client")
-        user = self._identity.get(User, str(claims["tenant"]), str(claims["user_id"]))
-        if user is None or user.disabled:
-            raise Unauthenticated("the user is gone")
+        user = self._user_of(claims)
         had = claims.get("scope", ())
         scopes = tuple(scope for scope in access.token_scopes(user.grants) if scope in had)
         return self.issue_for_user(user, client=client, scopes=scopes)
@@ -226,14 +224,21 @@ class Issuer:
         except jwt.PyJWTError:
             raise Unauthenticated("the token is not one of ours") from None
 
+    def _user_of(self, claims: Json) -> User:
+        """Return the user that a token of ours was issued for."""
+        user = self._identity.get(User, str(claims["tenant"]), str(claims["user_id"]))
+        if user is None or user.disabled:
+            raise Unauthenticated("the user is gone")
+        if claims["iat"] < user.tokens_from_s:
+            raise Unauthenticated("the user's tokens were revoked: log in again")
+        return user
+
     def _own_bearer(self, claims: Json) -> Bearer:
         tenant = str(claims["tenant"])
         names = {str(name) for name in claims.get("scope", ())}
         # A client's own claims may have any name, so only what is set here tells the two apart.
         if claims["grant_type"] == "password":
-            user = self._identity.get(User, tenant, str(claims["user_id"]))
-            if user is None or user.disabled:
-                raise Unauthenticated("the user is gone")
+            user = self._user_of(claims)
             if access.PLATFORM_ADMIN not in access.token_scopes(user.grants):
                 # An administrator who is none any more is none at once, not when the token ends.
                 names.discard(access.PLATFORM_ADMIN)

@@ -205,6 +205,21 @@ def test_oauth_clients_are_made_listed_and_deleted(folder: str) -> None:
     assert told("clients", "list", "--data", folder) == []
 
 
+def test_users_are_made_changed_and_deleted(folder: str) -> None:
+    place = ("--data", folder)
+    told("users", "create", "--id", "481", "--login", "matt", "--name", "Matt", *place)
+    assert "say what to change" in run("users", "change", "481", *place, code=2).stderr
+    run("users", "change", "481", "--name", "", "--email", "m@example.com", "--disable", *place)
+    [user] = told("users", "list", *place)
+    shown = {name: user[name] for name in ("id", "login", "name", "email", "disabled")}
+    assert list(shown.values()) == ["481", "matt", None, "m@example.com", True]
+    run("users", "change", "481", "--enable", "--password-stdin", *place, stdin="secret\n")
+    log = told("events", "list", "--log", *place)
+    assert log[0]["data"] == {"disabled": False, "password": "changed"}
+    told("users", "delete", "481", *place)
+    assert told("users", "list", *place) == []
+
+
 def test_holds_are_placed_listed_and_lifted(folder: str) -> None:
     lines = '{"kind": "order.created", "target": {"type": "order", "id": "17"}}'
     run("append", "--data", folder, stdin=lines)

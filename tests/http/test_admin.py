@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import httpx2
@@ -130,6 +131,69 @@ def test_logins_are_unique_on_the_server(server: LiveServer, http: httpx2.Client
         answer = other.post("/v1/admin/tenants/other/users", json={**USER, "login": "MATT"})
     assert answer.status_code == 409
     assert http.post(f"{BASE}/users", json={**USER, "login": "x"}).status_code == 409
+
+
+def test_users_are_changed(server: LiveServer, http: httpx2.Client) -> None:
+    made = http.post(f"{BASE}/users", json=USER).json()
+    http.post(f"{BASE}/users/481/grants", json={"scope": "workspace:1", "role": "Viewer"})
+    changed = http.patch(f"{BASE}/users/481", json={"name": "Matt", "email": None}).json()
+    grants = [{"scope": "workspace:1", "role": "Viewer"}]
+    assert changed == {**made, "name": "Matt", "email": None, "grants": grants}
+    assert http.get(f"{BASE}/users").json()["users"] == [changed]
+    log = http.get("/v1/events", params={"view": "log", "limit": 1}).json()["events"]
+    assert (log[0]["kind"], log[0]["target"]["id"]) == ("user.changed", "481")
+    assert log[0]["data"] == {"name": "Matt", "email": None}
+    http.post(f"{BASE}/users", json={"id": "482", "login": "alice"})
+    taken = http.patch(f"{BASE}/users/482", json={"login": USER["login"]})
+    assert taken.status_code == 409
+    assert http.patch(f"{BASE}/users/482", json={"login": "alicia"}).status_code == 200
+    again = http.post(f"{BASE}/users", json={"id": "483", "login": "alice"})
+    assert again.status_code == 201
+    for path, body, status in (
+        ("481", {"time_zone": "Mars/Olympus"}, 400),
+        ("481", {"id": "9"}, 400),
+        ("481", {"disabled": None}, 400),
+        ("nobody", {"name": "x"}, 404),
+    ):
+        assert http.patch(f"{BASE}/users/{path}", json=body).status_code == status
+
+
+def test_a_new_password_or_being_disabled_ends_all_sessions(
+    server: LiveServer, http: httpx2.Client
+) -> None:
+    http.post(f"{BASE}/users", json={"id": "1", "login": "kate", "password": "first"})
+
+    def log_in(**form: str) -> httpx2.Response:
+        with server.plain_http() as anonymous:
+            return anonymous.post("/oauth/token", data=form, auth=("cf", ""))
+
+    def status_of(token: str) -> int:
+        with server.http(token) as person:
+            return person.get("/v1/events").status_code
+
+    def change(**changes: Any) -> None:
+        # Tokens tell seconds: what was issued in this one would count as issued after it.
+        second = server.node.clock.now_ms() // 1000
+        while server.node.clock.now_ms() // 1000 == second:
+            time.sleep(0.02)
+        assert http.patch(f"{BASE}/users/1", json=changes).status_code == 200
+
+    first = log_in(grant_type="password", username="kate", password="first").json()
+    assert status_of(first["access_token"]) == 200
+    change(password="second")
+    assert status_of(first["access_token"]) == 401
+    assert log_in(grant_type="refresh_token", refresh_token=first["refresh_token"]).is_error
+    assert log_in(grant_type="password", username="kate", password="first").is_error
+    second = log_in(grant_type="password", username="kate", password="second").json()
+    assert status_of(second["access_token"]) == 200
+    change(disabled=True)
+    assert status_of(second["access_token"]) == 401
+    assert log_in(grant_type="password", username="kate", password="second").is_error
+    change(disabled=False)
+    # What was taken stays taken: the user shows again who they are.
+    assert status_of(second["access_token"]) == 401
+    third = log_in(grant_type="password", username="kate", password="second").json()
+    assert status_of(third["access_token"]) == 200
 
 
 @pytest.mark.parametrize(

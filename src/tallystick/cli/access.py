@@ -110,7 +110,11 @@ def log_key(reach: Reach) -> None:
 
 @click.group()
 def users() -> None:
-    """Make, list and delete users."""
+    """Make, list, change and delete users."""
+
+
+def _password() -> str | None:
+    return sys.stdin.readline().rstrip("\n") or None
 
 
 @users.command("create")
@@ -135,8 +139,7 @@ def create_user(
     """Make a user."""
     body: Json = {
         "id": user_id, "login": login, "name": name, "email": email, "time_zone": time_zone,
-        "aliases": alias,
-        "password": sys.stdin.readline().rstrip("\n") if password_stdin else None,
+        "aliases": alias, "password": _password() if password_stdin else None,
     }  # fmt: skip
     made = reach.ask_tenant("POST", "users", body=body)
     reach.show(made, lambda: f"user {made['id']} made")
@@ -147,7 +150,44 @@ def create_user(
 def list_users(reach: Reach) -> None:
     """List users."""
     rows = reach.ask_tenant("GET", "users")["users"]
-    reach.show_table(rows, ("id", "login", "name", "email", "time_zone", "created_at"))
+    reach.show_table(rows, ("id", "login", "name", "email", "time_zone", "disabled"))
+
+
+@users.command("change")
+@click.argument("user_id")
+@click.option("--login", help="Unique on the server.")
+@click.option("--name", help="Display name.")
+@click.option("--email")
+@click.option("--time-zone", help="Such as Europe/Oslo.")
+@click.option("--password-stdin", is_flag=True, help="Read a password from standard input.")
+@click.option("--disable/--enable", default=None, help="Shut the user out, or let them in again.")
+@with_reach
+def change_user(
+    reach: Reach,
+    user_id: str,
+    login: str | None,
+    name: str | None,
+    email: str | None,
+    time_zone: str | None,
+    password_stdin: bool,
+    disable: bool | None,
+) -> None:
+    """Change what is known of a user; a new password or --disable ends all their sessions.
+
+    An empty text takes away what there is.
+    """
+    given = {"login": login, "name": name, "email": email}
+    body: Json = {member: text or None for member, text in given.items() if text is not None}
+    if time_zone is not None:
+        body["time_zone"] = time_zone
+    if password_stdin:
+        body["password"] = _password()
+    if disable is not None:
+        body["disabled"] = disable
+    if not body:
+        raise click.UsageError("say what to change")
+    changed = reach.ask_tenant("PATCH", "users", user_id, body=body)
+    reach.show(changed, lambda: f"user {changed['id']} changed")
 
 
 @users.command("delete")

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
+from msgspec import UNSET, UnsetType
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -62,6 +63,18 @@ class UserIn(Input, frozen=True):
     attributes: Json | None = None
 
 
+class UserChanges(Input, frozen=True):
+    """What is to be different about a user; `null` takes away what there is."""
+
+    login: str | UnsetType | None = UNSET
+    name: str | UnsetType | None = UNSET
+    email: str | UnsetType | None = UNSET
+    time_zone: str | UnsetType = UNSET
+    password: str | UnsetType | None = UNSET
+    attributes: Json | UnsetType | None = UNSET
+    disabled: bool | UnsetType = UNSET
+
+
 class GrantIn(Input, frozen=True):
     """A role within a scope."""
 
@@ -107,6 +120,7 @@ class AdminApi:
             Route(ONE + "/users/{id:path}/grants", on(self._list_grants), methods=["GET"]),
             Route(ONE + "/users/{id:path}/grants", on(self._add_grant), methods=["POST"]),
             Route(ONE + "/users/{id:path}/grants", on(self._remove_grant), methods=["DELETE"]),
+            Route(ONE + "/users/{id:path}", on(self._change_user), methods=["PATCH"]),
             Route(ONE + "/users/{id:path}", on(self._delete_user), methods=["DELETE"]),
             Route(ONE + "/keysets", on(self._list_key_sets), methods=["GET"]),
             Route(ONE + "/keysets", on(self._save_key_set), methods=["POST"]),
@@ -204,12 +218,25 @@ class AdminApi:
             name=wanted.name,
             email=wanted.email,
             time_zone=wanted.time_zone,
-            password=None if not wanted.password else credentials.hash_password(wanted.password),
+            password=_hashed(wanted.password),
             aliases=wanted.aliases,
             attributes=wanted.attributes,
         )
         self._ledger.administer(tenant, administration.create_user(user))
         return json_response(_user(user), 201)
+
+    def _change_user(self, request: Request, tenant: str) -> Response:
+        wanted = msgspec.structs.asdict(decode(UserChanges, request.state.body))
+        changes = {name: value for name, value in wanted.items() if value is not UNSET}
+        if "time_zone" in changes:
+            _check_zone(changes["time_zone"])
+        if "password" in changes:
+            changes["password"] = _hashed(changes["password"])
+        user = self._user(request)
+        changed = msgspec.structs.replace(user, **changes)
+        now_ms = self._services.clock.now_ms()
+        self._ledger.administer(tenant, administration.change_user(user, changed, now_ms=now_ms))
+        return json_response(_user(changed))
 
     def _delete_user(self, request: Request, tenant: str) -> Response:
         self._ledger.administer(tenant, administration.delete(self._user(request)))
@@ -261,6 +288,10 @@ class AdminApi:
         return Response(status_code=204)
 
 
+def _hashed(password: str | None) -> str | None:
+    return credentials.hash_password(password) if password else None
+
+
 def _check_zone(name: str) -> None:
     try:
         ZoneInfo(name)
@@ -306,6 +337,7 @@ def _user(user: User) -> Json:
         "name": user.name,
         "email": user.email,
         "time_zone": user.time_zone,
+        "disabled": user.disabled,
         "aliases": user.aliases,
         "grants": [_grant(grant) for grant in user.grants],
         "created_at": times.to_rfc3339(user.created_ms),
