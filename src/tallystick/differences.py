@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 import msgspec
 
@@ -23,6 +23,9 @@ from tallystick.viewing import views_of
 
 _WAIT_S = 20.0
 _PAUSE_S = 0.01
+
+Target = tuple[str, str]
+"""Type and id of a resource."""
 
 State = Callable[[int], Json | None]
 """Returns what a target was after the entry at an index, the latest about it."""
@@ -55,7 +58,6 @@ class Differences:
         Raises: what the ledger's `append` raises; StoreBusy when others keep writing to the same
         target.
         """
-        state = state or (lambda index: self._data_at(tenant, index))
         targets = {(tenant, *draft.target.key) for draft in drafts if draft.target is not None}
         deadline_s = time.monotonic() + _WAIT_S
         with self._turns.taken(targets, _WAIT_S):
@@ -73,33 +75,36 @@ class Differences:
                 time.sleep(random.uniform(0, _PAUSE_S))  # noqa: S311  # no secret
 
     def _diffed(
-        self, tenant: str, drafts: Sequence[Draft], ignore: frozenset[str], state: State
+        self, tenant: str, drafts: Sequence[Draft], ignore: frozenset[str], state: State | None
     ) -> list[Draft]:
-        latest: dict[tuple[str, str], Json | None] = {}
+        """Return drafts with what they change; only the first on each target expects its state."""
+        targets = {draft.target.key for draft in drafts if draft.target is not None}
+        heads = self._latest(tenant, targets)
+        at = self._data_at(tenant, heads.values()).__getitem__ if state is None else state
+        latest = {target: at(index) for target, index in heads.items()}
         diffed: list[Draft] = []
         for draft in drafts:
-            target = draft.target
-            if target is None:
+            if draft.target is None:
                 diffed.append(draft)
                 continue
-            expects = draft.expects
-            if target.key not in latest:
-                index = self._latest(tenant, target.key)
-                latest[target.key] = None if index is None else state(index)
-                expects += (Expectation(HeadSlot.EVENT, *target.key, index),)
-            before = latest[target.key]
-            previous = draft.previous
+            target, expects = draft.target.key, draft.expects
+            if target in targets:
+                targets.remove(target)
+                expects += (Expectation(HeadSlot.EVENT, *target, heads.get(target)),)
+            before, previous = latest.get(target), draft.previous
             if previous is None and before is not None:
                 previous = changed_members(before, draft.data, ignore) or None
             diffed.append(msgspec.structs.replace(draft, previous=previous, expects=expects))
-            latest[target.key] = draft.data
+            latest[target] = draft.data
         return diffed
 
-    def _latest(self, tenant: str, target: tuple[str, str]) -> int | None:
-        key = head_key(HeadSlot.EVENT, *target)
-        head = self._store.resource_heads(tenant, [key]).get(key)
-        return None if head is None else head.index
+    def _latest(self, tenant: str, targets: Iterable[Target]) -> dict[Target, int]:
+        """Return where the latest event on each target stands, of those that have one."""
+        keys = {head_key(HeadSlot.EVENT, *target): target for target in targets}
+        heads = self._store.resource_heads(tenant, list(keys)) if keys else {}
+        return {keys[key]: head.index for key, head in heads.items()}
 
-    def _data_at(self, tenant: str, index: int) -> Json:
-        row = self._store.rows_at(tenant, [index])[index]
-        return views_of(self._store, tenant, [row])[0].event.data
+    def _data_at(self, tenant: str, indexes: Collection[int]) -> dict[int, Json]:
+        rows = self._store.rows_at(tenant, indexes) if indexes else {}
+        views = views_of(self._store, tenant, list(rows.values()))
+        return {view.index: view.event.data for view in views}
