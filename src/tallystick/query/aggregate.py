@@ -218,7 +218,12 @@ def moment_of(value: Scalar) -> int | None:
 
 def bucket_start(ms: int, interval: Interval, offset_minutes: int = 0) -> int:
     """Return when the bucket that holds `ms` begins."""
-    return to_ms(_floor(_local(ms, offset_minutes), interval)) - offset_minutes * 60_000
+    offset_ms = offset_minutes * 60_000
+    width_ms = _WIDTHS_MS.get(interval)
+    if width_ms is None:
+        return to_ms(_floor(_local(ms + offset_ms), interval)) - offset_ms
+    since_monday_ms = ms + offset_ms - _MONDAY_MS
+    return ms - since_monday_ms % width_ms
 
 
 def next_bucket(start_ms: int, interval: Interval, offset_minutes: int = 0) -> int:
@@ -226,42 +231,40 @@ def next_bucket(start_ms: int, interval: Interval, offset_minutes: int = 0) -> i
 
     Shape: beyond every event's time when the calendar ends before that.
     """
-    start = _local(start_ms, offset_minutes)
+    width_ms = _WIDTHS_MS.get(interval)
+    if width_ms is not None:
+        return start_ms + width_ms
+    offset_ms = offset_minutes * 60_000
     try:
-        later = _floor(start + _LONGER_THAN[interval], interval)
+        later = _floor(_local(start_ms + offset_ms) + _LONGER_THAN[interval], interval)
     except OverflowError:
         later = _CALENDAR_END
-    return to_ms(later) - offset_minutes * 60_000
+    return to_ms(later) - offset_ms
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CALENDAR_END = datetime.max.replace(tzinfo=UTC)
+_HOUR_MS = 3_600_000
+_DAY_MS = 24 * _HOUR_MS
+_MONDAY_MS = 4 * _DAY_MS  # 5 January 1970
+# Intervals that are all of one length; without daylight saving time, days and weeks are.
+_WIDTHS_MS = {Interval.WEEK: 7 * _DAY_MS, Interval.DAY: _DAY_MS, Interval.HOUR: _HOUR_MS}
 _MONTHS = {Interval.YEAR: 12, Interval.QUARTER: 3, Interval.MONTH: 1}
 # From the beginning of a bucket, this leads into the next one and never beyond it.
 _LONGER_THAN = {
     Interval.YEAR: timedelta(days=366),
     Interval.QUARTER: timedelta(days=92),
     Interval.MONTH: timedelta(days=31),
-    Interval.WEEK: timedelta(days=7),
-    Interval.DAY: timedelta(days=1),
-    Interval.HOUR: timedelta(hours=1),
 }
 
 
-def _local(ms: int, offset_minutes: int) -> datetime:
-    return _EPOCH + timedelta(milliseconds=ms, minutes=offset_minutes)
+def _local(ms: int) -> datetime:
+    return _EPOCH + timedelta(milliseconds=ms)
 
 
 def _floor(moment: datetime, interval: Interval) -> datetime:
-    hour = moment.replace(minute=0, second=0, microsecond=0)
-    if interval is Interval.HOUR:
-        return hour
-    day = hour.replace(hour=0)
-    if interval is Interval.DAY:
-        return day
-    if interval is Interval.WEEK:
-        return day - timedelta(days=day.weekday())
     months = _MONTHS[interval]
+    day = moment.replace(hour=0, minute=0, second=0, microsecond=0)
     return day.replace(month=day.month - (day.month - 1) % months, day=1)
 
 
