@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import random
+import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -167,3 +169,16 @@ def test_a_cursor_between_rows_goes_on_behind_it(tmp_path: Path) -> None:
         assert [row.key for row in rows] == [each for each in keys if each > key][:5]
         rows = page(blocks, HasTerm((EVERY,)), TimeOrder, descending=True, after=key, limit=5)
         assert [row.key for row in rows] == [each for each in reversed(keys) if each < key][:5]
+
+
+def test_blocks_that_were_read_from_go_with_the_last_who_has_them(tmp_path: Path) -> None:
+    blocks, _ = made(in_order, tmp_path)
+    known = [weakref.ref(block) for block in blocks]
+    gc.disable()  # what the collector never finds again, once it was frozen, would stay for good
+    try:
+        for descending in (True, False):
+            page(blocks, HasTerm((EVERY,)), TimeOrder, descending=descending, limit=ROWS)
+        blocks.clear()
+        assert [block() for block in known] == [None] * BLOCKS
+    finally:
+        gc.enable()

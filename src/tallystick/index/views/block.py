@@ -39,8 +39,7 @@ class Reach(NamedTuple):
     first: Key
     last: Key
     id: int
-    """Tells blocks with the same ends apart, so that no blocks are compared."""
-    block: Block
+    """Of the block. Not the block itself: the two would keep each other, and a file, from going."""
 
 
 _FEW = 1 / 32
@@ -71,7 +70,7 @@ class Block:
         if found is None:
             low, high = order.key(self, 0), order.key(self, self.rows - 1)
             ends = (reverse(high), reverse(low)) if descending else (low, high)
-            found = self._reaches[order, descending] = Reach(*ends, self.id, self)
+            found = self._reaches[order, descending] = Reach(*ends, self.id)
         return found
 
     def posting(self, number: int) -> RowSet:

@@ -8,7 +8,7 @@ by counting, not by walking: pivots halve what is left of every block until the 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -74,8 +74,8 @@ def page(
     limit: int,
 ) -> list[Row]:
     """Return up to `limit` matching rows in order, from behind `after` and `offset` rows later."""
-    asked = _Asked(node, order, descending, after)
-    reaches: Sequence[Reach] = _within_reach(blocks, asked)
+    asked = _Asked({block.id: block for block in blocks}, node, order, descending, after)
+    reaches: Sequence[Reach] = _within_reach(asked)
     runs: Sequence[_Run] = ()
     if offset > _WALKED:
         offset, runs, reaches = _skip(reaches, asked, offset)
@@ -85,6 +85,8 @@ def page(
 class _Asked(NamedTuple):
     """What a page is made of."""
 
+    blocks: Mapping[int, Block]
+    """All of them by id."""
     node: Node
     order: Order
     descending: bool
@@ -95,10 +97,11 @@ class _Asked(NamedTuple):
         return reverse(key) if self.descending else key
 
 
-def _within_reach(blocks: Sequence[Block], asked: _Asked) -> list[Reach]:
+def _within_reach(asked: _Asked) -> list[Reach]:
     """Return the blocks that may have rows of the page, in the order in which they may."""
     order, descending = asked.order, asked.descending
-    reaches = [block.reach(order, descending) for block in at_times_of(asked.node, blocks)]
+    within = at_times_of(asked.node, tuple(asked.blocks.values()))
+    reaches = [block.reach(order, descending) for block in within]
     if asked.after is not None:
         behind = asked.sorted_by(asked.after)
         reaches = [
@@ -114,7 +117,7 @@ class _Run:
     """The places of one block that a page may still take, from `low` up to below `high`."""
 
     def __init__(self, reach: Reach, asked: _Asked) -> None:
-        block = self.block = reach.block
+        block = self.block = asked.blocks[reach.id]
         self.id = reach.id
         self.order, self.descending = asked.order, asked.descending
         self.low, self.high = 0, block.rows
