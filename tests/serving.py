@@ -75,13 +75,18 @@ class LiveServer:
         now_ms = self.node.clock.now_ms()
         user = User(id=id, tenant=tenant, created_ms=now_ms, password=hashed, **members)
         self.node.ledger.administer(tenant, administration.create_user(user))
+        return self.user(tenant, id)
+
+    def user(self, tenant: str, id: str) -> User:
+        """Return a user as they are now."""
+        user = self.node.identity.get(User, tenant, id)
+        assert user is not None
         return user
 
     def grant(self, tenant: str, user_id: str, scope: str, role: str) -> None:
         """Give a user a role."""
-        user = self.node.identity.get(User, tenant, user_id)
-        assert user is not None
-        self.node.ledger.administer(tenant, administration.add_grant(user, Grant(scope, role)))
+        act = administration.add_grant(self.user(tenant, user_id), Grant(scope, role))
+        self.node.ledger.administer(tenant, act)
 
     def save_key_set(self, tenant: str, id: str, **members: Any) -> None:
         """Register keys for foreign JWTs."""

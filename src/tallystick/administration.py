@@ -117,26 +117,31 @@ def revoke_key(key: ApiKey, *, now_ms: int) -> Act:
 def create_user(user: User) -> Act:
     """Return the act that makes a user.
 
+    Tokens of one who had the same id before are of no use to it.
     Raises: Malformed.
     """
     check_id(user.id)
+    _check_lookup(user.login, "login")
     _forms(user.id, user.aliases)
+    user = msgspec.structs.replace(user, token_mark=_new_mark())
     told: Json = {"login": user.login, "name": user.name, "email": user.email}
     told = {name: value for name, value in told.items() if value is not None}
     return _act("user.created", user, told, new=True)
 
 
-def change_user(user: User, changed: User, *, now_ms: int) -> Act:
+def change_user(user: User, changed: User) -> Act:
     """Return the act that changes what is known of a user; ids, aliases and grants stay.
 
     With another password, or disabled, all tokens that the user has are void.
+    Raises: Malformed.
     """
+    _check_lookup(changed.login, "login")
     told = {name: getattr(changed, name) for name in _TOLD_OF_USER}
     told = {name: value for name, value in told.items() if value != getattr(user, name)}
     if changed.password != user.password:
         told["password"] = "changed" if changed.password else "removed"
     if changed.password != user.password or changed.disabled:
-        changed = msgspec.structs.replace(changed, tokens_from_s=now_ms // 1000)
+        changed = msgspec.structs.replace(changed, token_mark=_new_mark())
     return _act("user.changed", changed, told)
 
 
@@ -174,6 +179,7 @@ def save_key_set(key_set: KeySet) -> Act:
     Raises: Malformed when it has no key at all, or one that cannot be read.
     """
     check_id(key_set.id)
+    _check_lookup(key_set.issuer, "issuer")
     if not key_set.secret and not key_set.public_keys:
         raise Malformed("a key set needs a secret or public keys", path="secret")
     if not all(map(credentials.is_public_key, key_set.public_keys)):
@@ -205,6 +211,19 @@ def check_id(id: str) -> None:
     """
     if not 0 < len(id) <= limits.ID_CHARS or not id.isprintable():
         raise Malformed(f"an id has 1 to {limits.ID_CHARS} printable characters", path="id")
+
+
+def _check_lookup(text: str | None, path: str) -> None:
+    """Let a text pass that a record is found by: stores keep those in indexes.
+
+    Raises: Malformed.
+    """
+    if text is not None and len(text.encode()) > limits.NAME_BYTES:
+        raise Malformed(f"{path} may have {limits.NAME_BYTES} bytes", path=path)
+
+
+def _new_mark() -> str:
+    return secrets.token_hex(4)
 
 
 _TOLD_OF_USER = ("login", "name", "email", "time_zone", "disabled")

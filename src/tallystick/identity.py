@@ -62,8 +62,8 @@ class User(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     attributes: Json | None = None
     grants: tuple[Grant, ...] = ()
     disabled: bool = False
-    tokens_from_s: int = 0
-    """Tokens issued before this second are void."""
+    token_mark: str = ""
+    """What tokens of the user carry as `rev_sig`: those with another one are void."""
 
 
 class KeySet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -167,11 +167,13 @@ class Identity:
         found = self._records.get(key)
         if found is not None and self._fresh(found[1]):
             return found[0]  # type: ignore[return-value]  # the kind in the key names the type
+        # What is changed while it is read must not be remembered: then nobody asks these again.
+        records = self._records
         row = self._store.identity(tenant, key[0], id)
         value = None if row is None else _decode(row, record)
-        if len(self._records) >= _CACHE_ROWS:
-            self._records = {}
-        self._records[key] = (value, time.monotonic())
+        if len(records) >= _CACHE_ROWS:
+            records.clear()
+        records[key] = (value, time.monotonic())
         return value
 
     def user_by_login(self, login: str) -> User | None:
@@ -196,6 +198,7 @@ class Identity:
         known = self._principals.get(digest)
         if known is not None and self._fresh(known[1]):
             return known[0]
+        principals = self._principals
         key = self._find("key", digest, ApiKey)
         principal = None
         if key is not None and credentials.is_same(key.digest, digest) and key.revoked_ms is None:
@@ -205,9 +208,9 @@ class Identity:
                 key=key.id,
                 service=key.service,
             )
-        if len(self._principals) >= _CACHE_ROWS:
-            self._principals = {}
-        self._principals[digest] = (principal, time.monotonic())
+        if len(principals) >= _CACHE_ROWS:
+            principals.clear()
+        principals[digest] = (principal, time.monotonic())
         return principal
 
     def principal_of_user(self, user: User, scopes: frozenset[Scope]) -> Principal:

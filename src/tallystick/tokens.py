@@ -86,6 +86,7 @@ class Issuer:
             "grant_type": "password",
             "origin": "tallystick",
             "tenant": user.tenant,
+            "rev_sig": user.token_mark or secrets.token_hex(4),
         }
         return self._issue(claims, client, scopes, REFRESH_TOKEN_S if refresh else None)
 
@@ -97,6 +98,7 @@ class Issuer:
             "grant_type": "client_credentials",
             "authorities": list(scopes),
             "tenant": client.tenant,
+            "rev_sig": secrets.token_hex(4),
         }
         return self._issue(claims, client.id, scopes, None)
 
@@ -190,7 +192,6 @@ class Issuer:
             "auth_time": now_s,
             "exp": now_s + ACCESS_TOKEN_S,
             "zid": "uaa",
-            "rev_sig": secrets.token_hex(4),
         }
         refresh = None
         if refresh_s is not None:
@@ -229,7 +230,7 @@ class Issuer:
         user = self._identity.get(User, str(claims["tenant"]), str(claims["user_id"]))
         if user is None or user.disabled:
             raise Unauthenticated("the user is gone")
-        if claims["iat"] < user.tokens_from_s:
+        if user.token_mark and claims["rev_sig"] != user.token_mark:
             raise Unauthenticated("the user's tokens were revoked: log in again")
         return user
 

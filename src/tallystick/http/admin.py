@@ -234,8 +234,7 @@ class AdminApi:
             changes["password"] = _hashed(changes["password"])
         user = self._user(request)
         changed = msgspec.structs.replace(user, **changes)
-        now_ms = self._services.clock.now_ms()
-        self._ledger.administer(tenant, administration.change_user(user, changed, now_ms=now_ms))
+        self._ledger.administer(tenant, administration.change_user(user, changed))
         return json_response(_user(changed))
 
     def _delete_user(self, request: Request, tenant: str) -> Response:

@@ -30,6 +30,8 @@ class Input(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 Shape = TypeVar("Shape", bound=Input)
 Handler = Callable[[Request, str], Response]
 
+_WITH_BODY = ("POST", "PATCH")
+
 
 class AdminGuard:
     """Lets administrators of a tenant pass: its admin keys, and the control socket."""
@@ -45,7 +47,7 @@ class AdminGuard:
             tenant = request.path_params["tenant"]
             self.authorise(request, tenant)
             request.state.body = await body_of(request, limits.EVENT_BYTES)
-            with of_body() if request.method == "POST" else nullcontext():
+            with of_body() if request.method in _WITH_BODY else nullcontext():
                 response: Response = await self._services.door().run(handler, request, tenant)
             return response
 
