@@ -7,6 +7,8 @@ is in `administration`. Of keys, passwords and client secrets only hashes are ke
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import msgspec
@@ -16,8 +18,10 @@ from tallystick.access import Grant, Principal, Scope
 from tallystick.errors import NotFound
 from tallystick.event import Json
 from tallystick.store.base import IdentityRow, IdentityWrite, Store
+from tallystick.turns import Turns
 
 _CACHE_ROWS = 10_000
+_TURN_S = 20.0
 
 
 class Tenant(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -129,6 +133,7 @@ class Identity:
         self._own_events_only = own_events_only
         self._principals: dict[str, tuple[Principal | None, float]] = {}
         self._records: dict[tuple[str, str, str], tuple[object, float]] = {}
+        self._turns = Turns()
 
     def changed(self) -> None:
         """Forget everything remembered; called after identity was written."""
@@ -169,12 +174,20 @@ class Identity:
             return found[0]  # type: ignore[return-value]  # the kind in the key names the type
         # What is changed while it is read must not be remembered: then nobody asks these again.
         records = self._records
-        row = self._store.identity(tenant, key[0], id)
-        value = None if row is None else _decode(row, record)
+        value = self._read(record, tenant, id)
         if len(records) >= _CACHE_ROWS:
             records.clear()
         records[key] = (value, time.monotonic())
         return value
+
+    @contextmanager
+    def changing(self, record: type[Record], tenant: str, id: str) -> Iterator[Record | None]:
+        """Yield one record as it is now, while nobody else in this process changes it.
+
+        Raises: StoreBusy when others do not let go of it in time.
+        """
+        with self._turns.taken([(record, tenant, id)], _TURN_S):
+            yield self._read(record, tenant, id)
 
     def user_by_login(self, login: str) -> User | None:
         """Return the user with a login; logins are unique on the server."""
@@ -223,6 +236,10 @@ class Identity:
             grants=user.grants,
             own_events_only=self._own_events_only,
         )
+
+    def _read(self, record: type[Record], tenant: str, id: str) -> Record | None:
+        row = self._store.identity(tenant, _KINDS[record], id)
+        return None if row is None else _decode(row, record)
 
     def _find(self, namespace: str, text: str, record: type[Record]) -> Record | None:
         row = self._store.find_identity(namespace, text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx2
@@ -161,6 +162,26 @@ def test_users_are_changed(server: LiveServer, http: httpx2.Client) -> None:
         assert refused.status_code == status
         if status == 400:
             assert refused.json()["pointer"] == f"/{next(iter(body))}"
+
+
+def test_changes_of_a_user_at_once_are_all_kept(http: httpx2.Client) -> None:
+    http.post(f"{BASE}/users", json=USER)
+
+    def change(n: int) -> int:
+        if n % 4:
+            body = {"scope": f"workspace:{n}", "role": "Viewer"}
+            return http.post(f"{BASE}/users/481/grants", json=body).status_code
+        changes = {"disabled": True} if n == 8 else {"name": str(n)}
+        return http.patch(f"{BASE}/users/481", json=changes).status_code
+
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(change, range(24)))
+    assert answers == [201 if n % 4 else 200 for n in range(24)]
+    [user] = http.get(f"{BASE}/users").json()["users"]
+    assert user["disabled"]
+    assert {grant["scope"] for grant in user["grants"]} == {
+        f"workspace:{n}" for n in range(24) if n % 4
+    }
 
 
 def test_a_new_password_or_being_disabled_ends_all_sessions(

@@ -6,7 +6,8 @@ only the folder's owner can open, administers all of them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -232,13 +233,14 @@ class AdminApi:
             _check_zone(changes["time_zone"])
         if "password" in changes:
             changes["password"] = _hashed(changes["password"])
-        user = self._user(request)
-        changed = msgspec.structs.replace(user, **changes)
-        self._ledger.administer(tenant, administration.change_user(user, changed))
+        with self._changing(request) as user:
+            changed = msgspec.structs.replace(user, **changes)
+            self._ledger.administer(tenant, administration.change_user(user, changed))
         return json_response(_user(changed))
 
     def _delete_user(self, request: Request, tenant: str) -> Response:
-        self._ledger.administer(tenant, administration.delete(self._user(request)))
+        with self._changing(request) as user:
+            self._ledger.administer(tenant, administration.delete(user))
         return Response(status_code=204)
 
     def _list_grants(self, request: Request, tenant: str) -> Response:
@@ -247,23 +249,28 @@ class AdminApi:
     def _add_grant(self, request: Request, tenant: str) -> Response:
         wanted = decode(GrantIn, request.state.body)
         grant = Grant(wanted.scope, wanted.role)
-        self._ledger.administer(tenant, administration.add_grant(self._user(request), grant))
+        with self._changing(request) as user:
+            self._ledger.administer(tenant, administration.add_grant(user, grant))
         return json_response(_grant(grant), 201)
 
     def _remove_grant(self, request: Request, tenant: str) -> Response:
         params = request.query_params
         if "scope" not in params:
             raise Malformed("scope names the grant to remove", path="scope")
-        act = administration.remove_grant(self._user(request), params["scope"], params.get("role"))
-        self._ledger.administer(tenant, act)
+        with self._changing(request) as user:
+            act = administration.remove_grant(user, params["scope"], params.get("role"))
+            self._ledger.administer(tenant, act)
         return Response(status_code=204)
 
     def _user(self, request: Request) -> User:
         tenant, id = request.path_params["tenant"], request.path_params["id"]
-        user = self._identity.get(User, tenant, id)
-        if user is None:
-            raise NotFound(f"there is no user {id!r}")
-        return user
+        return _existing(self._identity.get(User, tenant, id), id)
+
+    @contextmanager
+    def _changing(self, request: Request) -> Iterator[User]:
+        tenant, id = request.path_params["tenant"], request.path_params["id"]
+        with self._identity.changing(User, tenant, id) as user:
+            yield _existing(user, id)
 
     # Key sets for JWTs
 
@@ -285,6 +292,12 @@ class AdminApi:
             raise NotFound("there is no such key set")
         self._ledger.administer(tenant, administration.delete(key_set))
         return Response(status_code=204)
+
+
+def _existing(user: User | None, id: str) -> User:
+    if user is None:
+        raise NotFound(f"there is no user {id!r}")
+    return user
 
 
 def _hashed(password: str | None) -> str | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
@@ -133,22 +134,22 @@ class ApplicationsApi:
         return rendered(client, caller.tenant_identity, secret)
 
     def _change(self, caller: Caller, request: Request, wanted: applications.Wanted) -> Json:
-        client = self._application(caller, request)
-        changed = applications.changed(client, wanted)
-        if changed != client:
-            self._replace(changed, "client.changed")
+        with self._changing(caller, request) as client:
+            changed = applications.changed(client, wanted)
+            if changed != client:
+                self._replace(changed, "client.changed")
         return rendered(changed, caller.tenant_identity)
 
     def _regenerate(self, caller: Caller, request: Request) -> Json:
-        client = self._application(caller, request)
         now_ms = self._services.clock.now_ms()
-        client, secret = applications.with_secret(client, now_ms=now_ms)
-        self._replace(client, "client.secret_regenerated")
+        with self._changing(caller, request) as known:
+            client, secret = applications.with_secret(known, now_ms=now_ms)
+            self._replace(client, "client.secret_regenerated")
         return rendered(client, caller.tenant_identity, secret)
 
     def _delete(self, caller: Caller, request: Request) -> None:
-        client = self._application(caller, request)
-        self._services.ledger.administer(caller.tenant, administration.delete(client))
+        with self._changing(caller, request) as client:
+            self._services.ledger.administer(caller.tenant, administration.delete(client))
 
     def _replace(self, client: Client, kind: str) -> None:
         act = administration.change_client(client, kind)
@@ -156,13 +157,22 @@ class ApplicationsApi:
 
     def _application(self, caller: Caller, request: Request) -> Client:
         id = request.path_params["uuid"]
-        client = self._identity.get(Client, caller.tenant, id)
-        if client is None or not is_application(client):
-            raise NotFound(f"there is no application applications/{id}")
-        return client
+        return _existing(self._identity.get(Client, caller.tenant, id), id)
+
+    @contextmanager
+    def _changing(self, caller: Caller, request: Request) -> Iterator[Client]:
+        id = request.path_params["uuid"]
+        with self._identity.changing(Client, caller.tenant, id) as client:
+            yield _existing(client, id)
 
     def _count(self, tenant: str) -> int:
         return sum(map(is_application, self._identity.list(Client, tenant)))
+
+
+def _existing(client: Client | None, id: str) -> Client:
+    if client is None or not is_application(client):
+        raise NotFound(f"there is no application applications/{id}")
+    return client
 
 
 def _form(body: bytes) -> dict[str, str]:
