@@ -138,6 +138,8 @@ def change_user(user: User, changed: User) -> Act:
     _check_lookup(changed.login, "login")
     told = {name: getattr(changed, name) for name in _TOLD_OF_USER}
     told = {name: value for name, value in told.items() if value != getattr(user, name)}
+    if changed.attributes != user.attributes:
+        told["attributes"] = "changed"
     if changed.password != user.password:
         told["password"] = "changed" if changed.password else "removed"
     if changed.password != user.password or changed.disabled:

@@ -142,9 +142,9 @@ class Issuer:
         """
         claims = _verify_foreign(token, key_set, self._clock.now_ms())
         name = claims.get(key_set.user_claim)
-        user = None
-        if isinstance(name, str | int):
-            user = self._identity.user_by_alias(key_set.tenant, str(name))
+        if not isinstance(name, str | int):
+            raise Unauthenticated(f"the token has no {key_set.user_claim}")
+        user = self._identity.user_by_alias(key_set.tenant, str(name))
         if user is not None and user.disabled:
             raise Unauthenticated("the user is gone")
         scopes = frozenset({Scope.READ})
@@ -260,14 +260,15 @@ class Issuer:
         scopes = scopes_of(names)
         if client.user is not None:
             user = self._identity.get(User, client.tenant, client.user)
-            if user is not None and not user.disabled:
-                principal = self._identity.principal_of_user(user, scopes)
-                return msgspec.structs.replace(principal, client=client.id)
-        by_role = client.user is not None or names <= access.SCOPES_BY_ROLE
+            if user is None or user.disabled:
+                raise Unauthenticated("the user of this client is gone")
+            principal = self._identity.principal_of_user(user, scopes)
+            return msgspec.structs.replace(principal, client=client.id)
+        by_role = names <= access.SCOPES_BY_ROLE
         return Principal(
             tenant=client.tenant,
             scopes=scopes,
-            user=(client.user or client.id) if by_role else None,
+            user=client.id if by_role else None,
             client=client.id,
         )
 

@@ -138,13 +138,14 @@ def test_logins_are_unique_on_the_server(server: LiveServer, http: httpx2.Client
 def test_users_are_changed(server: LiveServer, http: httpx2.Client) -> None:
     made = http.post(f"{BASE}/users", json=USER).json()
     http.post(f"{BASE}/users/481/grants", json={"scope": "workspace:1", "role": "Viewer"})
-    changed = http.patch(f"{BASE}/users/481", json={"name": "Matt", "email": None}).json()
+    different = {"name": "Matt", "email": None, "attributes": {"team": "tally"}}
+    changed = http.patch(f"{BASE}/users/481", json=different).json()
     grants = [{"scope": "workspace:1", "role": "Viewer"}]
     assert changed == {**made, "name": "Matt", "email": None, "grants": grants}
     assert http.get(f"{BASE}/users").json()["users"] == [changed]
     log = http.get("/v1/events", params={"view": "log", "limit": 1}).json()["events"]
     assert (log[0]["kind"], log[0]["target"]["id"]) == ("user.changed", "481")
-    assert log[0]["data"] == {"name": "Matt", "email": None}
+    assert log[0]["data"] == {"name": "Matt", "email": None, "attributes": "changed"}
     http.post(f"{BASE}/users", json={"id": "482", "login": "alice"})
     taken = http.patch(f"{BASE}/users/482", json={"login": USER["login"]})
     assert taken.status_code == 409

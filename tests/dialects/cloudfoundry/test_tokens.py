@@ -184,12 +184,12 @@ def test_client_with_a_user_has_the_roles_of_that_user(
 
 
 @pytest.mark.row("C-76")
-def test_client_whose_user_is_gone_sees_nothing(deployment: Deployment) -> None:
-    deployment.record(resource("hidden"))
-    id = deployment.client("exporter", "read", user="nobody-any-more")
+def test_client_whose_user_is_gone_is_refused(deployment: Deployment) -> None:
+    id = deployment.client("exporter", "read", "write", user="nobody-any-more")
     issued = ask(deployment.anonymous, (id, SECRET), grant_type="client_credentials").json()
-    answer = deployment.http(issued["access_token"]).get("/v2/events").json()
-    assert (answer["total_results"], answer["resources"]) == (0, [])
+    program = deployment.http(issued["access_token"])
+    assert program.get("/v2/events").status_code == 401
+    assert program.post("/v1/events", json={"kind": "order.created"}).status_code == 401
 
 
 @pytest.mark.row("C-72")
