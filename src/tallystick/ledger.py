@@ -300,7 +300,7 @@ class Ledger:
         """
         asked = self._bound(question, visible)
         for _ in range(_LOOKS):
-            found: Found = self.reader.find(tenant, asked)
+            found: Found = self.reader.find(tenant, asked, entries=True)
             views = found.views or self.views_at(tenant, [hit.index for hit in found.hits])
             # What was taken away since the index was asked is simply no longer there.
             shown = {i for i, view in views.items() if self.reader.shows(question, view)}

@@ -72,7 +72,7 @@ class Found(NamedTuple):
     total: int | None
     plan: Plan
     views: Mapping[int, View] = {}
-    """The entries of the page by index, where they came with it."""
+    """The entries of the page by index, where they were wanted and came along."""
 
 
 class ResourceSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,9 +154,10 @@ class Reader(Protocol):
     FollowerBehind when that takes longer than a few seconds: never a stale answer.
     """
 
-    def find(self, tenant: str, question: Find) -> Found:
+    def find(self, tenant: str, question: Find, *, entries: bool = False) -> Found:
         """Return a page of entries.
 
+        With `entries` their views come along from where those cost no further question.
         Raises: InvalidQuery for what no index can answer, FollowerBehind.
         """
 

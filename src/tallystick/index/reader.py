@@ -75,8 +75,8 @@ class IndexReader:
         self._searched = {f"{name}.{term}" for name in rules for term in rules[name].searched.names}
         self._followers = followers
 
-    def find(self, tenant: str, question: Find) -> Found:
-        """Return a page of entries.
+    def find(self, tenant: str, question: Find, *, entries: bool = False) -> Found:
+        """Return a page of entries; views never come along.
 
         Raises: InvalidQuery for what no index can answer, FollowerBehind.
         """

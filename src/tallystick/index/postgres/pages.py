@@ -46,11 +46,11 @@ class Order(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One entry of a page, and what the log holds of it."""
+    """One entry of a page, and what the log holds of it if that was wanted."""
 
     entry: int
     ms: int
-    stored: LogRow
+    stored: LogRow | None = None
 
 
 class _Leg(NamedTuple):
@@ -100,8 +100,9 @@ class Question:
         after: tuple[int, ...] | None,
         offset: int,
         limit: int,
+        entries: bool = False,
     ) -> list[Row]:
-        """Return a page of entries."""
+        """Return a page of entries, with what the log holds of each if `entries` are wanted."""
         self._choose(connection)
         begin: Span | None = None
         if offset > _DEEP and after is None and self._totals is not None:
@@ -118,6 +119,9 @@ class Question:
                 skipped, begin = found
                 offset -= skipped
         statement = self._statement(order, after, begin, offset, limit)
+        if not entries:
+            return [Row(*row) for row in fetch_composed(connection, *statement)]
+        statement = self._with_entries(statement, order)
         return [
             Row(idx, ms, LogRow(idx, entry, leaf, tuple(sections)))
             for idx, ms, entry, leaf, *sections in fetch_composed(connection, *statement)
@@ -250,9 +254,14 @@ class Question:
                 )
             )
         found, values = joined(" UNION ", legs, legs[0])
-        ordered = _ordered(order, "found")
-        text = _PAGE.format(found=found, ordered=ordered)
-        return Condition(text, (*values, limit, offset, self._tenant, self._size))
+        text = sql.SQL("SELECT idx, ms FROM ({}) AS found ORDER BY {} LIMIT %b OFFSET %b").format(
+            found, _ordered(order, "found")
+        )
+        return Condition(text, (*values, limit, offset))
+
+    def _with_entries(self, page: Condition, order: Order) -> Condition:
+        text = _ENTRIES.format(page=page.text, ordered=_ordered(order, "found"))
+        return Condition(text, (*page.values, self._tenant, self._size))
 
     # What drives
 
@@ -311,9 +320,9 @@ class Question:
         return Condition(text, (self._tenant, self._size))
 
 
-_PAGE = sql.SQL(
-    "SELECT found.idx, found.ms, entry, leaf, actor, target, place, data, previous FROM"
-    " (SELECT idx, ms FROM ({found}) AS found ORDER BY {ordered} LIMIT %b OFFSET %b) AS found"
+_ENTRIES = sql.SQL(
+    "SELECT found.idx, found.ms, entry, leaf, actor, target, place, data, previous"
+    " FROM ({page}) AS found"
     " JOIN log ON log.tenant = %b AND log.idx < %b AND log.idx = found.idx ORDER BY {ordered}"
 )
 _LISTS = sql.SQL("lists AS l")

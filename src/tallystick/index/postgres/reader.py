@@ -101,8 +101,8 @@ class PostgresReader:
         self._lists = lists
         self._searching = searching
 
-    def find(self, tenant: str, question: Find) -> Found:
-        """Return a page of entries.
+    def find(self, tenant: str, question: Find, *, entries: bool = False) -> Found:
+        """Return a page of entries; with `entries` their views come along from lists.
 
         Raises: InvalidQuery for what no index can answer, FollowerBehind.
         """
@@ -121,7 +121,12 @@ class PostgresReader:
 
         def read(connection: Connection) -> tuple[list[Row], int | None]:
             rows = asked.page(
-                connection, order, after=after, offset=question.offset, limit=question.limit + 1
+                connection,
+                order,
+                after=after,
+                offset=question.offset,
+                limit=question.limit + 1,
+                entries=entries,
             )
             return rows, asked.count(connection) if question.total else None
 
@@ -129,14 +134,9 @@ class PostgresReader:
         self._keep_count(tenant, current, asked)
         more = len(rows) > question.limit
         rows = rows[: question.limit]
-        views = views_of(self._store, tenant, [row.stored for row in rows])
-        return Found(
-            self._hits(tenant, rows, question),
-            more,
-            total,
-            LISTED,
-            {view.index: view for view in views},
-        )
+        stored = [row.stored for row in rows if row.stored is not None]
+        views = {view.index: view for view in views_of(self._store, tenant, stored)}
+        return Found(self._hits(tenant, rows, question), more, total, LISTED, views)
 
     def shows(self, question: Find, view: View) -> bool:
         """Tell whether a row found for a question may still be told of."""
