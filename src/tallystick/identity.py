@@ -7,9 +7,9 @@ is in `administration`. Of keys, passwords and client secrets only hashes are ke
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -110,6 +110,8 @@ class ClientSecret(msgspec.Struct, frozen=True):
     valid_until_ms: int | None = None
 
 
+K = TypeVar("K")
+V = TypeVar("V")
 Record = TypeVar("Record", Tenant, ApiKey, User, KeySet, Client)
 AnyRecord = Tenant | ApiKey | User | KeySet | Client
 
@@ -129,16 +131,15 @@ class Identity:
         self, store: Store, *, ttl_s: float | None = None, own_events_only: bool = False
     ) -> None:
         self._store = store
-        self._ttl_s = ttl_s
         self._own_events_only = own_events_only
-        self._principals: dict[str, tuple[Principal | None, float]] = {}
-        self._records: dict[tuple[str, str, str], tuple[object, float]] = {}
+        self._principals = _Remembered[str, Principal | None](ttl_s)
+        self._records = _Remembered[tuple[str, str, str], object](ttl_s)
         self._turns = Turns()
 
     def changed(self) -> None:
         """Forget everything remembered; called after identity was written."""
-        self._principals = {}
-        self._records = {}
+        self._principals.forget()
+        self._records.forget()
 
     def tenants(self) -> list[Tenant]:
         """Return all tenants by id."""
@@ -169,16 +170,8 @@ class Identity:
     def get(self, record: type[Record], tenant: str, id: str) -> Record | None:
         """Return one record."""
         key = (_KINDS[record], tenant, id)
-        found = self._records.get(key)
-        if found is not None and self._fresh(found[1]):
-            return found[0]  # type: ignore[return-value]  # the kind in the key names the type
-        # What is changed while it is read must not be remembered: then nobody asks these again.
-        records = self._records
-        value = self._read(record, tenant, id)
-        if len(records) >= _CACHE_ROWS:
-            records.clear()
-        records[key] = (value, time.monotonic())
-        return value
+        found = self._records.get(key, lambda: self._read(record, tenant, id))
+        return found  # type: ignore[return-value]  # the kind in the key names the type
 
     @contextmanager
     def changing(self, record: type[Record], tenant: str, id: str) -> Iterator[Record | None]:
@@ -208,23 +201,15 @@ class Identity:
     def principal_of_key(self, secret: str) -> Principal | None:
         """Return whom an API key stands for; None if it is unknown or revoked."""
         digest = credentials.digest_of_secret(secret)
-        known = self._principals.get(digest)
-        if known is not None and self._fresh(known[1]):
-            return known[0]
-        principals = self._principals
+        return self._principals.get(digest, lambda: self._principal_of_digest(digest))
+
+    def _principal_of_digest(self, digest: str) -> Principal | None:
         key = self._find("key", digest, ApiKey)
-        principal = None
-        if key is not None and credentials.is_same(key.digest, digest) and key.revoked_ms is None:
-            principal = Principal(
-                tenant=key.tenant,
-                scopes=frozenset(key.scopes),
-                key=key.id,
-                service=key.service,
-            )
-        if len(principals) >= _CACHE_ROWS:
-            principals.clear()
-        principals[digest] = (principal, time.monotonic())
-        return principal
+        if key is None or not credentials.is_same(key.digest, digest) or key.revoked_ms is not None:
+            return None
+        return Principal(
+            tenant=key.tenant, scopes=frozenset(key.scopes), key=key.id, service=key.service
+        )
 
     def principal_of_user(self, user: User, scopes: frozenset[Scope]) -> Principal:
         """Return a principal for a user, with the grants the user has now."""
@@ -245,8 +230,30 @@ class Identity:
         row = self._store.find_identity(namespace, text)
         return None if row is None else _decode(row, record)
 
-    def _fresh(self, since_s: float) -> bool:
-        return self._ttl_s is None or time.monotonic() - since_s < self._ttl_s
+
+class _Remembered(Generic[K, V]):
+    """What was read, until it is to be forgotten, or for `ttl_s` seconds."""
+
+    def __init__(self, ttl_s: float | None) -> None:
+        self._ttl_s = ttl_s
+        self._known: dict[K, tuple[V, float]] = {}
+
+    def forget(self) -> None:
+        """Forget everything, and whatever is being read just now as well."""
+        self._known = {}
+
+    def get(self, key: K, read: Callable[[], V]) -> V:
+        """Return what is remembered under a key, else what `read` returns."""
+        # What is changed while it is read must not be remembered: then nobody asks these again.
+        known = self._known
+        found = known.get(key)
+        if found is not None and (self._ttl_s is None or time.monotonic() - found[1] < self._ttl_s):
+            return found[0]
+        value = read()
+        if len(known) >= _CACHE_ROWS:
+            known.clear()
+        known[key] = (value, time.monotonic())
+        return value
 
 
 def kind_of(record: AnyRecord) -> str:
