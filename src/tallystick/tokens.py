@@ -235,7 +235,6 @@ class Issuer:
         return user
 
     def _own_bearer(self, claims: Json) -> Bearer:
-        tenant = str(claims["tenant"])
         names = {str(name) for name in claims.get("scope", ())}
         # A client's own claims may have any name, so only what is set here tells the two apart.
         if claims["grant_type"] == "password":
@@ -245,7 +244,7 @@ class Issuer:
                 names.discard(access.PLATFORM_ADMIN)
             principal = self._identity.principal_of_user(user, scopes_of(names))
             return Bearer(principal, claims, user, str(claims["client_id"]))
-        client = self._identity.get(Client, tenant, str(claims["client_id"]))
+        client = self._identity.get(Client, str(claims["tenant"]), str(claims["client_id"]))
         if client is None:
             # DataTrails: a secret that expired does not revoke tokens, a deleted client does.
             raise Unauthenticated("the client is gone")
@@ -256,6 +255,7 @@ class Issuer:
 
         Platform scopes to read and write are exercised by roles, so without a user they show
         nothing.
+        Raises: Unauthenticated when that user is gone or shut out.
         """
         scopes = scopes_of(names)
         if client.user is not None:

@@ -76,10 +76,10 @@ class AdminClientsApi:
         return json_response({**_client(client), "secret": secret}, 201)
 
     def _delete(self, request: Request, tenant: str) -> Response:
-        client = self._identity.get(Client, tenant, request.path_params["id"])
-        if client is None:
-            raise NotFound("there is no such client")
-        self._services.ledger.administer(tenant, administration.delete(client))
+        with self._identity.changing(Client, tenant, request.path_params["id"]) as client:
+            if client is None:
+                raise NotFound("there is no such client")
+            self._services.ledger.administer(tenant, administration.delete(client))
         return Response(status_code=204)
 
     def _check(self, wanted: ClientIn, tenant: str) -> None:
