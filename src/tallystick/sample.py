@@ -5,9 +5,10 @@ from __future__ import annotations
 import random
 from typing import Any
 
+from tallystick.times import DAY_MS
+
 Json = dict[str, Any]
 
-_DAY_MS = 24 * 3600 * 1000
 _PEOPLE = (
     ("u-101", "Alice Okafor"), ("u-102", "Björn Lindqvist"), ("u-103", "Chen Wei"),
     ("u-104", "Dana Kowalska"), ("u-105", "Émile Roux"),
@@ -23,7 +24,7 @@ def sample_drafts(count: int, now_ms: int, seed: int = 7) -> list[Json]:
     """Return `count` events in the native API's shape, spread over the week before `now_ms`."""
     dice = random.Random(seed)  # noqa: S311  # sample data, no secret
     kinds = [kind for kind, weight in _KINDS for _ in range(weight)]
-    moments = sorted(now_ms - dice.randrange(7 * _DAY_MS) for _ in range(count))
+    moments = sorted(now_ms - dice.randrange(7 * DAY_MS) for _ in range(count))
     return [_event(dice, dice.choice(kinds), moment) for moment in moments]
 
 

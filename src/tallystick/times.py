@@ -9,6 +9,9 @@ from functools import lru_cache
 from tallystick import limits
 from tallystick.errors import Malformed
 
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PLAIN_EPOCH = datetime(1970, 1, 1)  # UTC understood: much the cheaper to print
 # What stands in one page is mostly from a few seconds, and recorded as it occurred.

@@ -22,7 +22,7 @@ from tallystick.query.expr import Scalar
 from tallystick.query.geo import Place, distance_m
 from tallystick.query.order import order_of
 from tallystick.query.values import Values
-from tallystick.times import from_rfc3339, to_ms
+from tallystick.times import DAY_MS, HOUR_MS, from_rfc3339, in_zone, to_ms
 
 Bounds = tuple[tuple[float | None, float | None], ...]
 """Buckets as (low, high): low is inside, high is not, None is an open end."""
@@ -219,9 +219,9 @@ def moment_of(value: Scalar) -> int | None:
 def bucket_start(ms: int, interval: Interval, offset_minutes: int = 0) -> int:
     """Return when the bucket that holds `ms` begins."""
     offset_ms = offset_minutes * 60_000
-    width_ms = _WIDTHS_MS.get(interval)
+    width_ms = WIDTHS_MS.get(interval)
     if width_ms is None:
-        return to_ms(_floor(_local(ms + offset_ms), interval)) - offset_ms
+        return to_ms(_floor(in_zone(ms + offset_ms, UTC), interval)) - offset_ms
     since_monday_ms = ms + offset_ms - _MONDAY_MS
     return ms - since_monday_ms % width_ms
 
@@ -231,24 +231,22 @@ def next_bucket(start_ms: int, interval: Interval, offset_minutes: int = 0) -> i
 
     Shape: beyond every event's time when the calendar ends before that.
     """
-    width_ms = _WIDTHS_MS.get(interval)
+    width_ms = WIDTHS_MS.get(interval)
     if width_ms is not None:
         return start_ms + width_ms
     offset_ms = offset_minutes * 60_000
     try:
-        later = _floor(_local(start_ms + offset_ms) + _LONGER_THAN[interval], interval)
+        later = _floor(in_zone(start_ms + offset_ms, UTC) + _LONGER_THAN[interval], interval)
     except OverflowError:
         later = _CALENDAR_END
     return to_ms(later) - offset_ms
 
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+WIDTHS_MS = {Interval.WEEK: 7 * DAY_MS, Interval.DAY: DAY_MS, Interval.HOUR: HOUR_MS}
+"""Intervals that are all of one length; without daylight saving time, days and weeks are."""
+
 _CALENDAR_END = datetime.max.replace(tzinfo=UTC)
-_HOUR_MS = 3_600_000
-_DAY_MS = 24 * _HOUR_MS
-_MONDAY_MS = 4 * _DAY_MS  # 5 January 1970
-# Intervals that are all of one length; without daylight saving time, days and weeks are.
-_WIDTHS_MS = {Interval.WEEK: 7 * _DAY_MS, Interval.DAY: _DAY_MS, Interval.HOUR: _HOUR_MS}
+_MONDAY_MS = 4 * DAY_MS  # 5 January 1970
 _MONTHS = {Interval.YEAR: 12, Interval.QUARTER: 3, Interval.MONTH: 1}
 # From the beginning of a bucket, this leads into the next one and never beyond it.
 _LONGER_THAN = {
@@ -256,10 +254,6 @@ _LONGER_THAN = {
     Interval.QUARTER: timedelta(days=92),
     Interval.MONTH: timedelta(days=31),
 }
-
-
-def _local(ms: int) -> datetime:
-    return _EPOCH + timedelta(milliseconds=ms)
 
 
 def _floor(moment: datetime, interval: Interval) -> datetime:

@@ -39,9 +39,8 @@ from tallystick.query.expr import (
 from tallystick.query.lucene import Leaf
 from tallystick.query.lucene.scanner import number_of
 from tallystick.query.words import ANY, ONE, parse_pattern
-from tallystick.times import from_rfc3339
+from tallystick.times import DAY_MS, from_rfc3339
 
-_DAY_MS = 86_400_000
 _EXACT = frozenset(
     ["kind", "class", "op", "dialect", "subject", "id", "trail"]
     + [f"{name}.{part}" for name in ("actor", "target", "scope") for part in ("type", "id")]
@@ -248,7 +247,7 @@ def _span(written: str | int | float) -> tuple[int, int]:
             start = from_rfc3339(f"{text}T00:00:00Z" if is_day else text)
         except Malformed:
             raise _no_time(text) from None
-        length_ms = _DAY_MS if is_day else 1 if "." in text else 1000
+        length_ms = DAY_MS if is_day else 1 if "." in text else 1000
     if not limits.OCCURRED_MS_MIN <= start <= limits.OCCURRED_MS_MAX:
         raise _no_time(str(written))
     return start, start + length_ms

@@ -17,9 +17,9 @@ from tallystick.index.views.nodes import AllOf, HappenedWithin, HasTerm, Node
 from tallystick.index.views.terms import SEEN
 from tallystick.store.postgres.connecting import Connection
 from tallystick.store.postgres.packing import int8s
+from tallystick.times import HOUR_MS
 
 _ALL, _HOURS, _STRETCHES = range(3)
-_HOUR_MS = 3_600_000
 _STRETCH = 4_096
 _LOWEST, _HIGHEST = -(1 << 62), 1 << 62
 
@@ -32,7 +32,7 @@ Tally = Counter[tuple[int, int, int, int]]
 def tally(totals: Tally, rows: Iterable[Counted], n: int = 1) -> None:
     """Count entries in, or out."""
     alike = Counter(
-        [(row.ms // _HOUR_MS, row.index // _STRETCH, row.kind, row.seen) for row in rows]
+        [(row.ms // HOUR_MS, row.index // _STRETCH, row.kind, row.seen) for row in rows]
     )
     for (hour, stretch, kind, seen), count in alike.items():
         totals[_ALL, 0, kind, seen] += n * count
@@ -114,7 +114,7 @@ class Totals:
         else:
             axis = _HOURS if by_time else _STRETCHES
             buckets = self._buckets(connection, axis, _LOWEST, _HIGHEST)
-        width = _HOUR_MS if by_time else _STRETCH
+        width = HOUR_MS if by_time else _STRETCH
         skipped = 0
         for bucket, n in reversed(buckets) if descending else buckets:
             if skipped + n > offset:
@@ -127,12 +127,12 @@ class Totals:
     ) -> list[tuple[int, int]]:
         """Return the hours of a range; those that are only partly in it are walked over."""
         low, high = within
-        first, last = low // _HOUR_MS, high // _HOUR_MS
+        first, last = low // HOUR_MS, high // HOUR_MS
         if first == last:
             return [(first, walk((low, high)))]
         whole = self._buckets(connection, _HOURS, first + 1, last - 1)
-        begin = (first, walk((low, _span(first, _HOUR_MS)[1])))
-        end = (last, walk((_span(last, _HOUR_MS)[0], high)))
+        begin = (first, walk((low, _span(first, HOUR_MS)[1])))
+        end = (last, walk((_span(last, HOUR_MS)[0], high)))
         return [begin, *whole, end]
 
     def _buckets(

@@ -15,6 +15,7 @@ from tallystick.index.views.block import Block
 from tallystick.index.views.nodes import Node, at_times_of
 from tallystick.index.views.rows import RowSet, count_between, highest, is_empty, lowest, size
 from tallystick.query.aggregate import (
+    WIDTHS_MS,
     Interval,
     TimeCount,
     TimeSeries,
@@ -22,18 +23,16 @@ from tallystick.query.aggregate import (
     bucket_start,
     next_bucket,
 )
+from tallystick.times import DAY_MS
 
 RUNS_MAX = 10_000
 """Runs that are counted for one question; at 3 us each it answers within 30 ms."""
 
-_HOUR_MS = 3_600_000
 _SHORTEST_MS = {
-    Interval.HOUR: _HOUR_MS,
-    Interval.DAY: 24 * _HOUR_MS,
-    Interval.WEEK: 7 * 24 * _HOUR_MS,
-    Interval.MONTH: 28 * 24 * _HOUR_MS,
-    Interval.QUARTER: 90 * 24 * _HOUR_MS,
-    Interval.YEAR: 365 * 24 * _HOUR_MS,
+    **WIDTHS_MS,
+    Interval.MONTH: 28 * DAY_MS,
+    Interval.QUARTER: 90 * DAY_MS,
+    Interval.YEAR: 365 * DAY_MS,
 }
 
 

@@ -74,7 +74,8 @@ def page(
     limit: int,
 ) -> list[Row]:
     """Return up to `limit` matching rows in order, from behind `after` and `offset` rows later."""
-    asked = _Asked({block.id: block for block in blocks}, node, order, descending, after)
+    within = {block.id: block for block in at_times_of(node, blocks)}
+    asked = _Asked(within, node, order, descending, after)
     reaches: Sequence[Reach] = _within_reach(asked)
     runs: Sequence[_Run] = ()
     if offset > _WALKED:
@@ -86,7 +87,7 @@ class _Asked(NamedTuple):
     """What a page is made of."""
 
     blocks: Mapping[int, Block]
-    """All of them by id."""
+    """Those of the times outside of which nothing matches, by id."""
     node: Node
     order: Order
     descending: bool
@@ -100,8 +101,7 @@ class _Asked(NamedTuple):
 def _within_reach(asked: _Asked) -> list[Reach]:
     """Return the blocks that may have rows of the page, in the order in which they may."""
     order, descending = asked.order, asked.descending
-    within = at_times_of(asked.node, tuple(asked.blocks.values()))
-    reaches = [block.reach(order, descending) for block in within]
+    reaches = [block.reach(order, descending) for block in asked.blocks.values()]
     if asked.after is not None:
         behind = asked.sorted_by(asked.after)
         reaches = [

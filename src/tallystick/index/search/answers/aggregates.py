@@ -36,9 +36,8 @@ from tallystick.query.aggregate import (
 from tallystick.query.expr import Scalar
 from tallystick.query.order import order_of
 from tallystick.query.values import Values
+from tallystick.times import DAY_MS, HOUR_MS
 
-_HOUR_MS = 3_600_000
-_DAY_MS = 24 * _HOUR_MS
 _DATE_CHARS = 8
 
 
@@ -214,7 +213,7 @@ def _series(moments: Sequence[tuple[int, int]], request: TimeSeries) -> TimeSeri
 
 def _calendar(selector: Selector, query: Query, request: TimeSeries) -> TimeSeriesResult:
     """Count events by hour or by day, as the index can, and join days to what was asked for."""
-    width = _HOUR_MS if request.interval is Interval.HOUR else _DAY_MS
+    width = HOUR_MS if request.interval is Interval.HOUR else DAY_MS
     offset = -request.offset_minutes * 60_000 % width
     found = _histogram(selector, query, TIMES[request.field], (width, offset))
     return _series(found, request)
