@@ -144,7 +144,7 @@ def human_size(size_bytes: int) -> str:
 
 
 def _sentence(event: Event) -> Iterator[str]:
-    if event.op is not Op.RECORD and event.op in _LOG_VERBS:
+    if event.op in _LOG_VERBS:
         yield from _told(event.actor, _LOG_VERBS[event.op], [f"event {_plain(event.subject)}"])
         return
     before, word, phrase, happening = _telling(event.kind)

@@ -113,18 +113,26 @@ def users() -> None:
     """Make, list, change and delete users."""
 
 
+_LOGIN = click.option("--login", help="Unique on the server.")
+_NAME = click.option("--name", help="Display name.")
+_EMAIL = click.option("--email")
+_PASSWORD = click.option(
+    "--password-stdin", is_flag=True, help="Read a password from standard input."
+)
+
+
 def _password() -> str | None:
     return sys.stdin.readline().rstrip("\n") or None
 
 
 @users.command("create")
 @click.option("--id", "user_id", required=True, help="Id, kept as it is.")
-@click.option("--login", help="Unique on the server.")
-@click.option("--name", help="Display name.")
-@click.option("--email")
+@_LOGIN
+@_NAME
+@_EMAIL
 @click.option("--time-zone", default="UTC", show_default=True, help="Such as Europe/Oslo.")
 @click.option("--alias", multiple=True, help="Other form of the id: UUID, 24 hex, integer.")
-@click.option("--password-stdin", is_flag=True, help="Read a password from standard input.")
+@_PASSWORD
 @with_reach
 def create_user(
     reach: Reach,
@@ -155,11 +163,11 @@ def list_users(reach: Reach) -> None:
 
 @users.command("change")
 @click.argument("user_id")
-@click.option("--login", help="Unique on the server.")
-@click.option("--name", help="Display name.")
-@click.option("--email")
+@_LOGIN
+@_NAME
+@_EMAIL
 @click.option("--time-zone", help="Such as Europe/Oslo.")
-@click.option("--password-stdin", is_flag=True, help="Read a password from standard input.")
+@_PASSWORD
 @click.option("--disable/--enable", default=None, help="Shut the user out, or let them in again.")
 @with_reach
 def change_user(
