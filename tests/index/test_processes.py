@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -86,7 +87,9 @@ class Server:
     def signal(self, number: int) -> None:
         """Send a signal to the followers' processes."""
         for pid in self.followers.pids():
-            os.kill(pid, number)
+            # One that was killed before may have been buried since.
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def close(self) -> None:
         """Stop everything."""
