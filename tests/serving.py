@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,14 @@ import uvicorn
 
 from tallystick import administration, credentials
 from tallystick.access import Grant, Scope
+from tallystick.administration import Act
 from tallystick.clock import Clock
 from tallystick.dialects import DIALECTS
 from tallystick.dialects.base import Dialect
 from tallystick.fsck import check
 from tallystick.http.app import App
 from tallystick.http.serving import PromptServer
-from tallystick.identity import KeySet, User
+from tallystick.identity import KeySet, Record, User
 from tallystick.node import Node, open_node
 from tallystick.settings import Settings
 
@@ -85,13 +86,25 @@ class LiveServer:
 
     def grant(self, tenant: str, user_id: str, scope: str, role: str) -> None:
         """Give a user a role."""
-        act = administration.add_grant(self.user(tenant, user_id), Grant(scope, role))
-        self.node.ledger.administer(tenant, act)
+        grant = Grant(scope, role)
+        self.change(User, tenant, user_id, lambda user: administration.add_grant(user, grant))
+
+    def change(
+        self, record: type[Record], tenant: str, id: str, act: Callable[[Record], Act]
+    ) -> None:
+        """Carry out an act on a record that there is."""
+
+        def decide(known: Record | None) -> Act:
+            assert known is not None
+            return act(known)
+
+        self.node.ledger.changes.carry_out(record, tenant, id, decide)
 
     def save_key_set(self, tenant: str, id: str, **members: Any) -> None:
         """Register keys for foreign JWTs."""
         key_set = KeySet(id=id, tenant=tenant, created_ms=self.node.clock.now_ms(), **members)
-        self.node.ledger.administer(tenant, administration.save_key_set(key_set))
+        act = administration.save_key_set(key_set)
+        self.node.ledger.changes.carry_out(KeySet, tenant, id, lambda _: act)
 
     def check_log(self) -> None:
         """Verify the whole store; every mutating test ends here."""

@@ -368,7 +368,7 @@ def test_identity_that_collides_fails_alone(
     recorder: Recorder, sqlite: SqliteStore, gather: Callable[..., list[Pending]]
 ) -> None:
     def key(id: str) -> IdentityWrite:
-        return IdentityWrite(TENANT, "key", id, b"{}", (("key", "same"),), new=True)
+        return IdentityWrite(TENANT, "key", id, b"{}", (("key", "same"),))
 
     recorder.append(TENANT, draft(), identity=[key("1")])
     before, colliding, after = gather(

@@ -27,7 +27,8 @@ SECRET_CHARS = range(8, 257)
 class Act(NamedTuple):
     """An act of administration: the entry that tells it and the records it changes.
 
-    `origin` is that of the log that the act begins.
+    `origin` is that of the log that the act begins. An act on a record that exists is carried out
+    by `Changes`, which knows what it replaces.
     """
 
     draft: Draft
@@ -65,7 +66,7 @@ def create_tenant(
     )
     told: Json = {"name": tenant.name, "uuid": tenant.uuid}
     origin = f"{server_name}/log/{tenant.log_id}"
-    return tenant, _act("tenant.created", tenant, told, new=True)._replace(origin=origin)
+    return tenant, _act("tenant.created", tenant, told)._replace(origin=origin)
 
 
 def change_policy(tenant: Tenant, *, public_log: bool) -> Act:
@@ -106,7 +107,7 @@ def create_key(
     told: Json = {"scopes": list(scopes), "service": service}
     if label is not None:
         told["label"] = label
-    return key, text, _act("key.created", key, told, new=True)
+    return key, text, _act("key.created", key, told)
 
 
 def revoke_key(key: ApiKey, *, now_ms: int) -> Act:
@@ -126,7 +127,7 @@ def create_user(user: User) -> Act:
     user = msgspec.structs.replace(user, token_mark=_new_mark())
     told: Json = {"login": user.login, "name": user.name, "email": user.email}
     told = {name: value for name, value in told.items() if value is not None}
-    return _act("user.created", user, told, new=True)
+    return _act("user.created", user, told)
 
 
 def change_user(user: User, changed: User) -> Act:
@@ -191,7 +192,7 @@ def save_key_set(key_set: KeySet) -> Act:
 
 def create_client(client: Client) -> Act:
     """Return the act that registers an OAuth client."""
-    return _act("client.created", client, {"name": client.name}, new=True)
+    return _act("client.created", client, {"name": client.name})
 
 
 def change_client(client: Client, kind: str) -> Act:
@@ -251,8 +252,8 @@ def _forms(id: str, aliases: tuple[str, ...]) -> _Forms:
     return _Forms(tenant_uuid, hex_form, number)
 
 
-def _act(kind: str, record: AnyRecord, told: Json, *, new: bool = False) -> Act:
-    return Act(_draft(kind, record, told), (identity.to_write(record, new=new),))
+def _act(kind: str, record: AnyRecord, told: Json) -> Act:
+    return Act(_draft(kind, record, told), (identity.to_write(record),))
 
 
 def _draft(kind: str, record: AnyRecord, told: Json) -> Draft:

@@ -99,7 +99,7 @@ def add_blob(
         data={"sha256": blob.digest, "size": blob.size, "mime_type": mime_type},
         dialect=dialect,
     )
-    write = IdentityWrite(tenant, _KIND, blob.id, msgspec.json.encode(blob), new=True)
+    write = IdentityWrite(tenant, _KIND, blob.id, msgspec.json.encode(blob))
     return blob, Act(draft, (write,))
 
 

@@ -261,7 +261,7 @@ def _copy_identity(source: Store, target: Store) -> int:
     """Make the records in the target those of the source."""
     # What is gone or different goes first, so that its lookups are free for others.
     for record in _stale(source, target):
-        _write_identity(target, record._replace(doc=None, lookups=()))
+        _write_identity(target, record._replace(doc=None, lookups=(), replaces=record.doc))
     copied = 0
     for record in _walk(source):
         if target.identity(record.tenant, record.kind, record.id) is None:

@@ -96,10 +96,13 @@ class Holds:
 
         Raises: NotFound.
         """
+        return msgspec.json.decode(self._doc(tenant, id), type=Hold)
+
+    def _doc(self, tenant: str, id: str) -> bytes:
         row = self._store.identity(tenant, _KIND, id)
         if row is None:
             raise NotFound(f"there is no hold {id!r}")
-        return msgspec.json.decode(row.doc, type=Hold)
+        return row.doc
 
     def active(self, tenant: str) -> Sequence[Hold]:
         """Return the holds that were not lifted.
@@ -125,14 +128,15 @@ class Holds:
         Raises: NotFound, Malformed without a reason, Conflict when it was lifted already.
         """
         latest = self._latest(tenant)
-        hold = self.get(tenant, id)
+        doc = self._doc(tenant, id)
+        hold = msgspec.json.decode(doc, type=Hold)
         if not hold.active:
             raise Conflict(f"the hold {id!r} was lifted already")
         _check_reason(reason)
         gone = msgspec.structs.replace(hold, lifted_ms=now_ms, lifted_by=by, lift_reason=reason)
         draft = _act(HOLD_LIFTED, gone, by, {"reason": reason})
         draft.expects = (latest,)
-        return gone, Act(draft, (_write(gone),))
+        return gone, Act(draft, (_write(gone, replaces=doc),))
 
     def guarded(self, tenant: str, items: Sequence[Item]) -> Sequence[Item]:
         """Return items of which those that take something away are committed only under no hold.
@@ -206,7 +210,7 @@ def place(
     )
     told: Json = {"query": query, "from_ms": from_ms, "to_ms": to_ms, "reason": reason}
     told = {name: value for name, value in told.items() if value is not None}
-    return hold, Act(_act(HOLD_PLACED, hold, by, told), (_write(hold, new=True),))
+    return hold, Act(_act(HOLD_PLACED, hold, by, told), (_write(hold),))
 
 
 def takes_away(item: Item) -> bool:
@@ -257,5 +261,6 @@ def _act(kind: str, hold: Hold, by: Resource, told: Json) -> Draft:
     return Draft(kind=kind, op=Op.SYSTEM, actor=by, target=target, data=told, dialect="native")
 
 
-def _write(hold: Hold, *, new: bool = False) -> IdentityWrite:
-    return IdentityWrite(hold.tenant, _KIND, hold.id, msgspec.json.encode(hold), new=new)
+def _write(hold: Hold, *, replaces: bytes | None = None) -> IdentityWrite:
+    doc = msgspec.json.encode(hold)
+    return IdentityWrite(hold.tenant, _KIND, hold.id, doc, replaces=replaces)

@@ -7,8 +7,7 @@ is in `administration`. Of keys, passwords and client secrets only hashes are ke
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 import msgspec
@@ -18,10 +17,8 @@ from tallystick.access import Grant, Principal, Scope
 from tallystick.errors import NotFound
 from tallystick.event import Json
 from tallystick.store.base import IdentityRow, IdentityWrite, Store
-from tallystick.turns import Turns
 
 _CACHE_ROWS = 10_000
-_TURN_S = 20.0
 
 
 class Tenant(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -134,7 +131,6 @@ class Identity:
         self._own_events_only = own_events_only
         self._principals = _Remembered[str, Principal | None](ttl_s)
         self._records = _Remembered[tuple[str, str, str], object](ttl_s)
-        self._turns = Turns()
 
     def changed(self) -> None:
         """Forget everything remembered; called after identity was written."""
@@ -143,7 +139,7 @@ class Identity:
 
     def tenants(self) -> list[Tenant]:
         """Return all tenants by id."""
-        return [_decode(row, Tenant) for row in self._store.identities(None, "tenant")]
+        return [decode(row.doc, Tenant) for row in self._store.identities(None, "tenant")]
 
     def tenant(self, id: str) -> Tenant:
         """Return a tenant.
@@ -165,22 +161,13 @@ class Identity:
 
     def list(self, record: type[Record], tenant: str) -> list[Record]:
         """Return a tenant's records of one type by id."""
-        return [_decode(row, record) for row in self._store.identities(tenant, _KINDS[record])]
+        return [decode(row.doc, record) for row in self._store.identities(tenant, _KINDS[record])]
 
     def get(self, record: type[Record], tenant: str, id: str) -> Record | None:
         """Return one record."""
         key = (_KINDS[record], tenant, id)
         found = self._records.get(key, lambda: self._read(record, tenant, id))
         return found  # type: ignore[return-value]  # the kind in the key names the type
-
-    @contextmanager
-    def changing(self, record: type[Record], tenant: str, id: str) -> Iterator[Record | None]:
-        """Yield one record as it is now, while nobody else in this process changes it.
-
-        Raises: StoreBusy when others do not let go of it in time.
-        """
-        with self._turns.taken([(record, tenant, id)], _TURN_S):
-            yield self._read(record, tenant, id)
 
     def user_by_login(self, login: str) -> User | None:
         """Return the user with a login; logins are unique on the server."""
@@ -223,12 +210,12 @@ class Identity:
         )
 
     def _read(self, record: type[Record], tenant: str, id: str) -> Record | None:
-        row = self._store.identity(tenant, _KINDS[record], id)
-        return None if row is None else _decode(row, record)
+        row = stored(self._store, record, tenant, id)
+        return None if row is None else decode(row.doc, record)
 
     def _find(self, namespace: str, text: str, record: type[Record]) -> Record | None:
         row = self._store.find_identity(namespace, text)
-        return None if row is None else _decode(row, record)
+        return None if row is None else decode(row.doc, record)
 
 
 class _Remembered(Generic[K, V]):
@@ -261,11 +248,21 @@ def kind_of(record: AnyRecord) -> str:
     return _KINDS[type(record)]
 
 
-def to_write(record: AnyRecord, *, new: bool = False) -> IdentityWrite:
-    """Return the write that puts a record into the store, with all that it is found by."""
+def stored(store: Store, record: type[Record], tenant: str, id: str) -> IdentityRow | None:
+    """Return one record as it stands in the store."""
+    return store.identity(tenant, _KINDS[record], id)
+
+
+def decode(doc: bytes, record: type[Record]) -> Record:
+    """Return the record that a stored document is."""
+    return msgspec.json.decode(doc, type=record)
+
+
+def to_write(record: AnyRecord) -> IdentityWrite:
+    """Return the write that puts a new record into the store, with all that it is found by."""
     tenant = record.id if isinstance(record, Tenant) else record.tenant
     doc = msgspec.json.encode(record)
-    return IdentityWrite(tenant, kind_of(record), record.id, doc, tuple(_lookups(record)), new)
+    return IdentityWrite(tenant, kind_of(record), record.id, doc, tuple(_lookups(record)))
 
 
 def _lookups(record: AnyRecord) -> list[tuple[str, str]]:
@@ -284,7 +281,3 @@ def _lookups(record: AnyRecord) -> list[tuple[str, str]]:
             return [("issuer", record.issuer)] if record.issuer else []
         case Client():
             return [("client", record.id)]
-
-
-def _decode(row: IdentityRow, record: type[Record]) -> Record:
-    return msgspec.json.decode(row.doc, type=record)

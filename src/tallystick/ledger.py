@@ -15,6 +15,7 @@ import msgspec
 
 from tallystick import entry
 from tallystick.administration import Act
+from tallystick.changes import Changes
 from tallystick.clock import Clock
 from tallystick.differences import Differences
 from tallystick.erasing import erasure_item
@@ -68,6 +69,7 @@ class Ledger:
         self.proofs = Proofs(store, key)
         self.holds = Holds(store)
         self.differences = Differences(store, self.append)
+        self.changes = Changes(store, self.administer)
 
     # Writing
 
@@ -113,6 +115,7 @@ class Ledger:
     def administer(self, tenant: str, *acts: Act) -> list[Accepted]:
         """Carry out acts of administration and record them in the tenant's log, as one.
 
+        Whatever changes a record that exists goes through `changes`.
         Raises: Conflict when an id, login or key is taken.
         """
         items = [Item(entry.prepare(act.draft), act.writes, (), act.origin) for act in acts]

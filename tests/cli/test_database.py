@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tests.cli.running import run, told
-from tests.serving import open_server
+from tests.serving import TENANT, open_server
 
 
 @pytest.mark.needs("postgres")
@@ -35,6 +36,41 @@ def test_two_servers_share_one_log(postgres_database: str, tmp_path: Path) -> No
             assert kinds == ["l", "k"]
             found = http.get("/v1/events", params={"q": "data.n:1", "total": "true"}).json()
             assert found["total"] == 1
+
+
+@pytest.mark.needs("postgres")
+def test_changes_of_a_user_through_two_servers_are_all_kept(
+    postgres_tables: str, tmp_path: Path
+) -> None:
+    """Grants beside new names beside being shut out, of one user, at once through both."""
+    users = f"/v1/admin/tenants/{TENANT}/users"
+    with open_server(tmp_path / "a", database=postgres_tables) as first:
+        (tmp_path / "b").mkdir()
+        shutil.copy(tmp_path / "a" / "log.key", tmp_path / "b" / "log.key")
+        with (
+            open_server(tmp_path / "b", database=postgres_tables, tenant=None) as second,
+            first.http() as one,
+            second.http(first.admin_key) as other,
+            ThreadPoolExecutor(8) as threads,
+        ):
+            assert one.post(users, json={"id": "481", "login": "matt"}).status_code == 201
+
+            def change(n: int) -> int:
+                http = (one, other)[n // 4 % 2]
+                if n % 4:
+                    body = {"scope": f"workspace:{n}", "role": "Viewer"}
+                    return http.post(f"{users}/481/grants", json=body).status_code
+                changes = {"disabled": True} if n == 8 else {"name": str(n)}
+                return http.patch(f"{users}/481", json=changes).status_code
+
+            answers = list(threads.map(change, range(48)))
+            assert answers == [201 if n % 4 else 200 for n in range(48)]
+            for http in (one, other):
+                [user] = http.get(users).json()["users"]
+                assert user["disabled"]
+                assert {grant["scope"] for grant in user["grants"]} == {
+                    f"workspace:{n}" for n in range(48) if n % 4
+                }
 
 
 @pytest.mark.needs("postgres")

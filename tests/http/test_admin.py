@@ -11,6 +11,7 @@ import pytest
 
 from tallystick import administration
 from tallystick.access import Scope
+from tallystick.identity import User
 from tests.serving import TENANT, LiveServer
 
 BASE = f"/v1/admin/tenants/{TENANT}"
@@ -229,7 +230,7 @@ def test_a_new_password_or_being_disabled_ends_all_sessions(
 def test_a_login_that_was_under_way_does_not_outlive_the_password(server: LiveServer) -> None:
     user = server.create_user(TENANT, "1", login="kate", password="first")
     changed = msgspec.structs.replace(user, password=None)
-    server.node.ledger.administer(TENANT, administration.change_user(user, changed))
+    server.change(User, TENANT, "1", lambda user: administration.change_user(user, changed))
     # The password was checked before it was changed, the token issued afterwards.
     late = server.node.issuer.issue_for_user(user, client="cf", scopes=("read",))
     with server.http(late.access_token) as person:

@@ -102,7 +102,7 @@ def test_later_copy_brings_what_is_new(source: Store, store: Store) -> None:
         NAMES[1],
         draft(),
         identity=[
-            IdentityWrite(NAMES[1], "user", "1", None),
+            IdentityWrite(NAMES[1], "user", "1", None, replaces=b'{"n":1}'),
             IdentityWrite(NAMES[1], "user", "0", b"{}", lookups),
         ],
     )

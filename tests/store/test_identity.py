@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tallystick.errors import Conflict
+from tallystick.errors import Conflict, PreconditionFailed
 from tallystick.store.base import IdentityRow, IdentityWrite, Store
 from tests.recording import TENANT, Recorder, draft
 from tests.store.writing import extend
@@ -14,11 +14,11 @@ def user(
     id: str,
     *lookups: tuple[str, str],
     doc: bytes | None = b"{}",
-    new: bool = False,
+    replaces: bytes | None = None,
     tenant: str = TENANT,
 ) -> IdentityWrite:
     """Return a change to a user record."""
-    return IdentityWrite(tenant, "user", id, doc, lookups, new)
+    return IdentityWrite(tenant, "user", id, doc, lookups, replaces)
 
 
 def test_record_is_found_by_id_and_by_lookup(store: Store, recorder: Recorder) -> None:
@@ -35,9 +35,8 @@ def test_record_is_found_by_id_and_by_lookup(store: Store, recorder: Recorder) -
 
 def test_record_is_replaced_with_its_lookups(store: Store, recorder: Recorder) -> None:
     recorder.append(TENANT, draft(), identity=[user("1", ("login", "old"), ("login", "kept"))])
-    recorder.append(
-        TENANT, draft(), identity=[user("1", ("login", "kept"), ("login", "new"), doc=b"[]")]
-    )
+    changed = user("1", ("login", "kept"), ("login", "new"), doc=b"[]", replaces=b"{}")
+    recorder.append(TENANT, draft(), identity=[changed])
     assert store.find_identity("login", "old") is None
     for text in ("kept", "new"):
         assert store.find_identity("login", text) == (TENANT, "user", "1", b"[]")
@@ -45,22 +44,51 @@ def test_record_is_replaced_with_its_lookups(store: Store, recorder: Recorder) -
 
 def test_record_is_deleted_with_its_lookups(store: Store, recorder: Recorder) -> None:
     recorder.append(TENANT, draft(), identity=[user("1", ("login", "matt"))])
-    recorder.append(TENANT, draft(), identity=[user("1", doc=None)])
+    recorder.append(TENANT, draft(), identity=[user("1", doc=None, replaces=b"{}")])
     assert store.identity(TENANT, "user", "1") is None
     assert store.find_identity("login", "matt") is None
     assert store.scan_identity(None, 10) == []
-    recorder.append(TENANT, draft(), identity=[user("2", ("login", "matt"), new=True)])
+    recorder.append(TENANT, draft(), identity=[user("2", ("login", "matt"))])
     assert store.find_identity("login", "matt") is not None
 
 
 def test_new_record_conflicts_with_one_that_exists(store: Store, recorder: Recorder) -> None:
     recorder.append(TENANT, draft(), identity=[user("1", doc=b'"first"')])
     with pytest.raises(Conflict):
-        recorder.append(TENANT, draft(), identity=[user("1", doc=b'"second"', new=True)])
+        recorder.append(TENANT, draft(), identity=[user("1", doc=b'"second"')])
     found = store.identity(TENANT, "user", "1")
     assert found is not None
     assert found.doc == b'"first"'
     assert len(store.rows(TENANT, 0, 9)) == 1
+
+
+@pytest.mark.parametrize("doc", [b'"mine"', None], ids=["changed", "deleted"])
+@pytest.mark.parametrize("there", [b'"theirs"', None], ids=["changed", "deleted"])
+def test_what_was_made_from_another_record_is_refused(
+    store: Store, recorder: Recorder, doc: bytes | None, there: bytes | None
+) -> None:
+    """Whoever read what is no longer stored neither replaces nor deletes what is, and whoever
+    writes beside it is not concerned."""
+    recorder.append(TENANT, draft(), identity=[user("1", ("login", "old"))])
+    theirs = user("1", ("login", "new"), doc=there, replaces=b"{}")
+    recorder.append(TENANT, draft(), identity=[theirs])
+    found = store.scan_identity(None, 10)
+    late = user("1", ("login", "old"), doc=doc, replaces=b"{}")
+    refused = recorder.submit(TENANT, draft(), identity=[late])
+    beside = recorder.submit(TENANT, draft(7))
+    with pytest.raises(PreconditionFailed):
+        refused.accepted()
+    assert beside.accepted()[0].index == 2
+    assert store.scan_identity(None, 10) == found
+    assert len(found) == (there is not None)
+
+
+def test_what_a_transaction_wrote_itself_can_be_replaced_in_it(
+    store: Store, recorder: Recorder
+) -> None:
+    writes = [user("1"), user("1", doc=b"[]", replaces=b"{}")]
+    recorder.append(TENANT, draft(), identity=writes)
+    assert store.identity(TENANT, "user", "1") == (TENANT, "user", "1", b"[]")
 
 
 def test_lookup_belongs_to_one_record_of_all_tenants(store: Store, recorder: Recorder) -> None:

@@ -115,6 +115,7 @@ VALUES: dict[str, Any] = {
     "tenant": b"t", "idx": 5, "start": 0, "stop": 9, "level": 0, "number": 0, "limit": 5,
     "after": b"", "kind": b"user", "id": b"1", "owner": b"t", "namespace": b"login",
     "text": b"x", "keys": [b"k"], "claims": [b"c"], "relation": b"log", "xid": "5",
+    "doc": b"[]", "replaces": b"{}",
 }  # fmt: skip
 
 
@@ -123,7 +124,7 @@ VALUES: dict[str, Any] = {
     [
         *("lock_head", "log_head", "rows", "rows_at", "entries", "leaves", "tile", "tile_roots"),
         *("resource_heads", "claims", "identity", "identities", "find_lookup", "lookups_of"),
-        *("scan_heads", "scan_claims", "delete_lookups", "delete_identity"),
+        *("scan_heads", "scan_claims", "delete_lookups", "delete_identity", "replace_identity"),
     ],
 )
 def test_statement_goes_by_an_index_on_the_tenant(

@@ -33,8 +33,7 @@ def test_a_record_changed_while_it_is_read_is_read_again(
         row = read(tenant, kind, id)
         monkeypatch.undo()
         changed = msgspec.structs.replace(user, disabled=True)
-        act = administration.change_user(user, changed)
-        server.node.ledger.administer(TENANT, act)
+        server.change(User, TENANT, "481", lambda user: administration.change_user(user, changed))
         return row
 
     monkeypatch.setattr(store, "identity", shut_out_meanwhile)
@@ -55,7 +54,7 @@ def test_a_key_revoked_while_it_is_looked_up_is_of_no_use(
     def revoke_meanwhile(namespace: str, text: str) -> IdentityRow | None:
         row = find(namespace, text)
         monkeypatch.undo()
-        server.node.ledger.administer(TENANT, administration.revoke_key(key, now_ms=1))
+        server.change(ApiKey, TENANT, key.id, lambda key: administration.revoke_key(key, now_ms=1))
         return row
 
     monkeypatch.setattr(store, "find_identity", revoke_meanwhile)

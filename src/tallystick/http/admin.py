@@ -6,8 +6,7 @@ only the folder's owner can open, administers all of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -18,6 +17,7 @@ from starlette.routing import BaseRoute, Route
 
 from tallystick import access, administration, credentials, limits, times
 from tallystick.access import Grant, Scope
+from tallystick.administration import Act
 from tallystick.dialects.base import Services
 from tallystick.errors import Malformed, NotFound
 from tallystick.event import Json
@@ -161,10 +161,13 @@ class AdminApi:
 
     def _change_policy(self, request: Request, tenant: str) -> Response:
         wanted = decode(PolicyIn, request.state.body)
-        act = administration.change_policy(
-            self._identity.tenant(tenant), public_log=wanted.public_log
-        )
-        self._ledger.administer(tenant, act)
+
+        def change(known: Tenant | None) -> Act:
+            if known is None:
+                raise NotFound(f"there is no tenant {tenant!r}")
+            return administration.change_policy(known, public_log=wanted.public_log)
+
+        self._ledger.changes.carry_out(Tenant, tenant, tenant, change)
         return json_response(_tenant(self._identity.tenant(tenant)))
 
     def _log_key(self, request: Request, tenant: str) -> Response:
@@ -193,12 +196,14 @@ class AdminApi:
         return json_response({**_key(key), "key": secret}, 201)
 
     def _revoke_key(self, request: Request, tenant: str) -> Response:
-        key = self._identity.get(ApiKey, tenant, request.path_params["id"])
-        if key is None:
-            raise NotFound("there is no such key")
-        if key.revoked_ms is None:
-            act = administration.revoke_key(key, now_ms=self._services.clock.now_ms())
-            self._ledger.administer(tenant, act)
+        def revoke(key: ApiKey | None) -> Act | None:
+            if key is None:
+                raise NotFound("there is no such key")
+            if key.revoked_ms is not None:
+                return None
+            return administration.revoke_key(key, now_ms=self._services.clock.now_ms())
+
+        self._ledger.changes.carry_out(ApiKey, tenant, request.path_params["id"], revoke)
         return Response(status_code=204)
 
     # Users and grants
@@ -233,14 +238,15 @@ class AdminApi:
             _check_zone(changes["time_zone"])
         if "password" in changes:
             changes["password"] = _hashed(changes["password"])
-        with self._changing(request) as user:
-            changed = msgspec.structs.replace(user, **changes)
-            self._ledger.administer(tenant, administration.change_user(user, changed))
-        return json_response(_user(changed))
+
+        def change(user: User) -> Act:
+            return administration.change_user(user, msgspec.structs.replace(user, **changes))
+
+        changed = self._change(request, change)
+        return json_response(_user(_existing(changed, request.path_params["id"])))
 
     def _delete_user(self, request: Request, tenant: str) -> Response:
-        with self._changing(request) as user:
-            self._ledger.administer(tenant, administration.delete(user))
+        self._change(request, administration.delete)
         return Response(status_code=204)
 
     def _list_grants(self, request: Request, tenant: str) -> Response:
@@ -249,28 +255,26 @@ class AdminApi:
     def _add_grant(self, request: Request, tenant: str) -> Response:
         wanted = decode(GrantIn, request.state.body)
         grant = Grant(wanted.scope, wanted.role)
-        with self._changing(request) as user:
-            self._ledger.administer(tenant, administration.add_grant(user, grant))
+        self._change(request, lambda user: administration.add_grant(user, grant))
         return json_response(_grant(grant), 201)
 
     def _remove_grant(self, request: Request, tenant: str) -> Response:
         params = request.query_params
         if "scope" not in params:
             raise Malformed("scope names the grant to remove", path="scope")
-        with self._changing(request) as user:
-            act = administration.remove_grant(user, params["scope"], params.get("role"))
-            self._ledger.administer(tenant, act)
+        scope, role = params["scope"], params.get("role")
+        self._change(request, lambda user: administration.remove_grant(user, scope, role))
         return Response(status_code=204)
 
     def _user(self, request: Request) -> User:
         tenant, id = request.path_params["tenant"], request.path_params["id"]
         return _existing(self._identity.get(User, tenant, id), id)
 
-    @contextmanager
-    def _changing(self, request: Request) -> Iterator[User]:
+    def _change(self, request: Request, act: Callable[[User], Act]) -> User | None:
         tenant, id = request.path_params["tenant"], request.path_params["id"]
-        with self._identity.changing(User, tenant, id) as user:
-            yield _existing(user, id)
+        return self._ledger.changes.carry_out(
+            User, tenant, id, lambda user: act(_existing(user, id))
+        )
 
     # Key sets for JWTs
 
@@ -283,14 +287,17 @@ class AdminApi:
         self._identity.tenant(tenant)
         members = msgspec.structs.asdict(wanted)
         key_set = KeySet(tenant=tenant, created_ms=self._services.clock.now_ms(), **members)
-        self._ledger.administer(tenant, administration.save_key_set(key_set))
+        act = administration.save_key_set(key_set)
+        self._ledger.changes.carry_out(KeySet, tenant, key_set.id, lambda _: act)
         return json_response(_key_set(key_set), 201)
 
     def _delete_key_set(self, request: Request, tenant: str) -> Response:
-        key_set = self._identity.get(KeySet, tenant, request.path_params["id"])
-        if key_set is None:
-            raise NotFound("there is no such key set")
-        self._ledger.administer(tenant, administration.delete(key_set))
+        def delete(key_set: KeySet | None) -> Act:
+            if key_set is None:
+                raise NotFound("there is no such key set")
+            return administration.delete(key_set)
+
+        self._ledger.changes.carry_out(KeySet, tenant, request.path_params["id"], delete)
         return Response(status_code=204)
 
 

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from tallystick import administration, credentials, times
+from tallystick.administration import Act
 from tallystick.dialects.base import Services
 from tallystick.errors import Malformed, NotFound
 from tallystick.event import Json
@@ -76,10 +77,13 @@ class AdminClientsApi:
         return json_response({**_client(client), "secret": secret}, 201)
 
     def _delete(self, request: Request, tenant: str) -> Response:
-        with self._identity.changing(Client, tenant, request.path_params["id"]) as client:
+        def delete(client: Client | None) -> Act:
             if client is None:
                 raise NotFound("there is no such client")
-            self._services.ledger.administer(tenant, administration.delete(client))
+            return administration.delete(client)
+
+        id = request.path_params["id"]
+        self._services.ledger.changes.carry_out(Client, tenant, id, delete)
         return Response(status_code=204)
 
     def _check(self, wanted: ClientIn, tenant: str) -> None:

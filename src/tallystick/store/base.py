@@ -23,6 +23,7 @@ from hashlib import blake2b
 from typing import NamedTuple, Protocol
 
 from tallystick.entry import Prepared, Sealed, Sections
+from tallystick.errors import PreconditionFailed
 from tallystick.event import HeadSlot
 
 SCHEMA_VERSION = 1
@@ -77,8 +78,9 @@ class Claim(NamedTuple):
 class IdentityWrite(NamedTuple):
     """A change to an identity record; `doc` None deletes it.
 
-    `lookups` are (namespace, text) pairs, unique in the whole store, that find the record. A
-    record that is `new` must not exist yet.
+    `lookups` are (namespace, text) pairs, unique in the whole store, that find the record. What is
+    written was made from the document `replaces`, and is refused when another one is stored;
+    without it, the record must not exist yet.
     """
 
     tenant: str
@@ -86,7 +88,7 @@ class IdentityWrite(NamedTuple):
     id: str
     doc: bytes | None
     lookups: tuple[tuple[str, str], ...] = ()
-    new: bool = False
+    replaces: bytes | None = None
 
 
 class IdentityRow(NamedTuple):
@@ -137,6 +139,13 @@ HOLD_HEAD = head_key(HeadSlot.HOLD, "hold", "")
 """The head that every act on a legal hold moves."""
 
 
+def changed_meanwhile(write: IdentityWrite) -> PreconditionFailed:
+    """Return what is told of an identity record that is not the one that was to be replaced."""
+    return PreconditionFailed(
+        f"{write.kind} {write.id!r} was changed meanwhile", hint="look at it again"
+    )
+
+
 class Writer(Protocol):
     """One open transaction."""
 
@@ -161,7 +170,8 @@ class Writer(Protocol):
     def append(self, commit: TenantCommit) -> None:
         """Write one tenant's share of the transaction.
 
-        Raises: Conflict when an identity record or lookup belongs to somebody else.
+        Raises: Conflict when an identity record or lookup belongs to somebody else;
+        PreconditionFailed when an identity record is not the one that is to be replaced.
         """
 
 

@@ -18,6 +18,7 @@ from tallystick.store.base import (
     LogRow,
     ResourceHead,
     TenantCommit,
+    changed_meanwhile,
 )
 from tallystick.store.sqlite_rows import HEAD_COLUMNS, INDEX_BITS
 
@@ -147,14 +148,22 @@ class SqliteWriter:
         execute = self._connection.execute
         record = (write.tenant, write.kind, write.id)
         execute("DELETE FROM lookups WHERE tenant = ? AND kind = ? AND id = ?", record)
-        if write.doc is None:
-            execute("DELETE FROM identity WHERE tenant = ? AND kind = ? AND id = ?", record)
-            return
-        if not write.new:
-            execute("DELETE FROM identity WHERE tenant = ? AND kind = ? AND id = ?", record)
-        execute("INSERT INTO identity VALUES (?, ?, ?, ?)", (*record, write.doc))
+        if write.doc is not None and write.replaces is None:
+            execute("INSERT INTO identity VALUES (?, ?, ?, ?)", (*record, write.doc))
+        else:
+            self._replace_identity(write)
         for namespace, text in write.lookups:
             execute("INSERT INTO lookups VALUES (?, ?, ?, ?, ?)", (namespace, text, *record))
+
+    def _replace_identity(self, write: IdentityWrite) -> None:
+        stored = (write.tenant, write.kind, write.id, write.replaces)
+        where = "WHERE tenant = ? AND kind = ? AND id = ? AND doc = ?"
+        if write.doc is None:
+            self._connection.execute(f"DELETE FROM identity {where}", stored)
+        else:
+            self._connection.execute(f"UPDATE identity SET doc = ? {where}", (write.doc, *stored))
+        if self._connection.changes() != 1:
+            raise changed_meanwhile(write)
 
     def _erase(self, base: int, erasure: Erasure) -> None:
         self.erased = True

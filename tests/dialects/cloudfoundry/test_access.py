@@ -119,7 +119,9 @@ def test_role_taken_away_hides_at_once(deployment: Deployment) -> None:
     assert seen_by(client) == EVERYTHING
     node = deployment.server.node
     [user] = node.identity.list(User, deployment.tenant)
-    node.ledger.administer(deployment.tenant, administration.remove_grant(user, "tenant:*"))
+    deployment.server.change(
+        User, deployment.tenant, user.id, lambda user: administration.remove_grant(user, "tenant:*")
+    )
     assert seen_by(client) == set()
     assert client.post("/extensions/cloudfoundry/events", json=resource()).status_code == 403
 

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from tallystick import administration
+from tallystick.administration import Act
 from tallystick.identity import Client, User
 from tests.dialects.cloudfoundry.clocks import SetClock
 from tests.dialects.cloudfoundry.conftest import PASSWORD, SECRET, Deployment, guids
@@ -96,7 +97,9 @@ def test_refresh_gives_a_new_token_with_the_grants_of_now(deployment: Deployment
     node = deployment.server.node
     user = node.identity.user_by_login(login)
     assert user is not None
-    node.ledger.administer(deployment.tenant, administration.remove_grant(user, "tenant:*"))
+    deployment.server.change(
+        User, deployment.tenant, user.id, lambda user: administration.remove_grant(user, "tenant:*")
+    )
     third = ask(deployment.anonymous, **form).json()
     assert third["scope"] == "cloud_controller.read cloud_controller.write"
 
@@ -118,10 +121,7 @@ def test_refresh_token_works_for_its_own_client_and_user_only(deployment: Deploy
     id = deployment.client("exporter", "cloud_controller.read")
     form = {"grant_type": "refresh_token", "refresh_token": issued["refresh_token"]}
     assert ask(deployment.anonymous, (id, SECRET), **form).status_code == 401
-    node = deployment.server.node
-    user = node.identity.get(User, deployment.tenant, f"id-of-{login}")
-    assert user is not None
-    node.ledger.administer(deployment.tenant, administration.delete(user))
+    deployment.server.change(User, deployment.tenant, f"id-of-{login}", administration.delete)
     assert ask(deployment.anonymous, **form).status_code == 401
     answer = deployment.http(issued["access_token"]).get("/v2/events")
     assert (answer.status_code, answer.json()["code"]) == (401, 1000)
@@ -325,15 +325,14 @@ def test_expired_token_is_told_from_a_missing_one(timed: tuple[Deployment, SetCl
 def test_client_secret_is_valid_for_its_time(timed: tuple[Deployment, SetClock]) -> None:
     deployment, clock = timed
     id = deployment.client("exporter", "cloud_controller.read")
-    node = deployment.server.node
-    client = node.identity.client(id)
-    assert isinstance(client, Client)
-    [secret] = client.secrets
-    ending = msgspec.structs.replace(secret, valid_until_ms=clock.ms + 1000)
-    changed = msgspec.structs.replace(client, secrets=(ending,))
-    node.ledger.administer(
-        deployment.tenant, administration.change_client(changed, "client.changed")
-    )
+
+    def end(client: Client) -> Act:
+        [secret] = client.secrets
+        ending = msgspec.structs.replace(secret, valid_until_ms=clock.ms + 1000)
+        changed = msgspec.structs.replace(client, secrets=(ending,))
+        return administration.change_client(changed, "client.changed")
+
+    deployment.server.change(Client, deployment.tenant, id, end)
     grant = {"grant_type": "client_credentials"}
     assert ask(deployment.anonymous, (id, SECRET), **grant).status_code == 200
     clock.ms += 1000

@@ -202,5 +202,7 @@ def test_rights_of_the_key_bound_what_a_token_may(company: Company) -> None:
 def test_a_revoked_key_is_unknown(company: Company) -> None:
     node = company.server.node
     for key in node.identity.list(ApiKey, company.tenant):
-        node.ledger.administer(company.tenant, administration.revoke_key(key, now_ms=1))
+        company.server.change(
+            ApiKey, company.tenant, key.id, lambda key: administration.revoke_key(key, now_ms=1)
+        )
     assert statuses(company.service) == {401}

@@ -76,23 +76,24 @@ def decode_change(body: bytes) -> Wanted:
 def new_client(tenant: str, wanted: Wanted, *, now_ms: int) -> tuple[Client, str]:
     """Return a new application and its secret."""
     roles = wanted.roles or ()
+    secret, text = new_secret(now_ms=now_ms)
     client = Client(
         id=str(uuid.uuid4()),
         tenant=tenant,
         created_ms=now_ms,
         name=wanted.display_name or "",
+        secrets=(secret,),
         scopes=("read", "write", "admin") if OWNER in roles else ("read", "write"),
         claims=wanted.custom_claims or {},
         attributes={"dialect": DIALECT, "roles": list(roles)},
     )
-    return with_secret(client, now_ms=now_ms)
+    return client, text
 
 
-def with_secret(client: Client, *, now_ms: int) -> tuple[Client, str]:
-    """Return an application with a new secret in place of its old one, and the secret."""
+def new_secret(*, now_ms: int) -> tuple[ClientSecret, str]:
+    """Return what is kept of a new secret, and the secret."""
     text = credentials.new_secret()
-    secret = ClientSecret(credentials.digest_of_secret(text), now_ms, now_ms + SECRET_MS)
-    return msgspec.structs.replace(client, secrets=(secret,)), text
+    return ClientSecret(credentials.digest_of_secret(text), now_ms, now_ms + SECRET_MS), text
 
 
 def changed(client: Client, wanted: Wanted) -> Client:

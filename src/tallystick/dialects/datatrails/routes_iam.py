@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from urllib.parse import parse_qsl
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from tallystick import administration, limits
 from tallystick.access import Scope
+from tallystick.administration import Act
 from tallystick.dialects.base import Services
 from tallystick.dialects.datatrails import allowance, applications
 from tallystick.dialects.datatrails.applications import is_application, rendered
@@ -134,36 +135,40 @@ class ApplicationsApi:
         return rendered(client, caller.tenant_identity, secret)
 
     def _change(self, caller: Caller, request: Request, wanted: applications.Wanted) -> Json:
-        with self._changing(caller, request) as client:
+        def change(client: Client) -> Act | None:
             changed = applications.changed(client, wanted)
-            if changed != client:
-                self._replace(changed, "client.changed")
-        return rendered(changed, caller.tenant_identity)
+            if changed == client:
+                return None
+            return administration.change_client(changed, "client.changed")
+
+        changed = self._carry_out(caller, request, change)
+        return rendered(_existing(changed, request.path_params["uuid"]), caller.tenant_identity)
 
     def _regenerate(self, caller: Caller, request: Request) -> Json:
-        now_ms = self._services.clock.now_ms()
-        with self._changing(caller, request) as known:
-            client, secret = applications.with_secret(known, now_ms=now_ms)
-            self._replace(client, "client.secret_regenerated")
-        return rendered(client, caller.tenant_identity, secret)
+        secret, text = applications.new_secret(now_ms=self._services.clock.now_ms())
+
+        def regenerate(client: Client) -> Act:
+            changed = msgspec.structs.replace(client, secrets=(secret,))
+            return administration.change_client(changed, "client.secret_regenerated")
+
+        changed = self._carry_out(caller, request, regenerate)
+        client = _existing(changed, request.path_params["uuid"])
+        return rendered(client, caller.tenant_identity, text)
 
     def _delete(self, caller: Caller, request: Request) -> None:
-        with self._changing(caller, request) as client:
-            self._services.ledger.administer(caller.tenant, administration.delete(client))
-
-    def _replace(self, client: Client, kind: str) -> None:
-        act = administration.change_client(client, kind)
-        self._services.ledger.administer(client.tenant, act)
+        self._carry_out(caller, request, administration.delete)
 
     def _application(self, caller: Caller, request: Request) -> Client:
         id = request.path_params["uuid"]
         return _existing(self._identity.get(Client, caller.tenant, id), id)
 
-    @contextmanager
-    def _changing(self, caller: Caller, request: Request) -> Iterator[Client]:
+    def _carry_out(
+        self, caller: Caller, request: Request, act: Callable[[Client], Act | None]
+    ) -> Client | None:
         id = request.path_params["uuid"]
-        with self._identity.changing(Client, caller.tenant, id) as client:
-            yield _existing(client, id)
+        return self._services.ledger.changes.carry_out(
+            Client, caller.tenant, id, lambda client: act(_existing(client, id))
+        )
 
     def _count(self, tenant: str) -> int:
         return sum(map(is_application, self._identity.list(Client, tenant)))

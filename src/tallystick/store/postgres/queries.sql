@@ -71,17 +71,20 @@ WHERE tenant = %(tenant)b AND owner = %(owner)b AND kind = %(kind)b AND id = %(i
 INSERT INTO lookups VALUES (%(tenant)b, %(namespace)b, %(text)b, %(owner)b, %(kind)b, %(id)b);
 
 -- name: delete_identity
--- One record.
-DELETE FROM identity WHERE tenant = %(tenant)b AND kind = %(kind)b AND id = %(id)b;
+-- One record, if it is still as it was read.
+DELETE FROM identity
+WHERE tenant = %(tenant)b AND kind = %(kind)b AND id = %(id)b AND doc = %(replaces)b
+RETURNING true;
 
 -- name: insert_identity
 -- A record that must be new.
 INSERT INTO identity VALUES (%(tenant)b, %(kind)b, %(id)b, %(doc)b);
 
--- name: upsert_identity
--- A record that may replace another.
-INSERT INTO identity VALUES (%(tenant)b, %(kind)b, %(id)b, %(doc)b)
-ON CONFLICT (tenant, kind, id) DO UPDATE SET doc = excluded.doc;
+-- name: replace_identity
+-- A record, if it is still as it was read.
+UPDATE identity SET doc = %(doc)b
+WHERE tenant = %(tenant)b AND kind = %(kind)b AND id = %(id)b AND doc = %(replaces)b
+RETURNING true;
 
 -- name: log_head
 -- The committed head of a log.

@@ -19,6 +19,7 @@ from tallystick.store.base import (
     LogRow,
     ResourceHead,
     TenantCommit,
+    changed_meanwhile,
 )
 from tallystick.store.postgres import rows as reading
 from tallystick.store.postgres.connecting import Connection, Pool
@@ -310,11 +311,13 @@ def _write_pointers(connection: Connection, tenant: bytes, commit: TenantCommit)
 def _write_identity(connection: Connection, write: IdentityWrite) -> None:
     owner, kind, id = map(to_bytes, write[:3])
     _execute(connection, "delete_lookups", tenant=_SERVER_WIDE, owner=owner, kind=kind, id=id)
-    if write.doc is None:
-        _execute(connection, "delete_identity", tenant=owner, kind=kind, id=id)
-        return
-    statement = "insert_identity" if write.new else "upsert_identity"
-    _execute(connection, statement, tenant=owner, kind=kind, id=id, doc=write.doc)
+    record = {"tenant": owner, "kind": kind, "id": id}
+    if write.doc is not None and write.replaces is None:
+        _execute(connection, "insert_identity", **record, doc=write.doc)
+    else:
+        statement = "delete_identity" if write.doc is None else "replace_identity"
+        if not select(connection, statement, **record, doc=write.doc, replaces=write.replaces):
+            raise changed_meanwhile(write)
     for namespace, text in write.lookups:
         _execute(
             connection, "insert_lookup", tenant=_SERVER_WIDE, namespace=to_bytes(namespace),
