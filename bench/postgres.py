@@ -25,7 +25,7 @@ from psycopg import sql
 
 from bench import servers
 from bench.load import run_apart
-from bench.write import CONNECTIONS, ROUNDS, SECONDS, Result, events, load, request
+from bench.write import CONNECTIONS, ROUNDS, SECONDS, Result, events, load, request, settle
 
 BATCH = 1_000
 BATCH_CONNECTIONS = 4
@@ -94,13 +94,13 @@ def write(port: int, own: str, peer: int) -> Result:
     for _ in range(ROUNDS):
         for name, step in steps.items():
             rounds[name].append(step())
-            settle(port, own)
+            settle_all(port, own)
     return rounds
 
 
-def settle(port: int, database: str) -> None:
-    """Wait until lists and public log have everything: nobody is measured beside a follower."""
-    ask(port, "/v1/events?limit=1&total=true")
+def settle_all(port: int, database: str) -> None:
+    """Wait until search and public log have everything: nobody is measured beside a follower."""
+    settle(port, SETTLE_S)
     deadline_s = time.monotonic() + SETTLE_S
     with psycopg.connect(database, autocommit=True) as connection:
         while connection.execute(BEHIND).fetchone() != (0,):
@@ -135,8 +135,8 @@ def fill(port: int, count: int) -> None:
 
 
 def report_pages(port: int, own: str, events_count: int) -> None:
-    """Print how long pages and totals take, once the lists have everything."""
-    settle(port, own)
+    """Print how long pages and totals take, once nothing follows any longer."""
+    settle_all(port, own)
     cursors = [
         json.loads(ask(port, f"/v1/events?limit=50&offset={events_count * n // 25}"))["next"]
         for n in range(1, VARIANTS + 1)

@@ -117,10 +117,10 @@ def measure(scratch: Path, environment: dict[str, str] | None) -> Result:
             rounds: dict[str, list[float]] = {name: [] for name in steps}
             for _ in range(ROUNDS):
                 for name, step in steps.items():
-                    _settle(port)
+                    settle(port)
                     rounds[name].append(step())
         median = {name: statistics.median(values) for name, values in rounds.items()}
-        _settle(port)
+        settle(port)
         half = load(port, singles, CONNECTIONS, rate=median["single"] / 2)
     return {
         "rounds": rounds,
@@ -135,11 +135,11 @@ def measure(scratch: Path, environment: dict[str, str] | None) -> Result:
     }
 
 
-def _settle(port: int) -> None:
-    """Wait until the followers have caught up, so that a burst is one."""
+def settle(port: int, timeout_s: float = 60) -> None:
+    """Wait until the followers have caught up: nobody is measured beside one."""
     headers = {"Authorization": f"Bearer {servers.KEY}"}
     ask = urllib.request.Request(f"http://127.0.0.1:{port}/metrics", headers=headers)
-    deadline_s = time.monotonic() + 60
+    deadline_s = time.monotonic() + timeout_s
     while time.monotonic() < deadline_s:
         with urllib.request.urlopen(ask) as answer:  # noqa: S310  # the server under measurement
             lines = answer.read().decode().splitlines()
@@ -147,7 +147,7 @@ def _settle(port: int) -> None:
         if lags and not any(lags):
             return
         time.sleep(0.1)
-    raise SystemExit("the followers did not catch up within a minute")
+    raise SystemExit(f"the followers did not catch up within {timeout_s:.0f} seconds")
 
 
 def _rss_mb(pid: int) -> float:

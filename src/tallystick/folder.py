@@ -13,6 +13,9 @@ KEY_FILE = "log.key"
 
 BLOBS_FOLDER = "blobs"
 
+INDEX_FOLDER = "index"
+"""What followers keep, which can be made again from the log."""
+
 UPLOADS_FOLDER = "uploads"
 """Blobs on their way in; emptied at every start."""
 

@@ -110,7 +110,7 @@ def open_node(
         key = open_log_key(folder / KEY_FILE, settings.server_name)
         truth = open_truth(folder, settings.database)
         foreign = _foreign_log(truth.store, key)
-        index = open_index(folder, truth.store, child=followers)
+        index = open_index(folder, truth.store, settings.database, child=followers)
         forget_uploads(folder / UPLOADS_FOLDER)
         node = Node(
             truth,

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tallystick.errors import SettingsError, StoreLocked
-from tallystick.folder import BLOBS_FOLDER, LEDGER_FILE, LOCK_FILE, PUBLIC_FILE, UPLOADS_FOLDER
+from tallystick.folder import BLOBS_FOLDER, LOCK_FILE, PUBLIC_FILE, UPLOADS_FOLDER
 from tallystick.publicfiles import PublicFiles
 from tallystick.store.base import Store
 from tallystick.store.blobs import BlobContent
 from tallystick.store.folder_blobs import FolderBlobs
-from tallystick.store.sqlite import open_sqlite
+from tallystick.store.opening import open_store
 from tallystick.store.sqlite_public_files import SqlitePublicFiles
 
 
@@ -43,22 +43,17 @@ def open_truth(folder: Path, database: str | None) -> Truth:
     Raises: SchemaMismatch, SettingsError, StoreBusy, StoreFailed.
     """
     uploads = folder / UPLOADS_FOLDER
+    store = open_store(folder, database)
     if database is None:
         return Truth(
-            open_sqlite(folder / LEDGER_FILE),
+            store,
             SqlitePublicFiles(folder / PUBLIC_FILE),
             FolderBlobs(folder / BLOBS_FOLDER, uploads),
         )
-    try:
-        # Imported late: the driver is an extra that a folder does without.
-        from tallystick.store.postgres.blobs import PostgresBlobs
-        from tallystick.store.postgres.public_files import PostgresPublicFiles
-        from tallystick.store.postgres.store import open_postgres
-    except ImportError as error:
-        raise SettingsError(
-            "PostgreSQL needs its driver", hint="pip install 'tallystick[postgres]'"
-        ) from error
-    store = open_postgres(database)
+    # Imported late: the driver is an extra that a folder does without.
+    from tallystick.store.postgres.blobs import PostgresBlobs
+    from tallystick.store.postgres.public_files import PostgresPublicFiles
+
     return Truth(store, PostgresPublicFiles(database), PostgresBlobs(database, uploads))
 
 

@@ -192,6 +192,3 @@ class Reader(Protocol):
 
     def explain(self, tenant: str, question: Find) -> Plan:
         """Return which index would answer, and why."""
-
-    def lag(self) -> Mapping[str, int]:
-        """Return by how many entries each follower is behind, over all tenants."""

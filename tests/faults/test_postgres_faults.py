@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from tallystick import limits
 from tallystick.clock import ManualClock
 from tallystick.errors import StoreBusy
 from tallystick.keys import LogKey, open_log_key
@@ -22,6 +24,7 @@ from tallystick.store.postgres.connecting import Timeouts
 from tallystick.store.postgres.store import open_postgres
 from tests.check import check_log
 from tests.faults.servers import CrashableServer
+from tests.index.test_postgres_search import servers as nodes
 from tests.needs import ROOT
 from tests.recording import TENANT, Recorder, draft, origin_of
 
@@ -323,3 +326,25 @@ def test_two_processes_make_the_same_log_once(crashable_database: str, key: LogK
             origin_of(f"tenant {n}") for n in range(20)
         }
         check_log(one, key)
+
+
+def test_the_search_of_a_server_outlives_a_crash_of_the_database(
+    server: CrashableServer,
+    crashable_database: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its follower goes on by itself once the database is back, and so does one started then."""
+    monkeypatch.setattr(limits, "READ_WAIT_S", WITHIN_S)
+    with nodes(tmp_path, crashable_database, 1) as [node]:
+        node.write(50)
+        assert node.found("brown") == 50
+        server.crash()
+        try:
+            with pytest.raises(StoreBusy):
+                node.found("brown")
+            os.kill(node.pid, signal.SIGKILL)
+        finally:
+            server.start()
+        node.write(50)
+        assert node.found("brown") == 100

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Mapping
 from typing import Any
 
 import psycopg
@@ -70,10 +69,6 @@ class PostgresWorld(World):
     def reopen(self) -> None:
         """Forget everything, as another process would."""
         self._open()
-
-    def lag(self) -> Mapping[str, int]:
-        """Return nothing: there is no search here."""
-        return {}
 
     def __enter__(self) -> PostgresWorld:
         return self

@@ -401,12 +401,13 @@ def test_rebuilding_views_and_search_through_the_index(
 ) -> None:
     """What `tallystick rebuild` calls: the same answers afterwards, and progress meanwhile."""
     with closing(open_postgres(postgres_database)) as store:
-        index = open_index(tmp_path, store, child=True, rules="tests.index.world:rules")
+        index = open_index(
+            tmp_path, store, postgres_database, child=True, rules="tests.index.world:rules"
+        )
         recorder = Recorder(store, KEY)
         recorder.append(TENANT, *map(order, range(40)))
         recorder.append("other", order(1))
         check_lists(postgres_database)
-        assert index.lag()["views"] == 0
         told: list[tuple[int, int]] = []
         for name in ("views", "search"):
             index.rebuild(name, lambda *done: told.append(done))

@@ -25,7 +25,7 @@ from tests.store.test_postgres_sharding import BOUND
 
 pytestmark = pytest.mark.needs("postgres")
 
-ALL_TENANTS = {"lag", "behind"}
+ALL_TENANTS = {"behind"}
 COPIES = {"copy_lists", "copy_places"}
 
 EVENTS = 24_000

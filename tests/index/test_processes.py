@@ -17,11 +17,11 @@ from tallystick import limits
 from tallystick.errors import FollowerBehind, NotFound
 from tallystick.event import Draft, Op, Resource
 from tallystick.index import supervisor
-from tallystick.index.followers import SEARCH, VIEWS
+from tallystick.index.followers import NAMES, SEARCH, VIEWS
 from tallystick.index.generations import Generations
 from tallystick.index.reader import IndexReader
 from tallystick.index.search import SearchWriter
-from tallystick.index.supervisor import GROUPS, Command, SupervisedFollowers
+from tallystick.index.supervisor import Command, SupervisedFollowers
 from tallystick.query.expr import Eq, Term
 from tallystick.reading import Find, Rules
 from tallystick.store.base import Erasure
@@ -48,15 +48,15 @@ class Server:
         folder: Path,
         reference: str = RULES,
         *,
-        groups: Sequence[Sequence[str]] = ((VIEWS,),),
+        names: Sequence[str] = (VIEWS,),
         residue_s: float = 600,
     ) -> None:
         self.folder = folder
         self.store = open_sqlite(folder / "ledger.db")
         rules = world.rules() if reference == RULES else fewer_rules()
-        command = Command(folder / "ledger.db", folder / "index", reference)
+        command = Command(folder, None, reference)
         self.followers = SupervisedFollowers(
-            command, self.store, rules, groups=groups, residue_s=residue_s
+            command, self.store, rules, names=names, residue_s=residue_s
         )
         self.recorder = Recorder(
             self.store, KEY, committed=lambda heads, stats: self.followers.committed(heads)
@@ -158,7 +158,7 @@ def test_a_follower_that_hangs_is_an_error_and_no_stale_answer(
             impatient.setattr(limits, "READ_WAIT_S", 0.2)
             with pytest.raises(FollowerBehind):
                 server.total()
-        assert server.reader.lag() == {VIEWS: 1}
+        assert server.followers.lag() == {VIEWS: 1}
         assert not server.followers.overrun()
     finally:
         server.signal(signal.SIGCONT)
@@ -301,12 +301,9 @@ def test_followers_end_with_their_server(tmp_path: Path) -> None:
     process.wait()
 
 
-@pytest.mark.parametrize("groups", [GROUPS, ((VIEWS, SEARCH),)])
-def test_every_write_is_found_by_a_search_after_it(
-    tmp_path: Path, groups: Sequence[Sequence[str]]
-) -> None:
-    """Kill the followers now and then, whether they share a process or not."""
-    server = Server(tmp_path, groups=groups)
+def test_every_write_is_found_by_a_search_after_it(tmp_path: Path) -> None:
+    """Kill the followers now and then."""
+    server = Server(tmp_path, names=NAMES)
     for number in range(20):
         size = server.write(7)
         if number % 6 == 5:
@@ -317,7 +314,7 @@ def test_every_write_is_found_by_a_search_after_it(
 
 
 def test_words_that_were_erased_are_destroyed_by_a_rebuild(tmp_path: Path) -> None:
-    server = Server(tmp_path, groups=GROUPS, residue_s=0.05)
+    server = Server(tmp_path, names=NAMES, residue_s=0.05)
     secret = Draft(kind="order.created", data={"text": "Rumpelstiltskin"})
     server.recorder.append(TENANT, secret, *map(order, range(50)))
     assert server.found("rumpelstiltskin") == 1

@@ -32,7 +32,7 @@ from tests.index.world import TENANT, World
 
 def opened(world: World, folder: Path) -> Index:
     """Return lists and search over the log of a world."""
-    return open_index(folder, world.store, child=False, rules=RULES)
+    return open_index(folder, world.store, None, child=False, rules=RULES)
 
 
 @settings(max_examples=15)

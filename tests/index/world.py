@@ -179,10 +179,6 @@ class World:
         """Refuse: this world has lists only."""
         raise AssertionError("not a question for lists")
 
-    def lag(self) -> Mapping[str, int]:
-        """Return by how much the lists are behind."""
-        return {"views": self.following.behind()}
-
     def _open(self) -> None:
         self.writer = ViewsWriter(
             self._views_folder,

@@ -57,7 +57,7 @@ class Metrics:
 
     def render(self) -> bytes:
         """Return everything in the text format."""
-        for follower, behind in self._node.ledger.reader.lag().items():
+        for follower, behind in self._node.index.lag().items():
             self._lag.labels(follower).set(behind)
         return generate_latest(self._registry)
 

@@ -13,6 +13,7 @@ from tallystick import __version__, jsontext
 from tallystick.errors import Forbidden, NotFound, TallystickError
 from tallystick.http.auth import CONTROL
 from tallystick.http.metrics import Metrics
+from tallystick.index.followers import NAMES
 from tallystick.node import Node
 
 
@@ -52,7 +53,7 @@ class OpsApi:
         if not request.scope["state"].get(CONTROL):
             raise Forbidden("indexes are rebuilt through the control socket of the data folder")
         name = request.path_params["follower"]
-        if name not in self._node.index.lag():
+        if name not in NAMES:
             raise NotFound(f"there is no follower {name!r}")
         return StreamingResponse(self._rebuild(name), media_type="application/x-ndjson")
 

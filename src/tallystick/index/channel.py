@@ -68,8 +68,11 @@ class Channel:
         """Tell the follower how far logs have come; never waits for it."""
         with self._changed:
             for tenant, size in heads:
-                self._behind += size - self._heads.get(tenant, 0)
-                self._heads[tenant] = self._untold[tenant] = size
+                known = self._heads.get(tenant, 0)
+                # Who reads heads from a store may come later than who wrote the next one.
+                if size > known:
+                    self._behind += size - known
+                    self._heads[tenant] = self._untold[tenant] = size
             self._flush()
 
     def hear(self, report: Report) -> None:

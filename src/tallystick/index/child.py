@@ -1,11 +1,13 @@
-"""The process in which followers run beside a server.
+"""The process in which a follower runs beside a server.
 
-    python -m tallystick.index.child STORE ROOT RULES NAME:FD...
-    python -m tallystick.index.child --rebuild FOLDER STORE ROOT RULES NAME:FD
+    python -m tallystick.index.child NAME FOLDER RULES HANDLE
+    python -m tallystick.index.child NAME FOLDER RULES HANDLE GENERATION
 
-Each follower has a thread and a socket of its own to the server, so that a slow one never delays
-another. The process ends when the server does: the socket closes. A rebuild fills a generation
-beside the current one, says how far it is, and ends when it has caught up.
+The URL of the database, if there is one, comes on standard input: it may hold a password.
+
+The handle is that of a socket to the server; the process ends when the server does, since the
+socket closes. With a generation it is a rebuild: it fills that one beside the current one, says
+how far it is, and ends when it has caught up.
 """
 
 from __future__ import annotations
@@ -16,21 +18,20 @@ import select
 import signal
 import socket
 import sys
-import threading
 import time
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from tallystick.errors import StoreBusy, StoreCorrupt
+from tallystick.errors import StoreBusy, StoreCorrupt, TallystickError
+from tallystick.folder import INDEX_FOLDER
 from tallystick.index.follow import SLICE_ROWS, Following
-from tallystick.index.followers import open_follower
+from tallystick.index.followers import COMMITTING, open_follower
 from tallystick.index.generations import Generations
 from tallystick.index.rules import load_rules
 from tallystick.index.wire import Lines, Report, Told, receive, send
 from tallystick.reading import Rules
 from tallystick.store.base import Store
-from tallystick.store.sqlite import open_sqlite
+from tallystick.store.opening import open_store
 
 _SLICE_ROWS_MIN = 64
 _SLICE_S = 0.03
@@ -38,6 +39,10 @@ _SLICE_S = 0.03
 
 _TIDY_SHARE = 0.25
 """Housekeeping for each second of following, while there is something to follow."""
+
+_GATHER_S = 0.1
+"""How long to let entries gather that nobody can read before the next commit: slices of a few
+entries cost half as much again for each, on a database twice to three times as much."""
 
 _IDLE_S = 0.5
 _BUSY_S = 0.05
@@ -62,6 +67,8 @@ class Loop:
         self._server = server
         self._lines = Lines(Told)
         self._generations = Generations(root / name, rules)
+        self._gather_s = _GATHER_S if name in COMMITTING else 0.0
+        self._taken_s = 0.0
         self._urgent = False
         self._answer = False
         self._untidy = True
@@ -78,11 +85,11 @@ class Loop:
         self._following.follower.close()
 
     def turn(self) -> None:
-        """Listen, take a slice if there is one, make it readable, report, tidy up."""
+        """Listen, take a slice if it is time for one, make it readable, report, tidy up."""
         self._listen(self._patience_s())
         started_s = time.monotonic()
         try:
-            worked = self._take()
+            worked = self._is_time(started_s) and self._take()
         except StoreBusy:
             time.sleep(_BUSY_S)
             return
@@ -99,7 +106,15 @@ class Loop:
         self._tidy(time.monotonic() - started_s if worked else 0.0)
 
     def _patience_s(self) -> float:
-        return 0.0 if self._following.behind() or self._untidy else _IDLE_S
+        if self._untidy or self._is_time(time.monotonic()):
+            return 0.0
+        return self._gather_s if self._following.behind() else _IDLE_S
+
+    def _is_time(self, now_s: float) -> bool:
+        """Tell whether to take a slice: somebody waits for it, or enough has gathered."""
+        behind = self._following.behind()
+        gathered = behind >= SLICE_ROWS or now_s - self._taken_s >= self._gather_s
+        return behind > 0 and (self._urgent or gathered)
 
     def _listen(self, patience_s: float) -> None:
         readable, _, _ = select.select([self._server], [], [], patience_s)
@@ -119,6 +134,7 @@ class Loop:
         if not parts:
             return False
         self._untidy = True
+        self._taken_s = time.monotonic()
         try:
             self._following.take(parts)
         except StoreCorrupt as error:
@@ -197,7 +213,7 @@ def rebuild(name: str, folder: Path, store: Store, rules: Rules, server: socket.
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the followers named in the arguments."""
+    """Run the follower named in the arguments."""
     # Signals may go to the whole group; only the server decides when to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -205,41 +221,20 @@ def main(arguments: Sequence[str]) -> int:
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
     sys.setswitchinterval(0.0005)
-    arguments = list(arguments)
-    folder = None
-    if arguments[0] == "--rebuild":
-        folder = Path(arguments[1])
-        del arguments[:2]
-    path, root, reference, *followers = arguments
-    store, rules = open_sqlite(Path(path)), load_rules(reference)
-    sockets = {
-        name: socket.socket(fileno=int(handle))
-        for name, _, handle in (follower.partition(":") for follower in followers)
-    }
-    if folder is not None:
-        ((name, server),) = sockets.items()
-        rebuild(name, folder, store, rules, server)
-        return 0
-    first, *others = sockets.items()
-    for name, server in others:
-        threading.Thread(
-            target=_follow_or_die, args=(name, root, store, rules, server), daemon=True
-        ).start()
-    _follow_or_die(first[0], root, store, rules, first[1])
-    return 0
-
-
-def _follow_or_die(name: str, root: str, store: Store, rules: Rules, server: socket.socket) -> None:
-    """Run a follower; the process ends with it, so that the server starts all of them again."""
-    code = 1
+    name, folder, reference, handle, *generation = arguments
+    server = socket.socket(fileno=int(handle))
+    rules = load_rules(reference)
     try:
-        Loop(name, Path(root), store, rules, server).run()
-        code = 0
-    except Exception:
-        traceback.print_exc()
-    finally:
-        sys.stderr.flush()
-        os._exit(code)
+        store = open_store(Path(folder), sys.stdin.read() or None)
+        if generation:
+            rebuild(name, Path(folder, INDEX_FOLDER, name, generation[0]), store, rules, server)
+        else:
+            Loop(name, Path(folder, INDEX_FOLDER), store, rules, server).run()
+    except TallystickError as error:
+        # As while a database starts again: whoever watches this process starts another.
+        print(f"tallystick: {name} stopped: {error.message}", file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":

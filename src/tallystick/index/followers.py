@@ -20,6 +20,9 @@ VIEWS = "views"
 SEARCH = "search"
 NAMES = (VIEWS, SEARCH)
 
+COMMITTING = frozenset((SEARCH,))
+"""Those that can be read only up to their last commit, which whoever waits has to ask for."""
+
 
 def open_follower(name: str, folder: Path, store: Store, rules: Rules) -> Follower:
     """Open the follower `name` on its folder, which it fills if it is empty.

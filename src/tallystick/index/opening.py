@@ -6,16 +6,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from tallystick.folder import INDEX_FOLDER
+from tallystick.index.followers import NAMES, SEARCH
 from tallystick.index.inline import InlineFollowers, Progress
 from tallystick.index.reader import IndexReader
 from tallystick.index.rules import load_rules
+from tallystick.index.shared import SharedFollowers
 from tallystick.index.supervisor import Command, SupervisedFollowers
 from tallystick.reading import Reader, Rules
 from tallystick.sequencer import CommitStats
 from tallystick.store.base import LogHead, Store
-from tallystick.store.sqlite import SqliteStore
 
-FOLDER = "index"
 RULES = "tallystick.dialects:rules"
 """Where the dialects' rules come from: a name, since indexes know no dialect."""
 
@@ -70,33 +71,37 @@ class Index:
         self._followers.close()
 
 
-def open_index(folder: Path, store: Store, *, child: bool, rules: str = RULES) -> Index:
-    """Open the indexes of a data folder.
+def open_index(
+    folder: Path, store: Store, database: str | None, *, child: bool, rules: str = RULES
+) -> Index:
+    """Open the indexes of a data folder, whose store is in the database at a URL if there is one.
 
     With `child` a process of their own keeps them up to date; without, whoever reads does. A
     database keeps its lists itself.
     Raises: StoreFailed.
     """
     loaded = load_rules(rules)
-    root = folder / FOLDER
-    if not isinstance(store, SqliteStore):
-        return _open_on_database(root, store, loaded)
+    names = NAMES if database is None else (SEARCH,)
     followers: SupervisedFollowers | InlineFollowers
     if child:
-        command = Command(store.path.absolute(), root.absolute(), rules)
-        followers = SupervisedFollowers(command, store, loaded)
+        run = SupervisedFollowers if database is None else SharedFollowers
+        followers = run(Command(folder.absolute(), database, rules), store, loaded, names=names)
     else:
-        followers = InlineFollowers(root, store, loaded)
-    return Index(IndexReader(store, loaded, followers), followers)
+        followers = InlineFollowers(folder / INDEX_FOLDER, store, loaded, names=names)
+    if database is None:
+        return Index(IndexReader(store, loaded, followers), followers)
+    return _open_on_database(store, loaded, followers)
 
 
-def _open_on_database(root: Path, store: Store, rules: Rules) -> Index:
+def _open_on_database(
+    store: Store, rules: Rules, searching: SupervisedFollowers | InlineFollowers
+) -> Index:
     # Imported late: the driver is an extra that a folder does without.
     from tallystick.index.postgres.following import open_lists
     from tallystick.store.postgres.store import PostgresStore
 
     assert isinstance(store, PostgresStore), f"there are no lists for {store.name}"
-    return Index(*open_lists(root, store, rules))
+    return Index(*open_lists(store, rules, searching))
 
 
 def fill_lists(database: str, progress: Progress, *, rules: str = RULES) -> int:

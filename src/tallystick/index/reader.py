@@ -6,7 +6,7 @@ asks lists or search as the planner says. It implements `reading.Reader`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tallystick import limits
@@ -60,9 +60,6 @@ class Followers(Protocol):
 
     def search(self) -> SearchReader:
         """Return the search index as it is now."""
-
-    def lag(self) -> Mapping[str, int]:
-        """Return by how many entries each follower is behind."""
 
 
 class IndexReader:
@@ -159,10 +156,6 @@ class IndexReader:
         size, views = self._caught_up(tenant)
         plan = plan_page(question, self._facts(tenant, size, views))
         return Plan(SEARCH, plan.reason) if isinstance(plan, Unlisted) else LISTED
-
-    def lag(self) -> Mapping[str, int]:
-        """Return by how many entries each follower is behind, over all tenants."""
-        return self._followers.lag()
 
     def _caught_up(self, tenant: str, dialect: str | None = None) -> tuple[int, ViewsReader]:
         """Return the lists, once they have all of the log as of now."""

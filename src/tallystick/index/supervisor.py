@@ -15,12 +15,14 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from tallystick.errors import NotFound, StoreFailed, TallystickError
+from tallystick.folder import INDEX_FOLDER
 from tallystick.index.channel import Channel
-from tallystick.index.followers import SEARCH, VIEWS, open_search, open_views
+from tallystick.index.followers import COMMITTING, NAMES, SEARCH, VIEWS, open_search, open_views
 from tallystick.index.generations import Generations
 from tallystick.index.inline import Progress
 from tallystick.index.views.reader import ViewsReader
@@ -30,9 +32,6 @@ from tallystick.store.base import LogHead, Store
 
 if TYPE_CHECKING:
     from tallystick.index.search import SearchReader
-
-GROUPS: tuple[tuple[str, ...], ...] = ((VIEWS,), (SEARCH,))
-"""Which followers share a process."""
 
 LAG_MAX = {VIEWS: 16_384, SEARCH: 32_768}
 """Entries a follower may be behind before commits wait for it."""
@@ -52,27 +51,36 @@ _MODULE = "tallystick.index.child"
 
 
 class Command(NamedTuple):
-    """What every follower process is told: the log, the folder of indexes, the rules."""
+    """What every follower is told: the data folder, the URL of the database if any, the rules."""
 
-    store: Path
-    root: Path
+    folder: Path
+    database: str | None
     rules: str
 
-    def start(self, followers: Mapping[str, int], *options: str) -> subprocess.Popen[bytes]:
-        """Start a process with some followers, each with the socket it talks to the server by."""
-        named = [f"{name}:{handle}" for name, handle in followers.items()]
-        told = (*options, str(self.store), str(self.root), self.rules, *named)
+    @property
+    def root(self) -> Path:
+        """The folder of the indexes."""
+        return self.folder / INDEX_FOLDER
+
+    def start(self, name: str, theirs: socket.socket, *generation: str) -> subprocess.Popen[bytes]:
+        """Start a process with a follower, which talks to the server by its end of a socket."""
+        told = (name, str(self.folder), self.rules, str(theirs.fileno()), *generation)
         path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
-        return subprocess.Popen(  # noqa: S603  # our own module, with paths we were given
+        process = subprocess.Popen(  # noqa: S603  # our own module, with paths we were given
             (sys.executable, "-m", _MODULE, *told),
-            stdin=subprocess.DEVNULL,
-            pass_fds=tuple(followers.values()),
+            stdin=subprocess.PIPE,
+            pass_fds=(theirs.fileno(),),
             env={**os.environ, "PYTHONPATH": path},
         )
+        assert process.stdin is not None, "it was asked for"
+        # Arguments can be read by everybody on the machine, and the URL may hold a password.
+        with suppress(BrokenPipeError), process.stdin as stdin:
+            stdin.write((self.database or "").encode())
+        return process
 
 
 class SupervisedFollowers:
-    """Runs followers in child processes; safe to share between threads."""
+    """Runs each follower in a child process; safe to share between threads."""
 
     def __init__(
         self,
@@ -80,7 +88,7 @@ class SupervisedFollowers:
         store: Store,
         rules: Rules,
         *,
-        groups: Sequence[Sequence[str]] = GROUPS,
+        names: Sequence[str] = NAMES,
         residue_s: float = RESIDUE_S,
     ) -> None:
         self._command = command
@@ -93,10 +101,9 @@ class SupervisedFollowers:
                 name,
                 Generations(command.root / name, rules),
                 heads,
-                commits=name == SEARCH,
+                commits=name in COMMITTING,
             )
-            for group in groups
-            for name in group
+            for name in names
         }
         # Guards the readers; a generation is opened for reading once.
         self._lock = threading.Lock()
@@ -107,9 +114,7 @@ class SupervisedFollowers:
         self._builder: subprocess.Popen[bytes] | None = None
         self._closing = threading.Event()
         outdated = [name for name in self._channels if self._clear(name)]
-        self._processes = [
-            Process(command, [self._channels[name] for name in group]) for group in groups
-        ]
+        self._processes = [Process(command, channel) for channel in self._channels.values()]
         self._keeper = threading.Thread(
             target=self._keep, args=(outdated,), name="rebuilds", daemon=True
         )
@@ -215,9 +220,7 @@ class SupervisedFollowers:
         ours, theirs = socket.socketpair()
         with ours:
             with theirs:
-                self._builder = self._command.start(
-                    {name: theirs.fileno()}, "--rebuild", str(folder)
-                )
+                self._builder = self._command.start(name, theirs, folder.name)
             if self._closing.is_set():
                 self._builder.kill()
             lines = Lines(Report)
@@ -251,17 +254,17 @@ class SupervisedFollowers:
 
 
 class Process:
-    """A process with some followers in it, started again whenever it dies."""
+    """A process with a follower in it, started again whenever it dies."""
 
-    def __init__(self, command: Command, channels: Sequence[Channel]) -> None:
+    def __init__(self, command: Command, channel: Channel) -> None:
         self._command = command
-        self._channels = channels
+        self._channel = channel
         # Written to when the process is to end: a select cannot wait for an event.
         self._stop_reader, self._stop_writer = socket.socketpair()
         self._stopping = threading.Event()
         self.pid: int | None = None
         self._thread = threading.Thread(
-            target=self._watch, name=f"watch-{channels[0].name}", daemon=True
+            target=self._watch, name=f"watch-{channel.name}", daemon=True
         )
         self._thread.start()
 
@@ -285,38 +288,26 @@ class Process:
 
     def _run(self) -> None:
         """Start the process and listen to it until it or the server ends."""
-        pairs = [socket.socketpair() for _ in self._channels]
-        talking = list(zip(self._channels, pairs, strict=True))
-        process = self._command.start(
-            {channel.name: theirs.fileno() for channel, (_, theirs) in talking}
-        )
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = self._command.start(self._channel.name, theirs)
         self.pid = process.pid
-        servers = {}
-        for channel, (ours, theirs) in talking:
-            theirs.close()
-            servers[ours] = (channel, Lines(Report))
-            channel.attach(ours)
-        while self._listen(servers):
-            pass
-        for ours, (channel, _) in servers.items():
-            channel.detach()
-            ours.close()
+        with ours:
+            self._channel.attach(ours)
+            lines = Lines(Report)
+            while self._listen(ours, lines):
+                pass
+            self._channel.detach()
         try:
             process.wait(_STOP_S)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
 
-    def _listen(self, servers: Mapping[socket.socket, tuple[Channel, Lines[Report]]]) -> bool:
-        """Pass on what comes next; tell whether everybody is still there."""
-        readable, _, _ = select.select([self._stop_reader, *servers], [], [])
-        for ready in readable:
-            if ready is self._stop_reader:
-                return False
-            channel, lines = servers[ready]
-            data = receive(ready)
-            if not data:
-                return False
-            for report in lines.feed(data):
-                channel.hear(report)
-        return True
+    def _listen(self, ours: socket.socket, lines: Lines[Report]) -> bool:
+        """Pass on what comes next; tell whether both sides are still there."""
+        readable, _, _ = select.select([self._stop_reader, ours], [], [])
+        data = b"" if self._stop_reader in readable else receive(ours)
+        for report in lines.feed(data):
+            self._channel.hear(report)
+        return bool(data)

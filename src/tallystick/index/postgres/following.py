@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from functools import partial
-from pathlib import Path
 
 from tallystick.errors import NotFound
 from tallystick.index.followers import SEARCH, VIEWS
@@ -13,31 +12,34 @@ from tallystick.index.inline import InlineFollowers, Progress
 from tallystick.index.postgres.lists import Lists
 from tallystick.index.postgres.reader import PostgresReader
 from tallystick.index.postgres.sql import select
+from tallystick.index.supervisor import SupervisedFollowers
 from tallystick.reading import Rules
 from tallystick.store.base import LogHead
 from tallystick.store.postgres.rows import from_bytes
 from tallystick.store.postgres.store import PostgresStore, open_postgres
 
+Searching = InlineFollowers | SupervisedFollowers
+
 
 class PostgresFollowers:
     """The lists in the database and the search index in a folder, as the server sees them."""
 
-    def __init__(self, store: PostgresStore, lists: Lists, searching: InlineFollowers) -> None:
+    def __init__(self, store: PostgresStore, lists: Lists, searching: Searching) -> None:
         self._store = store
         self._lists = lists
         self._searching = searching
 
     def committed(self, heads: Sequence[LogHead]) -> None:
-        """Do nothing: heads are read when somebody asks."""
+        """Tell the search how far logs have come."""
+        self._searching.committed(heads)
 
     def lag(self) -> Mapping[str, int]:
-        """Return by how many entries lists and search are behind, over all tenants."""
-        [(listed,)] = self._store.read(lambda connection: select(connection, "lag"))
-        return {VIEWS: int(listed), **self._searching.lag()}
+        """Return by how many entries the search is behind, over all tenants."""
+        return self._searching.lag()
 
     def overrun(self) -> bool:
-        """Tell that nothing has to wait: lists are written with the batch."""
-        return False
+        """Tell whether commits should wait for the search; lists are written with the batch."""
+        return self._searching.overrun()
 
     def rebuild(self, name: str, progress: Progress) -> None:
         """Make lists or search again from the beginning.
@@ -60,20 +62,16 @@ class PostgresFollowers:
             self._lists.rebuild(self._store, head.tenant, told=upto)
 
     def close(self) -> None:
-        """Release files; idempotent."""
+        """Stop following and release files; idempotent."""
         self._searching.close()
 
 
 def open_lists(
-    root: Path, store: PostgresStore, rules: Rules
+    store: PostgresStore, rules: Rules, searching: Searching
 ) -> tuple[PostgresReader, PostgresFollowers]:
-    """Let a store write lists with its batches and return what reads them.
-
-    The search index is kept below `root`, which is this process's own.
-    """
+    """Let a store write lists with its batches and return what reads them, beside a search."""
     lists = Lists(rules)
     store.extend_with(lists.write)
-    searching = InlineFollowers(root, store, rules, names=(SEARCH,))
     reader = PostgresReader(store, lists, searching)
     return reader, PostgresFollowers(store, lists, searching)
 

@@ -7,10 +7,6 @@
 SELECT lists_key, lists_rules, lists_next, lists_stale, lists_changes, size FROM logs
 WHERE tenant = %(tenant)b;
 
--- name: lag
--- All tenants: how many entries are not listed yet.
-SELECT coalesce(sum(size - lists_next), 0)::bigint FROM logs;
-
 -- name: behind
 -- All tenants: those whose logs are not listed to the end, and how many entries they lack.
 SELECT tenant, size - lists_next FROM logs WHERE size > lists_next ORDER BY tenant;

@@ -69,9 +69,6 @@ class Searching(Protocol):
     def search(self) -> SearchReader:
         """Return the search index as it is now."""
 
-    def lag(self) -> Mapping[str, int]:
-        """Return by how many entries each follower is behind."""
-
 
 class _Current(NamedTuple):
     """A tenant's lists once they have all of its log as of now."""
@@ -260,10 +257,6 @@ class PostgresReader:
         terms = Terms(current.number_of, self._lists.sight)
         plan = plan_page(question, self._facts(tenant, current, terms))
         return Plan(SEARCH, plan.reason) if isinstance(plan, Unlisted) else LISTED
-
-    def lag(self) -> Mapping[str, int]:
-        """Return by how many entries each follower is behind, over all tenants."""
-        return self._searching.lag()
 
     def _caught_up(self, tenant: str) -> _Current | None:
         """Return a tenant's lists with all of its log as of now; None while it has no log."""
