@@ -246,7 +246,7 @@ class Pushback(TallystickError):
 
 
 class StoreBusy(Pushback):
-    """The store cannot take the write just now."""
+    """The store cannot answer just now."""
 
     code = "store_busy"
 
@@ -345,3 +345,15 @@ class Unexpected(TallystickError):
     """Something went wrong here; it has been logged."""
 
     code = "internal"
+
+
+def for_operator(error: TallystickError) -> str:
+    """Return what is wrong and, of a store, what the system or a library said of it.
+
+    An answer says only the former: the latter names files, hosts and users.
+    """
+    cause = error.__cause__
+    told = isinstance(error, StoreError | StoreBusy) and not isinstance(cause, TallystickError)
+    if cause is None or not told:
+        return error.message
+    return f"{error.message}: {str(cause).split(chr(10), 1)[0] or type(cause).__name__}"

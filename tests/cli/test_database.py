@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import psycopg
 import pytest
+from psycopg import sql
+from structlog.testing import capture_logs
 
 from tests.cli.running import run, told
 from tests.serving import TENANT, open_server
@@ -122,6 +128,40 @@ def test_what_was_erased_is_scrubbed_and_the_rest_is_told(
     said = run("scrub", *place, "--dry-run").stdout
     assert said.startswith("tables with erased rows: 0 to be vacuumed, 0 to be rewritten\n")
     assert said.endswith("standbys: none\nreplication slots: none\n")
+
+
+@pytest.mark.needs("postgres")
+def test_what_the_database_says_is_told_to_the_operator_only(
+    postgres_url: str, postgres_database: str, tmp_path: Path
+) -> None:
+    """A caller learns that something is wrong, and neither host nor user nor file."""
+    place = ("--database", postgres_database)
+    with (
+        open_server(tmp_path / "node", database=postgres_database) as server,
+        server.http() as http,
+    ):
+        with closed(postgres_url, postgres_database), capture_logs() as logged:
+            answer = http.get("/v1/events")
+            refused = run("fsck", *place, "--data", str(tmp_path / "node"), code=1)
+        assert answer.status_code == 503
+        assert answer.json()["detail"] == "the database cannot answer just now"
+        said = "not currently accepting connections"
+        assert any(said in line.get("reason", "") for line in logged)
+        assert said in refused.stderr
+        assert http.get("/v1/events").status_code == 200
+
+
+@contextmanager
+def closed(postgres_url: str, database: str) -> Iterator[None]:
+    """Let nobody into a database for one block, and end who is in."""
+    name = urlsplit(database).path.removeprefix("/")
+    allow = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}")
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(allow.format(sql.Identifier(name), sql.SQL("false")))
+        end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+        connection.execute(end, (name,))
+        yield
+        connection.execute(allow.format(sql.Identifier(name), sql.SQL("true")))
 
 
 def test_backups_are_of_folders(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from tallystick.entry import SECTIONS
-from tallystick.errors import StoreBusy, StoreError, StoreFailed
+from tallystick.errors import StoreBusy, StoreError, StoreFailed, for_operator
 from tallystick.store.base import Erasure, LogHead, TenantCommit
 from tallystick.store.postgres.connecting import Timeouts
 from tallystick.store.postgres.store import PostgresStore, open_postgres
@@ -171,7 +171,7 @@ def test_disk_that_is_full_fails_clearly_and_passes(
     observer.execute("CREATE TRIGGER full_disk BEFORE INSERT ON heads EXECUTE FUNCTION full_disk()")
     outcome = recorder.submit(TENANT, secret_draft(1)).outcomes()[0]
     assert isinstance(outcome, StoreFailed)
-    assert "could not extend file" in outcome.message
+    assert "could not extend file" in for_operator(outcome)
     observer.execute("DROP FUNCTION full_disk CASCADE")
     assert recorder.append(TENANT, secret_draft(1))[0].index == 1
 

@@ -17,6 +17,7 @@ from tallystick.errors import (
     StoreError,
     StoreFailed,
     TallystickError,
+    for_operator,
 )
 from tallystick.store.postgres.connecting import connect
 from tallystick.store.postgres.errors import from_driver, translated
@@ -32,9 +33,10 @@ SQLSTATES = sorted(
 
 @pytest.mark.parametrize("name", SQLSTATES)
 def test_sqlstate_has_an_answer(name: str) -> None:
-    ours = from_driver(getattr(errors, name)("first line\nsecond line"))
-    assert isinstance(ours, (Pushback, StoreError))
-    assert "second line" not in ours.message
+    with pytest.raises((Pushback, StoreError)) as raised, translated():
+        raise getattr(errors, name)("first line\nsecond line")
+    assert " line" not in raised.value.message
+    assert for_operator(raised.value) == f"{raised.value.message}: first line"
 
 
 @pytest.mark.parametrize(

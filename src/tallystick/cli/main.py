@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from tallystick import __version__
-from tallystick.errors import TallystickError, VerificationError
+from tallystick.errors import TallystickError, VerificationError, for_operator
 
 VERIFICATION_FAILED = 3
 MODULES = {
@@ -53,7 +53,7 @@ class Group(click.Group):
             return super().invoke(context)
         except TallystickError as error:
             hint = f"\n{error.hint}" if error.hint else ""
-            click.echo(f"tallystick: {error.message}{hint}", err=True)
+            click.echo(f"tallystick: {for_operator(error)}{hint}", err=True)
             code = VERIFICATION_FAILED if isinstance(error, VerificationError) else 1
             context.exit(code)
         except BrokenPipeError:

@@ -26,8 +26,11 @@ from tallystick.errors import (
     MethodNotAllowed,
     NotFound,
     SettingsError,
+    StoreBusy,
+    StoreError,
     TallystickError,
     Unexpected,
+    for_operator,
 )
 from tallystick.http.admin import AdminApi
 from tallystick.http.admin_clients import AdminClientsApi
@@ -205,6 +208,8 @@ class App:
             # Half an answer cannot be taken back; closing the connection tells the client.
             _log.warning("answer broken off", path=scope["path"], error=error.code)
             raise error
+        if isinstance(error, StoreBusy | StoreError):
+            _log.warning("store failed", error=error.code, reason=for_operator(error))
         request = Request(scope, receive)
         response: Response
         if answer.owner is None:

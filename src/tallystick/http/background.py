@@ -27,6 +27,7 @@ import structlog
 from tallystick.clock import SystemClock
 from tallystick.dialects import DIALECTS
 from tallystick.dialects.base import Background, BackgroundServices
+from tallystick.errors import TallystickError, for_operator
 from tallystick.folder import KEY_FILE
 from tallystick.identity import Identity
 from tallystick.keys import open_log_key
@@ -173,4 +174,8 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    try:
+        main(sys.argv[1:])
+    except TallystickError as error:
+        # As while a database starts again: whoever watches this process starts another.
+        sys.exit(f"tallystick: background work stopped: {for_operator(error)}")

@@ -22,7 +22,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tallystick.errors import StoreBusy, StoreCorrupt, TallystickError
+from tallystick.errors import StoreBusy, StoreCorrupt, TallystickError, for_operator
 from tallystick.folder import INDEX_FOLDER
 from tallystick.index.follow import SLICE_ROWS, Following
 from tallystick.index.followers import COMMITTING, open_follower
@@ -167,7 +167,8 @@ class Loop:
         self._generations.remove_others(folder)
 
     def _start_over(self, error: StoreCorrupt) -> Following:
-        print(f"tallystick: {self._name} is made anew: {error}", file=sys.stderr, flush=True)
+        why = for_operator(error)
+        print(f"tallystick: {self._name} is made anew: {why}", file=sys.stderr, flush=True)
         return self._open(self._generations.begin())
 
     def _open(self, folder: Path) -> Following:
@@ -232,7 +233,7 @@ def main(arguments: Sequence[str]) -> int:
             Loop(name, Path(folder, INDEX_FOLDER), store, rules, server).run()
     except TallystickError as error:
         # As while a database starts again: whoever watches this process starts another.
-        print(f"tallystick: {name} stopped: {error.message}", file=sys.stderr)
+        print(f"tallystick: {name} stopped: {for_operator(error)}", file=sys.stderr)
         return 1
     return 0
 

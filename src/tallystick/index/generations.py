@@ -108,5 +108,5 @@ class _files:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, OSError):
             raise StoreFailed(
-                f"the index folder cannot be used: {error}", hint="check disk and rights"
+                "the index folder cannot be used", hint="check disk and rights"
             ) from error

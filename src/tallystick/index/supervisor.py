@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from tallystick.errors import NotFound, StoreFailed, TallystickError
+from tallystick.errors import NotFound, StoreFailed, TallystickError, for_operator
 from tallystick.folder import INDEX_FOLDER
 from tallystick.index.channel import Channel
 from tallystick.index.followers import COMMITTING, NAMES, SEARCH, VIEWS, open_search, open_views
@@ -250,7 +250,7 @@ class SupervisedFollowers:
             self.rebuild(name, lambda done, total: None)
         except TallystickError as error:
             if not self._closing.is_set():
-                print(f"tallystick: {error.message}", file=sys.stderr, flush=True)
+                print(f"tallystick: {for_operator(error)}", file=sys.stderr, flush=True)
 
 
 class Process:

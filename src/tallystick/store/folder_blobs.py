@@ -122,6 +122,4 @@ def failures() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreFailed(
-            f"the upload cannot be written: {error.strerror}", hint="check disk and rights"
-        ) from error
+        raise StoreFailed("the upload cannot be written", hint="check disk and rights") from error

@@ -74,9 +74,9 @@ def _ours(error: Any) -> TallystickError:
     if isinstance(error, apsw.ConstraintError):
         return Conflict("that id or name is taken")
     if isinstance(error, (apsw.CorruptError, apsw.NotADBError)):
-        return StoreCorrupt(f"the file is damaged: {error}", hint="restore a backup; run fsck")
+        return StoreCorrupt("the file is damaged", hint="restore a backup; run fsck")
     if isinstance(error, apsw.FullError):
         return StoreFailed("the disk is full; nothing was stored", hint="make room on the disk")
     if isinstance(error, (apsw.IOError, apsw.ReadOnlyError, apsw.CantOpenError)):
-        return StoreFailed(f"the file cannot be written: {error}", hint="check disk and rights")
-    return StoreError(f"SQLite refused: {error}")
+        return StoreFailed("the file cannot be written", hint="check disk and rights")
+    return StoreError("the store refused")

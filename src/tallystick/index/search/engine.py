@@ -363,9 +363,9 @@ def _meta(folder: Path) -> _Meta:
     try:
         return msgspec.json.decode((folder / _META).read_bytes(), type=_Meta)
     except OSError as error:
-        raise StoreFailed(f"the search index cannot be read: {error}") from error
+        raise StoreFailed("the search index cannot be read") from error
     except msgspec.DecodeError as error:
-        raise StoreCorrupt(f"the search index cannot be read: {error}") from error
+        raise StoreCorrupt("the search index cannot be read") from error
 
 
 class _Translation:
@@ -384,13 +384,13 @@ class _Translation:
             return
         if isinstance(error, OSError):
             raise StoreFailed(
-                f"the search index cannot be used: {error}", hint="check disk and rights"
+                "the search index cannot be used", hint="check disk and rights"
             ) from error
         if _EXPANSIONS in str(error):
             raise InvalidQuery(
                 "the pattern matches too many words", hint="spell out more of it"
             ) from error
-        raise self._other(f"the search index failed: {error}") from error
+        raise self._other("the search index failed") from error
 
 
 _translated = _Translation(Unexpected)

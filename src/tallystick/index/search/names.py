@@ -196,10 +196,10 @@ def _failures() -> Iterator[None]:
     try:
         yield
     except (apsw.CorruptError, apsw.NotADBError) as error:
-        raise StoreCorrupt(f"the names of the search index cannot be read: {error}") from error
+        raise StoreCorrupt("the names of the search index cannot be read") from error
     except apsw.Error as error:
         raise StoreFailed(
-            f"the names of the search index cannot be used: {error}", hint="check disk and rights"
+            "the names of the search index cannot be used", hint="check disk and rights"
         ) from error
 
 

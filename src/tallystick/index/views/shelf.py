@@ -217,7 +217,7 @@ def _ours(error: Any) -> TallystickError:
     if isinstance(error, apsw.BusyError | apsw.LockedError):
         return StoreBusy("the index is busy")
     if isinstance(error, apsw.CorruptError | apsw.NotADBError | apsw.SchemaChangeError):
-        return StoreCorrupt(f"the index is damaged: {error}", hint="rebuild the index")
+        return StoreCorrupt("the index is damaged", hint="rebuild the index")
     if isinstance(error, apsw.FullError | apsw.IOError | apsw.ReadOnlyError | apsw.CantOpenError):
-        return StoreFailed(f"the index cannot be used: {error}", hint="check disk and rights")
-    return StoreError(f"SQLite refused: {error}")
+        return StoreFailed("the index cannot be used", hint="check disk and rights")
+    return StoreError("the index refused")

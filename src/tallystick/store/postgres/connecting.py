@@ -6,6 +6,7 @@ sure that a process that is stuck lets go of the tenant it holds within seconds.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,9 @@ from psycopg.types.numeric import Int8BinaryDumper, Int8Dumper
 
 from tallystick.errors import SettingsError, StoreBusy, StoreFailed
 from tallystick.store.postgres import packing
+
+# What it tells there are the ends of connections that were lost; whoever used one is told.
+logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 Connection = psycopg.Connection[TupleRow]
 Result = TypeVar("Result")

@@ -63,19 +63,19 @@ def from_driver(error: psycopg.Error) -> TallystickError:
         return StoreCorrupt(f"{error.diag.table_name} already has what was to be written")
     if state in _FAILING_STATES:
         return StoreFailed(
-            f"PostgreSQL cannot write: {_first_line(error)}",
+            "the database cannot write",
             hint="look at the database's disk and at the rights of its user",
         )
     if state in _SCHEMA_STATES:
         return SchemaMismatch(
-            f"the database lacks what this program needs: {_first_line(error)}",
+            "the database lacks what this program needs",
             hint="run tallystick migrate",
         )
     if isinstance(error, (errors.DataCorrupted, errors.IndexCorrupted)):
-        return StoreCorrupt(f"the database is damaged: {_first_line(error)}")
+        return StoreCorrupt("the database is damaged")
     if _passes(error, state):
-        return StoreBusy(f"the database cannot answer just now: {_first_line(error)}")
-    return StoreError(f"PostgreSQL refused: {_first_line(error)}")
+        return StoreBusy("the database cannot answer just now")
+    return StoreError("the database refused")
 
 
 def _passes(error: psycopg.Error, state: str | None) -> bool:
@@ -83,7 +83,3 @@ def _passes(error: psycopg.Error, state: str | None) -> bool:
         # No server has spoken: the connection is lost, or none can be had in time.
         return isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))
     return state[:2] in _PASSING_CLASSES or state in _PASSING_STATES
-
-
-def _first_line(error: psycopg.Error) -> str:
-    return str(error).split("\n", 1)[0] or type(error).__name__

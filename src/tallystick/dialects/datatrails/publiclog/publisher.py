@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 
 import structlog
 
-from tallystick.errors import Pushback, TallystickError
+from tallystick.errors import Pushback, TallystickError, for_operator
 
 INTERVAL_S = 0.05
 """Time between two rounds: events gather in it."""
@@ -101,7 +101,7 @@ class Publisher:
         except Pushback:
             return True
         except TallystickError as error:
-            _log.error("public log stands still", tenant=tenant, error=error.message)
+            _log.error("public log stands still", tenant=tenant, error=for_operator(error))
         except Exception:
             _log.exception("public log stands still", tenant=tenant)
         self._failed[tenant] = time.monotonic()
