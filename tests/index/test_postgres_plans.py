@@ -121,6 +121,22 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
     return Watch(monkeypatch)
 
 
+def test_a_question_is_planned_for_its_values_however_often_it_is_asked(
+    large_world: PostgresWorld,
+) -> None:
+    """The plan that a prepared statement gets in the end suits any values, and so none."""
+    for n in range(12):
+        where = And((Eq("actor", f"user:{n}"), Eq("scope", f"space:{n}")))
+        large_world.reader.find(TENANT, Find(where=where, total=True))
+    prepared = large_world.store.read(
+        lambda connection: connection.execute(
+            "SELECT statement FROM pg_prepared_statements"
+        ).fetchall()
+    )
+    assert prepared
+    assert not [text for (text,) in prepared if re.search(r"FROM \(*(SELECT .*)?lists AS", text)]
+
+
 HOUR = Range("occurred_ms", BEGIN_MS + 4_000_000, BEGIN_MS + 20_000_000)
 
 PAGES: tuple[tuple[Expr, int], ...] = (

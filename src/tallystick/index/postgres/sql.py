@@ -31,6 +31,10 @@ def execute(connection: Connection, statement: str, **values: Any) -> None:
 def fetch_composed(
     connection: Connection, statement: sql.Composable, values: Sequence[object]
 ) -> list[TupleRow]:
-    """Return the rows of a statement that was put together for one question."""
+    """Return the rows of a statement that was put together for one question.
+
+    It is planned for its values: a plan for any values would read all of a busy actor's entries to
+    find a page that a scope of few has at once.
+    """
     with connection.cursor(binary=True) as cursor:
-        return cursor.execute(sql.Composed([statement]), values).fetchall()
+        return cursor.execute(sql.Composed([statement]), values, prepare=False).fetchall()
