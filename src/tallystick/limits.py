@@ -92,6 +92,9 @@ OCCURRED_MS_MAX = 253_370_764_799_999
 TOKEN_REQUEST_BYTES = 16 * 1024
 """One request for a token: a few short fields, or a token to be renewed."""
 
+CLIENT_WAIT_S = 60.0
+"""How long a client may take over the head of a request, or take nothing of its answer."""
+
 READ_WAIT_S = 5.0
 """How long a read waits for a follower before it answers 503."""
 

@@ -1,10 +1,12 @@
-"""What a connection writes in one turn of the loop is one piece, in order, and none is lost."""
+"""What a connection writes in one turn of the loop is one piece; what it waits for has an end."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 
+import pytest
 from starlette.types import Receive, Scope, Send
 from uvicorn import Config
 from uvicorn.server import ServerState
@@ -122,3 +124,108 @@ def test_what_belongs_to_no_head_does_not_count() -> None:
     answers = answers_to(request * 2)
     assert b"".join(a for a in answers if isinstance(a, bytes)).count(b"HTTP/1.1 204 ") == 2
     assert "closed" not in answers
+
+
+async def app_that_reads(scope: Scope, receive: Receive, send: Send) -> None:
+    """Read the body to its end, then answer."""
+    while (await receive()).get("more_body"):
+        pass
+    await send({"type": "http.response.start", "status": 204, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+
+
+@asynccontextmanager
+async def connection(wire: Wire) -> AsyncIterator[Protocol]:
+    """Run a connection until the block ends."""
+    state = ServerState()
+    protocol = Protocol(Config(app_that_reads, log_config=None), state, {})
+    protocol.connection_made(wire)
+    yield protocol
+    protocol.connection_lost(ConnectionError())
+    await asyncio.gather(*state.tasks)
+
+
+async def until_it_ends(wire: Wire, meanwhile: Callable[[], None] = lambda: None) -> None:
+    """Wait until the other side is sent away."""
+    async with asyncio.timeout(30):
+        while not {"closed", "aborted"} & set(wire.seen):
+            meanwhile()
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for clients a tenth of a second."""
+    monkeypatch.setattr(limits, "CLIENT_WAIT_S", 0.1)
+
+
+@pytest.mark.usefixtures("impatience")
+@pytest.mark.parametrize("drip", [b"", b"a"])
+def test_a_head_that_does_not_come_to_its_end_is_not_waited_for(drip: bytes) -> None:
+    """However often a byte of it comes."""
+
+    async def run() -> Wire:
+        wire = Wire()
+        async with connection(wire) as protocol:
+            protocol.data_received(b"GET / HTTP/1.1\r\nX: ")
+            await until_it_ends(wire, lambda: protocol.data_received(drip))
+        return wire
+
+    [answer, closed] = asyncio.run(run()).seen
+    assert isinstance(answer, bytes)
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert closed == "closed"
+
+
+@pytest.mark.usefixtures("impatience")
+@pytest.mark.parametrize("first", [b"", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"])
+def test_a_connection_that_is_kept_for_nothing_is_closed(first: bytes) -> None:
+    """One on which nothing comes, and one on which an empty line follows an answer."""
+
+    async def run() -> Wire:
+        wire = Wire()
+        async with connection(wire) as protocol:
+            if first:
+                protocol.data_received(first)
+                while not wire.seen:
+                    await asyncio.sleep(0.01)
+                protocol.data_received(b"\r\n")
+            await until_it_ends(wire)
+        return wire
+
+    assert asyncio.run(run()).seen[-1] == "closed"
+
+
+@pytest.mark.usefixtures("impatience")
+def test_a_body_may_take_its_time() -> None:
+    async def run() -> Wire:
+        wire = Wire()
+        async with connection(wire) as protocol:
+            protocol.data_received(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\na")
+            await asyncio.sleep(0.3)
+            assert wire.seen == []
+            protocol.data_received(b"b")
+            while not wire.seen:
+                await asyncio.sleep(0.01)
+        return wire
+
+    [answer] = asyncio.run(run()).seen
+    assert isinstance(answer, bytes)
+    assert answer.startswith(b"HTTP/1.1 204 ")
+
+
+@pytest.mark.usefixtures("impatience")
+def test_an_answer_that_nobody_takes_is_given_up() -> None:
+    async def run() -> Wire:
+        wire = Wire()
+        async with connection(wire) as protocol:
+            protocol.data_received(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n")
+            protocol.pause_writing()
+            protocol.resume_writing()
+            await asyncio.sleep(0.2)
+            assert wire.seen == []
+            protocol.pause_writing()
+            await until_it_ends(wire)
+        return wire
+
+    assert asyncio.run(run()).seen == ["aborted"]
