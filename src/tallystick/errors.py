@@ -348,12 +348,12 @@ class Unexpected(TallystickError):
 
 
 def for_operator(error: TallystickError) -> str:
-    """Return what is wrong and, of a store, what the system or a library said of it.
+    """Return what is wrong and, where it is ours to mend, what the system or a library said.
 
     An answer says only the former: the latter names files, hosts and users.
     """
     cause = error.__cause__
-    told = isinstance(error, StoreError | StoreBusy) and not isinstance(cause, TallystickError)
-    if cause is None or not told:
+    ours = isinstance(error, StoreError | StoreBusy | Unexpected)
+    if not ours or cause is None or isinstance(cause, TallystickError):
         return error.message
     return f"{error.message}: {str(cause).split(chr(10), 1)[0] or type(cause).__name__}"

@@ -25,8 +25,10 @@ from tallystick.errors import (
     SequencerFull,
     StoreBusy,
     StoreCorrupt,
+    StoreError,
     StoreFailed,
     TallystickError,
+    for_operator,
 )
 from tallystick.keys import LogKey
 from tallystick.planning import Accepted, Item, Outcome, Planner, Work
@@ -279,6 +281,8 @@ class Sequencer:
         except StoreCorrupt:
             raise
         except TallystickError as error:
+            if isinstance(error, StoreBusy | StoreError):
+                _log.warning("commit_failed", reason=for_operator(error))
             self._settle(plans, batch, error)
         except Exception as error:  # whatever a store lets through must not stop the sequencer
             _log.exception("commit_failed")

@@ -208,12 +208,15 @@ class App:
             # Half an answer cannot be taken back; closing the connection tells the client.
             _log.warning("answer broken off", path=scope["path"], error=error.code)
             raise error
+        request_id = scope["state"]["request_id"]
         if isinstance(error, StoreBusy | StoreError):
-            _log.warning("store failed", error=error.code, reason=for_operator(error))
+            _log.warning("store failed", reason=for_operator(error), request_id=request_id)
+        elif isinstance(error, Unexpected) and error.__cause__ is not None:
+            _log.error("request failed", path=scope["path"], request_id=request_id, exc_info=error)
         request = Request(scope, receive)
         response: Response
         if answer.owner is None:
-            response = problem_response(error, scope["state"]["request_id"])
+            response = problem_response(error, request_id)
         else:
             response = answer.owner.error_response(request, error)
         await response(scope, receive, answer)
