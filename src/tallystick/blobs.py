@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from tallystick.administration import Act
-from tallystick.errors import StoreCorrupt
+from tallystick.errors import StoreCorrupt, for_operator
 from tallystick.event import Draft, Op, Resource
 from tallystick.store.base import IdentityWrite, Store
 from tallystick.store.blobs import BlobContent, Content, Upload
@@ -142,7 +142,7 @@ def _difference(blobs: Blobs, blob: Blob) -> str | None:
             digest.update(data)
             at += len(data)
     except StoreCorrupt as error:
-        return error.message
+        return for_operator(error)
     if (digest.hexdigest(), at) != (blob.digest, blob.size):
         return "its content is not what was uploaded"
     return None

@@ -17,7 +17,7 @@ import msgspec
 
 from tallystick import entry, ids
 from tallystick.entry import SALT_BYTES, SECTIONS
-from tallystick.errors import StoreError, VerificationError
+from tallystick.errors import StoreError, VerificationError, for_operator
 from tallystick.event import HOLD_LIFTED, HOLD_PLACED, Event, HeadSlot, Op
 from tallystick.store.base import (
     HOLD_HEAD,
@@ -110,7 +110,7 @@ def check(store: Store, verifier_of: VerifierOf, *, progress: Progress | None = 
     except _Found as found:
         report.difference = str(found)
     except StoreError as error:
-        report.difference = error.message
+        report.difference = for_operator(error)
     return report
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn import Config
 from uvicorn.server import ServerState
 
@@ -36,6 +38,15 @@ class Wire(asyncio.Transport):
 
     def abort(self) -> None:
         self.seen.append("aborted")
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def pause_reading(self) -> None:
+        """Nothing is read here that was not handed over."""
+
+    def resume_reading(self) -> None:
+        """Nothing is read here that was not handed over."""
 
 
 def test_writes_of_one_turn_are_one_piece() -> None:
@@ -135,10 +146,10 @@ async def app_that_reads(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 @asynccontextmanager
-async def connection(wire: Wire) -> AsyncIterator[Protocol]:
+async def connection(wire: Wire, app: ASGIApp = app_that_reads) -> AsyncIterator[Protocol]:
     """Run a connection until the block ends."""
     state = ServerState()
-    protocol = Protocol(Config(app_that_reads, log_config=None), state, {})
+    protocol = Protocol(Config(app, log_config=None), state, {})
     protocol.connection_made(wire)
     yield protocol
     protocol.connection_lost(ConnectionError())
@@ -214,18 +225,82 @@ def test_a_body_may_take_its_time() -> None:
     assert answer.startswith(b"HTTP/1.1 204 ")
 
 
+async def app_that_tells_much(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer with more than a socket and its buffers hold, in one piece."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"x" * MUCH_BYTES})
+
+
+MUCH_BYTES = 32_000_000
+
+
+@asynccontextmanager
+async def much_told() -> AsyncIterator[tuple[socket.socket, set[Any]]]:
+    """Yield a client to which a server on a real socket tells much, and what is connected there."""
+    state = ServerState()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(
+        lambda: Protocol(Config(app_that_tells_much, log_config=None), state, {}), "127.0.0.1", 0
+    )
+    with socket.create_connection(server.sockets[0].getsockname()) as client:
+        client.setblocking(False)
+        await loop.sock_sendall(client, b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        yield client, state.connections
+    server.close()
+    await server.wait_closed()
+
+
 @pytest.mark.usefixtures("impatience")
 def test_an_answer_that_nobody_takes_is_given_up() -> None:
+    """Though it was closed already, and only what is left of the answer is still to be sent."""
+
+    async def run() -> None:
+        async with much_told() as (client, connections), asyncio.timeout(30):
+            assert await asyncio.get_running_loop().sock_recv(client, 10)
+            while connections:
+                await asyncio.sleep(0.01)
+
+    asyncio.run(run())
+
+
+def test_an_answer_that_is_taken_slowly_is_told_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes several times as long as a client may stand still."""
+    monkeypatch.setattr(limits, "CLIENT_WAIT_S", 1.0)
+
+    async def run() -> int:
+        loop = asyncio.get_running_loop()
+        async with much_told() as (client, _), asyncio.timeout(60):
+            begun_s, taken_bytes = loop.time(), 0
+            while data := await loop.sock_recv(client, 1 << 18):
+                taken_bytes += len(data)
+                await asyncio.sleep(0.02)
+            assert loop.time() - begun_s > 2 * limits.CLIENT_WAIT_S
+        return taken_bytes
+
+    assert asyncio.run(run()) > MUCH_BYTES
+
+
+@pytest.mark.usefixtures("impatience")
+def test_a_head_behind_an_answer_that_is_under_way_is_waited_for() -> None:
+    """It is we who read no further meanwhile."""
+
     async def run() -> Wire:
-        wire = Wire()
-        async with connection(wire) as protocol:
-            protocol.data_received(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n")
-            protocol.pause_writing()
-            protocol.resume_writing()
-            await asyncio.sleep(0.2)
+        wire, done = Wire(), asyncio.Event()
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await done.wait()
+            await app_that_reads(scope, receive, send)
+
+        async with connection(wire, app) as protocol:
+            protocol.data_received(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 2 + b"GET /")
+            await asyncio.sleep(0.3)
             assert wire.seen == []
-            protocol.pause_writing()
+            done.set()
             await until_it_ends(wire)
         return wire
 
-    assert asyncio.run(run()).seen == ["aborted"]
+    *answers, late, closed = asyncio.run(run()).seen
+    assert b"".join(a for a in answers if isinstance(a, bytes)).count(b"HTTP/1.1 204 ") == 2
+    assert isinstance(late, bytes)
+    assert late.startswith(b"HTTP/1.1 408 ")
+    assert closed == "closed"

@@ -107,7 +107,21 @@ def test_a_slice_ends_with_the_log(world: World) -> None:
         part = read_slice(world.store, TENANT, "uuid", 3, 100)
         assert (part.start, part.stop) == (3, 5)
         assert [view.index for view in part.fresh] == [3, 4]
-        assert read_slice(world.store, TENANT, "uuid", 5, 100).stop == 100
+        assert read_slice(world.store, TENANT, "uuid", 5, 100).stop == 5
+
+
+def test_entries_that_are_not_there_are_not_taken(world: World) -> None:
+    """A follower that was told of more than the log has, as before a failover, takes them later."""
+    with world:
+        world.append(*map(sale, range(5)))
+        world.following.learn_heads([(TENANT, 8)])
+        world.following.catch_up()
+        assert world.following.readable == {TENANT: 5}
+        assert world.following.behind() == 3
+        world.append(*map(sale, range(3)))
+        world.following.catch_up()
+        assert world.following.readable == {TENANT: 8}
+        assert world.reader.count(TENANT, Eq("class", "order")) == 8
 
 
 def test_kinds_beyond_counting_are_left_to_the_search(

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,8 +18,10 @@ from tallystick import limits
 from tallystick.errors import FollowerBehind, NotFound
 from tallystick.event import Draft, Op, Resource
 from tallystick.index import supervisor
+from tallystick.index.answering import searched
 from tallystick.index.followers import NAMES, SEARCH, VIEWS
 from tallystick.index.generations import Generations
+from tallystick.index.inline import Progress
 from tallystick.index.reader import IndexReader
 from tallystick.index.search import SearchWriter
 from tallystick.index.supervisor import Command, SupervisedFollowers
@@ -235,6 +238,64 @@ def test_new_rules_are_followed_from_the_first_event_on(tmp_path: Path) -> None:
     generations = Generations(tmp_path / "index" / VIEWS, world.rules())
     assert not generations.is_outdated(generations.current())
     server.close()
+
+
+def test_a_rebuild_that_came_to_nothing_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one of which the database was away: until it is done, its dialects cannot be read."""
+    server = Server(tmp_path, FEWER_RULES)
+    server.write(200)
+    assert server.total() == 200
+    server.close()
+    build, tried = SupervisedFollowers._build, []
+
+    def fails_first(
+        followers: SupervisedFollowers, name: str, folder: Path, progress: Progress
+    ) -> bool:
+        tried.append(folder)
+        return len(tried) > 1 and build(followers, name, folder, progress)
+
+    monkeypatch.setattr(SupervisedFollowers, "_build", fails_first)
+    monkeypatch.setattr(supervisor, "_RETRY_S", 0.05)
+    server = Server(tmp_path)
+    assert server.followers.wait_for_generation(VIEWS, "2", 60)
+    assert server.total("echo") == 200
+    assert len(tried) == 2
+    server.close()
+
+
+def test_a_search_waits_for_the_generation_that_it_reads() -> None:
+    """One that is swapped in while a search waits may not have come as far as the one before."""
+    waited: list[str] = []
+
+    class Swapping:
+        """Whoever follows, and goes on with another generation while somebody waits."""
+
+        def __init__(self) -> None:
+            self.reader = Reader("old")
+
+        def wait(self, follower: str, tenant: str, dialect: str | None = None) -> int:
+            waited.append(self.reader.name)
+            self.reader = new
+            return 0
+
+        def search(self) -> Any:
+            return self.reader
+
+    class Reader:
+        """The search index of a generation."""
+
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def refresh(self) -> None:
+            """Read what was committed last."""
+
+    new = Reader("new")
+    found: object = searched(Swapping(), TENANT, None)
+    assert found is new
+    assert waited == ["old", "new"]
 
 
 def test_lists_of_another_log_are_made_anew(tmp_path: Path) -> None:

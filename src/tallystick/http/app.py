@@ -209,10 +209,10 @@ class App:
             _log.warning("answer broken off", path=scope["path"], error=error.code)
             raise error
         request_id = scope["state"]["request_id"]
-        if isinstance(error, StoreBusy | StoreError):
-            _log.warning("store failed", reason=for_operator(error), request_id=request_id)
-        elif isinstance(error, Unexpected) and error.__cause__ is not None:
+        if isinstance(error, Unexpected) and error.__cause__ is not None:
             _log.error("request failed", path=scope["path"], request_id=request_id, exc_info=error)
+        elif isinstance(error, StoreBusy | StoreError) and error.__cause__ is not None:
+            _log.warning("store failed", reason=for_operator(error), request_id=request_id)
         request = Request(scope, receive)
         response: Response
         if answer.owner is None:

@@ -10,7 +10,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from tallystick import __version__, jsontext
-from tallystick.errors import Forbidden, NotFound, TallystickError
+from tallystick.errors import Forbidden, NotFound, TallystickError, for_operator
 from tallystick.http.auth import CONTROL
 from tallystick.http.metrics import Metrics
 from tallystick.index.followers import NAMES
@@ -69,7 +69,7 @@ class OpsApi:
                 self._node.index.rebuild(name, lambda done, total: tell([done, total]))
                 tell({"rebuilt": name})
             except TallystickError as error:
-                tell({"error": error.message})
+                tell({"error": for_operator(error)})
             finally:
                 loop.call_soon_threadsafe(lines.put_nowait, None)
 

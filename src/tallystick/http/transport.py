@@ -49,6 +49,10 @@ class JoinedWrites(asyncio.Transport):
         self._kept.clear()
         self._transport.abort()
 
+    def get_write_buffer_size(self) -> int:
+        """Return how many bytes the other side has not taken yet."""
+        return self._transport.get_write_buffer_size() + sum(map(len, self._kept))
+
     def is_closing(self) -> bool:
         """Tell whether the connection is closing or closed."""
         return self._transport.is_closing()
@@ -79,13 +83,15 @@ class Protocol(HttpToolsProtocol):
     _loose_bytes = 0
     _head_since_s: float | None = None
     """Since when the head of a request is waited for."""
-    _stalled_since_s: float | None = None
-    """Since when the client takes nothing of an answer."""
+    _head_begun = False
+    _taking_since_s = 0.0
+    """When the client was last seen to take something of an answer, or had taken everything."""
+    _untaken_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin a connection."""
         super().connection_made(JoinedWrites(transport))
-        self._head_since_s = self.loop.time()
+        self._head_since_s = self._taking_since_s = self.loop.time()
         self._look_again()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -93,14 +99,9 @@ class Protocol(HttpToolsProtocol):
         self._next_look.cancel()
         super().connection_lost(exc)
 
-    def pause_writing(self) -> None:
-        """Hold answers back: the client does not take them."""
-        self._stalled_since_s = self.loop.time()
-        super().pause_writing()
-
     def resume_writing(self) -> None:
-        """Go on with answers."""
-        self._stalled_since_s = None
+        """Go on with answers: the client has taken enough."""
+        self._taking_since_s = self.loop.time()
         super().resume_writing()
 
     def _look_again(self) -> None:
@@ -109,14 +110,23 @@ class Protocol(HttpToolsProtocol):
 
     def _look(self) -> None:
         """Close the connection of a client that stands still, else look again later."""
-        latest_s = self.loop.time() - limits.CLIENT_WAIT_S
-        if self._stalled_since_s is not None and self._stalled_since_s <= latest_s:
+        now_s = self.loop.time()
+        untaken_bytes = self.transport.get_write_buffer_size()
+        if untaken_bytes < self._untaken_bytes or not untaken_bytes:
+            self._taking_since_s = now_s
+        self._untaken_bytes = untaken_bytes
+        latest_s = now_s - limits.CLIENT_WAIT_S
+        if self._taking_since_s <= latest_s:
             self.transport.abort()
-        elif self._head_since_s is not None and self._head_since_s <= latest_s:
-            self.transport.write(_TOO_SLOW)
+            return
+        is_late = self._head_since_s is not None and self._head_since_s <= latest_s
+        # Where reading is paused, as while an answer is under way, it is not the client who waits.
+        if is_late and not self.flow.read_paused and not self.transport.is_closing():
+            # Without a request, an answer could be taken for that to the next one.
+            if self._head_begun:
+                self.transport.write(_TOO_SLOW)
             self.transport.close()
-        else:
-            self._look_again()
+        self._look_again()
 
     def data_received(self, data: bytes) -> None:
         """Take what came in; a head, or trailers, that go on and on are not waited for."""
@@ -134,6 +144,7 @@ class Protocol(HttpToolsProtocol):
         """Count from the beginning of a request."""
         self._loose_bytes = 0
         self._head_since_s = self.loop.time()
+        self._head_begun = True
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
@@ -141,6 +152,7 @@ class Protocol(HttpToolsProtocol):
         self._loose_bytes = 0
         super().on_headers_complete()
         self._head_since_s = None
+        self._head_begun = False
 
     def on_body(self, body: bytes) -> None:
         """Count anew: a piece of the body is here."""

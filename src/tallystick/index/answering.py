@@ -4,16 +4,47 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
 
 from tallystick import entry
 from tallystick.errors import InvalidQuery
-from tallystick.index.followers import VIEWS
+from tallystick.index.followers import SEARCH, VIEWS
 from tallystick.index.planner import Unlisted, seen_names
 from tallystick.reading import Find, Plan
 from tallystick.store.base import Store
 
+if TYPE_CHECKING:
+    from tallystick.index.search import SearchReader
+
 LISTED = Plan(VIEWS, "exact terms and times, in an order that lists have")
 AGGREGATED = Unlisted("aggregates read the fields of every match")
+
+
+class Searching(Protocol):
+    """Whoever follows the log with a search index."""
+
+    def wait(self, follower: str, tenant: str, dialect: str | None = None) -> int:
+        """Wait until a follower has all of a tenant's log as of now; return that size.
+
+        Raises: FollowerBehind, also when it does not yet know the rules of the dialect.
+        """
+
+    def search(self) -> SearchReader:
+        """Return the search index as it is now."""
+
+
+def searched(searching: Searching, tenant: str, dialect: str | None) -> SearchReader:
+    """Return the search index, once it has all of a tenant's log as of now.
+
+    Raises: FollowerBehind.
+    """
+    while True:
+        search = searching.search()
+        searching.wait(SEARCH, tenant, dialect)
+        # A generation that was swapped in meanwhile may not have come so far.
+        if search is searching.search():
+            search.refresh()
+            return search
 
 
 def recorded_before(store: Store, tenant: str, size: int, ms: int) -> int:

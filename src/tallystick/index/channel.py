@@ -41,6 +41,7 @@ class Channel:
         self._unanswered = False
         self._untold: dict[str, int] = {}
         self._urgent = False
+        self._waiting = 0
         self._swap: str | None = None
         self._residue = False
         self._closed = False
@@ -51,6 +52,8 @@ class Channel:
             self._socket = server
             self._unanswered = False
             self._untold = dict(self._heads)
+            # One that died may have been told and have done nothing yet.
+            self._urgent |= self._commits and self._waiting > 0
             self._flush()
 
     def detach(self) -> None:
@@ -114,9 +117,11 @@ class Channel:
             if self._commits:
                 self._urgent = True
                 self._flush()
+            self._waiting += 1
             self._changed.wait_for(
                 lambda: self._closed or self._has(tenant, size), limits.READ_WAIT_S
             )
+            self._waiting -= 1
             if not self._has(tenant, size):
                 raise FollowerBehind(
                     f"{self.name} is behind the log by {self._behind:,} entries",

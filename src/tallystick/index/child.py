@@ -68,7 +68,7 @@ class Loop:
         self._lines = Lines(Told)
         self._generations = Generations(root / name, rules)
         self._gather_s = _GATHER_S if name in COMMITTING else 0.0
-        self._taken_s = 0.0
+        self._caught_up_s = 0.0
         self._urgent = False
         self._answer = False
         self._untidy = True
@@ -113,7 +113,7 @@ class Loop:
     def _is_time(self, now_s: float) -> bool:
         """Tell whether to take a slice: somebody waits for it, or enough has gathered."""
         behind = self._following.behind()
-        gathered = behind >= SLICE_ROWS or now_s - self._taken_s >= self._gather_s
+        gathered = behind >= SLICE_ROWS or now_s - self._caught_up_s >= self._gather_s
         return behind > 0 and (self._urgent or gathered)
 
     def _listen(self, patience_s: float) -> None:
@@ -132,13 +132,16 @@ class Loop:
     def _take(self) -> bool:
         parts = self._following.read()
         if not parts:
+            # A store that was set back, as by a failover, may come to have them again.
+            time.sleep(_BUSY_S)
             return False
         self._untidy = True
-        self._taken_s = time.monotonic()
         try:
             self._following.take(parts)
         except StoreCorrupt as error:
             self._following = self._start_over(error)
+        if not self._following.behind():
+            self._caught_up_s = time.monotonic()
         return True
 
     def _size_slices(self, took_s: float) -> None:
@@ -195,12 +198,16 @@ def rebuild(name: str, folder: Path, store: Store, rules: Rules, server: socket.
     following = Following(store, follower)
     told_s = 0.0
     while True:
-        heads = store.log_heads()
-        following.learn_heads((head.tenant, head.size) for head in heads)
-        total = sum(head.size for head in heads)
-        if following.behind() <= _NEARLY_ROWS and told_s:
-            break
-        following.take(following.read())
+        try:
+            heads = store.log_heads()
+            following.learn_heads((head.tenant, head.size) for head in heads)
+            total = sum(head.size for head in heads)
+            if following.behind() <= _NEARLY_ROWS and told_s:
+                break
+            following.take(following.read())
+        except StoreBusy:
+            time.sleep(_BUSY_S)
+            continue
         following.commit(urgent=False)
         follower.tidy()
         if time.monotonic() - told_s > _PROGRESS_EVERY_S:
@@ -226,7 +233,7 @@ def main(arguments: Sequence[str]) -> int:
     server = socket.socket(fileno=int(handle))
     rules = load_rules(reference)
     try:
-        store = open_store(Path(folder), sys.stdin.read() or None)
+        store = open_store(Path(folder), sys.stdin.buffer.read().decode() or None)
         if generation:
             rebuild(name, Path(folder, INDEX_FOLDER, name, generation[0]), store, rules, server)
         else:

@@ -147,8 +147,7 @@ def read_slice(store: Store, tenant: str, uuid: str, start: int, stop: int) -> S
     """Read entries [start, stop) of a log, with the earlier entries that they change."""
     rows = store.rows(tenant, start, stop)
     fresh = [recorded_view(tenant, row) for row in rows]
-    if rows:
-        stop = rows[-1].index + 1
+    stop = rows[-1].index + 1 if rows else start
     touched = _touched(store, tenant, [view.first for view in fresh], stop)
     changed: list[View] = []
     if touched:

@@ -75,7 +75,11 @@ class Generations:
         with _files():
             for folder in self._all():
                 if folder != kept:
-                    shutil.rmtree(folder, ignore_errors=True)
+                    self.remove(folder)
+
+    def remove(self, folder: Path) -> None:
+        """Remove a generation that is not served."""
+        shutil.rmtree(folder, ignore_errors=True)
 
     def unknown_to(self, folder: Path) -> frozenset[str]:
         """Return the dialects whose rules a generation was not made with, added or changed."""

@@ -15,8 +15,10 @@ from tallystick.event import Op, View
 from tallystick.index.answering import (
     AGGREGATED,
     LISTED,
+    Searching,
     recorded_before,
     recorded_ms,
+    searched,
     seen_by_search,
 )
 from tallystick.index.document import still_shown
@@ -46,20 +48,11 @@ if TYPE_CHECKING:
     from tallystick.index.search import SearchReader
 
 
-class Followers(Protocol):
+class Followers(Searching, Protocol):
     """Whoever runs the followers, as far as the reader needs it."""
-
-    def wait(self, follower: str, tenant: str, dialect: str | None = None) -> int:
-        """Wait until a follower has all of a tenant's log as of now; return that size.
-
-        Raises: FollowerBehind, also when it does not yet know the rules of the dialect.
-        """
 
     def views(self) -> ViewsReader:
         """Return the lists as they are now."""
-
-    def search(self) -> SearchReader:
-        """Return the search index as it is now."""
 
 
 class IndexReader:
@@ -186,13 +179,7 @@ class IndexReader:
         return found
 
     def _search(self, tenant: str, question: Find | None = None) -> SearchReader:
-        dialect = None if question is None else question.dialect
-        while True:
-            search = self._followers.search()
-            self._followers.wait(SEARCH, tenant, dialect)
-            if search is self._followers.search():
-                search.refresh()
-                return search
+        return searched(self._followers, tenant, None if question is None else question.dialect)
 
     def _facts(self, tenant: str, size: int, views: ViewsReader) -> Facts:
         def kinds() -> Sequence[str] | None:

@@ -13,6 +13,7 @@ from tallystick.reading import Rules
 from tallystick.store.base import Store
 
 _LOOK_EVERY_S = 1.0
+_STOP_S = 5.0
 _LOOK_SHARE = 20
 """Where there are very many logs, looking at their heads takes one part in so many of the time."""
 
@@ -42,11 +43,16 @@ class SharedFollowers(SupervisedFollowers):
             self.committed([head])
         return super().wait(follower, tenant, dialect)
 
+    def overrun(self) -> bool:
+        """Tell that commits need not wait: what one server follows is no reason to hold all up."""
+        return False
+
     def close(self) -> None:
         """Stop every process and release files; idempotent."""
         self._closed.set()
         super().close()
-        self._watch.join()
+        # It may be waiting for a store that does not answer.
+        self._watch.join(_STOP_S)
 
     def _look(self) -> None:
         pause_s = _LOOK_EVERY_S

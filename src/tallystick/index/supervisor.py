@@ -47,6 +47,7 @@ _STEADY_S = 10.0
 _MOVING_S = 2.0
 _STOP_S = 5.0
 _SWAP_S = 60.0
+_RETRY_S = 5.0
 _MODULE = "tallystick.index.child"
 
 
@@ -189,7 +190,10 @@ class SupervisedFollowers:
             raise NotFound(f"there is no follower {name!r}")
         with self._rebuild_lock:
             folder = channel.generations.begin()
-            if not self._build(name, folder, progress) or not channel.swap(folder.name, _SWAP_S):
+            built = self._build(name, folder, progress)
+            if not built:
+                channel.generations.remove(folder)
+            if not built or not channel.swap(folder.name, _SWAP_S):
                 raise StoreFailed(f"the rebuild of {name} was given up", hint="see the server log")
 
     def close(self) -> None:
@@ -233,24 +237,26 @@ class SupervisedFollowers:
 
     def _keep(self, outdated: Sequence[str]) -> None:
         """Rebuild what was made with other rules, and from time to time what holds residue."""
-        for name in outdated:
-            self._try_rebuild(name)
-        pause_s = self._residue_s
+        waiting, pause_s = set(outdated), 0.0
         while not self._closing.wait(pause_s):
             started_s = time.monotonic()
             for name, channel in self._channels.items():
-                if channel.has_residue():
-                    self._try_rebuild(name)
+                if (name in waiting or channel.has_residue()) and self._try_rebuild(name):
+                    waiting.discard(name)
             # Rebuilding must not become all there is to do.
             took_s = time.monotonic() - started_s
             pause_s = max(self._residue_s, _RESIDUE_SHARE * took_s)
+            if waiting:
+                pause_s = _RETRY_S
 
-    def _try_rebuild(self, name: str) -> None:
+    def _try_rebuild(self, name: str) -> bool:
         try:
             self.rebuild(name, lambda done, total: None)
         except TallystickError as error:
             if not self._closing.is_set():
                 print(f"tallystick: {for_operator(error)}", file=sys.stderr, flush=True)
+            return False
+        return True
 
 
 class Process:

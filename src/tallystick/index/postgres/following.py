@@ -1,4 +1,4 @@
-"""What follows the log on PostgreSQL: the search index of this process; lists need no following."""
+"""What follows the log on PostgreSQL: the search index of this server; lists need no following."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The reader on PostgreSQL: lists come from the database, everything else from the search index.
 
 The lists are as far as the log, since both are written together; where they are not, they are
-brought up first. The search index is this process's own, and follows. It implements
+brought up first. The search index is this server's own, and follows. It implements
 `reading.Reader`.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from tallystick import limits
 from tallystick.errors import Malformed, StoreBusy
@@ -18,8 +18,10 @@ from tallystick.event import View
 from tallystick.index.answering import (
     AGGREGATED,
     LISTED,
+    Searching,
     recorded_before,
     recorded_ms,
+    searched,
     seen_by_search,
 )
 from tallystick.index.document import still_shown
@@ -58,16 +60,6 @@ Result = TypeVar("Result")
 
 _INT64 = 1 << 63
 _PLACED = frozenset(("scope", "trail"))
-
-
-class Searching(Protocol):
-    """Whoever follows the log with the search index of this process."""
-
-    def wait(self, follower: str, tenant: str, dialect: str | None = None) -> int:
-        """Wait until a follower has all of a tenant's log as of now; return that size."""
-
-    def search(self) -> SearchReader:
-        """Return the search index as it is now."""
 
 
 class _Current(NamedTuple):
@@ -281,10 +273,7 @@ class PostgresReader:
             self._lists.catch_up(self._store, tenant, wait_s=WAIT_S)
 
     def _search(self, tenant: str, question: Find | None = None) -> SearchReader:
-        self._searching.wait(SEARCH, tenant, None if question is None else question.dialect)
-        search = self._searching.search()
-        search.refresh()
-        return search
+        return searched(self._searching, tenant, None if question is None else question.dialect)
 
     def _facts(self, tenant: str, current: _Current, terms: Terms) -> Facts:
         def kinds() -> Sequence[str] | None:

@@ -60,7 +60,7 @@ def from_driver(error: psycopg.Error) -> TallystickError:
     if isinstance(error, errors.UniqueViolation):
         if error.diag.table_name in _CLAIMED_TABLES:
             return Conflict("that id or name is taken")
-        return StoreCorrupt(f"{error.diag.table_name} already has what was to be written")
+        return StoreCorrupt("the database already has what was to be written")
     if state in _FAILING_STATES:
         return StoreFailed(
             "the database cannot write",

@@ -18,7 +18,7 @@ from tallystick.dialects.datatrails.merklelog import massif, mmr, seal
 from tallystick.dialects.datatrails.merklelog.growth import Tail
 from tallystick.dialects.datatrails.merklelog.massif import Massif
 from tallystick.dialects.datatrails.publiclog.follower import Source
-from tallystick.errors import TallystickError
+from tallystick.errors import TallystickError, for_operator
 from tallystick.publicfiles import Cursor, PublicFiles
 
 
@@ -52,7 +52,7 @@ def check_merklelog(
         except _Found as found:
             yield Checked(0, f"public log of tenant {tenant!r}, {found}")
         except TallystickError as error:
-            yield Checked(0, f"public log of tenant {tenant!r}: {error.message}")
+            yield Checked(0, f"public log of tenant {tenant!r}: {for_operator(error)}")
 
 
 class _Check:
