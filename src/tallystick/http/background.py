@@ -24,6 +24,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from tallystick import processes
 from tallystick.clock import SystemClock
 from tallystick.dialects import DIALECTS
 from tallystick.dialects.base import Background, BackgroundServices
@@ -38,10 +39,6 @@ from tallystick.viewing import LogReader
 
 _GATHER_S = 0.02
 _NICE = 5
-_BACKOFF_S = 0.1
-_BACKOFF_S_MAX = 5.0
-_STEADY_S = 10.0
-_STOP_S = 5.0
 
 _log = structlog.get_logger("tallystick.background")
 
@@ -76,14 +73,7 @@ class BackgroundProcess:
         self._thread.join()
 
     def _watch(self) -> None:
-        backoff_s = _BACKOFF_S
-        while not self._stopping.is_set():
-            started_s = time.monotonic()
-            self._run()
-            if time.monotonic() - started_s > _STEADY_S:
-                backoff_s = _BACKOFF_S
-            self._stopping.wait(backoff_s)
-            backoff_s = min(backoff_s * 2, _BACKOFF_S_MAX)
+        processes.keep_running(self._run, self._stopping)
 
     def _run(self) -> None:
         """Start the process and wait until it ends, or has to."""
@@ -98,27 +88,14 @@ class BackgroundProcess:
         while process.poll() is None and not self._stopping.wait(0.2):
             pass
         self._hang_up()
-        try:
-            process.wait(_STOP_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        processes.end(process)
         if not self._stopping.is_set():
             _log.error("background work died", dialect=self._dialect, code=process.returncode)
 
     def _start(self, theirs: socket.socket) -> subprocess.Popen[bytes]:
         told = (self._dialect, str(self._folder.absolute()), str(theirs.fileno()))
-        path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
-        process = subprocess.Popen(  # noqa: S603  # our own module, with paths we were given
-            (sys.executable, "-m", __name__, *told),
-            stdin=subprocess.PIPE,
-            pass_fds=(theirs.fileno(),),
-            env={**os.environ, "PYTHONPATH": path},
-        )
+        process = processes.start(__name__, told, theirs, msgspec.json.encode(self._settings))
         self.pid = process.pid
-        assert process.stdin is not None, "it was asked for"
-        with contextlib.suppress(BrokenPipeError), process.stdin as stdin:
-            stdin.write(msgspec.json.encode(self._settings))
         return process
 
     def _hang_up(self) -> None:

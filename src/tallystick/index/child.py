@@ -238,6 +238,9 @@ def main(arguments: Sequence[str]) -> int:
             rebuild(name, Path(folder, INDEX_FOLDER, name, generation[0]), store, rules, server)
         else:
             Loop(name, Path(folder, INDEX_FOLDER), store, rules, server).run()
+    except BrokenPipeError:
+        # The server is gone; nobody waits for a rebuild any longer.
+        return 1
     except TallystickError as error:
         # As while a database starts again: whoever watches this process starts another.
         print(f"tallystick: {name} stopped: {for_operator(error)}", file=sys.stderr)

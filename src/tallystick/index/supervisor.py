@@ -7,7 +7,6 @@ are kept here, so that a read only waits when it has to.
 
 from __future__ import annotations
 
-import os
 import select
 import socket
 import subprocess
@@ -15,10 +14,10 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from tallystick import processes
 from tallystick.errors import NotFound, StoreFailed, TallystickError, for_operator
 from tallystick.folder import INDEX_FOLDER
 from tallystick.index.channel import Channel
@@ -41,11 +40,7 @@ RESIDUE_S = 600.0
 
 _RESIDUE_SHARE = 10
 _STARTING_OVER = 8
-_BACKOFF_S = 0.1
-_BACKOFF_S_MAX = 5.0
-_STEADY_S = 10.0
 _MOVING_S = 2.0
-_STOP_S = 5.0
 _SWAP_S = 60.0
 _RETRY_S = 5.0
 _MODULE = "tallystick.index.child"
@@ -66,18 +61,7 @@ class Command(NamedTuple):
     def start(self, name: str, theirs: socket.socket, *generation: str) -> subprocess.Popen[bytes]:
         """Start a process with a follower, which talks to the server by its end of a socket."""
         told = (name, str(self.folder), self.rules, str(theirs.fileno()), *generation)
-        path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
-        process = subprocess.Popen(  # noqa: S603  # our own module, with paths we were given
-            (sys.executable, "-m", _MODULE, *told),
-            stdin=subprocess.PIPE,
-            pass_fds=(theirs.fileno(),),
-            env={**os.environ, "PYTHONPATH": path},
-        )
-        assert process.stdin is not None, "it was asked for"
-        # Arguments can be read by everybody on the machine, and the URL may hold a password.
-        with suppress(BrokenPipeError), process.stdin as stdin:
-            stdin.write((self.database or "").encode())
-        return process
+        return processes.start(_MODULE, told, theirs, (self.database or "").encode())
 
 
 class SupervisedFollowers:
@@ -282,14 +266,7 @@ class Process:
         self._thread.join()
 
     def _watch(self) -> None:
-        backoff_s = _BACKOFF_S
-        while not self._stopping.is_set():
-            started_s = time.monotonic()
-            self._run()
-            if time.monotonic() - started_s > _STEADY_S:
-                backoff_s = _BACKOFF_S
-            self._stopping.wait(backoff_s)
-            backoff_s = min(backoff_s * 2, _BACKOFF_S_MAX)
+        processes.keep_running(self._run, self._stopping)
         self._stop_reader.close()
 
     def _run(self) -> None:
@@ -304,11 +281,7 @@ class Process:
             while self._listen(ours, lines):
                 pass
             self._channel.detach()
-        try:
-            process.wait(_STOP_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        processes.end(process)
 
     def _listen(self, ours: socket.socket, lines: Lines[Report]) -> bool:
         """Pass on what comes next; tell whether both sides are still there."""

@@ -18,13 +18,13 @@ from tallystick.store.base import LogHead
 from tallystick.store.postgres.rows import from_bytes
 from tallystick.store.postgres.store import PostgresStore, open_postgres
 
-Searching = InlineFollowers | SupervisedFollowers
+SearchFollowers = InlineFollowers | SupervisedFollowers
 
 
 class PostgresFollowers:
     """The lists in the database and the search index in a folder, as the server sees them."""
 
-    def __init__(self, store: PostgresStore, lists: Lists, searching: Searching) -> None:
+    def __init__(self, store: PostgresStore, lists: Lists, searching: SearchFollowers) -> None:
         self._store = store
         self._lists = lists
         self._searching = searching
@@ -67,7 +67,7 @@ class PostgresFollowers:
 
 
 def open_lists(
-    store: PostgresStore, rules: Rules, searching: Searching
+    store: PostgresStore, rules: Rules, searching: SearchFollowers
 ) -> tuple[PostgresReader, PostgresFollowers]:
     """Let a store write lists with its batches and return what reads them, beside a search."""
     lists = Lists(rules)
