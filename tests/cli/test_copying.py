@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from itertools import count, takewhile
@@ -140,12 +142,14 @@ def wait_until_blocked(database: str) -> None:
 
 def killed_copy(database: str, relation: str, *arguments: str) -> None:
     """Begin a copy, and kill it once it comes to a table, wherever it stands then."""
-    with psycopg.connect(database) as connection:
+    with psycopg.connect(database) as connection, tempfile.TemporaryDirectory() as scratch:
         connection.execute(f"LOCK TABLE {relation} IN ACCESS EXCLUSIVE MODE".encode())
         process = subprocess.Popen(
             [str(TALLYSTICK), "copy", *arguments],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            # Who is killed leaves its scratch folder behind.
+            env={**os.environ, "TMPDIR": scratch},
         )
         wait_until_blocked(database)
         process.kill()
