@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from tallystick.store.postgres.store import open_postgres
 from tests.check import check_log
 from tests.faults.servers import CrashableServer
 from tests.index.test_postgres_search import servers as nodes
+from tests.index.test_postgres_search import until
 from tests.needs import ROOT
 from tests.recording import TENANT, Recorder, draft, origin_of
 
@@ -226,13 +227,6 @@ def end_waiting(observer: psycopg.Connection) -> None:
         "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity"
         " WHERE wait_event = 'SyncRep' AND datname = current_database()"
     )
-
-
-def until(is_so: Callable[[], bool]) -> None:
-    """Wait until something is so."""
-    end_s = time.monotonic() + 60
-    while not is_so():
-        assert time.monotonic() < end_s, "it never came to be so"
 
 
 def test_service_resumes_after_the_database_was_away(

@@ -16,13 +16,16 @@ from tallystick.errors import FollowerBehind
 from tallystick.event import Draft, Op
 from tallystick.index import supervisor
 from tallystick.index.followers import SEARCH
-from tallystick.index.opening import open_index
+from tallystick.index.opening import Index, open_index
+from tallystick.index.postgres.following import open_lists
 from tallystick.index.shared import SharedFollowers
+from tallystick.index.supervisor import Command
 from tallystick.query.expr import Eq, Everything, Term
 from tallystick.reading import Find
 from tallystick.store.base import Erasure
 from tallystick.store.postgres.store import open_postgres
 from tests.index.test_processes import TENANT, order
+from tests.index.world import rules
 from tests.recording import Recorder
 from tests.store.writing import KEY
 
@@ -37,7 +40,9 @@ class Server:
 
     def __init__(self, folder: Path, url: str) -> None:
         self.store = open_postgres(url)
-        self.index = open_index(folder, self.store, url, child=True, rules=RULES)
+        command, loaded = Command(folder, url, RULES), rules()
+        self.followers = SharedFollowers(command, self.store, loaded, names=(SEARCH,))
+        self.index = Index(*open_lists(self.store, loaded, self.followers))
         self.recorder = Recorder(self.store, KEY, committed=self.index.committed)
 
     def write(self, count: int) -> None:
@@ -55,9 +60,7 @@ class Server:
     @property
     def pid(self) -> int:
         """The follower's process."""
-        followers = self.index._followers._searching  # type: ignore[attr-defined]
-        assert isinstance(followers, SharedFollowers)
-        [pid] = followers.pids()
+        [pid] = self.followers.pids()
         return pid
 
     def close(self) -> None:
