@@ -7,8 +7,6 @@ same record take turns, so that only other processes can be faster.
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Callable
 
 from tallystick import identity
@@ -16,10 +14,7 @@ from tallystick.administration import Act
 from tallystick.errors import Conflict, PreconditionFailed
 from tallystick.identity import Record
 from tallystick.store.base import IdentityRow, Store
-from tallystick.turns import Turns, others_write
-
-_WAIT_S = 20.0
-_PAUSE_S = 0.01
+from tallystick.turns import Turns
 
 
 class Changes:
@@ -44,8 +39,7 @@ class Changes:
         Raises: what `decide` raises; Conflict when an id, login or key is taken; StoreBusy when
         others keep writing to the same record.
         """
-        deadline_s = time.monotonic() + _WAIT_S
-        with self._turns.taken([(record, tenant, id)], _WAIT_S):
+        with self._turns.taken([(record, tenant, id)]) as patience:
             row = identity.stored(self._store, record, tenant, id)
             while True:
                 known = None if row is None else identity.decode(row.doc, record)
@@ -59,12 +53,10 @@ class Changes:
                     before, row = row, identity.stored(self._store, record, tenant, id)
                     if row == before and not isinstance(conflict, PreconditionFailed):
                         raise
-                    if time.monotonic() > deadline_s:
-                        raise others_write() from None
                 else:
                     doc = act.writes[0].doc
                     return None if doc is None else identity.decode(doc, record)
-                time.sleep(random.uniform(0, _PAUSE_S))  # noqa: S311  # no secret
+                patience.pause()
 
 
 def _onto(act: Act, row: IdentityRow | None) -> Act:

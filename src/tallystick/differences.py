@@ -7,8 +7,6 @@ process that write about the same target take turns, so that only other processe
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 import msgspec
@@ -18,11 +16,8 @@ from tallystick.errors import PreconditionFailed
 from tallystick.event import Draft, Expectation, HeadSlot, Json
 from tallystick.sequencer import Accepted
 from tallystick.store.base import Store, head_key
-from tallystick.turns import Turns, others_write
+from tallystick.turns import Turns
 from tallystick.viewing import views_of
-
-_WAIT_S = 20.0
-_PAUSE_S = 0.01
 
 Target = tuple[str, str]
 """Type and id of a resource."""
@@ -59,8 +54,7 @@ class Differences:
         target.
         """
         targets = {(tenant, *draft.target.key) for draft in drafts if draft.target is not None}
-        deadline_s = time.monotonic() + _WAIT_S
-        with self._turns.taken(targets, _WAIT_S):
+        with self._turns.taken(targets) as patience:
             diffed = self._diffed(tenant, drafts, ignore, state)
             while True:
                 try:
@@ -69,10 +63,8 @@ class Differences:
                     anew = self._diffed(tenant, drafts, ignore, state)
                     if anew == diffed:  # nothing came in between: the drafts' own condition failed
                         raise
-                    if time.monotonic() > deadline_s:
-                        raise others_write() from None
                     diffed = anew
-                time.sleep(random.uniform(0, _PAUSE_S))  # noqa: S311  # no secret
+                patience.pause()
 
     def _diffed(
         self, tenant: str, drafts: Sequence[Draft], ignore: frozenset[str], state: State | None

@@ -11,7 +11,7 @@ from typing import cast
 import msgspec
 import pytest
 
-from tallystick import administration, changes
+from tallystick import administration, turns
 from tallystick.access import Grant, Scope
 from tallystick.administration import Act
 from tallystick.clock import ManualClock
@@ -200,7 +200,7 @@ def test_whoever_is_never_first_is_told_to_come_back(
     ledgers: list[Ledger], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here, there = ledgers
-    monkeypatch.setattr(changes, "_WAIT_S", 0.5)
+    monkeypatch.setattr(turns, "WAIT_S", 0.5)
     names = iter(map(str, range(100_000)))
 
     def rename(user: User) -> Act:
