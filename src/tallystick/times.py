@@ -17,9 +17,12 @@ _PLAIN_EPOCH = datetime(1970, 1, 1)  # UTC understood: much the cheaper to print
 # What stands in one page is mostly from a few seconds, and recorded as it occurred.
 _SECONDS_KEPT = 1024
 _MILLISECOND = timedelta(milliseconds=1)
+_SECOND = timedelta(seconds=1)
+# ASCII: to a regular expression every script's digits are digits, to RFC 3339 only ten are.
 _RFC3339 = re.compile(
-    r"(\d{4})-(\d{2})-(\d{2})[Tt ](\d{2}):(\d{2}):(\d{2})(?:\.(\d{1,9}))?"
-    r"([Zz]|[+-]\d{2}:\d{2})\Z"
+    r"(\d{4})-(\d{2})-(\d{2})[Tt ](\d{2}):(\d{2}):(\d{2})(?:\.(\d+))?"
+    r"([Zz]|[+-]\d{2}:\d{2})\Z",
+    re.ASCII,
 )
 
 
@@ -54,16 +57,38 @@ def from_rfc3339(text: str, path: str | None = None) -> int:
         raise _malformed(text, path)
     *parts, fraction, zone = match.groups()
     year, month, day, hour, minute, second = map(int, parts)
-    # A leap second is the first instant of the next minute to everybody who has no such second.
-    extra_s = 1 if second == 60 else 0
     try:
-        moment = datetime(
-            year, month, day, hour, minute, second - extra_s, tzinfo=_offset(zone)
-        ) + timedelta(seconds=extra_s)
-        ms = to_ms(moment) + int((fraction or "0").ljust(3, "0")[:3])
+        moment = wall_clock((year, month, day, hour, minute), second, _offset(zone))
+        return to_ms(moment) + milliseconds_of(fraction)
     except (ValueError, OverflowError):
         raise _malformed(text, path) from None
-    return ms
+
+
+def wall_clock(minute: tuple[int, int, int, int, int], second: int, zone: tzinfo) -> datetime:
+    """Return the moment that a clock in a zone shows; `minute` is year, month, day, hour, minute.
+
+    Second 60 is a leap second, which only the last minute of a month in UTC can have. To everybody
+    who has no such second it is the first instant of the next month.
+    Raises: ValueError, OverflowError when there is no such moment.
+    """
+    if second != 60:
+        return datetime(*minute, second, tzinfo=zone)
+    moment = datetime(*minute, 59, tzinfo=zone) + _SECOND
+    next_day = moment.astimezone(UTC)
+    if next_day.day != 1 or next_day.hour or next_day.minute or next_day.second:
+        raise ValueError("no leap second")
+    return moment
+
+
+def milliseconds_of(fraction: str | None) -> int:
+    """Return the milliseconds of a second's decimal digits; those after the third are cut off."""
+    return int((fraction or "0")[:3].ljust(3, "0"))
+
+
+def finer_than_ms(text: str) -> str:
+    """Return the digits of an RFC 3339 time below its millisecond, without zeros at the end."""
+    fraction = _RFC3339.match(text)
+    return "" if fraction is None else (fraction[7] or "")[3:].rstrip("0")
 
 
 def checked_ms(ms: int, path: str | None = None) -> int:

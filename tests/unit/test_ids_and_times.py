@@ -123,6 +123,53 @@ def test_other_spellings_of_time_are_refused(text: str) -> None:
     assert caught.value.path == "from"
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2016-12-31T23:59:60Z", 1483228800000), ("2016-12-31T23:59:60.5Z", 1483228800500),
+        ("2017-01-01T00:59:60+01:00", 1483228800000), ("2016-12-31T15:59:60-08:00", 1483228800000),
+        ("2015-06-30T23:59:60Z", 1435708800000), ("2017-01-01T05:29:60+05:30", 1483228800000),
+    ],
+)  # fmt: skip
+def test_row_28_a_leap_second_is_the_first_instant_of_the_next_month(
+    text: str, expected: int
+) -> None:
+    assert times.from_rfc3339(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-11-21T09:30:60Z", "2026-11-21T23:59:60Z", "2016-12-31T23:58:60Z",
+        "2016-12-31T22:59:60Z", "2016-12-31T23:59:60+01:00", "2016-12-31T23:59:60.000-00:01",
+        "2017-01-01T00:00:60Z",
+    ],
+)  # fmt: skip
+def test_row_28_second_60_at_any_other_minute_is_refused(text: str) -> None:
+    with pytest.raises(Malformed):
+        times.from_rfc3339(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "٢٠٢٦-11-21T09:30:00Z", "2026-11-21T09:30:0٠Z", "２０２６-11-21T09:30:00Z",
+        "2026-११-21T09:30:00Z", "2026-11-21T09:30:00.١Z", "2026-11-21T09:30:00+0१:00",
+        "2026-11-21T09:30:00.𝟏Z",
+    ],
+)  # fmt: skip
+def test_row_29_digits_of_other_scripts_are_refused(text: str) -> None:
+    with pytest.raises(Malformed):
+        times.from_rfc3339(text)
+
+
+@pytest.mark.parametrize("digits", [1, 3, 9, 10, 15, 40, 5000])
+def test_row_29_a_fraction_may_have_any_number_of_digits(digits: int) -> None:
+    text = f"1970-01-01T00:00:00.{'1' * digits}Z"
+    assert times.from_rfc3339(text) == int("111"[:digits].ljust(3, "0"))
+    assert times.finer_than_ms(text) == "1" * (digits - 3)
+
+
 @pytest.mark.parametrize("ms", [limits.OCCURRED_MS_MIN - 1, limits.OCCURRED_MS_MAX + 1])
 def test_times_outside_the_years_are_refused(ms: int) -> None:
     with pytest.raises(Malformed):

@@ -81,6 +81,15 @@ def test_a_leap_second_is_the_next_minute() -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    ["Sat, 31 Dec 2016 23:58:60 GMT", "Mon, 18 Jan 2016 11:16:60 GMT", "Mon, 1٨ Jan 2016 11:16:53"],
+)
+def test_rows_28_and_29_no_leap_second_elsewhere_and_no_other_digits(text: str) -> None:
+    with pytest.raises(Malformed):
+        moments.parse(text, UTC, "end_time")
+
+
+@pytest.mark.parametrize(
     ("text", "instant"),
     [
         # Both half past ones of the autumn night: the first is meant.

@@ -6,7 +6,7 @@ Pure. Source: wire specification of Cloud Foundry 3.5.
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from tallystick import times
@@ -16,7 +16,7 @@ SECOND_MS = 1000
 
 _TEXT = re.compile(
     r"(?P<date>\d{4}-\d{2}-\d{2})"
-    r"(?:[Tt ](?P<clock>\d{2}:\d{2})(?::(?P<second>\d{2})(?:\.(?P<fraction>\d{1,9}))?)?"
+    r"(?:[Tt ](?P<clock>\d{2}:\d{2})(?::(?P<second>\d{2})(?:\.(?P<fraction>\d+))?)?"
     # A blank before the offset is Ruby's spelling, or a plus sign that nobody escaped.
     r"(?: ?(?P<utc>Z|z|UTC|GMT)| ?(?P<sign>[+-])(?P<offset>\d{2}:?\d{2})|"
     r" (?P<unescaped>\d{2}:?\d{2}))?)?\Z",
@@ -58,17 +58,14 @@ def from_text(text: str, path: str | None = None) -> int:
     match = _TEXT.match(text)
     if match is None:
         raise _malformed(text, path)
+    year, month, day = map(int, match["date"].split("-"))
+    hour, minute = map(int, (match["clock"] or "00:00").split(":"))
     second = int(match["second"] or 0)
-    # A leap second is the first instant of the next minute to everybody who has no such second.
-    extra_s = 1 if second == 60 else 0
     try:
-        moment = datetime.strptime(
-            f"{match['date']} {match['clock'] or '00:00'}", "%Y-%m-%d %H:%M"
-        ).replace(second=second - extra_s, tzinfo=_offset(match))
-        ms = times.to_ms(moment) + extra_s * SECOND_MS
+        moment = times.wall_clock((year, month, day, hour, minute), second, _offset(match))
+        return times.to_ms(moment) + times.milliseconds_of(match["fraction"])
     except (ValueError, OverflowError):
         raise _malformed(text, path) from None
-    return ms + int((match["fraction"] or "0").ljust(3, "0")[:3])
 
 
 def _offset(match: re.Match[str]) -> tzinfo:

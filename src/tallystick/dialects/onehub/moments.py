@@ -7,7 +7,7 @@ Body"; wire specification 1.3, time rules; RFC 2822 sections 3.3 and 4.3.
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, timedelta, timezone, tzinfo
 from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -34,7 +34,7 @@ _RFC_2822 = re.compile(
 )
 _ISO_8601 = re.compile(
     r"(?P<year>\d{4})-(?P<month>\d{2})-(?P<day>\d{2})[Tt\s]"
-    r"(?P<hour>\d{2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:[.,](?P<fraction>\d{1,9}))?)?"
+    r"(?P<hour>\d{2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:[.,](?P<fraction>\d+))?)?"
     + _ZONE
     + r"\Z",
     re.ASCII,
@@ -58,15 +58,14 @@ def parse(text: str, zone: tzinfo, path: str) -> Moment:
     if found is None:
         raise _malformed(text, path)
     try:
-        ms = times.to_ms(_wall_clock(found).replace(tzinfo=_zone_of(found, zone)))
+        second = int(found["second"] or 0)
+        ms = times.to_ms(times.wall_clock(_minute_of(found), second, _zone_of(found, zone)))
     except (ValueError, OverflowError, KeyError):
         raise _malformed(text, path) from None
-    if int(found["second"] or 0) == 60:
-        ms += 1000
     fraction = found.groupdict().get("fraction")
     if fraction is None:
         return Moment(ms, ms + 999)
-    ms += int(fraction.ljust(3, "0")[:3])
+    ms += times.milliseconds_of(fraction)
     return Moment(ms, ms)
 
 
@@ -98,14 +97,11 @@ def _without_comments(text: str) -> str:
         text = shorter
 
 
-def _wall_clock(found: re.Match[str]) -> datetime:
+def _minute_of(found: re.Match[str]) -> tuple[int, int, int, int, int]:
     month = found["month"]
     number = int(month) if month.isdigit() else _MONTHS.index(month[:3].lower()) + 1
-    second = int(found["second"] or 0)
-    # A leap second is the one before it and a second more.
-    second = 59 if second == 60 else second
     hour, minute = int(found["hour"]), int(found["minute"])
-    return datetime(_year_of(found["year"]), number, int(found["day"]), hour, minute, second)
+    return _year_of(found["year"]), number, int(found["day"]), hour, minute
 
 
 def _year_of(digits: str) -> int:

@@ -8,7 +8,7 @@ section 8.
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, timedelta, timezone, tzinfo
 
 from tallystick import times
 from tallystick.errors import Malformed
@@ -23,10 +23,10 @@ _FORMS = tuple(
         # 2014-04-09T19:00:00.123Z and 20140409T190000Z
         r"(?P<year>\d{4})-(?P<month>\d{2})-(?P<day>\d{2})[Tt]"
         + _CLOCK
-        + r"(?:\.(?P<fraction>\d{1,9}))?"
+        + r"(?:\.(?P<fraction>\d+))?"
         + _ZONE,
         r"(?P<year>\d{4})(?P<month>\d{2})(?P<day>\d{2})[Tt]"
-        r"(?P<hour>\d{2})(?P<minute>\d{2})(?P<second>\d{2})(?:\.(?P<fraction>\d{1,9}))?" + _ZONE,
+        r"(?P<hour>\d{2})(?P<minute>\d{2})(?P<second>\d{2})(?:\.(?P<fraction>\d+))?" + _ZONE,
         # Wed, 09 Apr 2014 19:00:00 UTC
         r"[A-Za-z]{3},? (?P<day>\d{1,2}) (?P<name>[A-Za-z]{3}) (?P<year>\d{4}) "
         + _CLOCK
@@ -66,22 +66,15 @@ def parse(text: str, path: str = "timestamp") -> int:
 
 def _to_ms(parts: dict[str, str | None], text: str, path: str) -> int:
     try:
-        second = _number(parts, "second")
-        # A leap second is the first instant of the next minute to everybody who has none.
-        extra_s = 1 if second == 60 else 0
-        moment = datetime(
-            _year(parts),
-            _month(parts),
-            _number(parts, "day"),
-            _number(parts, "hour"),
-            _number(parts, "minute"),
-            second - extra_s,
-            tzinfo=_zone(parts.get("zone")),
+        day, hour, minute = (_number(parts, name) for name in ("day", "hour", "minute"))
+        moment = times.wall_clock(
+            (_year(parts), _month(parts), day, hour, minute),
+            _number(parts, "second"),
+            _zone(parts.get("zone")),
         )
-        ms = times.to_ms(moment) + 1000 * extra_s
+        return times.to_ms(moment) + times.milliseconds_of(parts.get("fraction"))
     except (ValueError, OverflowError):
         raise _malformed(text, path) from None
-    return ms + int((parts.get("fraction") or "0").ljust(3, "0")[:3])
 
 
 def _number(parts: dict[str, str | None], name: str) -> int:

@@ -14,8 +14,8 @@ from tallystick.errors import InvalidQuery
 
 # Ends a word wherever it stands, unless a backslash precedes it; a colon ends names only.
 _SPECIAL = '()[]{}"`^~'
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\Z")
-_SUFFIX_NUMBER = re.compile(r"\d+(\.\d+)?|\.\d+")
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\Z", re.ASCII)
+_SUFFIX_NUMBER = re.compile(r"\d+(\.\d+)?|\.\d+", re.ASCII)
 _NUMBER_CHARS = 400
 """Longer numbers are text: no double is that long, and converting them takes quadratic time."""
 
