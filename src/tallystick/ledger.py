@@ -179,6 +179,39 @@ class Ledger:
             )  # fmt: skip
         return _accepted(self.append_each(tenant, items, atomic=True))[0]
 
+    def erase_event(
+        self,
+        tenant: str,
+        id: str,
+        *,
+        visible: Expr,
+        actor: Resource | None = None,
+        expected: int | None = None,
+    ) -> tuple[Op, Accepted]:
+        """Retract an event that any dialect wrote and destroy its content, as one.
+
+        An event that was retracted before is only erased. Returns the first entry written.
+        Raises: NotFound, Conflict for an entry that is no event, UnderHold, PreconditionFailed.
+        """
+        index = self.index_of(tenant, id)
+        view = None if index is None else self.views_at(tenant, [index]).get(index)
+        if view is None or not self.may_see(view, visible):
+            raise NotFound(f"there is no event {id!r}")
+        if view.first.op is not Op.RECORD:
+            raise Conflict(
+                "the entry is no event",
+                hint="an item is purged through Orchestrate; other entries stay",
+            )
+        _check_revision(view, expected)
+        erasure = erasure_item(
+            self.store, tenant, [view.index],
+            subject=view.first.id, actor=actor, dialect="native",
+        )  # fmt: skip
+        if view.retracted:
+            return Op.ERASE, _accepted(self.append_each(tenant, [erasure], atomic=True))[0]
+        items = [Item(entry.prepare(self._retraction(view, "native", actor))), erasure]
+        return Op.RETRACT, _accepted(self.append_each(tenant, items, atomic=True))[0]
+
     def retract_each(
         self,
         tenant: str,
@@ -248,8 +281,7 @@ class Ledger:
     ) -> View:
         view = self.get(tenant, id, visible)
         _check_dialect(view, dialect)
-        if expected is not None and expected != view.revision:
-            raise PreconditionFailed(f"the event is at revision {view.revision}, not {expected}")
+        _check_revision(view, expected)
         return view
 
     @staticmethod
@@ -364,3 +396,8 @@ def _check_dialect(view: View, dialect: str) -> None:
         raise Conflict(
             f"the event was written through {view.first.dialect} and is changed only there"
         )
+
+
+def _check_revision(view: View, expected: int | None) -> None:
+    if expected is not None and expected != view.revision:
+        raise PreconditionFailed(f"the event is at revision {view.revision}, not {expected}")

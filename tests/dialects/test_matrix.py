@@ -94,6 +94,7 @@ class Tenant:
 
     def __init__(self, server: LiveServer) -> None:
         self.ledger = server.node.ledger
+        self.folder = server.node.folder
         self.id = f"matrix-{uuid4().hex[:12]}"
         server.create_tenant(self.id)
         self.key = server.create_key(self.id, (Scope.ADMIN,), service=True)

@@ -30,6 +30,7 @@ from tallystick.http.pointers import of_body
 from tallystick.http.resources import ResourcesApi
 from tallystick.query import cursor
 from tallystick.reading import Over
+from tallystick.sequencer import Accepted
 from tallystick.tlog.encoding import to_base64
 
 T = TypeVar("T")
@@ -153,24 +154,29 @@ class NativeApi:
         run = self._services.door().run
         actor = retraction.actor or await run(self._authenticator.actor, principal)
         expected = wire.expected_revision(request.headers.get("if-match"))
+        event_id = request.path_params["id"]
+
+        def take_away() -> tuple[Op, Accepted]:
+            visible, ledger = access.visible(principal), self._ledger
+            if retraction.erase:
+                return ledger.erase_event(
+                    principal.tenant, event_id, visible=visible, actor=actor, expected=expected
+                )
+            accepted = ledger.retract(
+                principal.tenant, event_id,
+                visible=visible, dialect="native", actor=actor, expected=expected,
+            )  # fmt: skip
+            return Op.RETRACT, accepted
+
         with of_body():
-            accepted = await run(
-                self._ledger.retract,
-                principal.tenant,
-                request.path_params["id"],
-                visible=access.visible(principal),
-                dialect="native",
-                actor=actor,
-                expected=expected,
-                erase=retraction.erase,
-            )
+            op, accepted = await run(take_away)
         return _json(
             {
                 "id": accepted.id,
                 "index": accepted.index,
-                "op": Op.RETRACT,
+                "op": op,
                 "recorded_at": times.to_rfc3339(accepted.recorded_ms),
-                "subject": request.path_params["id"].lower(),
+                "subject": event_id.lower(),
                 "receipt": wire.receipt_link(accepted.id),
             }
         )
