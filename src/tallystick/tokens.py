@@ -45,6 +45,10 @@ class Issued(NamedTuple):
     jti: str
 
 
+class UnknownSubject(Unauthenticated):
+    """A token is good, and names neither a user of the tenant nor an administrator."""
+
+
 class Bearer(NamedTuple):
     """Whom a verified token stands for."""
 
@@ -138,7 +142,7 @@ class Issuer:
     def foreign_bearer(self, token: str, key_set: KeySet) -> Bearer:
         """Return whom a JWT stands for, verified by a tenant's key set.
 
-        Raises: Unauthenticated; TokenExpired when only its time is over.
+        Raises: Unauthenticated; TokenExpired when only its time is over; UnknownSubject.
         """
         claims = _verify_foreign(token, key_set, self._clock.now_ms())
         name = claims.get(key_set.user_claim)
@@ -153,7 +157,7 @@ class Issuer:
         if _is_admin(claims, key_set):
             scopes |= {Scope.WRITE, Scope.ADMIN}
         if user is None and Scope.ADMIN not in scopes:
-            raise Unauthenticated("the token names no user of this tenant")
+            raise UnknownSubject("the token names no user of this tenant")
         if user is not None:
             principal = self._identity.principal_of_user(user, scopes)
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import email.utils
 from datetime import UTC, datetime, timedelta, timezone
+from string import ascii_letters
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -43,6 +44,13 @@ def ms_of(text: str) -> int:
         ("Mon, 18 Jan 116 11:16:53 -0000", 0),
         ("Mon, 18 January 2016 11:16:53 -0000", 0),
         ("Mon (a (day) of), 18 Jan 2016 11:16:53 (noon\\)) -0000 (UTC)", 0),
+        ("(a)Mon(b),(c)18(d)Jan(e)2016(f)11(g):(h)16(i):(j)53(k)-0800(l)", 8),
+        ("Mon , 18 Jan 2016 11 : 16 : 53 -0800", 8),
+        ("Mon,\r\n 18 Jan 2016\r\n\t11:16:53 -0800", 8),
+        ("Mon, 18 Jan 2016 11:16:53(before noon)EST", 5),
+        ("Mon, 18 Jan 2016 11:16:53 XYZ", 0),
+        ("Mon, 18 Jan 2016 11:16:53 CEST", 0),
+        *((f"Mon, 18 Jan 2016 11:16:53 {letter}", 0) for letter in ascii_letters),
         ("Mon, 18 Jan 2016 11:16:53  0000", 0),
         ("Mon, 18 Jan 2016 11:16:53 0530", -5.5),
         ("2016-01-18T11:16:53Z", 0),
@@ -112,7 +120,11 @@ def test_daylight_saving_is_that_of_the_date(text: str, instant: datetime) -> No
         "Mon, 32 Jan 2016 11:16:53 GMT",
         "Mon, 18 Foo 2016 11:16:53 GMT",
         "Mon, 18 Jan 2016 24:16:53 GMT",
-        "Mon, 18 Jan 2016 11:16:53 XYZ",
+        "Mon, 18 Jan 2016 11:16:53 Europe/Oslo",
+        "Mon, 18 Jan 2016 11:16:53 GMT+1",
+        "Mon, 18 Jan 2016 11:16:53 PST PDT",
+        "Mon, 18 Jan 2016 11:1(no token ends here)6:53 GMT",
+        "Mon, 18 Jan 2016 11:16:53 (never closed GMT",
         "Mon, 18 Jan 2016 11:16:53 +2460",
         "Mon, 18 Jan 2016 11:16:53 +9900",
         "Mon, 18 Jan 2016 11:16:53 +0000 and more",

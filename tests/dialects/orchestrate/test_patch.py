@@ -57,6 +57,8 @@ def details_of(*operations: Json, value: Json = USER) -> Json:
         ({"op": "inc", "path": "age"}, ("age",), 100),
         ({"op": "inc", "path": "age", "value": -0.5}, ("age",), 98.5),
         ({"op": "inc", "path": "count"}, ("count",), 1),
+        ({"op": "inc", "path": "age", "value": None}, ("age",), 100),
+        ({"op": "inc", "path": "count", "value": None}, ("count",), 1),
         ({"op": "inc", "path": "count", "value": 7}, ("count",), 7),
         ({"op": "init", "path": "name", "value": "z"}, ("name",), "test"),
         ({"op": "init", "path": "nick", "value": "z"}, ("nick",), "z"),

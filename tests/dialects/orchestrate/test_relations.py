@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -186,6 +187,37 @@ def test_stream_of_all_kinds_is_stored(api: Api, glue: str) -> None:
     rows = api.page("/v0/users/a/events/t")["results"]
     assert stored == rows[1]["path"]
     assert [row["value"] for row in rows] == [{}, {"n": 2}]
+
+
+@pytest.mark.row("O-81")
+@pytest.mark.parametrize("spell", [str.upper, str.title, str.lower], ids=lambda f: f.__name__)
+def test_kinds_are_taken_in_any_case(api: Api, spell: Callable[[str], str]) -> None:
+    """The Java client writes the names of its enumeration, in capitals."""
+    ends = {
+        "source": {"collection": "users", "key": "a"},
+        "destination": {"collection": "users", "key": "b"},
+        "relation": "friends",
+    }
+    event = {"collection": "users", "key": "a", "type": "t"}
+    answer = bulk(
+        api,
+        {"path": {"collection": "users", "key": "a", "kind": spell("item")}},
+        {"path": {"collection": "users", "key": "b", "kind": None}},
+        {"path": {**event, "kind": spell("event")}, "value": {"n": 1}},
+        {"path": {**event, "kind": None}, "value": {"n": 2}},
+        {"path": {**ends, "kind": spell("relationship")}, "value": {"best": 1}},
+        {"path": {**ends, "relation": "rivals", "kind": None}, "value": {"best": 2}},
+    )
+    assert answer["status"] == "success", answer
+    kinds = [result["item"]["path"]["kind"] for result in answer["results"]]
+    assert kinds == ["item", "item", "event", "event", "relationship", "relationship"]
+    rows = api.page("/v0/users/a/events/t")["results"]
+    assert [row["value"] for row in rows] == [{"n": 2}, {"n": 1}]
+    assert api.get("/v0/users/a/relation/friends/users/b").json == {"best": 1}
+    assert api.get("/v0/users/a/relation/rivals/users/b").json == {"best": 2}
+    for kind, count in (("item", 2), ("event", 2), ("relationship", 2)):
+        query = f"@path.kind:{spell(kind)}"
+        assert api.page(f"/v0/users?query={query}")["total_count"] == count, query
 
 
 @pytest.mark.row("O-81")

@@ -195,6 +195,8 @@ def test_tombstone_has_a_ref_and_no_value() -> None:
         ({"path": {"collection": "c", "key": ""}}, "/path/key"),
         ({"path": {"collection": "c", "key": "k"}, "value": []}, "/value"),
         ({"path": {"collection": "c", "key": "k", "kind": "huh"}}, "/path/kind"),
+        ({"path": {"collection": "c", "key": "k", "kind": 1}}, "/path/kind"),
+        ({"path": {"collection": "c", "key": "k", "kind": ["item"]}}, "/path/kind"),
         ({"path": {"collection": "c", "key": "k", "kind": "event"}}, "/path/type"),
         ({"path": {"collection": "c", "key": "k", "type": "t", "timestamp": "x"}},
          "/path/timestamp"),

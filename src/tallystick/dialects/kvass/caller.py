@@ -14,12 +14,13 @@ from starlette.requests import Request
 from tallystick import access
 from tallystick.access import Principal, Scope
 from tallystick.dialects.base import Services
-from tallystick.errors import Forbidden, Unauthenticated
+from tallystick.errors import Forbidden, RequestError, Unauthenticated
 from tallystick.identity import KeySet, User
 from tallystick.query.expr import Expr
-from tallystick.tokens import Bearer
+from tallystick.tokens import Bearer, UnknownSubject
 
-KEY_HEADERS = ("x-kvass-api-key", "x-share-api-key")
+KEY_HEADERS = ("X-Kvass-Api-Key", "X-Builton-Api-Key", "X-Share-Api-Key")
+"""Where the API key may be: the service was Share before it was Kvass, and Builton after."""
 
 
 class Caller(NamedTuple):
@@ -68,7 +69,8 @@ def _key_of(services: Services, request: Request) -> Principal:
 def _bearer_of(services: Services, tenant: str, authorization: str | None) -> Bearer:
     """Return whom a token stands for: one of ours, or one that a key of the company verifies.
 
-    Raises: Unauthenticated, also for a token of another tenant.
+    Raises: Unauthenticated, also for a token of another tenant; Forbidden for a good token of
+    somebody who is neither a user here nor an administrator.
     """
     scheme, _, token = (authorization or "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
@@ -80,13 +82,17 @@ def _bearer_of(services: Services, tenant: str, authorization: str | None) -> Be
         if bearer.principal.tenant != tenant:
             raise Unauthenticated("the API key and the token do not belong together")
         return bearer
-    refusal = Unauthenticated("no key of the company verifies the token")
+    refusal: RequestError = Unauthenticated("no key of the company verifies the token")
     for key_set in services.identity.list(KeySet, tenant):
         if key_set.issuer is None or key_set.issuer == issuer:
             try:
                 return services.issuer.foreign_bearer(token, key_set)
+            except UnknownSubject:
+                # Another key set may name users by another claim.
+                refusal = Forbidden("events are for administrators", role_needed="admin")
             except Unauthenticated as error:
-                refusal = error
+                # A key that does not fit says less than one that does.
+                refusal = refusal if isinstance(refusal, Forbidden) else error
     raise refusal
 
 

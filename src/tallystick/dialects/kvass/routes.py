@@ -18,7 +18,7 @@ from tallystick.access import Scope
 from tallystick.claims import claims_of_key
 from tallystick.dialects.base import Services
 from tallystick.dialects.kvass import parameters, wire
-from tallystick.dialects.kvass.caller import Caller, caller_of
+from tallystick.dialects.kvass.caller import KEY_HEADERS, Caller, caller_of
 from tallystick.dialects.kvass.kinds import KINDS, is_update
 from tallystick.dialects.kvass.wire import DIALECT
 from tallystick.errors import NotFound
@@ -31,8 +31,8 @@ TOTAL_HEADER = "X-Pagination-Total"
 _BODY_BYTES = 2 * limits.EVENT_BYTES
 _CORS = {
     "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
-    "Access-Control-Allow-Headers": (
-        "Authorization, Content-Type, Idempotency-Key, X-Kvass-Api-Key, X-Share-Api-Key"
+    "Access-Control-Allow-Headers": ", ".join(
+        ("Authorization", "Content-Type", "Idempotency-Key", *KEY_HEADERS)
     ),
     "Access-Control-Max-Age": "86400",
 }

@@ -1,7 +1,8 @@
 """Times as Onehub takes and shows them: RFC 2822 in, ISO 8601 in the reader's zone out. Pure.
 
-A time that names no zone is on the clock of the user who asks. Source: seed Onehub, "Request
-Body"; wire specification 1.3, time rules; RFC 2822 sections 3.3 and 4.3.
+A time that names no zone is on the clock of the user who asks. Military letters and names of zones
+that RFC 2822 does not know mean `-0000`, which is UTC. Source: seed Onehub, "Request Body"; wire
+specification 1.3, time rules; RFC 2822 sections 3.3 and 4.3.
 """
 
 from __future__ import annotations
@@ -16,20 +17,21 @@ from tallystick.errors import Malformed
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _ZONES = {
-    "GMT": 0, "UT": 0, "UTC": 0, "Z": 0,
     "EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7,
 }  # fmt: skip
+_UNKNOWN_ZONE = 0
 _TEXT_CHARS_MAX = 200
 _COMMENT = re.compile(r"\((?:[^()\\]|\\.)*\)")
 # A plus sign that was not escaped in a query string arrives as a blank.
 _ZONE = (
     r"(?:\s*(?P<sign>[+-])(?P<hhmm>\d{2}:?\d{2})|\s+(?P<bare>\d{2}:?\d{2})"
-    r"|\s*(?P<name>[A-Za-z]+))?"
+    # An obsolete zone; RFC 2822 says of unknown ones that they have three to five letters.
+    r"|\s*(?P<name>[A-Za-z]{1,5}))?"
 )
 _RFC_2822 = re.compile(
     r"(?:[A-Za-z]{3,9}\s*,?\s*)?"
     r"(?P<day>\d{1,2})\s+(?P<month>[A-Za-z]{3,9})\s+(?P<year>\d{2,4})\s+"
-    r"(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2}))?" + _ZONE + r"\Z",
+    r"(?P<hour>\d{1,2})\s*:\s*(?P<minute>\d{2})(?:\s*:\s*(?P<second>\d{2}))?" + _ZONE + r"\Z",
     re.ASCII,
 )
 _ISO_8601 = re.compile(
@@ -60,7 +62,7 @@ def parse(text: str, zone: tzinfo, path: str) -> Moment:
     try:
         second = int(found["second"] or 0)
         ms = times.to_ms(times.wall_clock(_minute_of(found), second, _zone_of(found, zone)))
-    except (ValueError, OverflowError, KeyError):
+    except (ValueError, OverflowError):
         raise _malformed(text, path) from None
     fraction = found.groupdict().get("fraction")
     if fraction is None:
@@ -114,7 +116,7 @@ def _year_of(digits: str) -> int:
 def _zone_of(found: re.Match[str], zone: tzinfo) -> tzinfo:
     """Return the zone that a time names, or `zone`.
 
-    Raises: KeyError, ValueError for a zone there is not.
+    Raises: ValueError for an offset that is none.
     """
     digits = found["hhmm"] or found["bare"]
     if digits is not None:
@@ -124,7 +126,7 @@ def _zone_of(found: re.Match[str], zone: tzinfo) -> tzinfo:
         offset = timedelta(hours=hours, minutes=minutes)
         return timezone(-offset if found["sign"] == "-" else offset)
     if found["name"] is not None:
-        return timezone(timedelta(hours=_ZONES[found["name"].upper()]))
+        return timezone(timedelta(hours=_ZONES.get(found["name"].upper(), _UNKNOWN_ZONE)))
     return zone
 
 

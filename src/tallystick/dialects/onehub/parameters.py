@@ -25,6 +25,15 @@ PER_PAGE_MAX = 100
 
 _FIELDS_MAX = 20_000
 _OFFSET_MAX = 1 << 53
+_ARRAYS = ("workspaces", "verbs")
+_SCALARS = ("filter_self", "actor", "start_time", "end_time", "offset", "page", "per_page")
+_ELEMENT = re.compile(r"(?P<name>[a-z]+)\[[^\[\]]*\]\Z")
+_NO_LETTER = re.compile(r"[\W\d_]")
+_PLAIN = {
+    **{_NO_LETTER.sub("", name): name for name in (*_ARRAYS, *_SCALARS)},
+    **{name.removesuffix("s"): name for name in _ARRAYS},
+}
+"""Known parameters by their letters, arrays by their singular too."""
 _INTEGER = re.compile(r"[+-]?[0-9]{1,40}\Z")
 _FLAGS = {
     **dict.fromkeys(("true", "t", "1", "on", "yes"), True),
@@ -91,12 +100,14 @@ def to_page(given: Given) -> Page:
     offset = _whole(given, "offset", 0, None)
     if offset is None:
         offset = 0 if page is None else (page - 1) * per_page
-    return Page(min(offset, _OFFSET_MAX), per_page)
+    return Page(offset, per_page)
 
 
 def to_question(where: Expr, page: Page) -> Find:
     """Return the question for a page, newest first."""
-    return Find(where=where, dialect=DIALECT, limit=page.per_page, offset=page.offset, total=True)
+    # No log is as long; its end is as empty as anything beyond.
+    offset = min(page.offset, _OFFSET_MAX)
+    return Find(where=where, dialect=DIALECT, limit=page.per_page, offset=offset, total=True)
 
 
 def _in_verbs(given: Given) -> Expr:
@@ -148,6 +159,9 @@ def _several(given: Given, name: str) -> list[Any]:
     """Return the values of an array in any of its spellings; empty ones do not count."""
     found: list[Any] = []
     for value in given.get(name, ()):
+        if isinstance(value, dict):
+            # An array of PHP whose keys do not count up from 0.
+            value = list(value.values())
         for item in value if isinstance(value, list) else [value]:
             if isinstance(item, str):
                 found += filter(None, (part.strip() for part in item.split(",")))
@@ -202,8 +216,29 @@ def _in_body(body: bytes, content_type: str) -> Given:
 
 
 def _by_name(pairs: Iterable[tuple[str, Any]]) -> Given:
-    """Group values by the name of their parameter: that of an array may end with brackets."""
+    """Group values by the name of their parameter.
+
+    Raises: Malformed for a spelling of a known parameter that is none of those taken: to ignore it
+    would answer another question.
+    """
     given: dict[str, list[Any]] = {}
-    for name, value in pairs:
-        given.setdefault(name.removesuffix("[]"), []).append(value)
+    for spelling, value in pairs:
+        given.setdefault(_name_of(spelling), []).append(value)
     return given
+
+
+def _name_of(spelling: str) -> str:
+    """Return the parameter that a spelling names; an unknown one goes by its own name.
+
+    Elements of an array are spelled `name[]` (Rails), `name[0]` (PHP, qs) or `name[key]`.
+    """
+    if spelling in _ARRAYS or spelling in _SCALARS:
+        return spelling
+    element = _ELEMENT.match(spelling)
+    if element is not None and element["name"] in _ARRAYS:
+        return element["name"]
+    meant = _PLAIN.get(_NO_LETTER.sub("", re.split(r"[\[.]", spelling, maxsplit=1)[0].lower()))
+    if meant is None:
+        return spelling
+    taken = f"{meant}, {meant}[] or {meant}[0]" if meant in _ARRAYS else meant
+    raise Malformed(f"unknown spelling {spelling[:64]!r}; write {taken}", path=meant)

@@ -277,7 +277,10 @@ def _test(whole: _Whole, steps: list[str], operation: Json) -> None:
 
 
 def _increment(whole: _Whole, steps: list[str], operation: Json) -> None:
-    by = operation.get("value", 1)
+    by = operation.get("value")
+    if by is None:
+        # Clients that add without an amount send null.
+        by = 1
     if not _is_number(by):
         raise _Failed("only a number can be added")
     holder, place = _holder(whole, steps)

@@ -37,6 +37,7 @@ _ORDINAL_MAX = (1 << 63) - 1
 _HEX_ORDINAL = re.compile(r"[0-9a-fA-F]{16}\Z")
 _ORDINAL_DIGITS_MAX = 19
 _PURGED = "purged"
+_KINDS = ("item", "event", "relationship")
 
 
 class Address(NamedTuple):
@@ -151,14 +152,12 @@ def to_draft(row: Json, *, actor: Resource | None = None) -> Draft:
         path["kind"] = "relationship"
     if not isinstance(value, dict):
         raise Malformed("a value is a JSON object", path="/value")
-    kind = path.get("kind", "event" if "type" in path else "item")
+    kind = _kind_of(path)
     if kind == "relationship":
         return relation_draft(_relation_of_path(path), value, actor=actor)
     address = _address_of_path(path)
     if kind == "item":
         return item_draft(address, value, actor=actor)
-    if kind != "event":
-        raise Malformed(f"{kind!r} is no kind", path="/path/kind")
     draft = event_draft(
         address,
         _text_of(path, "type"),
@@ -167,6 +166,23 @@ def to_draft(row: Json, *, actor: Resource | None = None) -> Draft:
         actor=actor,
     )
     return _moved_in(draft, path)
+
+
+def _kind_of(path: Json) -> str:
+    """Return the kind of row that a path names, in any case, or that its members tell.
+
+    Raises: Malformed for an unknown kind.
+    """
+    given = path.get("kind")
+    if given is None:
+        if "relation" in path:
+            return "relationship"
+        return "event" if "type" in path else "item"
+    kind = given.lower() if isinstance(given, str) else ""
+    if kind not in _KINDS:
+        known = ", ".join(_KINDS)
+        raise Malformed(f"unknown kind {given!r}; known kinds: {known}", path="/path/kind")
+    return kind
 
 
 # Rows
