@@ -191,9 +191,12 @@ def test_id_that_the_log_assigned_cannot_be_brought_again(recorder: Recorder) ->
     [assigned] = recorder.append(TENANT, draft(0))
     id = assigned.id
     with pytest.raises(IdempotencyMismatch):
-        recorder.append(TENANT, draft(0, id=id, claims=claim_of(id)))
+        recorder.append(TENANT, draft(1, id=id, claims=claim_of(id)))
     with pytest.raises(IdempotencyMismatch):
         recorder.append(TENANT, draft(1), draft(2, id=id, claims=claim_of(id)))
+    # The event itself is answered again; it is found at its id alone.
+    [again] = recorder.append(TENANT, draft(0, id=id, occurred_ms=assigned.recorded_ms))
+    assert (again.index, again.replayed) == (0, True)
     assert recorder.append(TENANT, draft(3))[0].index == 1
     assert recorder.append("another", draft(0), draft(1, id=id, claims=claim_of(id)))[1].id == id
 

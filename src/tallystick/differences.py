@@ -76,7 +76,7 @@ class Differences:
         latest = {target: at(index) for target, index in heads.items()}
         diffed: list[Draft] = []
         for draft in drafts:
-            if draft.target is None:
+            if draft.target is None or draft.replay_of is not None:
                 diffed.append(draft)
                 continue
             target, expects = draft.target.key, draft.expects

@@ -97,6 +97,8 @@ class Draft(msgspec.Struct, kw_only=True):
     original: Json | None = None
     claims: tuple[tuple[bytes, bytes], ...] = ()
     expects: tuple[Expectation, ...] = ()
+    replay_of: int | None = None
+    """Index that the sender says the event has here: it is only answered again, never stored."""
 
 
 class Event(msgspec.Struct, kw_only=True, frozen=True):

@@ -12,20 +12,23 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from tallystick import entry, ids
+from tallystick.claims import claim_of_id, is_same_event
 from tallystick.entry import Prepared, Sealed
 from tallystick.errors import (
     IdempotencyMismatch,
+    Malformed,
     PreconditionFailed,
     StoreBusy,
     TallystickError,
 )
-from tallystick.event import HOLD_LIFTED, HOLD_PLACED, Expectation, HeadSlot, Op
+from tallystick.event import HOLD_LIFTED, HOLD_PLACED, Draft, Expectation, HeadSlot, Op
 from tallystick.store.base import (
     HOLD_HEAD,
     Claim,
     Erasure,
     IdentityWrite,
     LogHead,
+    LogRow,
     ResourceHead,
     TenantCommit,
     Tile,
@@ -108,7 +111,7 @@ class Planner:
         self._now_ms = max(now_ms, _recorded_ms(head))
         self._size = 0 if head is None else head.size
         # What is stored, as far as the works ask for it, and what this commit adds.
-        self._found = _Found({}, {}, frozenset())
+        self._found = _Found({}, {}, {})
         self._heads: dict[bytes, ResourceHead] = {}
         self._claims: dict[bytes, Claim] = {}
         self.rows: list[Sealed] = []
@@ -121,7 +124,8 @@ class Planner:
     def add(self, works: Sequence[Work]) -> None:
         """Decide the outcome of every item, sealing those that are accepted.
 
-        Cost: at most three reads, however many works there are.
+        Cost: at most three reads, however many works there are, and one for each event that comes
+        again under its id in another spelling.
         """
         self._found = self._look_up(works)
         self._noise = os.urandom(entry.NOISE_BYTES * sum(len(work.items) for work in works))
@@ -160,32 +164,62 @@ class Planner:
         return _Found(
             self._writer.claims(self._tenant, list(claims)) if claims else {},
             self._writer.resource_heads(self._tenant, list(keys)) if keys else {},
-            self._assigned(chosen) if chosen else frozenset(),
+            self._assigned(chosen) if chosen else {},
         )
 
-    def _assigned(self, chosen: Sequence[str]) -> frozenset[str]:
-        """Return which of the ids that drafts bring are those of entries they would lead to."""
+    def _assigned(self, chosen: Sequence[str]) -> dict[str, LogRow]:
+        """Return the entries that ids brought by drafts lead to, of those that have these ids."""
         places = {index for id in chosen if (index := ids.index_of_event_id(id)) is not None}
         before = [index for index in places if index < self._size]
         rows = self._writer.rows_at(self._tenant, before) if before else {}
-        return frozenset(entry.id_of(row.entry) for row in rows.values())
+        return {entry.id_of(row.entry): row for row in rows.values()}
 
     def _judge(self, item: Item) -> Outcome | None:
         """Return the outcome of an item that is not to be stored; None when it is."""
         draft = item.prepared.draft
-        for text, digest in draft.claims:
-            claim = self._claims.get(text) or self._found.claims.get(text)
-            if claim is not None:
-                return _replay(claim, digest)
-        if draft.id in self._found.ids:
-            # It was assigned here, to an event whose body nobody claimed.
-            return _used_before()
+        index = self._index_of_same(draft)
+        if isinstance(index, TallystickError):
+            return index
+        if draft.replay_of is not None and draft.replay_of != index:
+            return _not_stored_here(draft)
+        if index is not None:
+            return Accepted(index, "", 0, 0, replayed=True)
         for expected in draft.expects:
             key = head_key(expected.slot, expected.type, expected.id)
             head = self._heads.get(key) or self._found.heads.get(key)
             if (head.index if head else None) != expected.index:
                 return _unexpected(expected)
         return None
+
+    def _index_of_same(self, draft: Draft) -> int | TallystickError | None:
+        """Return where the event that a draft repeats stands; None where it repeats none."""
+        for text, digest in draft.claims:
+            claim = self._claims.get(text) or self._found.claims.get(text)
+            if claim is None:
+                continue
+            # An id names one event: what differs may be how it is told, as by an answer of ours.
+            if claim.digest == digest or (
+                draft.id is not None
+                and text == claim_of_id(draft.id)
+                and self._is_at(draft, claim.index)
+            ):
+                return claim.index
+            return _used_before()
+        if draft.id is not None and (row := self._found.assigned.get(draft.id)) is not None:
+            # The id was assigned here, to an event whose body nobody claimed.
+            return row.index if self._is_same(draft, row) else _used_before()
+        return None
+
+    def _is_at(self, draft: Draft, index: int) -> bool:
+        """Tell whether a draft tells what was recorded at an index."""
+        if index >= self._size:
+            row = self.rows[index - self._size]
+            return self._is_same(draft, LogRow(index, row.entry, row.leaf, row.sections))
+        rows = self._writer.rows_at(self._tenant, [index])
+        return index in rows and self._is_same(draft, rows[index])
+
+    def _is_same(self, draft: Draft, row: LogRow) -> bool:
+        return is_same_event(draft, entry.decode(self._tenant, row.index, row.entry, row.sections))
 
     def _accept(self, item: Item) -> Accepted:
         prepared = item.prepared
@@ -293,13 +327,14 @@ class _Mark(NamedTuple):
 class _Found(NamedTuple):
     claims: dict[bytes, Claim]
     heads: dict[bytes, ResourceHead]
-    ids: frozenset[str]
+    assigned: dict[str, LogRow]
 
 
-def _replay(claim: Claim, digest: bytes) -> Outcome:
-    if claim.digest != digest:
-        return _used_before()
-    return Accepted(claim.index, "", 0, 0, replayed=True)
+def _not_stored_here(draft: Draft) -> Malformed:
+    return Malformed(
+        f"no event {draft.id!r} is stored at index {draft.replay_of}",
+        hint="leave out what the server assigns: index, op, recorded_at and so on",
+    )
 
 
 def _used_before() -> IdempotencyMismatch:

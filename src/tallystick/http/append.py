@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 from tallystick import access, jsontext, limits
 from tallystick.access import Principal
 from tallystick.access import Scope as Right
-from tallystick.claims import check_key, claims_of_key, claims_of_list
+from tallystick.claims import check_key, claims_of_event, claims_of_list
 from tallystick.dialects.base import Door, Services
 from tallystick.entry import prepare
 from tallystick.errors import Forbidden, Malformed, RequestError, TallystickError, TooLarge
@@ -189,7 +189,9 @@ def _single(body: bytes, key: str | None) -> Draft:
     if len(body) > limits.EVENT_BYTES * 2:
         raise TooLarge(f"one event may have {limits.EVENT_BYTES:,} bytes", limit=limits.EVENT_BYTES)
     event = jsontext.decode_as(wire.EVENT, body)
-    return wire.to_draft(event, claims_of_key(key, event))
+    draft = wire.to_draft(event)
+    draft.claims = claims_of_event(key, draft)
+    return draft
 
 
 def _array(body: bytes, key: str | None) -> list[Draft]:
@@ -201,13 +203,14 @@ def _array(body: bytes, key: str | None) -> list[Draft]:
             actual=len(events),
         )
     drafts: list[Draft] = []
-    claims = claims_of_list(key, events)
     for n, event in enumerate(events):
         try:
-            drafts.append(wire.to_draft(event, claims[n]))
+            drafts.append(wire.to_draft(event))
         except Malformed as error:
             point_at(error, f"/{n}")
             raise
+    for draft, claims in zip(drafts, claims_of_list(key, drafts), strict=True):
+        draft.claims = claims
     return drafts
 
 
@@ -244,8 +247,9 @@ def _prepare_lines(
     for number, line in chunk:
         try:
             event = jsontext.decode_as(wire.EVENT, line)
-            claims = claims_of_key(key, event, number)
-            prepared.append(Item(prepare(wire.to_draft(event, claims))))
+            draft = wire.to_draft(event)
+            draft.claims = claims_of_event(key, draft, number)
+            prepared.append(Item(prepare(draft)))
         except TallystickError as error:
             if isinstance(error, Malformed | TooLarge):
                 point_at(error)

@@ -4,26 +4,40 @@ from __future__ import annotations
 
 import msgspec
 
-from tallystick import entry, ids, jsontext, summary, times
-from tallystick.claims import claim_of_id
+from tallystick import ids, jsontext, summary, times
 from tallystick.errors import Malformed
 from tallystick.event import Draft, Event, Json, Op, Resource, View, as_recorded, stored_event
 from tallystick.sequencer import Accepted
 
 
 class EventIn(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
-    """An event as it comes in; only `kind` is required."""
+    """An event as it comes in; only `kind` is required.
+
+    An answer of ours may be sent back: what the server assigned is taken with the index alone.
+    """
 
     kind: str
     id: str | None = None
     occurred_at: str | int | None = None
     actor: Resource | None = None
     target: Resource | None = None
-    scopes: tuple[Resource, ...] = ()
-    trails: tuple[str, ...] = ()
-    data: Json = {}
+    scopes: tuple[Resource, ...] | None = ()
+    trails: tuple[str, ...] | None = ()
+    data: Json | None = {}
     previous: Json | None = None
     original: Json | None = None
+    index: int | None = None
+    op: Op | None = None
+    recorded_at: str | None = None
+    dialect: str | None = None
+    subject: str | None = None
+    erased: tuple[str, ...] | None = None
+    revision: int | None = None
+    receipt: str | None = None
+    summary: Json | None = None
+
+
+_ASSIGNED = ("op", "recorded_at", "dialect", "subject", "erased", "revision", "receipt", "summary")
 
 
 class SummaryOut(msgspec.Struct, frozen=True):
@@ -78,35 +92,70 @@ REVISION = msgspec.json.Decoder(RevisionIn)
 RETRACTION = msgspec.json.Decoder(RetractionIn)
 
 
-def to_draft(event: EventIn, claims: tuple[tuple[bytes, bytes], ...] = ()) -> Draft:
-    """Return the draft of an event that came in.
+def to_draft(event: EventIn) -> Draft:
+    """Return the draft of an event that came in, without its claims.
 
     Raises: Malformed.
     """
     if not event.kind:
         raise Malformed("kind must not be empty", path="/kind")
-    occurred_at = event.occurred_at
+    event_id = event.id
+    if event_id is not None:
+        if not ids.is_uuid(event_id):
+            raise Malformed("an event id is a UUID", path="/id")
+        event_id = event_id.lower()
+    occurred_at, original = event.occurred_at, event.original
     if isinstance(occurred_at, str):
+        original = _with_finer_digits(occurred_at, original)
         occurred_at = times.from_rfc3339(occurred_at, "/occurred_at")
-    event_id = None if event.id is None else event.id.lower()
     draft = Draft(
         kind=event.kind,
         id=event_id,
         occurred_ms=occurred_at,
         actor=event.actor,
         target=event.target,
-        scopes=event.scopes,
-        trails=event.trails,
-        data=event.data,
+        scopes=event.scopes or (),
+        trails=event.trails or (),
+        data=event.data or {},
         previous=event.previous,
-        original=event.original,
-        claims=claims,
+        original=original,
     )
-    if event_id is not None:
-        if not ids.is_uuid(event_id):
-            raise Malformed("an event id is a UUID", path="/id")
-        draft.claims = (*claims, (claim_of_id(event_id), entry.digest_of(event)))
+    if event.index is None:
+        _check_nothing_is_assigned(event)
+    else:
+        _expect_replay(draft, event)
     return draft
+
+
+def _with_finer_digits(occurred_at: str, original: Json | None) -> Json | None:
+    """Return `original` with the time as it was written, if it is finer than what events keep."""
+    # Most times have no digits below the millisecond, and most are too short to have them.
+    if len(occurred_at) <= _MILLISECOND_CHARS or not times.finer_than_ms(occurred_at):
+        return original
+    return {"occurred_at": occurred_at, **(original or {})}
+
+
+_MILLISECOND_CHARS = len("2026-11-21T09:30:00.000Z")
+
+
+def _check_nothing_is_assigned(event: EventIn) -> None:
+    for name in _ASSIGNED:
+        if getattr(event, name) is not None:
+            raise Malformed(
+                f"{name!r} is assigned by the server",
+                path=f"/{name}",
+                hint="leave it out, or send the server's answer back whole",
+            )
+
+
+def _expect_replay(draft: Draft, event: EventIn) -> None:
+    """Let a draft, which says where it is stored, only be answered with what is stored there."""
+    if draft.id is None:
+        raise Malformed("an event with an index has an id", path="/id")
+    draft.replay_of = event.index
+    draft.op = draft.op if event.op is None else event.op
+    draft.dialect = event.dialect or draft.dialect
+    draft.subject = event.subject
 
 
 def stored(draft: Draft, accepted: Accepted) -> EventOut:

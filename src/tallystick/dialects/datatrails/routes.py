@@ -62,7 +62,7 @@ class EventsApi:
         body = await self._services.body(request, limits.DATATRAILS_EVENT_BYTES)
         draft = wire.decode_event(body, actor=actor_of(self._services, caller.principal))
         key = request.headers.get("idempotency-key")
-        draft.claims = claims_of_key(key, body)
+        draft.claims = claims_of_key(key, jsontext.decode(body))
         door = self._services.door()
         if self._options.quotas.events is not None or attachments.has_blobs(draft.data):
             await door.run(self._check, caller.tenant, draft)
