@@ -34,6 +34,7 @@ from tallystick.query.expr import (
     Phrase,
     Prefix,
     Range,
+    Regex,
     Scalar,
     Sort,
     Term,
@@ -320,8 +321,8 @@ def sorts() -> st.SearchStrategy[tuple[Sort, ...]]:
 
 
 _FLAGS = st.booleans()
-_VALUE_NODES = ("eq", "in", "range", "exists", "prefix", "whole")
-_WORD_NODES = ("term", "phrase", "fuzzy", "wildcard", "wildcards")
+_VALUE_NODES = ("eq", "in", "range", "exists", "prefix", "whole", "whole_regex")
+_WORD_NODES = ("term", "phrase", "fuzzy", "wildcard", "wildcards", "regex")
 _PLACE_NODES = ("near", "box")
 _NODES = st.sampled_from((*_VALUE_NODES, *_WORD_NODES, *_PLACE_NODES, "constant"))
 _TEXT_FIELDS = st.sampled_from(("", "", None, "data"))
@@ -368,6 +369,8 @@ def _value_node(draw: st.DrawFn, node: str, field: str, value: Scalar) -> Expr:
             return Prefix(field, text[: draw(st.integers(0, min(len(text), 1100)))])
         case "whole":
             return Wildcard(field, _pattern(draw, text), whole=True)
+        case "whole_regex":
+            return Regex(field, draw(regexes(text)), whole=True)
     return Everything() if draw(_FLAGS) else Nothing()
 
 
@@ -385,7 +388,23 @@ def _word_node(draw: st.DrawFn, node: str, field: str | None, text: str) -> Expr
             return Phrase(field, text if draw(st.integers(0, 3)) == 0 else " ".join(run), slop)
         case "fuzzy":
             return Fuzzy(field, _misspelt(draw, run[0]), draw(st.integers(0, 2)))
+        case "regex":
+            return Regex(field, draw(regexes(run[0].upper() if draw(_FLAGS) else run[0])))
     return Wildcard(field, _pattern(draw, run[0] if node == "wildcard" else "-".join(run)))
+
+
+@st.composite
+def regexes(draw: st.DrawFn, text: str) -> str:
+    """Draw a regular expression that often matches `text`, within its limits."""
+    pieces: list[str] = []
+    for character in text[:60]:
+        literal = character if character.isalnum() else f"\\{character}"
+        spelt = f"[{literal}x-z]", f"[^{literal}]", f"({literal}|yy)", f"({literal}|q?)"
+        pieces.append(draw(st.sampled_from((*[literal] * 12, *spelt, ".", "\\w", "\\D"))))
+        pieces[-1] += draw(st.sampled_from(("",) * 14 + ("?", "*", "+", "{0,2}", "{2}", "{1,}")))
+    cut = draw(st.integers(0, len(pieces)))
+    ends = ("", ".*", "|.*" + "".join(pieces[:2]), "[a-z0-9 ]*")
+    return "".join(pieces[:cut] if cut else pieces) + draw(st.sampled_from(ends)) or ".*"
 
 
 def _place_node(

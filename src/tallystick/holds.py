@@ -16,7 +16,14 @@ import msgspec
 
 from tallystick import administration
 from tallystick.administration import Act
-from tallystick.errors import Conflict, Malformed, NotFound, UnderHold
+from tallystick.errors import (
+    Conflict,
+    InvalidQuery,
+    Malformed,
+    NotFound,
+    TooLarge,
+    UnderHold,
+)
 from tallystick.event import (
     HOLD_LIFTED,
     HOLD_PLACED,
@@ -30,7 +37,7 @@ from tallystick.event import (
     View,
 )
 from tallystick.planning import Item
-from tallystick.query.expr import Range, all_of
+from tallystick.query.expr import Expr, Range, all_of
 from tallystick.query.lucene import parse
 from tallystick.query.match import to_predicate
 from tallystick.query.native_fields import NativeFields
@@ -66,12 +73,26 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """Whether it was not lifted yet."""
         return self.lifted_ms is None
 
-    def covering(self) -> Callable[[View], bool]:
-        """Return what tells whether it holds an entry, as it was recorded or as it is shown now."""
+    def where(self) -> Expr:
+        """Return what it holds, as a condition on events.
+
+        Raises: InvalidQuery, TooLarge for a query that is no longer understood.
+        """
         # Fields are not looked up: a hold must not depend on an index, which may be being rebuilt.
         what = parse(self.query, NativeFields(), default_operator="and")
         when = Range("occurred_ms", self.from_ms, self.to_ms, high_inclusive=False)
-        matches = to_predicate(all_of((what, when)))
+        return all_of((what, when))
+
+    def covering(self) -> Callable[[View], bool]:
+        """Return what tells whether it holds an entry, as it was recorded or as it is shown now.
+
+        A hold whose query is no longer understood holds everything.
+        """
+        try:
+            matches = to_predicate(self.where())
+        except (InvalidQuery, TooLarge):
+            # Placed when such a text was read as a word: nobody knows what it was to hold.
+            return lambda view: True
 
         def covers(view: View) -> bool:
             first = msgspec.structs.replace(view, event=view.first)

@@ -52,6 +52,13 @@ QUERY_PATTERNS = 64
 """Walks through parts of a dictionary that wildcards, prefixes and ranges of texts in one query
 may cause; a pattern or a fuzzy term in free text, which may walk all of it, counts for four."""
 
+REGEX_CHARS = 1_000
+"""Characters of one regular expression."""
+
+REGEX_POSITIONS = 250
+"""Characters that a regular expression can read with its repetitions written out: bounds the
+automaton that is made of it, and so each step over a text."""
+
 SEARCH_PATHS = 10_000
 """Payload paths of one tenant that the search index keeps apart; member names made up by the
 million must not fill memory. Values at further paths are found by reading the events."""

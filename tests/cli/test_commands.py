@@ -226,13 +226,19 @@ def test_holds_are_placed_listed_and_lifted(folder: str) -> None:
     place = ("holds", "place", "matter-1", "--query", "target:order:17", "--data", folder)
     assert "Missing option '--reason'" in run(*place, code=2).stderr
     placed = run(*place, "--reason", "Smith v. Acme").stdout
-    assert placed == "hold matter-1 placed on target:order:17\n"
-    (hold,) = told("holds", "list", "--data", folder)
+    assert placed == "hold matter-1 placed on target:order:17; events held: 1\n"
+    nothing = run("holds", "place", "--query", "data.n:>5", "--reason", "r", "--data", folder)
+    assert nothing.stdout.endswith("events held: 0\n")
+    assert "warning: no event matches" in nothing.stderr
+    refused = run("holds", "place", "--query", "a = b", "--reason", "r", "--data", folder, code=1)
+    assert "= is no operator" in refused.stderr
+    hold = next(h for h in told("holds", "list", "--data", folder) if h["id"] == "matter-1")
     assert (hold["id"], hold["reason"]) == ("matter-1", "Smith v. Acme")
     assert hold["placed_by"] == {"type": "operator", "id": "control.sock", "name": None}
     run("holds", "lift", "matter-1", "--reason", "settled", "--data", folder)
-    assert told("holds", "list", "--data", folder) == []
-    (lifted,) = told("holds", "list", "--all", "--data", folder)
+    assert "matter-1" not in [h["id"] for h in told("holds", "list", "--data", folder)]
+    held = told("holds", "list", "--all", "--data", folder)
+    lifted = next(h for h in held if h["id"] == "matter-1")
     assert lifted["lift_reason"] == "settled"
     again = run("holds", "lift", "matter-1", "--reason", "x", "--data", folder, code=1)
     assert "lifted already" in again.stderr

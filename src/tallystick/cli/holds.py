@@ -33,7 +33,15 @@ def place_hold(
     """Place the hold ID: what it covers cannot be revised, retracted, deleted or erased."""
     body: Json = {"id": hold_id, "query": query, "reason": reason, "from": start, "to": end}
     placed = reach.ask_tenant("POST", "holds", body=body)
-    reach.show(placed, lambda: f"hold {placed['id']} placed on {placed['query']}")
+    reach.show(placed, lambda: _placed(placed))
+    if placed.get("warning"):
+        click.echo(f"warning: {placed['warning']}", err=True)
+
+
+def _placed(hold: Json) -> str:
+    text = f"hold {hold['id']} placed on {hold['query']}"
+    count = hold.get("count")
+    return text if count is None else f"{text}; events held: {count:,}"
 
 
 @holds.command("list")

@@ -41,6 +41,7 @@ from tallystick.query.expr import (
     Phrase,
     Prefix,
     Range,
+    Regex,
     Scalar,
     Sort,
     Term,
@@ -171,7 +172,7 @@ class _Compiler:
                 return Every()
             case Range(field) if field in _NUMBERED:
                 return self._range(expr)
-            case Term() | Phrase() | Fuzzy() | Wildcard() | Prefix() | Range():
+            case Term() | Phrase() | Fuzzy() | Wildcard() | Regex() | Prefix() | Range():
                 return self._by_kind(expr)
         return Unlisted(f"{type(expr).__name__.lower()} is a matter for the search")
 
@@ -221,7 +222,9 @@ class _Compiler:
         before = self._facts.recorded_before
         return IndexWithin(before(low), before(high + 1) - 1)
 
-    def _by_kind(self, expr: Term | Phrase | Fuzzy | Wildcard | Prefix | Range) -> Node | Unlisted:
+    def _by_kind(
+        self, expr: Term | Phrase | Fuzzy | Wildcard | Regex | Prefix | Range
+    ) -> Node | Unlisted:
         """Try a pattern on every kind there is: there are few."""
         if expr.field not in ("kind", "class"):
             return Unlisted(f"{type(expr).__name__.lower()} is a matter for the search")

@@ -112,6 +112,18 @@ class Wildcard(Expr, frozen=True):
     whole: bool = False
 
 
+class Regex(Expr, frozen=True):
+    """Some token of the field matches the regular expression as a whole.
+
+    `field` None means the event's whole text. `whole` compares exact values, case and all;
+    tokens have no case. `regex` describes the syntax.
+    """
+
+    field: str | None
+    pattern: str
+    whole: bool = False
+
+
 class Fuzzy(Expr, frozen=True):
     """Some token of the field is within `distance` edits of `text`."""
 

@@ -6,9 +6,10 @@ say in a sentence what they match; what a sentence cannot hold is said here:
 - A comparison holds when any value of the field satisfies it, so `Not` of it holds when none does.
 - Numbers compare by their exact value whatever their type. True and False are no numbers. Null
   equals only null, and only a null that is there: a field without a value equals nothing.
-- `Prefix`, `Range` and whole `Wildcard` see the first `COMPARED_CHARS` characters of a string. A
-  `Range` without bounds holds for any number and any string; one whose bounds are of different
-  types, or not numbers or strings, for nothing.
+- `Prefix`, `Range`, whole `Wildcard` and whole `Regex` see the first `COMPARED_CHARS` characters
+  of a string. A `Range` without bounds holds for any number and any string; one whose bounds are
+  of different types, or not numbers or strings, for nothing.
+- `Regex` compares each word of a text by itself. `regex` says what an expression matches.
 - `Term`, `Phrase`, `Fuzzy` and `Wildcard` analyse their text as stored text is analysed (`text`).
   They look at the strings of a field, each value by itself: a phrase never runs on from one value
   into the next. What analyses to nothing matches nothing; a `Term` of several words is a phrase;
@@ -41,11 +42,13 @@ from tallystick.query.expr import (
     Phrase,
     Prefix,
     Range,
+    Regex,
     Scalar,
     Term,
     Wildcard,
 )
 from tallystick.query.geo import Place, distance_m, in_box
+from tallystick.query.regex import parse_regex, regex_test
 from tallystick.query.text import tokens_of
 from tallystick.query.values import NO_TERMS, Terms, Values
 from tallystick.query.words import (
@@ -88,9 +91,9 @@ def to_predicate(expr: Expr) -> Predicate:
             return to_predicate(part)
         case Exists(field):
             return lambda values: values.exists(field)
-        case Eq() | In() | Range() | Prefix() | Wildcard(whole=True):
+        case Eq() | In() | Range() | Prefix() | Wildcard(whole=True) | Regex(whole=True):
             return _of_value(expr)
-        case Term() | Phrase() | Fuzzy() | Wildcard():
+        case Term() | Phrase() | Fuzzy() | Wildcard() | Regex():
             return _of_words(expr)
         case Near() | Box():
             return _of_places(expr)
@@ -111,7 +114,7 @@ def _any(parts: tuple[Predicate, ...]) -> Predicate:
     return test
 
 
-def _of_value(expr: Eq | In | Range | Prefix | Wildcard) -> Predicate:
+def _of_value(expr: Eq | In | Range | Prefix | Wildcard | Regex) -> Predicate:
     field, test = expr.field, _value_test(expr)
     assert field is not None, "whole text has no whole value"
 
@@ -121,7 +124,7 @@ def _of_value(expr: Eq | In | Range | Prefix | Wildcard) -> Predicate:
     return any_value
 
 
-def _value_test(expr: Eq | In | Range | Prefix | Wildcard) -> Callable[[Scalar], bool]:
+def _value_test(expr: Eq | In | Range | Prefix | Wildcard | Regex) -> Callable[[Scalar], bool]:
     match expr:
         case Eq(value=wanted):
             return lambda value: _typed(value) == _typed(wanted)
@@ -132,7 +135,10 @@ def _value_test(expr: Eq | In | Range | Prefix | Wildcard) -> Callable[[Scalar],
             return _range_test(expr)
         case Prefix(text=text):
             return lambda value: isinstance(value, str) and value[:COMPARED_CHARS].startswith(text)
-    test = to_test(parse_pattern(expr.pattern))
+        case Regex(pattern=pattern):
+            test = regex_test(parse_regex(pattern))
+        case Wildcard(pattern=pattern):
+            test = to_test(parse_pattern(pattern))
     return lambda value: isinstance(value, str) and test(value[:COMPARED_CHARS])
 
 
@@ -177,7 +183,7 @@ def _below(value: Scalar, high: Scalar, inclusive: bool) -> bool:
     return value < high or (inclusive and value == high)  # type: ignore[operator]  # same type
 
 
-def _of_words(expr: Term | Phrase | Fuzzy | Wildcard) -> Predicate:
+def _of_words(expr: Term | Phrase | Fuzzy | Wildcard | Regex) -> Predicate:
     field, test = expr.field, _words_test(expr)
 
     def any_text(values: Values) -> bool:
@@ -186,8 +192,13 @@ def _of_words(expr: Term | Phrase | Fuzzy | Wildcard) -> Predicate:
     return any_text
 
 
-def _words_test(expr: Term | Phrase | Fuzzy | Wildcard) -> Callable[[list[str]], bool]:
+def _words_test(
+    expr: Term | Phrase | Fuzzy | Wildcard | Regex,
+) -> Callable[[list[str]], bool]:
     match expr:
+        case Regex(pattern=pattern):
+            test = regex_test(parse_regex(pattern, folded=True))
+            return lambda words: any(map(test, words))
         case Term(text=text):
             return _phrase_test(tokens_of(text), 0)
         case Phrase(text=text, slop=slop):

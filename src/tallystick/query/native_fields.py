@@ -7,6 +7,7 @@
     index                                        a number
     data.<path> previous.<path> original.<path> actor.attributes.<path> ...
 
+A regular expression matches a whole value, case and all, or a word of a name or a payload field.
 A word asked of a payload field is looked for among the words of its strings; one that reads as a
 number, true, false or null also matches that value. A text in backticks is the whole value. A
 field that occurs in no event is an error that names the nearest one that does.
@@ -31,6 +32,7 @@ from tallystick.query.expr import (
     Phrase,
     Prefix,
     Range,
+    Regex,
     Scalar,
     Term,
     Wildcard,
@@ -134,6 +136,8 @@ def exact_leaf(leaf: Leaf) -> Expr:
             return Wildcard(field, pattern, whole=True)
         case Range(field, low, high, low_inclusive, high_inclusive):
             return Range(field, _as_text(low), _as_text(high), low_inclusive, high_inclusive)
+        case Regex(str(field), pattern):
+            return Regex(field, pattern, whole=True)
         case Eq() | Exists() | Fuzzy():
             return leaf
     raise _unsupported(leaf)
@@ -142,6 +146,8 @@ def exact_leaf(leaf: Leaf) -> Expr:
 def payload_leaf(leaf: Leaf) -> Expr:
     """Return the meaning of a leaf whose field is a path into a payload."""
     match leaf:
+        case Regex():
+            return _value_or_word(leaf)
         case Term(str(field), text) | Eq(field, str(text)):
             return any_of([*_literals(field, text), leaf])
         case Range(_, low, high) if low is not None and high is not None:
@@ -174,9 +180,16 @@ def time_leaf(field: str, leaf: Leaf) -> Expr:
     raise _unsupported(leaf)
 
 
+def _value_or_word(leaf: Regex) -> Expr:
+    """Return the meaning of a regular expression for texts: the whole of one, or a word in it."""
+    return any_of((msgspec.structs.replace(leaf, whole=True), leaf))
+
+
 def _text_leaf(leaf: Leaf) -> Expr:
     match leaf:
-        case Term() | Phrase() | Wildcard() | Fuzzy() | Exists():
+        case Regex() if leaf.field in _NAMES:
+            return _value_or_word(leaf)
+        case Term() | Phrase() | Wildcard() | Fuzzy() | Exists() | Regex():
             return leaf
         case Eq() | Range() if leaf.field in _NAMES:
             return exact_leaf(leaf)
@@ -196,6 +209,9 @@ def _resource_leaf(name: str, leaf: Leaf) -> Expr:
         case Wildcard(_, pattern):
             exact = [exact_leaf(Wildcard(field, pattern)) for field in (id_field, name)]
             return any_of([*exact, Wildcard(name_field, pattern)])
+        case Regex(_, pattern):
+            exact = [Regex(field, pattern, whole=True) for field in (id_field, name)]
+            return any_of([*exact, _value_or_word(Regex(name_field, pattern))])
         case Fuzzy():
             return msgspec.structs.replace(leaf, field=name_field)
         case Exists():

@@ -31,6 +31,7 @@ from tallystick.query.expr import (
     Or,
     Phrase,
     Range,
+    Regex,
     Scalar,
     Sort,
     Term,
@@ -281,6 +282,8 @@ def _value_leaf(leaf: Leaf, field: str) -> Expr:
             return any_of((renamed, *(Eq(field, value) for value in _plain_values(text))))
         case Range():
             return _same_typed(leaf, field)
+        case Regex(_, pattern) if field != PAYLOAD_TEXT:
+            return any_of((Regex(field, pattern, whole=True), renamed))
     return renamed
 
 
@@ -292,6 +295,8 @@ def _path_leaf(leaf: Leaf, field: str) -> Expr:
             return any_of((Eq(field, text), renamed))
         case Range():
             return _texts(leaf, field)
+        case Regex(_, pattern):
+            return any_of((Regex(field, pattern, whole=True), renamed))
         case Near() | Box():
             raise InvalidQuery(f"{leaf.field} is no place")
     return renamed
@@ -308,7 +313,7 @@ def _time_leaf(leaf: Leaf, field: str) -> Expr:
             return _moved(Range(field, low, high, leaf.low_inclusive, leaf.high_inclusive))
         case Exists():
             return Exists(field)
-        case Fuzzy() | Wildcard() | Near() | Box() | _:
+        case Fuzzy() | Wildcard() | Regex() | Near() | Box() | _:
             raise InvalidQuery(f"{leaf.field} is a time: ask for one, or for a range")
 
 

@@ -46,6 +46,7 @@ from tallystick.query.expr import (
     Phrase,
     Prefix,
     Range,
+    Regex,
     Term,
     Wildcard,
 )
@@ -135,9 +136,11 @@ class Selector:
                 return none_of(self._bounds(part, False))
             case Boost(part, factor):
                 return _boosted(self._bounds(part, scored), factor)
-            case Eq() | In() | Range() | Exists() | Prefix() | Wildcard(whole=True):
+            case Eq() | In() | Range() | Exists() | Prefix():
                 return value_bounds(self.corpus, expr)
-            case Term() | Phrase() | Fuzzy() | Wildcard():
+            case Wildcard(whole=True) | Regex(whole=True):
+                return value_bounds(self.corpus, expr)
+            case Term() | Phrase() | Fuzzy() | Wildcard() | Regex():
                 return word_bounds(self.corpus, expr, scored=scored)
             case Near() | Box():
                 return place_bounds(self.corpus, expr)

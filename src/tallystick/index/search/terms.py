@@ -268,8 +268,13 @@ def word_pattern(tenant: str, pattern: Pattern, places: Iterable[str]) -> str:
         else literal(symbol[1])
         for symbol in simplified(pattern)
     )
+    return in_places(tenant, _classes_of(pattern), body, places)
+
+
+def in_places(tenant: str, classes: Iterable[str], body: str, places: Iterable[str]) -> str:
+    """Return a regular expression for words that match `body`, of some classes, in one place."""
     ends = "|".join(literal(place) + ("" if len(place) > len(DATA) else ".*") for place in places)
-    kinds = "".join(f"\\x{{{ord(kind):x}}}" for kind in _classes_of(pattern))
+    kinds = "".join(f"\\x{{{ord(kind):x}}}" for kind in classes)
     return f"{literal(tenant)}[{kinds}]{body}({ends})"
 
 

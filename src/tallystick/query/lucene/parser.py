@@ -2,13 +2,17 @@
 
     word  "a phrase"  "near enough"~3  wor*  w?rd  *ord  word~  word~1  `whole value`  clause^2
     field:word  field: word  field:"a phrase"  field:(a OR b)  field:*  *  *:*
+    field:>5  field:>=5  field:<"a b"  field:<=2024-05-01  field:(>=1 <5)  /regex/  field:/regex/
     field:[1 TO 5]  field:{1 TO 5}  field:[1 TO 5}  field:[* TO 5]  field:["a b" TO *]  field:-5
     a AND b   a && b   a OR b   a || b   NOT a   !a   +a   -a   (a OR b) AND c
     field:NEAR:{lat:1 lon:2 dist:3km}  field:IN:{north:2 south:1 east:2 west:1}
 
-AND, OR, NOT and TO count in capitals only. A backslash makes the next character an ordinary one.
-After `field:` a word may contain colons and begin with a sign and a digit; inside parentheses a
-sign is always an operator. Numbers in ranges are numbers unless they are quoted.
+AND, OR, NOT and TO count in capitals only. A backslash makes the next character an ordinary one,
+in quoted texts too; `\\u` and four hexadecimal digits are the character of that code. After
+`field:` a word may contain colons and begin with a sign and a digit; inside parentheses a sign is
+always an operator. A slash begins a regular expression where a clause begins, `<`, `>` and `!` are
+never part of a word, and what classic Lucene does not have (`=`, `@2`) is refused.
+Numbers in ranges and comparisons are numbers unless they are quoted.
 
 How clauses combine depends on what clauses side by side mean:
 
@@ -50,6 +54,7 @@ from tallystick.query.expr import (
     Or,
     Phrase,
     Range,
+    Regex,
     Term,
     Wildcard,
     all_of,
@@ -57,12 +62,13 @@ from tallystick.query.expr import (
 )
 from tallystick.query.lucene.places import place_clause
 from tallystick.query.lucene.scanner import Scanner, Word, number_of
+from tallystick.query.regex import parse_regex
 from tallystick.query.text import tokens_of
 from tallystick.query.words import SLOP_MAX
 
 Operator = Literal["and", "or"]
 
-Leaf = Term | Phrase | Eq | Wildcard | Fuzzy | Range | Exists | Near | Box
+Leaf = Term | Phrase | Eq | Wildcard | Regex | Fuzzy | Range | Exists | Near | Box
 """What `fields` is given: the field named as in the query, None without one.
 
 `Eq` stands for a text in backticks, `Exists` for `field:*`; bounds of a `Range` are numbers if
@@ -157,6 +163,8 @@ class _Parser:
         if conjunction or modifier:
             self._expect_clause(start)
         expr = self._clause(field)
+        if scanner.here() == "@":
+            scanner.fail("@ after a clause is not supported", hint="escape it as \\@")
         return None if expr is None else _Clause(conjunction, modifier, expr)
 
     def _operator(self, spellings: _Spellings) -> str:
@@ -246,6 +254,10 @@ class _Parser:
             return self._text_leaf(leaf, text, start)
         if following in "[{":
             return self._range(field, start)
+        if following in "<>":
+            return self._comparison(field, start)
+        if following == "/":
+            return self._regex(field, start)
         return self._word(field, start, scanner.word(colons=colons))
 
     def _group(self, field: str | None) -> Expr | None:
@@ -286,6 +298,8 @@ class _Parser:
             scanner.fail(f"{character} does not belong here", start, f"escape it as \\{character}")
         if word.raw in _KEYWORDS:
             scanner.fail("a value is missing before this operator", start, "quote a word like it")
+        if word.raw.startswith("="):
+            scanner.fail("= is no operator of this language", start, "escape a = that is text")
         if scanner.take("~"):
             return self._fuzzy(field, word)
         if word.raw.strip("*") == "":
@@ -326,6 +340,42 @@ class _Parser:
         scanner.at += 1
         leaf: Leaf = Range(field, low, high, low_inclusive, closing == "]")
         return self._leaf(Exists(field) if low is None and high is None else leaf, start)
+
+    def _comparison(self, field: str | None, start: int) -> Expr:
+        """Read a bound with its operator: a range that is open at the other end."""
+        scanner = self._scanner
+        operator = scanner.comparison()
+        if field is None:
+            scanner.fail(
+                "a comparison belongs to a field",
+                start,
+                f"such as data.amount:{operator}100, or escape it as \\{operator[0]}",
+            )
+        bound: str | int | float
+        if scanner.peek() == '"':
+            bound = scanner.quoted()
+        else:
+            word = scanner.word(colons=True)
+            if not word.raw or word.wild or word.raw in _KEYWORDS or word.raw.startswith("="):
+                scanner.fail("a value is missing after this operator", start, "such as >100")
+            number = number_of(word.raw)
+            bound = word.text if number is None else number
+        self._expect_end()
+        inclusive = operator.endswith("=")
+        if operator.startswith(">"):
+            return self._leaf(Range(field, bound, None, low_inclusive=inclusive), start)
+        return self._leaf(Range(field, None, bound, high_inclusive=inclusive), start)
+
+    def _regex(self, field: str | None, start: int) -> Expr:
+        scanner = self._scanner
+        pattern = scanner.regex()
+        self._expect_end()
+        try:
+            parse_regex(pattern)
+        except InvalidQuery as error:
+            error.position = start + 1 + (error.position or 0)
+            raise
+        return self._leaf(Regex(field, pattern), start)
 
     def _bound(self, range_at: int) -> str | int | float | None:
         scanner = self._scanner

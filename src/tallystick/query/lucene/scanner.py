@@ -13,8 +13,9 @@ from typing import NamedTuple, NoReturn
 from tallystick.errors import InvalidQuery
 
 # Ends a word wherever it stands, unless a backslash precedes it; a colon ends names only.
-_SPECIAL = '()[]{}"`^~'
+_SPECIAL = '()[]{}"`^~!<>'
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\Z", re.ASCII)
+_CODE = re.compile(r"[0-9A-Fa-f]{4}")
 _SUFFIX_NUMBER = re.compile(r"\d+(\.\d+)?|\.\d+", re.ASCII)
 _NUMBER_CHARS = 400
 """Longer numbers are text: no double is that long, and converting them takes quadratic time."""
@@ -73,10 +74,9 @@ class Scanner:
                 pattern.append(character)
                 continue
             if character == "\\":
-                character = self.here()
-                if not character:
+                if not self.here():
                     self.fail("a backslash at the end escapes nothing", self.at - 1, "double it")
-                self.at += 1
+                character = self._escaped()
             text.append(character)
             pattern.append("\\" + character if character in "*?\\" else character)
         raw = self.text[start : self.at]
@@ -88,17 +88,65 @@ class Scanner:
         self.at += 1
         text: list[str] = []
         while (character := self.here()) != mark:
-            if character == "\\":
-                self.at += 1
-                character = self.here()
-            if not character:
+            self.at += 1
+            if character == "\\" and self.here():
+                character = self._escaped()
+            elif character in ("\\", ""):
                 self.fail(
                     f"the closing {mark} is missing", start, f"escape a single {mark} as \\{mark}"
                 )
             text.append(character)
-            self.at += 1
         self.at += 1
         return "".join(text)
+
+    def regex(self) -> str:
+        """Read the expression between two slashes, of which the first is the next character."""
+        start = self.at
+        self.at += 1
+        while (character := self.here()) != "/":
+            self.at += 2 if character == "\\" else 1
+            if self.at > len(self.text) or not character:
+                self.fail(
+                    "the closing / of this regular expression is missing",
+                    start,
+                    "quote a text that begins with /, or escape it as \\/",
+                )
+        self.at += 1
+        return self.text[start + 1 : self.at - 1]
+
+    def comparison(self) -> str:
+        """Read `<`, `<=`, `>` or `>=`; empty if none comes next."""
+        for spelling in ("<=", ">=", "<", ">"):
+            if self.take(spelling):
+                return spelling
+        return ""
+
+    def _escaped(self) -> str:
+        """Read what follows a backslash: a character, or `u` and its code in four digits."""
+        character = self.here()
+        position = self.at - 1
+        self.at += 1
+        if character != "u":
+            return character
+        code = self._code()
+        if code is not None and 0xD800 <= code < 0xDC00 and self.take("\\u"):
+            low = self._code()
+            paired = low is not None and 0xDC00 <= low < 0xE000
+            code = 0x10000 + (code - 0xD800 << 10) + (low - 0xDC00) if low and paired else None
+        if code is None or 0xD800 <= code < 0xE000:
+            self.fail(
+                "\\u is followed by the four hexadecimal digits of a character",
+                position,
+                "double a backslash that is text",
+            )
+        return chr(code)
+
+    def _code(self) -> int | None:
+        digits = _CODE.match(self.text, self.at)
+        if digits is None:
+            return None
+        self.at = digits.end()
+        return int(digits.group(), 16)
 
     def suffix_number(self) -> str:
         """Read an unsigned number that stands right here; empty if there is none."""

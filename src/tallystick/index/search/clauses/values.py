@@ -14,7 +14,7 @@ from typing import TypeGuard
 
 from tallystick import limits
 from tallystick.ids import index_of_event_id
-from tallystick.index.search import queries, terms
+from tallystick.index.search import queries, regex_terms, terms
 from tallystick.index.search.clauses import words as word_clauses
 from tallystick.index.search.clauses.corpus import (
     EVERYTHING,
@@ -29,7 +29,8 @@ from tallystick.index.search.clauses.corpus import (
 from tallystick.index.search.documents.paths import ALWAYS, has_words, witness_of
 from tallystick.index.search.documents.spelling import NUMBER
 from tallystick.index.search.queries import Match
-from tallystick.query.expr import Eq, Exists, In, Prefix, Range, Scalar, Wildcard
+from tallystick.query.expr import Eq, Exists, In, Prefix, Range, Regex, Scalar, Wildcard
+from tallystick.query.regex import head_of, parse_regex
 from tallystick.query.text import tokens_of
 from tallystick.query.words import ANY, ONE, Pattern, parse_pattern
 
@@ -42,7 +43,9 @@ _BOUND_CHARS = (terms.EXACT_CHARS + 1, 16, 8, 4)
 Number = int | float
 
 
-def value_bounds(corpus: Corpus, expr: Eq | In | Range | Exists | Prefix | Wildcard) -> Bounds:
+def value_bounds(
+    corpus: Corpus, expr: Eq | In | Range | Exists | Prefix | Wildcard | Regex
+) -> Bounds:
     """Return what a comparison of whole values matches."""
     field = expr.field
     assert field is not None, "whole text has no whole value"
@@ -67,13 +70,15 @@ def value_bounds(corpus: Corpus, expr: Eq | In | Range | Exists | Prefix | Wildc
             return _like(corpus, path, field, pattern)
         case Wildcard(pattern=text):
             return _like(corpus, path, field, parse_pattern(text))
+        case Regex(pattern=text):
+            return _regular(corpus, path, field, text)
 
 
 # Integers of the document itself
 
 
 def _of_integers(
-    corpus: Corpus, column: str, expr: Eq | In | Range | Exists | Prefix | Wildcard
+    corpus: Corpus, column: str, expr: Eq | In | Range | Exists | Prefix | Wildcard | Regex
 ) -> Bounds:
     match expr:
         case Exists():
@@ -135,7 +140,7 @@ def _exists(corpus: Corpus, field: str) -> Bounds:
     return exactly(corpus.marked(terms.EXISTS, path))
 
 
-def _of_id(corpus: Corpus, expr: Eq | In | Range | Prefix | Wildcard) -> Bounds:
+def _of_id(corpus: Corpus, expr: Eq | In | Range | Prefix | Wildcard | Regex) -> Bounds:
     """Ids of ours hold their index and are not indexed; for a pattern all have to be read."""
     if not isinstance(expr, Eq | In):
         return at_most(True)
@@ -368,17 +373,36 @@ def _like(corpus: Corpus, path: int, field: str, pattern: Pattern) -> Bounds:
     if simple and not head:
         return _any_string(corpus, path)
     begin = terms.literal(terms.escaped(head)) + ".*"
-    parts = [corpus.some(terms.EXACT, path, terms.value_pattern(pattern), begin)]
-    if corpus.marked(terms.HAS_LONG, path) is not False:
-        lead = terms.literal(terms.escaped(head[: terms.LEAD_CHARS])) + ".*"
-        found = corpus.some(terms.LONG, path, lead)
-        if simple and len(head) <= terms.LEAD_CHARS:
-            parts.append(found)
-        else:
-            said = _said(corpus, field, path, head)
-            parts.append(at_most(queries.all_of((found.upper, said))))
-    joined = queries.all_of((corpus.joined(path), _said(corpus, field, path, head)))
-    return any_of((*parts, at_most(joined)))
+    short = corpus.some(terms.EXACT, path, terms.value_pattern(pattern), begin)
+    if simple and len(head) <= terms.LEAD_CHARS:
+        joined = queries.all_of((corpus.joined(path), _said(corpus, field, path, head)))
+        return any_of((short, _long(corpus, path, head), at_most(joined)))
+    return any_of((short, _read(corpus, path, field, head)))
+
+
+def _regular(corpus: Corpus, path: int, field: str, text: str) -> Bounds:
+    node = parse_regex(text)
+    head = head_of(node)
+    pattern = regex_terms.value_pattern(node)
+    begin = terms.literal(terms.escaped(head)) + ".*"
+    short = NOTHING if pattern is None else corpus.some(terms.EXACT, path, pattern, begin)
+    return any_of((short, _read(corpus, path, field, head)))
+
+
+def _long(corpus: Corpus, path: int, head: str) -> Bounds:
+    """Match long strings that begin as `head` does, as far as their beginning is spelt out."""
+    if corpus.marked(terms.HAS_LONG, path) is False:
+        return NOTHING
+    lead = terms.literal(terms.escaped(head[: terms.LEAD_CHARS])) + ".*"
+    return corpus.some(terms.LONG, path, lead)
+
+
+def _read(corpus: Corpus, path: int, field: str, head: str) -> Bounds:
+    """Match what has to be read: strings that begin with `head` and are not spelt out."""
+    found = queries.any_of((_long(corpus, path, head).upper, corpus.joined(path)))
+    if found is False:
+        return NOTHING
+    return at_most(queries.all_of((found, _said(corpus, field, path, head))))
 
 
 def _said(corpus: Corpus, field: str, path: int, head: str) -> Match:

@@ -17,7 +17,7 @@ import msgspec
 from tallystick import limits
 from tallystick.errors import InvalidQuery
 from tallystick.event import Event, Op, View
-from tallystick.index.search import queries, terms
+from tallystick.index.search import queries, regex_terms, terms
 from tallystick.index.search.clauses.corpus import (
     FREE_TEXT_WEIGHT,
     NOTHING,
@@ -29,8 +29,9 @@ from tallystick.index.search.clauses.corpus import (
 )
 from tallystick.index.search.documents.paths import ALWAYS, ROLES, has_words
 from tallystick.index.search.queries import Match, Query
-from tallystick.query.expr import Fuzzy, Phrase, Term, Wildcard
+from tallystick.query.expr import Fuzzy, Phrase, Regex, Term, Wildcard
 from tallystick.query.match import matches
+from tallystick.query.regex import head_of, parse_regex
 from tallystick.query.text import tokens_of
 from tallystick.query.values import PAYLOAD_TEXT
 from tallystick.query.words import ANY, ONE, Pattern, layouts, to_test, word_patterns
@@ -41,7 +42,7 @@ _EDITS = 2
 _LEAD_CHARS = 2
 _FEW_WORDS = 200
 
-Words = Term | Phrase | Fuzzy | Wildcard
+Words = Term | Phrase | Fuzzy | Wildcard | Regex
 
 
 def word_bounds(corpus: Corpus, expr: Words, *, scored: bool) -> Bounds:
@@ -71,6 +72,8 @@ def word_bounds(corpus: Corpus, expr: Words, *, scored: bool) -> Bounds:
         case Wildcard(pattern=pattern):
             few = _of_few(corpus, expr, field, path) if pattern[:1] in (ANY, ONE) else None
             return _wildcard(corpus, pattern, (place,)) if few is None else few
+        case Regex(pattern=pattern):
+            return _regular(corpus, pattern, (place,))
 
 
 def phrase_at(corpus: Corpus, field: str, path: int, words: Sequence[str]) -> Match:
@@ -106,6 +109,8 @@ def _in_text(corpus: Corpus, expr: Words, texts: tuple[str, ...], scored: bool) 
             return _fuzzy(corpus, text, distance, texts)
         case Wildcard(pattern=pattern):
             return _wildcard(corpus, pattern, texts)
+        case Regex(pattern=pattern):
+            return _regular(corpus, pattern, texts)
 
 
 def _places(corpus: Corpus, words: Sequence[str], texts: Iterable[str]) -> list[str]:
@@ -234,6 +239,16 @@ def _wildcard(corpus: Corpus, pattern: str, places: Sequence[str]) -> Bounds:
     return found if decided else at_most(found.upper)
 
 
+def _regular(corpus: Corpus, text: str, places: Sequence[str]) -> Bounds:
+    node = parse_regex(text, folded=True)
+    corpus.count_pattern(FREE_TEXT_WEIGHT)
+    pattern = regex_terms.word_pattern(corpus.prefix, node, places)
+    if pattern is None:
+        return NOTHING
+    begin = (*(f"\\{character}" for character in head_of(node)), ANY)
+    return corpus.said([pattern], terms.word_pattern(corpus.prefix, begin, places))
+
+
 def _head(pattern: Pattern) -> Pattern:
     """Return the characters that a pattern begins with."""
     return tuple(takewhile(lambda symbol: symbol not in (ANY, ONE), pattern))
@@ -279,7 +294,7 @@ def _of_resource(corpus: Corpus, expr: Words, role: str) -> Bounds:
             for field in fields
         )
 
-    if isinstance(expr, Fuzzy):
+    if isinstance(expr, Fuzzy | Regex):
         return either(expr)
     if isinstance(expr, Wildcard):
         alone = len(word_patterns(expr.pattern)) < 2
