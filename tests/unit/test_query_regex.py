@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tallystick.errors import InvalidQuery
-from tallystick.query.regex import head_of, parse_regex, regex_test
+from tallystick.query.regex import head_of, regex_test
+from tallystick.query.regex_parser import parse_regex
 
 
 def matches(pattern: str, text: str, *, folded: bool = False) -> bool:

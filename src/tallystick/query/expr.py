@@ -116,7 +116,7 @@ class Regex(Expr, frozen=True):
     """Some token of the field matches the regular expression as a whole.
 
     `field` None means the event's whole text. `whole` compares exact values, case and all;
-    tokens have no case. `regex` describes the syntax.
+    tokens have no case. `regex_parser` describes the syntax.
     """
 
     field: str | None

@@ -9,7 +9,7 @@ say in a sentence what they match; what a sentence cannot hold is said here:
 - `Prefix`, `Range`, whole `Wildcard` and whole `Regex` see the first `COMPARED_CHARS` characters
   of a string. A `Range` without bounds holds for any number and any string; one whose bounds are
   of different types, or not numbers or strings, for nothing.
-- `Regex` compares each word of a text by itself. `regex` says what an expression matches.
+- `Regex` compares each word of a text by itself. `regex_parser` says what an expression matches.
 - `Term`, `Phrase`, `Fuzzy` and `Wildcard` analyse their text as stored text is analysed (`text`).
   They look at the strings of a field, each value by itself: a phrase never runs on from one value
   into the next. What analyses to nothing matches nothing; a `Term` of several words is a phrase;
@@ -48,7 +48,8 @@ from tallystick.query.expr import (
     Wildcard,
 )
 from tallystick.query.geo import Place, distance_m, in_box
-from tallystick.query.regex import parse_regex, regex_test
+from tallystick.query.regex import regex_test
+from tallystick.query.regex_parser import parse_regex
 from tallystick.query.text import tokens_of
 from tallystick.query.values import NO_TERMS, Terms, Values
 from tallystick.query.words import (

@@ -163,6 +163,24 @@ def test_query_finds(query: str, collection: str | None, expected: set[str]) -> 
 
 
 @pytest.mark.row("O-66")
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("n:>6", {"steve"}),
+        ("value.n:(>=7 <8)", {"steve"}),
+        ("+n:>=7 +n:<7", set()),
+        ("when:>=2014-12", {"steve"}),
+        ("name:/stev./", {"steve"}),
+        ("name:/Steve K.*/", {"steve"}),
+        ("/kal.*ki/", {"steve"}),
+        ("@path.key:/kates-.*/", {"kate"}),
+        ("@path.kind:/ev.*/ AND @path.timestamp:<2000", {"timeline"}),
+    ],
+)
+def test_comparisons_and_expressions_find(query: str, expected: set[str]) -> None:
+    assert found(query) == expected
+
+
 def test_question_about_one_kind_goes_to_its_own_index() -> None:
     assert parse_question("*", "c").over is Over.ITEMS
     assert parse_question("@path.kind:event AND trip", "c").over is Over.EVENTS

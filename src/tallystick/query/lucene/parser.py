@@ -36,7 +36,7 @@ Source: wire specification of Orchestrate, sections 10 and 13.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from tallystick import limits
 from tallystick.errors import InvalidQuery, TooLarge, UnsupportedField
@@ -49,20 +49,17 @@ from tallystick.query.expr import (
     Expr,
     Fuzzy,
     Near,
-    Not,
     Nothing,
-    Or,
     Phrase,
     Range,
     Regex,
     Term,
     Wildcard,
-    all_of,
-    any_of,
 )
+from tallystick.query.lucene.clauses import Clause, by_occurrence, by_precedence
 from tallystick.query.lucene.places import place_clause
 from tallystick.query.lucene.scanner import Scanner, Word, number_of
-from tallystick.query.regex import parse_regex
+from tallystick.query.regex_parser import parse_regex
 from tallystick.query.text import tokens_of
 from tallystick.query.words import SLOP_MAX
 
@@ -93,14 +90,6 @@ _MODIFIERS: _Spellings = {"NOT": "-", "!": "-", "-": "-", "+": "+"}
 _KEYWORDS = ("AND", "OR", "NOT")
 
 
-class _Clause(NamedTuple):
-    """One of several clauses: what joins it to the one before, what is asked of it, what it is."""
-
-    conjunction: str
-    modifier: str
-    expr: Expr
-
-
 def parse(text: str, fields: Fields, *, default_operator: Operator = "and") -> Expr:
     """Return the query that `text` spells.
 
@@ -125,7 +114,7 @@ class _Parser:
     def __init__(self, text: str, fields: Fields, default_operator: Operator) -> None:
         self._scanner = Scanner(text)
         self._fields = fields
-        self._combined = _by_precedence if default_operator == "and" else _by_occurrence
+        self._combined = by_precedence if default_operator == "and" else by_occurrence
         self._depth = 0
         self._clauses = 0
 
@@ -141,7 +130,7 @@ class _Parser:
 
     def _list(self, field: str | None) -> Expr | None:
         """Read clauses up to a closing parenthesis or the end; None when they ask nothing."""
-        clauses: list[_Clause] = []
+        clauses: list[Clause] = []
         first = True
         while self._scanner.peek() not in ("", ")"):
             clause = self._joined(field, first=first)
@@ -150,7 +139,7 @@ class _Parser:
             first = False
         return self._combined(clauses) if clauses else None
 
-    def _joined(self, field: str | None, *, first: bool) -> _Clause | None:
+    def _joined(self, field: str | None, *, first: bool) -> Clause | None:
         """Read one clause with the operators before it."""
         scanner = self._scanner
         start = scanner.at
@@ -165,7 +154,7 @@ class _Parser:
         expr = self._clause(field)
         if scanner.here() == "@":
             scanner.fail("@ after a clause is not supported", hint="escape it as \\@")
-        return None if expr is None else _Clause(conjunction, modifier, expr)
+        return None if expr is None else Clause(conjunction, modifier, expr)
 
     def _operator(self, spellings: _Spellings) -> str:
         """Read an operator and return what it means; empty when none comes next."""
@@ -428,39 +417,6 @@ class _Parser:
             if error.position is None:
                 error.position = position
             raise
-
-
-def _by_precedence(clauses: list[_Clause]) -> Expr:
-    """Combine clauses where those side by side mean AND."""
-    sequence: list[list[list[Expr]]] = []
-    for conjunction, modifier, expr in clauses:
-        part = Not(expr) if modifier == "-" else expr
-        if conjunction == "and" and sequence:
-            sequence[-1][-1].append(part)
-        elif conjunction == "or" and sequence:
-            sequence[-1].append([part])
-        else:
-            sequence.append([[part]])
-    return all_of(any_of(all_of(parts) for parts in choices) for choices in sequence)
-
-
-def _by_occurrence(clauses: list[_Clause]) -> Expr:
-    """Combine clauses where those side by side mean OR, as Lucene does."""
-    occurrences: list[str] = []
-    for clause in clauses:
-        if clause.conjunction == "and" and occurrences[-1:] == [""]:
-            occurrences[-1] = "+"
-        joined = clause.conjunction == "and" and clause.modifier == ""
-        occurrences.append("+" if joined else clause.modifier)
-    parts: dict[str, list[Expr]] = {"+": [], "": [], "-": []}
-    for occurrence, clause in zip(occurrences, clauses, strict=True):
-        parts[occurrence].append(clause.expr)
-    required, optional = parts["+"], parts[""]
-    if optional and required:
-        required.append(Or((Everything(), *optional)))
-    elif optional:
-        required.append(any_of(optional))
-    return all_of([*required, *(Not(expr) for expr in parts["-"])])
 
 
 def _too_long(size: int) -> TooLarge:

@@ -30,7 +30,8 @@ from tallystick.index.search.documents.paths import ALWAYS, has_words, witness_o
 from tallystick.index.search.documents.spelling import NUMBER
 from tallystick.index.search.queries import Match
 from tallystick.query.expr import Eq, Exists, In, Prefix, Range, Regex, Scalar, Wildcard
-from tallystick.query.regex import head_of, parse_regex
+from tallystick.query.regex import head_of
+from tallystick.query.regex_parser import parse_regex
 from tallystick.query.text import tokens_of
 from tallystick.query.words import ANY, ONE, Pattern, parse_pattern
 

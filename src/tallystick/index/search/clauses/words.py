@@ -31,7 +31,8 @@ from tallystick.index.search.documents.paths import ALWAYS, ROLES, has_words
 from tallystick.index.search.queries import Match, Query
 from tallystick.query.expr import Fuzzy, Phrase, Regex, Term, Wildcard
 from tallystick.query.match import matches
-from tallystick.query.regex import head_of, parse_regex
+from tallystick.query.regex import head_of
+from tallystick.query.regex_parser import parse_regex
 from tallystick.query.text import tokens_of
 from tallystick.query.values import PAYLOAD_TEXT
 from tallystick.query.words import ANY, ONE, Pattern, layouts, to_test, word_patterns
