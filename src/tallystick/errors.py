@@ -6,6 +6,7 @@ and body are not here: each dialect holds its own table from class to answer.
     TallystickError(message, *, hint=None)      code: stable slug, documented, tested
       RequestError              the caller can change the request
         Malformed               not the documented shape                  path
+          UnsupportedMediaType  a form or a coding of bodies that is not read here
         InvalidQuery            query text does not parse                 position
           UnsupportedField      known grammar, field not filterable       field, allowed
           UnsupportedOperator                                             operator, allowed
@@ -67,6 +68,12 @@ class Malformed(RequestError):
     ) -> None:
         super().__init__(message, hint=hint)
         self.path = path
+
+
+class UnsupportedMediaType(Malformed):
+    """The body is in a form that is not read here."""
+
+    code = "unsupported_media_type"
 
 
 class InvalidQuery(RequestError):

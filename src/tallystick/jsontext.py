@@ -34,11 +34,12 @@ _LONE_SURROGATE = re.compile(
 )
 _BYTE = re.compile(r"byte (\d+)")
 _NO_NUMBER = re.compile(rb"-?(?:NaN|Infinity)")
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _any = msgspec.json.Decoder()
 
 
 def decode_as(decoder: msgspec.json.Decoder[Shape], text: bytes) -> Shape:
-    """Return `text` decoded into the decoder's type.
+    """Return `text` decoded into the decoder's type; a byte order mark before it is passed over.
 
     Raises: Malformed, with a JSON pointer as its path where the place is known.
     """
@@ -48,6 +49,8 @@ def decode_as(decoder: msgspec.json.Decoder[Shape], text: bytes) -> Shape:
         message, pointer = explained(error)
         raise Malformed(message, path=pointer) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        if text.startswith(BYTE_ORDER_MARK):
+            return decode_as(decoder, text[len(BYTE_ORDER_MARK) :])
         raise Malformed(f"the body is not JSON: {_reason(text, str(error))}") from None
     except RecursionError:
         raise Malformed(f"JSON may be nested {limits.JSON_DEPTH} deep at most") from None

@@ -19,7 +19,14 @@ from tallystick.access import Scope as Right
 from tallystick.claims import check_key, claims_of_event, claims_of_list
 from tallystick.dialects.base import Door, Services
 from tallystick.entry import prepare
-from tallystick.errors import Forbidden, Malformed, RequestError, TallystickError, TooLarge
+from tallystick.errors import (
+    Forbidden,
+    Malformed,
+    RequestError,
+    TallystickError,
+    TooLarge,
+    UnsupportedMediaType,
+)
 from tallystick.event import Draft, Json
 from tallystick.http import native_wire as wire
 from tallystick.http.auth import Authenticator
@@ -31,6 +38,14 @@ from tallystick.query.expr import Everything
 from tallystick.sequencer import Accepted, Item, Outcome
 
 _NDJSON = b"application/x-ndjson"
+_LINE_TYPES = frozenset((_NDJSON, b"application/ndjson", b"application/jsonl"))
+# What is sent as JSON without saying so; curl calls every body a form.
+_JSON_TYPES = frozenset(
+    (
+        b"", b"application/json", b"text/json", b"text/plain", b"application/octet-stream",
+        b"application/x-www-form-urlencoded",
+    )
+)  # fmt: skip
 _PARAMETERS = frozenset(("diff",))
 _LINES_AT_ONCE = 500
 # A body may be nothing but line ends: whatever looks at each would keep all others waiting.
@@ -52,12 +67,12 @@ class Appender:
         key = text_header(scope, b"idempotency-key")
         if key is not None:
             check_key(key)
-        content_type = header(scope, b"content-type") or b""
+        is_lines = _is_lines(header(scope, b"content-type") or b"")
         body = await read_body(scope, receive, limits.BATCH_BYTES)
-        if content_type.startswith(_NDJSON):
+        if is_lines:
             await self._append_lines(scope, send, principal, body, key)
             return
-        if body.lstrip(b" \t\r\n")[:1] == b"[":
+        if body.removeprefix(jsontext.BYTE_ORDER_MARK).lstrip(b" \t\r\n")[:1] == b"[":
             drafts = await self._services.door().run(_array, body, key)
             events = await self._append(scope, principal, drafts, in_array=True)
             await _answer(send, 201, wire.to_json(events), ())
@@ -183,6 +198,25 @@ def prepare_events(events: Sequence[Json]) -> list[Item]:
     Raises: Malformed, TooLarge.
     """
     return _items(_array(jsontext.encode(events), None), in_array=True)
+
+
+def _is_lines(content_type: bytes) -> bool:
+    """Tell whether a media type, in any letter case and with any parameters, is that of lines.
+
+    Raises: UnsupportedMediaType for one that is neither lines nor JSON.
+    """
+    if content_type == _JSON_HEADER[1]:
+        return False
+    media_type = content_type.partition(b";")[0].strip().lower()
+    if media_type in _LINE_TYPES:
+        return True
+    if media_type in _JSON_TYPES or media_type.endswith(b"+json"):
+        return False
+    raise UnsupportedMediaType(
+        f"events do not come as {media_type[:64].decode('latin-1')!r}",
+        path="Content-Type",
+        hint=f"application/json, or one of {b', '.join(sorted(_LINE_TYPES)).decode()}",
+    )
 
 
 def _single(body: bytes, key: str | None) -> Draft:

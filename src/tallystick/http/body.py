@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 from starlette.requests import Request
 from starlette.types import Receive, Scope
 
+from tallystick.compression import Unpacker, coding_of, unpacked
 from tallystick.errors import Malformed, TooLarge
 
 
@@ -15,11 +17,20 @@ class ClientGone(Exception):
 
 
 async def read_body(scope: Scope, receive: Receive, limit_bytes: int) -> bytes:
-    """Return the whole body.
+    """Return the whole body, unpacked.
 
-    Raises: TooLarge as soon as the limit is passed, ClientGone.
+    Raises: TooLarge as soon as the limit is passed, before or after unpacking; Malformed,
+    UnsupportedMediaType, ClientGone.
     """
-    _check_declared(scope, limit_bytes)
+    coding = _declared(scope, limit_bytes)
+    body = await _as_sent(receive, limit_bytes)
+    if coding is None:
+        return body
+    # In a thread: a small body may unpack to as much as is allowed, and all others would wait.
+    return await asyncio.to_thread(unpacked, coding, body, limit_bytes)
+
+
+async def _as_sent(receive: Receive, limit_bytes: int) -> bytes:
     message = await receive()
     body: bytes = message.get("body", b"")
     if message["type"] == "http.disconnect":
@@ -40,11 +51,27 @@ async def read_body(scope: Scope, receive: Receive, limit_bytes: int) -> bytes:
 
 
 async def pieces_of(request: Request, limit_bytes: int) -> AsyncIterator[bytes]:
-    """Yield the body as it comes in.
+    """Yield the body as it comes in, unpacked.
 
-    Raises: TooLarge before more is read than the limit allows, ClientGone.
+    Raises: TooLarge before more is read or unpacked than the limit allows; Malformed,
+    UnsupportedMediaType, ClientGone.
     """
-    _check_declared(request.scope, limit_bytes)
+    coding = _declared(request.scope, limit_bytes)
+    sent = _pieces_as_sent(request, limit_bytes)
+    if coding is None:
+        async for piece in sent:
+            yield piece
+        return
+    unpacker = Unpacker(coding, limit_bytes)
+    async for piece in sent:
+        # Each piece unpacks to a moderate size, so that others get their turn in between.
+        for part in unpacker.unpack(piece):
+            yield part
+            await asyncio.sleep(0)
+    unpacker.finish()
+
+
+async def _pieces_as_sent(request: Request, limit_bytes: int) -> AsyncIterator[bytes]:
     size, more = 0, True
     while more:
         message = await request.receive()
@@ -77,13 +104,20 @@ def text_header(scope: Scope, name: bytes) -> str | None:
     return None if value is None else value.decode("latin-1")
 
 
-def _check_declared(scope: Scope, limit_bytes: int) -> None:
-    declared = header(scope, b"content-length")
-    if declared is None:
-        return
-    if not declared.isdigit():
-        raise Malformed("Content-Length is not a number")
-    _check(int(declared), limit_bytes)
+def _declared(scope: Scope, limit_bytes: int) -> str | None:
+    """Return the coding that a request's body is packed in; check the length it declares.
+
+    Raises: TooLarge, Malformed, UnsupportedMediaType.
+    """
+    codings: list[str] = []
+    for name, value in scope["headers"]:
+        if name == b"content-length":
+            if not value.isdigit():
+                raise Malformed("Content-Length is not a number")
+            _check(int(value), limit_bytes)
+        elif name == b"content-encoding":
+            codings.append(value.decode("latin-1"))
+    return coding_of(",".join(codings)) if codings else None
 
 
 def _check(size: int, limit_bytes: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from tallystick import jsontext
+from tallystick.compression import CODINGS
 from tallystick.errors import (
     Conflict,
     Forbidden,
@@ -24,6 +25,7 @@ from tallystick.errors import (
     UnderHold,
     Unexpected,
     UnsupportedField,
+    UnsupportedMediaType,
     UnsupportedOperator,
 )
 
@@ -31,6 +33,7 @@ CONTENT_TYPE = "application/problem+json"
 
 # The first class of an error's ancestry that stands here decides.
 STATUS: dict[type[TallystickError], int] = {
+    UnsupportedMediaType: 415,
     Malformed: 400,
     InvalidQuery: 400,
     TooLarge: 413,
@@ -105,6 +108,9 @@ def headers_of(error: TallystickError) -> dict[str, str]:
         return {"Retry-After": str(max(1, round(error.retry_after_s)))}
     if isinstance(error, MethodNotAllowed) and error.allowed:
         return {"Allow": ", ".join(error.allowed)}
+    if isinstance(error, UnsupportedMediaType):
+        # RFC 7694: what would have been taken.
+        return {"Accept-Encoding": ", ".join(CODINGS)}
     if isinstance(error, Unauthenticated):
         return {"WWW-Authenticate": 'Bearer realm="tallystick"'}
     if not isinstance(error, RequestError):

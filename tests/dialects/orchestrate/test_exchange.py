@@ -14,8 +14,7 @@ import pytest
 
 from tallystick import administration
 from tallystick.access import Scope
-from tallystick.dialects.orchestrate.exchange import BODY_BYTES, decompressed
-from tallystick.errors import Malformed, TooLarge
+from tallystick.dialects.orchestrate.exchange import BODY_BYTES
 from tallystick.identity import Client
 from tests.dialects.orchestrate.client import Api
 from tests.serving import LiveServer
@@ -123,7 +122,9 @@ def test_compressed_request_is_read(api: Api) -> None:
     [
         (b"{}", "gzip"),
         (gzip.compress(b"{}", mtime=0)[:-5], "gzip"),
-        (zlib.compress(b"{}"), "deflate"),
+        (zlib.compress(b"{}"), "gzip"),
+        (b"{}", "br"),
+        (gzip.compress(gzip.compress(b"{}")), "gzip, gzip"),
     ],
 )
 def test_broken_compression_is_refused(api: Api, body: bytes, encoding: str) -> None:
@@ -137,17 +138,10 @@ def test_compressed_bomb_is_not_unpacked(api: Api) -> None:
     bomb = gzip.compress(b" " * (64 * BODY_BYTES))
     assert len(bomb) < BODY_BYTES
     assert api.put(ITEM, bomb, content_encoding="gzip").code == (413, "request_too_large")
-    with pytest.raises(TooLarge):
-        decompressed(bomb, 1_000)
-    with pytest.raises(TooLarge):
-        decompressed(gzip.compress(b"x" * 600) * 2, 1_000)
-    with pytest.raises(Malformed):
-        decompressed(gzip.compress(b"x") + b"junk", 1_000)
 
 
 @pytest.mark.row("O-8")
 def test_a_body_packed_in_very_many_pieces_is_refused(api: Api) -> None:
-    assert decompressed(gzip.compress(b"ab") * 300, 1_000) == b"ab" * 300
     nothing = gzip.compress(b"") * (BODY_BYTES // 32)
     reply = api.put(ITEM, nothing, content_encoding="gzip")
     assert reply.code == (400, "api_bad_request")

@@ -118,13 +118,7 @@ class Exchange:
 
         Raises: TooLarge before more than the limit is kept; Malformed.
         """
-        body = await self.services.body(self.request, limit_bytes)
-        coding = self.headers.get("content-encoding")
-        if coding is None or coding.strip().lower() in ("", "identity"):
-            return body
-        if coding.strip().lower() in ("gzip", "x-gzip"):
-            return decompressed(body, limit_bytes)
-        raise Malformed("a body is compressed with gzip or not at all", path="Content-Encoding")
+        return await self.services.body(self.request, limit_bytes)
 
     async def value(self) -> Json:
         """Return the JSON object that is the request's body.
@@ -210,30 +204,6 @@ def names_in(path: str) -> list[str]:
     if not all(segments):
         raise Malformed("no name in a path is empty", path="path")
     return segments
-
-
-def decompressed(body: bytes, limit_bytes: int) -> bytes:
-    """Return what gzip made `body` of.
-
-    Raises: TooLarge before more than the limit is unpacked; Malformed, also when it was packed in
-    so many members that taking them apart would be what costs.
-    """
-    parts: list[bytes] = []
-    size = 0
-    while body:
-        if len(parts) == _GZIP_MEMBERS_MAX:
-            raise Malformed("the body is packed in too many pieces", path="Content-Encoding")
-        member = zlib.decompressobj(_GZIP_WINDOW)
-        try:
-            parts.append(member.decompress(body, limit_bytes + 1 - size))
-        except zlib.error:
-            raise Malformed("the body is not gzip", path="Content-Encoding") from None
-        size += len(parts[-1])
-        _check_size(size, limit_bytes)
-        if not member.eof:
-            raise Malformed("the compressed body is cut off", path="Content-Encoding")
-        body = member.unused_data
-    return b"".join(parts)
 
 
 def _response(
