@@ -379,7 +379,8 @@ class Ledger:
     def _bound(question: Find, visible: Expr) -> Find:
         if isinstance(visible, Everything):
             return question
-        return msgspec.structs.replace(question, where=all_of((question.where, visible)))
+        where = all_of((question.where, visible))
+        return msgspec.structs.replace(question, where=where, visible=visible)
 
 
 def _accepted(outcomes: Sequence[Outcome]) -> list[Accepted]:

@@ -33,11 +33,14 @@ class Over(enum.StrEnum):
 class Find(msgspec.Struct, frozen=True, kw_only=True):
     """A question for a page of entries.
 
-    `dialect` restricts events to what that dialect shows. `after` is the position of the last row
-    of the previous page, as a `Found.position` gave it; `offset` counts rows to skip instead.
+    `dialect` restricts events to what that dialect shows. `visible` is what the asker may see: it
+    is part of `where` already, and relevance counts words in nothing else. `after` is the position
+    of the last row of the previous page, as a `Found.position` gave it; `offset` counts rows to
+    skip instead.
     """
 
     where: Expr = Everything()
+    visible: Expr = Everything()
     over: Over = Over.EVENTS
     dialect: str = "native"
     sort: tuple[Sort, ...] = NEWEST_FIRST

@@ -15,7 +15,8 @@ import pytest
 
 from tallystick import limits
 from tallystick.errors import InvalidQuery, Malformed
-from tallystick.event import View
+from tallystick.event import Resource, View
+from tallystick.index.search import SearchWriter
 from tallystick.query.aggregate import TopValues
 from tallystick.query.expr import (
     And,
@@ -23,18 +24,23 @@ from tallystick.query.expr import (
     Eq,
     Everything,
     Expr,
+    Fuzzy,
     Near,
     Not,
     Or,
     Phrase,
     Prefix,
+    Regex,
     Sort,
     Term,
+    Wildcard,
+    all_of,
 )
 from tallystick.query.geo import Place, distance_m
 from tallystick.query.text import tokens_of
 from tallystick.query.values import texts_of
-from tests.index.searching import NOW_MS, Searched, event
+from tallystick.reading import Find
+from tests.index.searching import NOW_MS, SEEN, TENANT, Searched, document, event
 
 EVENTS = 400
 BEST_FIRST = (Sort("relevance", descending=True),)
@@ -173,19 +179,19 @@ def test_pages_by_relevance_end_somewhere(
         searched.find(Term("data.text", "fox"), sort=BEST_FIRST, limit=10, offset=100)
 
 
-def test_relevance_is_bm25(tmp_path: Path) -> None:
-    """Scores are worked out by hand from counted words: k1 is 1.2 and b is 0.75."""
+def test_relevance_is_the_rarity_of_the_words(tmp_path: Path) -> None:
     texts = ["fox", "fox fox dog", "dog dog dog cat", "the quick brown fox runs", "cat"]
     views = [event(n, {"text": text}) for n, text in enumerate(texts)]
     with Searched(tmp_path, views, commits=1) as searched:
         for words in (("fox",), ("fox", "dog"), ("cat", "quick", "fox")):
-            where = Or(tuple(Term("data.text", word) for word in words))
-            wanted = {
-                view.index: sum(bm25(word, view, views) for word in words)
-                for view in searched.matching(where)
-            }
-            found = {hit.index: hit.score for hit in searched.find(where, sort=BEST_FIRST).hits}
-            assert found == pytest.approx(wanted, rel=1e-5)
+            for field in ("data.text", None):
+                where = Or(tuple(Term(field, word) for word in words))
+                wanted = {
+                    view.index: sum(rarity(word, view, views) for word in words)
+                    for view in searched.matching(where)
+                }
+                found = {hit.index: hit.score for hit in searched.find(where, sort=BEST_FIRST).hits}
+                assert found == pytest.approx(wanted, rel=1e-5)
 
 
 def test_a_word_counts_the_same_wherever_it_stands(tmp_path: Path) -> None:
@@ -194,8 +200,54 @@ def test_a_word_counts_the_same_wherever_it_stands(tmp_path: Path) -> None:
     with Searched(tmp_path, views, commits=1) as searched:
         hits = searched.find(Term(None, "fox"), sort=BEST_FIRST).hits
         assert [hit.score for hit in hits] == pytest.approx(
-            [bm25("fox", view, views) for view in views], rel=1e-5
+            [rarity("fox", view, views) for view in views], rel=1e-5
         )
+
+
+SCORED = (
+    Term(None, "fox"),
+    Term("data.text", "fox"),
+    Phrase("data.text", "red fox"),
+    Phrase(None, "red fox", 2),
+    Wildcard(None, "fo*"),
+    Fuzzy("data.text", "fax", 1),
+    Regex("data.text", "f.x"),
+    Boost(Or((Term(None, "fox"), Eq("kind", "order.created"))), 2.5),
+)
+
+
+@pytest.mark.parametrize("where", SCORED, ids=str)
+def test_no_score_tells_of_another_tenant_or_of_what_the_asker_may_not_see(
+    tmp_path: Path, where: Expr
+) -> None:
+    visible = Eq("actor.id", "me")
+
+    def ours(index: int, text: str, actor: str) -> View:
+        return event(index, {"text": text}, actor=Resource("user", actor))
+
+    def scores(searched: Searched, visible: Expr) -> list[tuple[int, float | None]]:
+        question = Find(where=all_of((where, visible)), visible=visible, sort=BEST_FIRST, limit=100)
+        found = searched.reader.find(TENANT, question, SEEN)
+        return [(hit.index, hit.score) for hit in found.hits]
+
+    views = [
+        ours(0, "the red fox", "me"),
+        ours(1, "dog", "me"),
+        ours(2, "fox red fox", "me"),
+        ours(3, "fox red", "other"),
+    ]
+    with Searched(tmp_path, views, commits=2) as searched:
+        all_before, mine_before = scores(searched, Everything()), scores(searched, visible)
+        assert mine_before
+        others = [document(event(n, {"text": "red fox " * n})) for n in range(60)]
+        writer = SearchWriter(tmp_path)
+        writer.apply("another", others, [], 60)
+        writer.commit()
+        writer.close()
+        searched.reader.refresh()
+        assert scores(searched, Everything()) == all_before
+        searched.add([ours(n, "red fox cat", "other") for n in range(4, 40)])
+        assert scores(searched, visible) == mine_before
 
 
 def test_a_boost_multiplies_and_a_filter_adds_nothing_to_who_is_seen(searched: Searched) -> None:
@@ -207,18 +259,16 @@ def test_a_boost_multiplies_and_a_filter_adds_nothing_to_who_is_seen(searched: S
     assert without == pytest.approx({index: plain[index] for index in without})
 
 
-def bm25(word: str, view: View, views: list[View]) -> float:
+def rarity(word: str, view: View, views: list[View]) -> float:
     """Return the relevance of a word in an event among others."""
     bags = {
         one.index: [token for text in texts_of(None, one) for token in tokens_of(text)]
         for one in views
     }
+    if word not in bags[view.index]:
+        return 0.0
     having = sum(word in bag for bag in bags.values())
-    rarity = math.log(1 + (len(views) - having + 0.5) / (having + 0.5))
-    average = sum(map(len, bags.values())) / len(views)
-    bag = bags[view.index]
-    count = bag.count(word)
-    return rarity * count * 2.2 / (count + 1.2 * (0.25 + 0.75 * len(bag) / average))
+    return math.log(1 + (len(views) - having + 0.5) / (having + 0.5))
 
 
 def test_distance_sorts_and_shows(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def fact_pattern(pattern: str) -> Query | None:
 
 
 def word(term: str) -> Query:
-    """Match documents with a term among their words; relevance is its BM25."""
+    """Match documents with a term among their words; its relevance is not for readers."""
     return Query.term_query(SCHEMA, WORDS, term)
 
 
@@ -135,9 +135,9 @@ def unscored(query: Query) -> Query:
     return Query.const_score_query(query, 0.0)
 
 
-def unranked(match: Match) -> Match:
+def alike(query: Query) -> Query:
     """Match the same, whatever it is that matches counting 1 in relevance."""
-    return _constant(match) if isinstance(match, Query) else match
+    return _constant(query)
 
 
 def all_of(parts: Iterable[Match]) -> Match:

@@ -52,7 +52,8 @@ class SearchReader:
         if selector is None:
             return Found([], False, 0 if question.total else None, _PLAN)
         scored = any(sort.field == RELEVANCE for sort in question.sort)
-        selection = selector.select(question.where, seen, scored=scored)
+        within = question.visible if scored else None
+        selection = selector.select(question.where, seen, scored_within=within)
         total = selector.corpus.snapshot.count(selection.query) if question.total else None
         hits = page_of(selector, selection, question) if question.limit > 0 else []
         return Found(hits[: question.limit], len(hits) > question.limit, total, _PLAN)

@@ -2,6 +2,10 @@
 
 What the index cannot decide is read from the log and decided by `query.match`, up to
 `limits.SEARCH_CANDIDATES` events a question; beyond that the question is refused.
+
+A word or a phrase counts in relevance by how rare it is among the documents that the asker may see,
+everything else counts 1. How often a word stands in a document and how long that is do not count:
+the library weighs both by the words of all tenants together, so that scores would tell of others.
 """
 
 from __future__ import annotations
@@ -74,14 +78,20 @@ class Selector:
         self._tenant = tenant
         self._recall = recall
 
-    def select(self, where: Expr, seen: Sequence[str], *, scored: bool = False) -> Selection:
+    def select(
+        self, where: Expr, seen: Sequence[str], *, scored_within: Expr | None = None
+    ) -> Selection:
         """Return the documents that match and are seen by one of some names.
 
+        `scored_within` is what the asker may see, where relevance is asked for.
         Raises: InvalidQuery.
         """
         names = [terms.seen(self.corpus.prefix, name) for name in seen]
         base = queries.any_fact(names)
+        scored = scored_within is not None
         try:
+            if scored_within is not None:
+                self.corpus.audience = self._audience(base, scored_within)
             bounds = self._bounds(where, scored)
         except RecursionError:
             raise InvalidQuery("the query is nested too deeply") from None
@@ -92,6 +102,15 @@ class Selector:
             return Selection(query, query)
         found = (queries.unscored(query), bounds.upper)
         return Selection(query, queries.to_query(queries.all_of(found)))
+
+    def _audience(self, base: Match, visible: Expr) -> Query | None:
+        """Return the documents that the asker may see; None if finding them is too much work."""
+        try:
+            bounds = self._bounds(visible, False)
+            decided = bounds.upper if bounds.exact else self._decided(visible, base, bounds)
+        except InvalidQuery:
+            return None
+        return queries.to_query(queries.all_of((base, decided)))
 
     def read(self, query: Query, why: str) -> Sequence[tuple[View, Terms]]:
         """Read all events that a query matches, in the order of their indexes.
@@ -136,12 +155,23 @@ class Selector:
                 return none_of(self._bounds(part, False))
             case Boost(part, factor):
                 return _boosted(self._bounds(part, scored), factor)
+        bounds = self._leaf(expr)
+        if not scored or not isinstance(bounds.upper, Query):
+            return bounds
+        # Whatever the library computes depends on the words of all tenants.
+        upper = queries.alike(bounds.upper)
+        if isinstance(expr, Term | Phrase):
+            upper = queries.scored(upper, self.corpus.rarity(upper))
+        return Bounds(upper if bounds.exact else bounds.lower, upper)
+
+    def _leaf(self, expr: Expr) -> Bounds:
+        match expr:
             case Eq() | In() | Range() | Exists() | Prefix():
                 return value_bounds(self.corpus, expr)
             case Wildcard(whole=True) | Regex(whole=True):
                 return value_bounds(self.corpus, expr)
             case Term() | Phrase() | Fuzzy() | Wildcard() | Regex():
-                return word_bounds(self.corpus, expr, scored=scored)
+                return word_bounds(self.corpus, expr)
             case Near() | Box():
                 return place_bounds(self.corpus, expr)
         raise AssertionError(f"not a node of the query tree: {expr!r}")

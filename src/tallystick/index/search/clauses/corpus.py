@@ -7,6 +7,7 @@ documents that may. Where the two differ, events are read to decide.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -85,7 +86,10 @@ class Corpus:
         self.tenant = tenant
         self.prefix = terms.number(tenant)
         self.above = tenant << INDEX_BITS
+        self.audience: Query | None = None
+        """The documents in which relevance counts words, where it is asked for."""
         self._terms = self._patterns = 0
+        self._size: int | None = None
 
     def path(self, field: str) -> int | None:
         """Return the ordinal of a field where the tenant has values."""
@@ -132,6 +136,18 @@ class Corpus:
         if found is not None:
             return exactly(found)
         return at_most(_simple(queries.word_pattern(relaxed)))
+
+    def rarity(self, found: Query) -> float:
+        """Return how rare what matches is among what the asker may see.
+
+        It is the inverse document frequency of BM25, and 1 without an audience.
+        """
+        if self.audience is None:
+            return 1.0
+        if self._size is None:
+            self._size = self.snapshot.count(self.audience)
+        having = self.snapshot.count(queries.to_query(queries.all_of((self.audience, found))))
+        return math.log(1 + (self._size - having + 0.5) / (having + 0.5))
 
     def count_terms(self, count: int) -> None:
         """Count terms that the question expands to.

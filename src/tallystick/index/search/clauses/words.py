@@ -1,14 +1,12 @@
 """How words, phrases, misspelt words and patterns of words are asked of the index.
 
-A word at one path is a single term. A word anywhere is one term for each path where it stands, and
-its relevance is BM25 with the frequency of the word wherever it stands: paths where a word is rare
-do not count for more. A phrase stands within one path, so only paths that have all of its words
+A word at one path is a single term, a word anywhere one term for each path where it stands. A
+phrase stands within one path, so only paths that have all of its words
 are tried, and each way that `slop` allows is a phrase of its own.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice, takewhile
 
@@ -46,13 +44,13 @@ _FEW_WORDS = 200
 Words = Term | Phrase | Fuzzy | Wildcard | Regex
 
 
-def word_bounds(corpus: Corpus, expr: Words, *, scored: bool) -> Bounds:
-    """Return what a search for words matches; `scored` if relevance is asked for."""
+def word_bounds(corpus: Corpus, expr: Words) -> Bounds:
+    """Return what a search for words matches."""
     field = expr.field
     if field is None:
-        return _in_text(corpus, expr, (terms.DATA, terms.REST), scored)
+        return _in_text(corpus, expr, (terms.DATA, terms.REST))
     if field == PAYLOAD_TEXT:
-        return _in_text(corpus, expr, (terms.DATA,), scored)
+        return _in_text(corpus, expr, (terms.DATA,))
     if field in ROLES:
         return _of_resource(corpus, expr, field)
     if field == "id":
@@ -91,7 +89,7 @@ def begun_at(corpus: Corpus, field: str, path: int, begin: str) -> Bounds:
     return corpus.said([terms.word_pattern(corpus.prefix, pattern, (place,))], ".*")
 
 
-def _in_text(corpus: Corpus, expr: Words, texts: tuple[str, ...], scored: bool) -> Bounds:
+def _in_text(corpus: Corpus, expr: Words, texts: tuple[str, ...]) -> Bounds:
     def places(words: Sequence[str]) -> list[str]:
         return _places(corpus, words, texts)
 
@@ -99,12 +97,12 @@ def _in_text(corpus: Corpus, expr: Words, texts: tuple[str, ...], scored: bool) 
         case Term(text=text):
             words = tokens_of(text)
             if len(words) == 1:
-                return exactly(_anywhere(corpus, words[0], places(words), scored))
+                return exactly(_anywhere(corpus, words[0], places(words)))
             return _phrase(corpus, words, 0, places)
         case Phrase(text=text, slop=slop):
             words = tokens_of(text)
             if len(words) == 1:
-                return exactly(_anywhere(corpus, words[0], places(words), scored))
+                return exactly(_anywhere(corpus, words[0], places(words)))
             return _phrase(corpus, words, slop, places)
         case Fuzzy(text=text, distance=distance):
             return _fuzzy(corpus, text, distance, texts)
@@ -133,27 +131,9 @@ def _places(corpus: Corpus, words: Sequence[str], texts: Iterable[str]) -> list[
 # Words and phrases
 
 
-def _anywhere(corpus: Corpus, word: str, places: Sequence[str], scored: bool) -> Match:
+def _anywhere(corpus: Corpus, word: str, places: Sequence[str]) -> Match:
     corpus.count_terms(len(places))
-    found = [queries.word(terms.word(corpus.prefix, word, place)) for place in places]
-    if scored and len(found) > 1:
-        found = _alike(corpus, found)
-    return queries.any_of(found)
-
-
-def _alike(corpus: Corpus, found: Sequence[Query]) -> list[Query]:
-    """Make a word count the same at every path: by how many documents have it at any."""
-    snapshot = corpus.snapshot
-    anywhere = _rarity(snapshot.size, snapshot.count(queries.to_query(queries.any_of(found))))
-    return [
-        queries.scored(query, anywhere / _rarity(snapshot.size, snapshot.count(query)))
-        for query in found
-    ]
-
-
-def _rarity(size: int, found: int) -> float:
-    """Return the inverse document frequency of BM25."""
-    return math.log(1 + (size - found + 0.5) / (found + 0.5))
+    return queries.any_of(queries.word(terms.word(corpus.prefix, word, place)) for place in places)
 
 
 def _phrase(
@@ -275,7 +255,8 @@ def _spelt_out(corpus: Corpus, pattern: Pattern, places: Sequence[str]) -> Match
             word, place = terms.word_and_place(term[len(begin) :])
             if means(word) and any(_is_at(place, one) for one in places):
                 found.append(queries.word(term))
-    return queries.unranked(queries.any_of(found))
+    match = queries.any_of(found)
+    return queries.alike(match) if isinstance(match, Query) else match
 
 
 def _is_at(place: str, wanted: str) -> bool:
@@ -291,8 +272,7 @@ def _of_resource(corpus: Corpus, expr: Words, role: str) -> Bounds:
 
     def either(one: Words) -> Bounds:
         return any_of(
-            word_bounds(corpus, msgspec.structs.replace(one, field=field), scored=False)
-            for field in fields
+            word_bounds(corpus, msgspec.structs.replace(one, field=field)) for field in fields
         )
 
     if isinstance(expr, Fuzzy | Regex):
