@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tallystick.data_folder import SOCKET_FILE
 from tallystick.dialects.base import Door
-from tallystick.entry import prepare
-from tallystick.event import Draft
-from tallystick.folder import SOCKET_FILE
+from tallystick.events.entry import prepare
+from tallystick.events.event import Draft
 from tallystick.http.app import App
-from tallystick.http.serving import listen, serve
-from tallystick.node import open_node
-from tallystick.planning import Accepted, Item
+from tallystick.http.server import listen, serve
+from tallystick.log.commit_plan import Accepted, Item
+from tallystick.node.node import open_node
 from tallystick.settings import Settings
 
 _ANSWER = Accepted(1, "01a1fc5c-f743-71be-b867-3300000001f6", 1_795_234_113_475, 1_795_234_113_475)

@@ -9,8 +9,13 @@ import pytest
 from hypothesis import settings
 
 import tallystick
-from tests import needs
-from tests.postgres import postgres_database, postgres_tables, postgres_template, postgres_url
+from tests.support import needs
+from tests.support.postgres import (
+    postgres_database,
+    postgres_tables,
+    postgres_template,
+    postgres_url,
+)
 
 __all__ = ["postgres_database", "postgres_tables", "postgres_template", "postgres_url"]
 
@@ -31,7 +36,7 @@ for path in sorted(SOURCE.rglob("*.py")):
 
 
 # Files whose few tests take long, each test starting processes of its own.
-SLOW = ("tests/cli/", "tests/faults/", "tests/test_quickstart", "/test_kill")
+SLOW = ("tests/cli/", "tests/faults/", "tests/docs/test_quickstart", "/test_kill")
 
 
 @pytest.hookimpl(trylast=True)

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from bench import load, write
 from bench.dialects import serving, world
 from bench.dialects.asking import Headers, request, token_of_application
-from tallystick.node import open_node
+from tallystick.node.node import open_node
 from tallystick.settings import Settings
 
 CONFIRMED_S = 1.0

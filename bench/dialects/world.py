@@ -17,13 +17,13 @@ from itertools import count, islice
 from pathlib import Path
 
 from bench.servers import KEY
-from tallystick import administration, credentials
-from tallystick.access import Grant, Scope
 from tallystick.clock import ManualClock
 from tallystick.dialects.kvass.kinds import KINDS
-from tallystick.event import Draft, Resource
-from tallystick.identity import Client, ClientSecret, User
-from tallystick.node import Node, open_node
+from tallystick.events.event import Draft, Resource
+from tallystick.identity import acts, credentials
+from tallystick.identity.access import Grant, Scope
+from tallystick.identity.records import Client, ClientSecret, User
+from tallystick.node.node import Node, open_node
 from tallystick.settings import Settings
 
 TENANT = "bench"
@@ -109,19 +109,17 @@ def people(node: Node) -> None:
     """Make the tenant, its programs, and the users who read."""
     account(node)
     for user in _users(node.clock.now_ms()):
-        node.ledger.administer(TENANT, administration.create_user(user))
+        node.ledger.administer(TENANT, acts.create_user(user))
 
 
 def account(node: Node, number: int = 0) -> None:
     """Make a tenant with a program's key and an application; the first is `TENANT`."""
     tenant, now_ms = TENANT if number == 0 else f"{TENANT}-{number}", node.clock.now_ms()
-    _, act = administration.create_tenant(tenant, server_name="localhost", now_ms=now_ms)
+    _, act = acts.create_tenant(tenant, server_name="localhost", now_ms=now_ms)
     node.ledger.administer(tenant, act)
     if number == 0:
         scopes = (Scope.ADMIN,)
-        _, _, act = administration.create_key(
-            tenant, scopes, now_ms=now_ms, secret=KEY, service=True
-        )
+        _, _, act = acts.create_key(tenant, scopes, now_ms=now_ms, secret=KEY, service=True)
         node.ledger.administer(tenant, act)
     application = Client(
         id=application_id(number),
@@ -132,7 +130,7 @@ def account(node: Node, number: int = 0) -> None:
         secrets=(ClientSecret(credentials.digest_of_secret(KEY), now_ms),),
         attributes={"dialect": "datatrails"},
     )
-    node.ledger.administer(tenant, administration.create_client(application))
+    node.ledger.administer(tenant, acts.create_client(application))
 
 
 def application_id(number: int) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from bench import load
 from bench.dialects import serving, world
 from bench.dialects.asking import BASIC, PROGRAM, request
-from tallystick.node import open_node
+from tallystick.node.node import open_node
 from tallystick.settings import Settings
 
 SHARE = 0.8

@@ -25,7 +25,7 @@ from bench.scale.report import Asked, Sizes
 from bench.scale.rival import Rival
 from bench.servers import tallystick
 from bench.write import request
-from tallystick.folder import LEDGER_FILE
+from tallystick.data_folder import LEDGER_FILE
 
 SMALL_EVENTS = 100_000
 WRITES_PER_S = 500.0

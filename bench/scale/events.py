@@ -19,8 +19,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tallystick.event import Draft, Resource
-from tallystick.importing import cloudtrail, github
+from tallystick.events.event import Draft, Resource
+from tallystick.imports import cloudtrail, github
 
 MEAN_BYTES = 640
 CHUNK = 10_000

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from bench.scale.events import CHUNK, Generator
 from bench.servers import KEY
-from tallystick import administration
-from tallystick.access import Scope
-from tallystick.node import Node, open_node
+from tallystick.identity import acts
+from tallystick.identity.access import Scope
+from tallystick.node.node import Node, open_node
 from tallystick.settings import Settings
 
 TENANT = "bench"
@@ -52,10 +52,10 @@ def _stored(node: Node) -> int:
 
 def _set_up(node: Node) -> None:
     now_ms = node.clock.now_ms()
-    _, act = administration.create_tenant(TENANT, server_name="localhost", now_ms=now_ms)
+    _, act = acts.create_tenant(TENANT, server_name="localhost", now_ms=now_ms)
     node.ledger.administer(TENANT, act)
     scopes = (Scope.READ, Scope.WRITE, Scope.ADMIN)
-    _, _, act = administration.create_key(TENANT, scopes, now_ms=now_ms, secret=KEY, service=True)
+    _, _, act = acts.create_key(TENANT, scopes, now_ms=now_ms, secret=KEY, service=True)
     node.ledger.administer(TENANT, act)
 
 

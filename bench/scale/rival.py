@@ -15,9 +15,9 @@ from typing import Any
 import apsw
 
 from bench.scale.filling import TENANT
-from tallystick.event import Op, Resource, View
-from tallystick.store.sqlite import open_sqlite
-from tallystick.viewing import LogReader
+from tallystick.events.event import Op, Resource, View
+from tallystick.log.views import LogReader
+from tallystick.store.sqlite.store import open_sqlite
 
 NUMBER_PATH = "requestParameters.maxResults"
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from tallystick import jsontext, limits
+from tallystick import json_text, limits
 from tallystick.errors import SettingsError
 
 ENVIRONMENT_PREFIX = "TALLYSTICK_"
@@ -72,7 +72,7 @@ def load_settings(
 
 def bad_setting(error: msgspec.ValidationError, *tables: str) -> SettingsError:
     """Return what is wrong with the settings, or with those of a table."""
-    wrong, pointer = jsontext.explained(error)
+    wrong, pointer = json_text.explained(error)
     name = ".".join((*tables, *filter(None, pointer.split("/"))))
     return SettingsError(f"bad setting {name}: {wrong}")
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.cli.running import program, run, served, told
-from tests.serving import LiveServer, open_server
+from tests.cli.program import program, run, served, told
+from tests.support.live_server import LiveServer, open_server
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from tallystick.access import Scope
 from tallystick.cli import main
-from tests.cli.running import TALLYSTICK, run
-from tests.serving import open_server
+from tallystick.identity.access import Scope
+from tests.cli.program import TALLYSTICK, run
+from tests.support.live_server import open_server
 
 
 def test_transcripts_run_against_a_server(tmp_path: Path) -> None:

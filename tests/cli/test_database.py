@@ -14,8 +14,8 @@ import pytest
 from psycopg import sql
 from structlog.testing import capture_logs
 
-from tests.cli.running import run, told
-from tests.serving import TENANT, open_server
+from tests.cli.program import run, told
+from tests.support.live_server import TENANT, open_server
 
 
 @pytest.mark.needs("postgres")

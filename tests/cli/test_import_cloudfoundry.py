@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.cli.running import run
-from tests.serving import TENANT, open_server
+from tests.cli.program import run
+from tests.support.live_server import TENANT, open_server
 
 EVENT = {
     "metadata": {"created_at": "2014-06-20T00:18:46Z"},

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.postgres import fresh_database
-from tests.serving import LiveServer, open_server
+from tests.support.live_server import LiveServer, open_server
+from tests.support.postgres import fresh_database
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgres"])

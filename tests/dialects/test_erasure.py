@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from tallystick.access import Scope
+from tallystick.identity.access import Scope
 from tallystick.tlog.receipt import verify_receipt
 from tests.dialects.test_matrix import READERS, WRITES, Tenant
-from tests.serving import LiveServer
+from tests.support.live_server import LiveServer
 
 Json = dict[str, Any]
 

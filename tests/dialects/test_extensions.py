@@ -9,7 +9,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]  # the package comes without types
 
 from tallystick.dialects import DIALECTS
-from tests.serving import LiveServer
+from tests.support.live_server import LiveServer
 
 MARK = "x-tallystick-extension"
 

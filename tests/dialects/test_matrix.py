@@ -13,10 +13,10 @@ from uuid import uuid4
 
 import pytest
 
-from tallystick.access import Scope
+from tallystick.identity.access import Scope
 from tallystick.tlog.receipt import verify_receipt
 from tests.dialects.test_translation import ADMITS
-from tests.serving import LiveServer
+from tests.support.live_server import LiveServer
 
 Json = dict[str, Any]
 

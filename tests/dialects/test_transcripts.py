@@ -12,9 +12,11 @@ from uuid import uuid4
 
 import pytest
 
-from tallystick import access, conformance, dialects
-from tallystick.access import Scope
-from tests.serving import LiveServer
+from tallystick import dialects
+from tallystick.dialects import transcript
+from tallystick.identity import access
+from tallystick.identity.access import Scope
+from tests.support.live_server import LiveServer
 
 FOLDER = Path(dialects.__file__).parent
 READY = ("cloudfoundry", "datatrails", "kvass", "onehub", "orchestrate")
@@ -65,7 +67,7 @@ def token_of(server: LiveServer, tenant: str, user_id: str) -> str:
     "path", TRANSCRIPTS, ids=lambda path: f"{path.parent.parent.name}-{path.stem}"
 )
 def test_transcript_holds(server: LiveServer, path: Path) -> None:
-    failures = conformance.run_file(path, server.url, variables_of(server))
+    failures = transcript.run_file(path, server.url, variables_of(server))
     assert not failures, "\n\n".join(map(str, failures))
 
 

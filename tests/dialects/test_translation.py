@@ -21,9 +21,9 @@ from tallystick.dialects.datatrails import wire as datatrails
 from tallystick.dialects.kvass import wire as kvass
 from tallystick.dialects.onehub import wire as onehub
 from tallystick.dialects.orchestrate import wire as orchestrate
-from tallystick.event import Event, Op, Resource, View
-from tests.needs import ROOT
-from tests.strategies import payloads
+from tallystick.events.event import Event, Op, Resource, View
+from tests.support.needs import ROOT
+from tests.support.strategies import payloads
 
 TENANT_UUID = UUID("112758ce-a8cb-4924-8df8-fcba1e31f8b0")
 NAMES = tuple(dialect.name for dialect in DIALECTS)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tallystick import conformance, dialects
-from tallystick.dialects import DIALECTS
+from tallystick import dialects
+from tallystick.dialects import DIALECTS, transcript
 from tests.dialects.test_transcripts import variables_of
-from tests.serving import LiveServer
+from tests.support.live_server import LiveServer
 
 READMES = {
     path.parent.name: path
@@ -24,9 +24,9 @@ def test_the_worked_example_runs(server: LiveServer, name: str) -> None:
     text = READMES[name].read_text("utf-8")
     variables = variables_of(server)
     for example in re.findall(r"```http\n(.*?)```", text, re.DOTALL):
-        exchanges = conformance.parse(example, name)
+        exchanges = transcript.parse(example, name)
         assert exchanges
-        failures = [one for one in conformance.run(exchanges, server.url, variables) if one]
+        failures = [one for one in transcript.run(exchanges, server.url, variables) if one]
         assert not failures, "\n\n".join(map(str, failures))
 
 

@@ -14,7 +14,7 @@ from tallystick.cli import main
 from tallystick.dialects import DIALECTS
 from tallystick.dialects.kvass.kinds import KINDS
 from tallystick.settings import Settings
-from tests.needs import ROOT
+from tests.support.needs import ROOT
 
 DOCS = ROOT / "docs"
 PAGES = [

@@ -18,11 +18,11 @@ from typing import Self, TypeVar
 import msgspec
 
 from tallystick.errors import Pushback, StoreFailed
-from tallystick.keys import LogKey
+from tallystick.log.keys import LogKey
 from tallystick.store.base import LogRow, Store
-from tests.check import check_log
 from tests.faults.processes import Acknowledged, WriterProcess
 from tests.faults.writer import Orders
+from tests.support.check import check_log
 
 Result = TypeVar("Result")
 

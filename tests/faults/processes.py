@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from tests.faults.writer import Orders
-from tests.needs import ROOT
+from tests.support.needs import ROOT
 
 
 class Acknowledged(NamedTuple):

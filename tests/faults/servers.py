@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 import psycopg
 from psycopg import sql
 
-from tests.needs import absent
-from tests.postgres import pgserver, until_it_runs
+from tests.support.needs import absent
+from tests.support.postgres import pgserver, until_it_runs
 
 
 class CrashableServer:

@@ -8,15 +8,15 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tallystick.keys import open_log_key
+from tallystick.log.keys import open_log_key
 from tallystick.store.base import Store
 from tallystick.store.postgres.store import open_postgres
-from tallystick.store.sqlite import open_sqlite
+from tallystick.store.sqlite.store import open_sqlite
 from tests.faults.checker import Checker
 from tests.faults.processes import WriterProcess
 from tests.faults.servers import CrashableServer
 from tests.faults.writer import Orders
-from tests.store.places import check_lists
+from tests.store.store_fixtures import check_lists
 
 HOUR_MS = 3_600_000
 

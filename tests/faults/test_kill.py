@@ -8,12 +8,12 @@ from pathlib import Path
 
 import msgspec
 
-from tallystick.keys import LogKey, open_log_key
+from tallystick.log.keys import LogKey, open_log_key
 from tallystick.store.base import Store
-from tallystick.store.sqlite import open_sqlite
-from tests.check import check_log
+from tallystick.store.sqlite.store import open_sqlite
 from tests.faults.processes import Acknowledged, WriterProcess
 from tests.faults.writer import Orders
+from tests.support.check import check_log
 
 KILLS = int(os.environ.get("TALLYSTICK_TEST_KILLS", "20"))
 ACKNOWLEDGED = 1_000

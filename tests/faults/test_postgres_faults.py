@@ -18,16 +18,16 @@ import pytest
 from tallystick import limits
 from tallystick.clock import ManualClock
 from tallystick.errors import StoreBusy
-from tallystick.keys import LogKey, open_log_key
+from tallystick.log.keys import LogKey, open_log_key
 from tallystick.store.base import Store
-from tallystick.store.postgres.connecting import Timeouts
+from tallystick.store.postgres.connection import Timeouts
 from tallystick.store.postgres.store import open_postgres
-from tests.check import check_log
 from tests.faults.servers import CrashableServer
 from tests.index.test_postgres_search import servers as nodes
 from tests.index.test_postgres_search import until
-from tests.needs import ROOT
-from tests.recording import TENANT, Recorder, draft, origin_of
+from tests.support.check import check_log
+from tests.support.needs import ROOT
+from tests.support.recording import TENANT, Recorder, draft, origin_of
 
 pytestmark = pytest.mark.needs("postgres")
 
@@ -71,7 +71,7 @@ def observer(crashable_database: str) -> Iterator[psycopg.Connection]:
 def stuck_holder(url: str, key_file: Path, where: str) -> Iterator[subprocess.Popen[str]]:
     """Yield a process that was stopped while it holds the tenant."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.faults.holder", url, str(key_file), TENANT, where],
+        [sys.executable, "-m", "tests.faults.stuck_server", url, str(key_file), TENANT, where],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

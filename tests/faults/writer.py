@@ -24,15 +24,15 @@ import msgspec
 import structlog
 
 from tallystick.clock import SystemClock
-from tallystick.entry import prepare
 from tallystick.errors import StoreBusy, StoreFailed, TallystickError
-from tallystick.event import Draft
-from tallystick.keys import open_log_key
-from tallystick.sequencer import Accepted, Item, Sequencer, Work
+from tallystick.events.entry import prepare
+from tallystick.events.event import Draft
+from tallystick.log.keys import open_log_key
+from tallystick.log.sequencer import Accepted, Item, Sequencer, Work
 from tallystick.store.base import Store, Writer
-from tests.faulty_store import Fault, FaultyStore
-from tests.recording import draft, order, origin_of
-from tests.store.places import open_place
+from tests.store.store_fixtures import open_place
+from tests.support.faulty_store import Fault, FaultyStore
+from tests.support.recording import draft, order, origin_of
 
 OPEN_ATTEMPTS = 300
 OPEN_WAIT_S = 0.1

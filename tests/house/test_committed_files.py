@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from tests.house.tree import committed_files
-from tests.needs import ROOT
+from tests.support.needs import ROOT
 
 # Recorded input keeps whatever its source wrote.
 RECORDED = ("tests/vectors/",)

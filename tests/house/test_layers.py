@@ -15,11 +15,11 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from tests.house.tree import PACKAGE, imports, modules
-from tests.needs import ROOT
+from tests.support.needs import ROOT
 
 # `dialects/base.py` holds the protocol of that door; a dialect is asynchronous where it is given
 # the door or meets Starlette, and nowhere else.
-ASYNCHRONOUS = ("http/*", "web/*", "dialects/base.py")
+ASYNCHRONOUS = ("http/*", "console/*", "node/background.py", "dialects/base.py")
 ASYNC_NODES = (ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith, ast.Await)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.house.test_layers import distribution_name
 from tests.house.tree import committed_files
-from tests.needs import ROOT
+from tests.support.needs import ROOT
 
 FOLDER = ROOT / "requirements"
 LOCKS = sorted(path.name for path in FOLDER.glob("*.txt"))

@@ -11,16 +11,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from tallystick import access
 from tallystick.dialects import DIALECTS
 from tallystick.dialects.base import Dialect, Services
 from tallystick.errors import SettingsError, TallystickError
 from tallystick.http.app import App
 from tallystick.http.auth import Authenticator
-from tallystick.node import open_node
-from tallystick.reading import DialectRules, Find
+from tallystick.identity import access
+from tallystick.node.node import open_node
+from tallystick.query.question import DialectRules, Find
 from tallystick.settings import Settings
-from tests.serving import open_server
+from tests.support.live_server import open_server
 
 
 def routes(services: Services) -> list[Route]:

@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.needs import ROOT
+from tests.support.needs import ROOT
 
 PACKAGE = ROOT / "src" / "tallystick"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.serving import LiveServer, open_server
+from tests.support.live_server import LiveServer, open_server
 
 
 @pytest.fixture

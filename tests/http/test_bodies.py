@@ -13,8 +13,8 @@ import pytest
 
 from tallystick import limits
 from tallystick.compression import CODINGS
-from tests.http.test_append import log_size
-from tests.serving import TENANT, LiveServer
+from tests.http.native.test_append import log_size
+from tests.support.live_server import TENANT, LiveServer
 
 if sys.version_info >= (3, 14):
     from compression import zstd

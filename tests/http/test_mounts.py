@@ -12,9 +12,9 @@ import pytest
 from tallystick.dialects import DIALECTS
 from tallystick.errors import SettingsError
 from tallystick.http.app import App
-from tallystick.node import open_node
+from tallystick.node.node import open_node
 from tallystick.settings import Settings, load_settings
-from tests.serving import TENANT, LiveServer, open_server
+from tests.support.live_server import TENANT, LiveServer, open_server
 
 MOUNTS = {"orchestrate": "/old/store", "cloudfoundry": "/cf", "onehub": "/cf/share"}
 LIST = "/v0/users/kate/events/seen"

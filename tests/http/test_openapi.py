@@ -15,8 +15,8 @@ from schemathesis.checks import not_a_server_error
 from starlette.routing import Route
 
 from tallystick.http.app import App
-from tests.generated import schema_of
-from tests.serving import LiveServer, open_server
+from tests.support.live_server import LiveServer, open_server
+from tests.support.openapi_requests import schema_of
 
 DOCUMENT: dict[str, Any] = json.loads(
     resources.files("tallystick.http").joinpath("openapi.json").read_bytes()

@@ -10,12 +10,12 @@ from typing import Any
 import httpx2
 import pytest
 
-from tallystick import ids
-from tallystick.claims import claim_of_id
-from tallystick.entry import digest_of
-from tallystick.event import Draft
-from tests.http.test_append import append_lines, lines, log_size
-from tests.serving import TENANT, LiveServer
+from tallystick.events import ids
+from tallystick.events.entry import digest_of
+from tallystick.events.event import Draft
+from tallystick.log.idempotency import claim_of_id
+from tests.http.native.test_append import append_lines, lines, log_size
+from tests.support.live_server import TENANT, LiveServer
 
 Json = dict[str, Any]
 

@@ -12,7 +12,7 @@ import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from tallystick.http.serving import PromptServer
+from tallystick.http.server import PromptServer
 
 
 class Application:

@@ -8,7 +8,7 @@ import pytest
 
 from tallystick.store.postgres.store import open_postgres
 from tests.index.postgres_world import PostgresWorld, empty
-from tests.postgres import fresh_database
+from tests.support.postgres import fresh_database
 
 
 @pytest.fixture(scope="module")

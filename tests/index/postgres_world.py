@@ -10,13 +10,13 @@ import psycopg
 from psycopg import sql
 
 from tallystick.clock import ManualClock
-from tallystick.index.postgres.lists import Lists
 from tallystick.index.postgres.reader import PostgresReader
+from tallystick.index.postgres.writer import Lists
 from tallystick.store.postgres.store import PostgresStore, open_postgres
 from tests.index import world as worlds
 from tests.index.world import TENANT, World
-from tests.recording import Recorder
-from tests.store.writing import KEY
+from tests.store.transactions import KEY
+from tests.support.recording import Recorder
 
 TABLES = ("lists", "places", "totals", "kinds", "resources", "children", "sources")
 

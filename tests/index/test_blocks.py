@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tallystick.errors import StoreCorrupt
-from tallystick.index.views import rows as sets
-from tallystick.index.views.merge import finish, merge_steps, seal
-from tallystick.index.views.open_block import OpenBlock
-from tallystick.index.views.rows import ROWS_MAX, RowSet
-from tallystick.index.views.segment import Segment
+from tallystick.index.lists import row_set as sets
+from tallystick.index.lists.merge import finish, merge_steps, seal
+from tallystick.index.lists.open_block import OpenBlock
+from tallystick.index.lists.row_set import ROWS_MAX, RowSet
+from tallystick.index.lists.sealed_block import Segment
 
 _NUMBERS = st.frozensets(st.integers(0, ROWS_MAX - 1) | st.integers(0, 40), max_size=60)
 _RUNS = st.builds(

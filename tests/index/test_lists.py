@@ -10,8 +10,8 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tallystick.reading import Find
-from tests.index.drawing import any_exprs, play, questions, steps
+from tallystick.query.question import Find
+from tests.index.log_strategies import any_exprs, play, questions, steps
 from tests.index.world import TENANT, World
 
 QUESTIONS = 12

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from tallystick.index.views import listing
-from tallystick.index.views.block import Block, IndexOrder, Key, Order, TimeOrder
-from tallystick.index.views.listing import count, extent, page
-from tallystick.index.views.merge import seal
-from tallystick.index.views.nodes import AllOf, AnyOf, HappenedWithin, HasTerm, Node, NoneOf
-from tallystick.index.views.open_block import OpenBlock
-from tallystick.index.views.segment import Segment
+from tallystick.index.lists import paging
+from tallystick.index.lists.block import Block, IndexOrder, Key, Order, TimeOrder
+from tallystick.index.lists.block_query import AllOf, AnyOf, HappenedWithin, HasTerm, Node, NoneOf
+from tallystick.index.lists.merge import seal
+from tallystick.index.lists.open_block import OpenBlock
+from tallystick.index.lists.paging import count, extent, page
+from tallystick.index.lists.sealed_block import Segment
 
 ROWS = 3_000
 BLOCKS = 6
@@ -128,7 +128,7 @@ def test_every_page_is_where_a_sorted_list_has_it(
     descending: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(listing, "_FRONT", 1)
+    monkeypatch.setattr(paging, "_FRONT", 1)
     blocks, entries = made(times, tmp_path)
     chosen = random.Random(2)  # noqa: S311  # no secret
     for name, node, wanted in NODES:

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tallystick.query.expr import Eq
-from tallystick.reading import Find
-from tests.index.drawing import any_exprs, play, questions, steps
+from tallystick.query.question import Find
+from tests.index.log_strategies import any_exprs, play, questions, steps
 from tests.index.postgres_world import PostgresWorld, contents, empty
 from tests.index.test_lists import check_pages
 from tests.index.world import TENANT

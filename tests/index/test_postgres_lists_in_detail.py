@@ -10,16 +10,16 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from tallystick.copying import copy
 from tallystick.errors import FollowerBehind, NotFound
-from tallystick.event import Draft, Op, Resource
-from tallystick.index.opening import fill_lists, open_index
+from tallystick.events.event import Draft, Op, Resource
+from tallystick.index.lists.block_query import HasTerm
+from tallystick.index.open import fill_lists, open_index
 from tallystick.index.postgres import pages, summaries
 from tallystick.index.postgres import reader as reading
 from tallystick.index.postgres import sql as statements
-from tallystick.index.postgres.lists import Lists
 from tallystick.index.postgres.reader import PostgresReader
-from tallystick.index.views.nodes import HasTerm
+from tallystick.index.postgres.writer import Lists
+from tallystick.maintenance.copy import copy
 from tallystick.query.expr import (
     NEWEST_FIRST,
     OLDEST_FIRST,
@@ -28,16 +28,16 @@ from tallystick.query.expr import (
     Everything,
     In,
 )
-from tallystick.reading import DialectRules, Find, ResourceQuery
+from tallystick.query.question import DialectRules, Find, ResourceQuery
 from tallystick.store.base import Erasure
 from tallystick.store.postgres.store import open_postgres
-from tallystick.store.sqlite import open_sqlite
+from tallystick.store.sqlite.store import open_sqlite
 from tests.index import world as worlds
 from tests.index.postgres_world import TABLES, PostgresWorld, contents
 from tests.index.world import TENANT
-from tests.recording import Recorder
-from tests.store.places import check_lists
-from tests.store.writing import KEY, Interrupted, extend_and_fail
+from tests.store.store_fixtures import check_lists
+from tests.store.transactions import KEY, Interrupted, extend_and_fail
+from tests.support.recording import Recorder
 
 pytestmark = pytest.mark.needs("postgres")
 

@@ -10,18 +10,18 @@ from typing import Any
 
 import pytest
 
-from tallystick.event import Draft, Resource
-from tallystick.index.postgres import pages, resourcing
+from tallystick.events.event import Draft, Resource
+from tallystick.index.postgres import pages, resource_pages
 from tallystick.index.postgres.counts import WORTH
 from tallystick.index.postgres.sql import STATEMENTS
 from tallystick.query.expr import NEWEST_FIRST, And, Eq, Everything, Expr, In, Not, Or, Range, Sort
-from tallystick.reading import Find, ResourceQuery
+from tallystick.query.question import Find, ResourceQuery
 from tallystick.store.postgres.statements import STATEMENTS as STORE_STATEMENTS
 from tallystick.store.postgres.store import open_postgres
 from tests.index.postgres_world import PostgresWorld, empty
 from tests.index.world import TENANT
-from tests.postgres import fresh_database
 from tests.store.test_postgres_sharding import BOUND
+from tests.support.postgres import fresh_database
 
 pytestmark = pytest.mark.needs("postgres")
 
@@ -94,7 +94,7 @@ class Watch:
             return plain(connection, statement, values)
 
         monkeypatch.setattr(pages, "fetch_composed", explained)
-        monkeypatch.setattr(resourcing, "fetch_composed", explained)
+        monkeypatch.setattr(resource_pages, "fetch_composed", explained)
 
     def check(self, rows: int) -> None:
         """Check that indexes were used, by tenant, and that few enough rows were read."""

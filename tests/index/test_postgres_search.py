@@ -13,21 +13,21 @@ import pytest
 
 from tallystick import limits
 from tallystick.errors import FollowerBehind
-from tallystick.event import Draft, Op
-from tallystick.index import supervisor
+from tallystick.events.event import Draft, Op
+from tallystick.followers import supervisor
+from tallystick.followers.shared import SharedFollowers
+from tallystick.followers.supervisor import Command
 from tallystick.index.followers import SEARCH
-from tallystick.index.opening import Index, open_index
-from tallystick.index.postgres.following import open_lists
-from tallystick.index.shared import SharedFollowers
-from tallystick.index.supervisor import Command
+from tallystick.index.open import Index, open_index
+from tallystick.index.postgres.followers import open_lists
 from tallystick.query.expr import Eq, Everything, Term
-from tallystick.reading import Find
+from tallystick.query.question import Find
 from tallystick.store.base import Erasure
 from tallystick.store.postgres.store import open_postgres
-from tests.index.test_processes import TENANT, order
+from tests.followers.test_processes import TENANT, order
 from tests.index.world import rules
-from tests.recording import Recorder
-from tests.store.writing import KEY
+from tests.store.transactions import KEY
+from tests.support.recording import Recorder
 
 pytestmark = pytest.mark.needs("postgres")
 
@@ -171,7 +171,7 @@ def test_the_url_of_the_database_is_no_argument_of_the_process(
         node.write(1)
         assert node.found("brown") == 1
         arguments = Path(f"/proc/{node.pid}/cmdline").read_bytes()
-        assert b"tallystick.index.child" in arguments
+        assert b"tallystick.followers.child" in arguments
         assert b"postgres" not in arguments
 
 

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tallystick.errors import InvalidQuery, Malformed, NotFound
-from tallystick.event import Draft, Resource
-from tallystick.index.opening import Index, open_index
-from tallystick.index.views import calendar
+from tallystick.events.event import Draft, Resource
+from tallystick.index.lists import time_series
+from tallystick.index.open import Index, open_index
 from tallystick.query.aggregate import (
     Interval,
     TimeCount,
@@ -23,10 +23,10 @@ from tallystick.query.aggregate import (
     aggregate,
 )
 from tallystick.query.expr import And, Eq, Exists, In, Not, Or, Prefix, Range, Sort, Term
+from tallystick.query.question import Find, Over, ResourceQuery
 from tallystick.query.values import Values
-from tallystick.reading import Find, Over, ResourceQuery
-from tests.index.drawing import any_exprs, listed_exprs, play, steps
-from tests.index.test_processes import RULES
+from tests.followers.test_processes import RULES
+from tests.index.log_strategies import any_exprs, listed_exprs, play, steps
 from tests.index.world import TENANT, World
 
 
@@ -92,7 +92,7 @@ def test_what_takes_lists_too_many_runs_is_counted_by_the_search(
         index = opened(world, tmp_path)
         request = TimeSeries("occurred_ms", Interval.DAY)
         found = index.reader.aggregate(TENANT, Find(), [request])
-        monkeypatch.setattr(calendar, "RUNS_MAX", 39)
+        monkeypatch.setattr(time_series, "RUNS_MAX", 39)
         assert index.reader.aggregate(TENANT, Find(), [request]) == found
         assert isinstance(found[0], TimeSeriesResult)
         assert found[0].buckets == tuple(TimeCount(day_ms * n, 1) for n in range(40))

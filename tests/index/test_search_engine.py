@@ -18,7 +18,7 @@ import tantivy
 from tallystick.errors import InvalidQuery, Unexpected, for_operator
 from tallystick.index.search import engine, queries
 from tallystick.index.search.terms import FILLER
-from tallystick.query.words import stands_in, within_edits
+from tallystick.query.word_match import stands_in, within_edits
 
 NUMBERS = [0.0, 1.0, -1.0, 0.5, 2.5, 1e300, -1e300, 5e-324, 2.0**53, -(2.0**53), 1e16, 3.0]
 ROWS = len(NUMBERS)

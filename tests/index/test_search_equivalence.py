@@ -26,8 +26,8 @@ from tallystick.query.aggregate import (
 )
 from tallystick.query.expr import Everything, Expr, Sort
 from tallystick.query.values import Terms
-from tests import strategies
-from tests.index.searching import Searched, assert_same
+from tests.index.search_world import Searched, assert_same
+from tests.support import strategies
 
 SLOW = settings(
     max_examples=20,

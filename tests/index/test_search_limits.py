@@ -31,7 +31,7 @@ from tallystick.query.expr import (
     Term,
     Wildcard,
 )
-from tests.index.searching import Searched, event
+from tests.index.search_world import Searched, event
 
 EVENTS = 300
 

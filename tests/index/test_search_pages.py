@@ -15,7 +15,7 @@ import pytest
 
 from tallystick import limits
 from tallystick.errors import InvalidQuery, Malformed
-from tallystick.event import Resource, View
+from tallystick.events.event import Resource, View
 from tallystick.index.search import SearchWriter
 from tallystick.query.aggregate import TopValues
 from tallystick.query.expr import (
@@ -37,10 +37,10 @@ from tallystick.query.expr import (
     all_of,
 )
 from tallystick.query.geo import Place, distance_m
+from tallystick.query.question import Find
 from tallystick.query.text import tokens_of
 from tallystick.query.values import texts_of
-from tallystick.reading import Find
-from tests.index.searching import NOW_MS, SEEN, TENANT, Searched, document, event
+from tests.index.search_world import NOW_MS, SEEN, TENANT, Searched, document, event
 
 EVENTS = 400
 BEST_FIRST = (Sort("relevance", descending=True),)

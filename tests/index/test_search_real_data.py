@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tallystick.errors import InvalidQuery
-from tallystick.event import Json, Resource, View
-from tallystick.ids import event_id
+from tallystick.events.event import Json, Resource, View
+from tallystick.events.ids import event_id
 from tallystick.index.search import SearchWriter
 from tallystick.query.aggregate import Interval, Ranges, Stats, TimeSeries, TopValues
 from tallystick.query.expr import (
@@ -34,7 +34,7 @@ from tallystick.query.expr import (
 from tallystick.query.text import text_of, tokens_of
 from tallystick.query.values import flatten
 from tallystick.times import from_rfc3339
-from tests.index.searching import NOW_MS, Searched, assert_same, document, event
+from tests.index.search_world import NOW_MS, Searched, assert_same, document, event
 
 RECORDS = 350
 QUESTIONS = 120

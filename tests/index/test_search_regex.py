@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from tallystick.errors import InvalidQuery
 from tallystick.query.expr import Expr, Not, Regex
-from tests import strategies
-from tests.index.searching import Searched, event
+from tests.index.search_world import Searched, event
+from tests.support import strategies
 
 VALUES = (
     "pay.made", "Pay Made", "PAY", "a b", "a\tb\x01\x02\x03", "", " ", "tab\nend", "wi-fi",

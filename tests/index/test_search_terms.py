@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tallystick import limits
 from tallystick.index.search import terms
-from tallystick.query.words import parse_pattern, to_test, within_edits
+from tallystick.query.word_match import parse_pattern, to_test, within_edits
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 FEW = st.text(st.sampled_from("\x00\x01\x02 \n!abé日\U0010ffff"), max_size=6)

@@ -14,11 +14,11 @@ import pytest
 
 from tallystick import limits
 from tallystick.errors import StoreCorrupt
-from tallystick.event import Resource, View
-from tallystick.ids import event_id
+from tallystick.events.event import Resource, View
+from tallystick.events.ids import event_id
 from tallystick.index.document import Document
 from tallystick.index.search import SearchReader, SearchWriter
-from tallystick.index.search.documents.sketch import Sketch
+from tallystick.index.search.documents.hyperloglog import Sketch
 from tallystick.query.aggregate import TopValues
 from tallystick.query.expr import (
     Eq,
@@ -32,10 +32,10 @@ from tallystick.query.expr import (
     Sort,
     Term,
 )
+from tallystick.query.question import Find
 from tallystick.query.values import Terms
-from tallystick.reading import Find
-from tests.index.searching import NOW_MS, SEEN, TENANT, Searched, document, event, item
-from tests.needs import ROOT
+from tests.index.search_world import NOW_MS, SEEN, TENANT, Searched, document, event, item
+from tests.support.needs import ROOT
 
 
 def no_recall(tenant: str, indexes: Sequence[int]) -> list[tuple[View, Terms]]:
@@ -190,7 +190,7 @@ def test_a_cursor_written_for_a_commit_that_failed_never_becomes_true(
 
 def test_killed_at_any_moment_it_goes_on_from_what_was_committed(tmp_path: Path) -> None:
     """A process fills the index and is killed after a random time, again and again."""
-    script = ROOT / "tests" / "index" / "filling.py"
+    script = ROOT / "tests" / "index" / "fill_until_killed.py"
     chance = random.Random(5)  # noqa: S311  # moments for a test
     for _ in range(6):
         process = subprocess.Popen(

@@ -15,22 +15,22 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from tallystick import ids
 from tallystick.clock import ManualClock
-from tallystick.event import Draft, Event, Op, Resource, View
-from tallystick.index.follow import Following
+from tallystick.events import ids
+from tallystick.events.event import Draft, Event, Op, Resource, View
+from tallystick.followers.follow import Following
+from tallystick.index.lists.reader import ViewsReader
+from tallystick.index.lists.writer import ViewsWriter
 from tallystick.index.reader import IndexReader
-from tallystick.index.views.reader import ViewsReader
-from tallystick.index.views.writer import ViewsWriter
+from tallystick.log.views import views_of
 from tallystick.query.expr import Scalar
 from tallystick.query.match import matches
 from tallystick.query.order import sort_views
-from tallystick.reading import DialectRules, Find, Over, ResourceSummary, Rules, SomeTerms
+from tallystick.query.question import DialectRules, Find, Over, ResourceSummary, Rules, SomeTerms
 from tallystick.store.base import Erasure
-from tallystick.store.sqlite import open_sqlite
-from tallystick.viewing import views_of
-from tests.recording import Recorder
-from tests.store.writing import KEY
+from tallystick.store.sqlite.store import open_sqlite
+from tests.store.transactions import KEY
+from tests.support.recording import Recorder
 
 TENANT = "acme"
 ITEM_PUT, ITEM_DELETE = "item.put", "item.delete"

@@ -25,23 +25,23 @@ from hypothesis.stateful import (
     rule,
 )
 
-from tallystick import administration
-from tallystick.claims import claim_of_id
 from tallystick.clock import ManualClock
-from tallystick.entry import digest_of, prepare
 from tallystick.errors import (
     IdempotencyMismatch,
     NotFound,
     PreconditionFailed,
     TallystickError,
 )
-from tallystick.event import Draft, Expectation, HeadSlot, Op, Resource
-from tallystick.node import Node, open_node
+from tallystick.events.entry import digest_of, prepare
+from tallystick.events.event import Draft, Expectation, HeadSlot, Op, Resource
+from tallystick.identity import acts
+from tallystick.log.idempotency import claim_of_id
+from tallystick.log.sequencer import Item
+from tallystick.node.node import Node, open_node
 from tallystick.query.expr import Eq, Everything
-from tallystick.reading import Find
-from tallystick.sequencer import Item
+from tallystick.query.question import Find
 from tallystick.settings import Settings
-from tests.serving import check_node
+from tests.support.live_server import check_node
 
 TENANT = "t"
 KINDS = st.sampled_from(["order.created", "order.updated", "note"])
@@ -76,7 +76,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp(prefix="tallystick-machine-"))
         self.clock = ManualClock()
         self.node = self.open()
-        _, act = administration.create_tenant(TENANT, server_name="s", now_ms=self.clock.now_ms())
+        _, act = acts.create_tenant(TENANT, server_name="s", now_ms=self.clock.now_ms())
         self.node.ledger.administer(TENANT, act)
         self.model: list[Known] = []
         self.size = 1

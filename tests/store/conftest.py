@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from tallystick.store.base import Store
-from tests.check import check_log
-from tests.recording import Recorder
-from tests.store.places import Place, PostgresPlace, SqlitePlace
-from tests.store.writing import KEY
+from tests.store.store_fixtures import Place, PostgresPlace, SqlitePlace
+from tests.store.transactions import KEY
+from tests.support.check import check_log
+from tests.support.recording import Recorder
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.needs("postgres"))])

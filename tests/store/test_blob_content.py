@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tallystick.errors import StoreCorrupt, StoreFailed
-from tallystick.store.blobs import BlobContent, Content
-from tallystick.store.folder_blobs import FolderBlobs, forget_uploads
+from tallystick.store.blob_content import BlobContent, Content
 from tallystick.store.postgres.blobs import PostgresBlobs
+from tallystick.store.sqlite.blobs import FolderBlobs, forget_uploads
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.needs("postgres"))])

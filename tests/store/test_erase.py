@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tallystick.entry import SECTIONS
-from tallystick.event import Draft, Op, Resource
+from tallystick.events.entry import SECTIONS
+from tallystick.events.event import Draft, Op, Resource
 from tallystick.store.base import Erasure, Store
-from tests.recording import TENANT, Recorder, draft
-from tests.store.places import Place
-from tests.store.writing import Interrupted, extend_and_fail
+from tests.store.store_fixtures import Place
+from tests.store.transactions import Interrupted, extend_and_fail
+from tests.support.recording import TENANT, Recorder, draft
 
 SECRET = "a-secret-that-must-not-survive"
 

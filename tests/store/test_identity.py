@@ -6,8 +6,8 @@ import pytest
 
 from tallystick.errors import Conflict, PreconditionFailed
 from tallystick.store.base import IdentityRow, IdentityWrite, Store
-from tests.recording import TENANT, Recorder, draft
-from tests.store.writing import extend
+from tests.store.transactions import extend
+from tests.support.recording import TENANT, Recorder, draft
 
 
 def user(

@@ -9,18 +9,18 @@ from contextlib import closing
 import psycopg
 import pytest
 
-from tallystick.entry import SECTIONS
 from tallystick.errors import StoreBusy, StoreError, StoreFailed, for_operator
+from tallystick.events.entry import SECTIONS
 from tallystick.store.base import Erasure, LogHead, TenantCommit
-from tallystick.store.postgres.connecting import Timeouts
+from tallystick.store.postgres.connection import Timeouts
 from tallystick.store.postgres.store import PostgresStore, open_postgres
 from tallystick.tlog.checkpoint import sign_checkpoint
 from tallystick.tlog.frontier import Frontier
-from tests.check import check_log
-from tests.recording import TENANT, Recorder, draft, origin_of
-from tests.store.places import check_lists, open_with_lists
+from tests.store.store_fixtures import check_lists, open_with_lists
 from tests.store.test_erase import erase_draft, secret_draft
-from tests.store.writing import KEY, extend, extend_and_fail
+from tests.store.transactions import KEY, extend, extend_and_fail
+from tests.support.check import check_log
+from tests.support.recording import TENANT, Recorder, draft, origin_of
 
 pytestmark = pytest.mark.needs("postgres")
 

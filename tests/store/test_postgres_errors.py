@@ -19,7 +19,7 @@ from tallystick.errors import (
     TallystickError,
     for_operator,
 )
-from tallystick.store.postgres.connecting import connect
+from tallystick.store.postgres.connection import connect
 from tallystick.store.postgres.errors import from_driver, translated
 
 SQLSTATES = sorted(

@@ -12,8 +12,8 @@ import pytest
 from tallystick.errors import SchemaMismatch, StoreError, for_operator
 from tallystick.store.postgres import migrate
 from tallystick.store.postgres.store import open_postgres
-from tests.recording import TENANT, Recorder, draft, order
-from tests.store.writing import KEY
+from tests.store.transactions import KEY
+from tests.support.recording import TENANT, Recorder, draft, order
 
 pytestmark = pytest.mark.needs("postgres")
 

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tallystick.errors import Conflict, SchemaMismatch, StoreCorrupt, StoreFailed
-from tallystick.publicfiles import Cursor, Patch, PublicFiles, Seal, copy_public_files
 from tallystick.store.postgres.public_files import PostgresPublicFiles
-from tallystick.store.sqlite_public_files import SqlitePublicFiles
+from tallystick.store.public_files import Cursor, Patch, PublicFiles, Seal, copy_public_files
+from tallystick.store.sqlite.public_files import SqlitePublicFiles
 
 FIRST = Cursor(1, 0, b"tail 1")
 SECOND = Cursor(5, 5, b"tail 2")

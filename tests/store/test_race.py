@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tallystick.store.base import Store
-from tests.recording import Recorder, draft
-from tests.store.places import Place
-from tests.store.writing import KEY
+from tests.store.store_fixtures import Place
+from tests.store.transactions import KEY
+from tests.support.recording import Recorder, draft
 
 WRITERS = 4
 EVENTS = 60

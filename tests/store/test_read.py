@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tallystick.event import HeadSlot, Op
+from tallystick.events.event import HeadSlot, Op
 from tallystick.store.base import ResourceHead, Store, head_key
 from tallystick.store.slices import row_slices
 from tallystick.tlog.hashing import complete_root
-from tests.recording import TENANT, Recorder, draft, order
+from tests.support.recording import TENANT, Recorder, draft, order
 
 NAMES = ["plain", "", "a\x00b", "\x00", "é", "e\u0301", "日本 ", "\U0001f9fe", "ｱ", "'; --", "%_\\"]
 

@@ -8,9 +8,9 @@ import pytest
 
 from tallystick.errors import TallystickError
 from tallystick.store.base import Store
-from tests.recording import TENANT, Recorder, draft
-from tests.store.places import Place
-from tests.store.writing import KEY, extend
+from tests.store.store_fixtures import Place
+from tests.store.transactions import KEY, extend
+from tests.support.recording import TENANT, Recorder, draft
 
 
 def test_everything_is_there_after_reopening(place: Place, recorder: Recorder) -> None:

@@ -11,9 +11,9 @@ import pytest
 
 from tallystick.errors import StoreCorrupt
 from tallystick.store.base import Store
-from tests.recording import TENANT, draft, order
-from tests.store.places import Place
-from tests.store.writing import Interrupted, extend, extend_and_fail
+from tests.store.store_fixtures import Place
+from tests.store.transactions import Interrupted, extend, extend_and_fail
+from tests.support.recording import TENANT, draft, order
 
 Result = TypeVar("Result")
 

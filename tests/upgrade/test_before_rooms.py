@@ -20,9 +20,9 @@ import pytest
 
 from tallystick.tlog.note import Verifier
 from tallystick.tlog.receipt import verify_receipt
-from tests.cli.running import run, told
-from tests.needs import ROOT
-from tests.serving import LiveServer, open_server
+from tests.cli.program import run, told
+from tests.support.live_server import LiveServer, open_server
+from tests.support.needs import ROOT
 
 FIXTURES = ROOT / "tests/fixtures/before_rooms"
 TENANT = "default"

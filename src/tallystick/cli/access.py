@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from tallystick.cli.reach import TENANTS, Reach, with_reach
-from tallystick.client import Json
+from tallystick.cli.target import TENANTS, Reach, with_reach
+from tallystick.client.client import Json
 
 
 @click.group()

@@ -11,12 +11,11 @@ from typing import NamedTuple
 import click
 from rich.text import Text
 
-from tallystick import conformance
-from tallystick.cli.proving_ground import fresh_variables
-from tallystick.cli.reach import Reach, with_reach
-from tallystick.client import Client
-from tallystick.conformance import Failure
-from tallystick.dialects import DIALECTS
+from tallystick.cli.target import Reach, with_reach
+from tallystick.cli.transcript_tenant import fresh_variables
+from tallystick.client.client import Client
+from tallystick.dialects import DIALECTS, transcript
+from tallystick.dialects.transcript import Failure
 
 
 class Outcome(NamedTuple):
@@ -93,11 +92,11 @@ def _variables(
 
 
 def _run(name: str, text: str, server: str, variables: dict[str, str]) -> Outcome:
-    exchanges = conformance.parse(text, name)
-    missing = conformance.missing_variables(exchanges, variables)
+    exchanges = transcript.parse(text, name)
+    missing = transcript.missing_variables(exchanges, variables)
     failures: tuple[Failure, ...] = ()
     if not missing:
-        results = conformance.run(exchanges, server, variables, source=name)
+        results = transcript.run(exchanges, server, variables, source=name)
         failures = tuple(failure for failure in results if failure is not None)
     return Outcome(name, len(exchanges), failures, tuple(sorted(missing)))
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tallystick.cli.reach import Reach
+from tallystick.cli.target import Reach
 from tallystick.errors import SettingsError
 
 if TYPE_CHECKING:
-    from tallystick.store.postgres.cleaning import ErasureHorizon
+    from tallystick.store.postgres.vacuum import ErasureHorizon
 
 _DATABASE = click.option(
     "--database", required=True, envvar="TALLYSTICK_DATABASE", help="URL of it."
@@ -31,7 +31,7 @@ def migrate(database: str, dry_run: bool, as_json: bool) -> None:
     then; servers may run meanwhile, and this may be interrupted and run again.
     """
     _require_driver()
-    from tallystick.index.opening import fill_lists
+    from tallystick.index.open import fill_lists
     from tallystick.store.postgres import migrate as migrations
 
     done = migrations.pending(database) if dry_run else migrations.migrate(database)

@@ -10,9 +10,9 @@ from typing import IO
 import click
 import msgspec
 
-from tallystick import jsontext
-from tallystick.cli.reach import Reach, with_reach
-from tallystick.client import Json
+from tallystick import json_text
+from tallystick.cli.target import Reach, with_reach
+from tallystick.client.client import Json
 from tallystick.errors import Malformed
 from tallystick.tlog.note import Verifier
 from tallystick.tlog.receipt import verify_receipt
@@ -58,7 +58,7 @@ def _events(file: IO[bytes]) -> Iterator[bytes]:
         text += file.read()
         values = _values(text)
     if values is not None:
-        yield from map(jsontext.encode, values)
+        yield from map(json_text.encode, values)
     elif any(line.startswith(b"{") and _values(line) for line in text.split(b"\n")):
         yield from map(bytes.strip, text.split(b"\n"))
     else:
@@ -69,7 +69,7 @@ def _events(file: IO[bytes]) -> Iterator[bytes]:
 def _values(text: bytes) -> list[object] | None:
     """Return the value that a text is, or those of the array; None if it is no JSON."""
     try:
-        value = jsontext.decode(text)
+        value = json_text.decode(text)
     except Malformed:
         return None
     return value if isinstance(value, list) else [value]

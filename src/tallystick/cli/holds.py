@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from tallystick.cli.reach import Reach, with_reach
-from tallystick.client import Json
+from tallystick.cli.target import Reach, with_reach
+from tallystick.client.client import Json
 
 
 @click.group()

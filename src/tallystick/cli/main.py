@@ -13,15 +13,15 @@ from tallystick.errors import TallystickError, VerificationError, for_operator
 
 VERIFICATION_FAILED = 3
 MODULES = {
-    "serving": ("serve", "demo"),
+    "serve": ("serve", "demo"),
     "events": ("append", "events", "search", "receipt", "verify"),
-    "importing": ("import",),
+    "imports": ("import",),
     "access": ("tenants", "keys", "users", "grants", "keysets"),
     "clients": ("clients",),
     "holds": ("holds",),
-    "operations": ("fsck", "backup", "restore", "rebuild"),
+    "maintenance": ("fsck", "backup", "restore", "rebuild"),
     "database": ("migrate", "scrub"),
-    "copying": ("copy",),
+    "copy": ("copy",),
     "conformance": ("conformance",),
 }
 """The commands of each module, which is imported when one of them is wanted."""

@@ -15,18 +15,18 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import Scope
 
-from tallystick.access import Principal
-from tallystick.blobs import Blobs
 from tallystick.clock import Clock
 from tallystick.errors import TallystickError
-from tallystick.identity import Identity
-from tallystick.ledger import Ledger
-from tallystick.publicfiles import PublicFiles
-from tallystick.reading import DialectRules
-from tallystick.sequencer import Item, Outcome
+from tallystick.identity.access import Principal
+from tallystick.identity.records import Identity
+from tallystick.identity.tokens import Issuer
+from tallystick.ledger.blobs import Blobs
+from tallystick.ledger.ledger import Ledger
+from tallystick.log.sequencer import Item, Outcome
+from tallystick.log.views import LogReader
+from tallystick.query.question import DialectRules
 from tallystick.settings import Settings
-from tallystick.tokens import Issuer
-from tallystick.viewing import LogReader
+from tallystick.store.public_files import PublicFiles
 
 P = ParamSpec("P")
 T = TypeVar("T")

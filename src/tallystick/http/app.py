@@ -32,28 +32,28 @@ from tallystick.errors import (
     Unexpected,
     for_operator,
 )
-from tallystick.http.admin import AdminApi
-from tallystick.http.admin_clients import AdminClientsApi
-from tallystick.http.admin_guard import AdminGuard
-from tallystick.http.admin_holds import AdminHoldsApi
-from tallystick.http.append import Appender
+from tallystick.http.admin.clients import AdminClientsApi
+from tallystick.http.admin.guard import AdminGuard
+from tallystick.http.admin.holds import AdminHoldsApi
+from tallystick.http.admin.tenants import AdminApi
 from tallystick.http.auth import Authenticator
-from tallystick.http.background import BackgroundProcess
 from tallystick.http.body import ClientGone, body_of, header, pieces_of
-from tallystick.http.door import Door
+from tallystick.http.bridge import Door
 from tallystick.http.metrics import Metrics
 from tallystick.http.mounts import mount_of, mounts_of
-from tallystick.http.native import NativeApi
+from tallystick.http.native.append import Appender
+from tallystick.http.native.routes import NativeApi
+from tallystick.http.native.tlog import TlogApi
 from tallystick.http.oauth import OauthApi
 from tallystick.http.openapi import OpenapiApi
 from tallystick.http.ops import OpsApi
 from tallystick.http.problem import problem_response
-from tallystick.http.tlog_api import TlogApi
-from tallystick.node import Node
-from tallystick.sequencer import CommitStats
+from tallystick.log.sequencer import CommitStats
+from tallystick.log.views import LogReader
+from tallystick.node.background import BackgroundProcess
+from tallystick.node.node import Node
 from tallystick.settings import Settings
 from tallystick.store.base import LogHead
-from tallystick.viewing import LogReader
 
 _APPEND = ("POST", "/v1/events")
 _REQUEST_ID_CHARS_MAX = 128

@@ -7,15 +7,15 @@ from base64 import b64decode
 
 from starlette.types import Scope
 
-from tallystick import access
-from tallystick.access import Principal
-from tallystick.actors import actor_of
 from tallystick.errors import Unauthenticated
-from tallystick.event import Resource
+from tallystick.events.event import Resource
 from tallystick.http.body import text_header
-from tallystick.identity import Identity
-from tallystick.tenancy import only_tenant
-from tallystick.tokens import Issuer
+from tallystick.identity import access
+from tallystick.identity.access import Principal
+from tallystick.identity.actors import actor_of
+from tallystick.identity.records import Identity
+from tallystick.identity.tenants import only_tenant
+from tallystick.identity.tokens import Issuer
 
 CONTROL = "tallystick.control"
 """Name in a request's state that only the data folder's control socket sets."""

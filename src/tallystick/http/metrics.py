@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from tallystick.clock import Clock
-from tallystick.node import Node
-from tallystick.sequencer import CommitStats
+from tallystick.log.sequencer import CommitStats
+from tallystick.node.node import Node
 from tallystick.store.base import LogHead
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)

@@ -16,14 +16,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from tallystick import access, credentials, jsontext, limits
+from tallystick import json_text, limits
 from tallystick.dialects.base import Services
 from tallystick.errors import Malformed, RateLimited, TooLarge, Unauthenticated
-from tallystick.event import Json
+from tallystick.events.event import Json
 from tallystick.http.auth import basic_credentials
 from tallystick.http.body import body_of
-from tallystick.identity import Client, User
-from tallystick.tokens import Issued, is_secret_of, password_attempts
+from tallystick.identity import access, credentials
+from tallystick.identity.records import Client, User
+from tallystick.identity.tokens import Issued, is_secret_of, password_attempts
 
 PUBLIC_CLIENTS = ("cf",)
 """Clients that everybody may use: their secret is empty, so it proves nothing."""
@@ -226,4 +227,4 @@ def _refusal(error: _Refusal) -> Response:
 
 
 def _json(value: Json, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(jsontext.encode(value), status, headers, "application/json;charset=UTF-8")
+    return Response(json_text.encode(value), status, headers, "application/json;charset=UTF-8")

@@ -9,12 +9,12 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from tallystick import __version__, jsontext
+from tallystick import __version__, json_text
 from tallystick.errors import Forbidden, NotFound, TallystickError, for_operator
 from tallystick.http.auth import CONTROL
 from tallystick.http.metrics import Metrics
 from tallystick.index.followers import NAMES
-from tallystick.node import Node
+from tallystick.node.node import Node
 
 
 class OpsApi:
@@ -62,7 +62,7 @@ class OpsApi:
         lines: asyncio.Queue[bytes | None] = asyncio.Queue()
 
         def tell(line: object) -> None:
-            loop.call_soon_threadsafe(lines.put_nowait, jsontext.encode(line) + b"\n")
+            loop.call_soon_threadsafe(lines.put_nowait, json_text.encode(line) + b"\n")
 
         def run() -> None:
             try:
@@ -80,4 +80,4 @@ class OpsApi:
 
 
 def _json(value: object, status: int = 200) -> Response:
-    return Response(jsontext.encode(value), status, media_type="application/json")
+    return Response(json_text.encode(value), status, media_type="application/json")

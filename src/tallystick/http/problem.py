@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from tallystick import jsontext
+from tallystick import json_text
 from tallystick.compression import CODINGS
 from tallystick.errors import (
     Conflict,
@@ -121,7 +121,7 @@ def headers_of(error: TallystickError) -> dict[str, str]:
 def problem_response(error: TallystickError, request_id: str) -> Response:
     """Return the answer that tells of an error."""
     return Response(
-        jsontext.encode(problem(error, request_id)),
+        json_text.encode(problem(error, request_id)),
         status_of(error),
         headers_of(error),
         CONTENT_TYPE,

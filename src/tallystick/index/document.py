@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from tallystick.event import Op, View
+from tallystick.events.event import Op, View
 from tallystick.query.expr import Scalar
+from tallystick.query.question import Find, Over, Rules
 from tallystick.query.values import Terms
-from tallystick.reading import Find, Over, Rules
 
 ITEM = "item"
 """Stands among the names of dialects in `Document.seen` of a live item."""

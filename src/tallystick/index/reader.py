@@ -11,8 +11,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tallystick import limits
 from tallystick.errors import Malformed
-from tallystick.event import Op, View
-from tallystick.index.answering import (
+from tallystick.events.event import Op, View
+from tallystick.index.document import still_shown
+from tallystick.index.followers import SEARCH, VIEWS
+from tallystick.index.lists import paging, time_series
+from tallystick.index.lists.block import IndexOrder, Key
+from tallystick.index.lists.block_query import AllOf, HasTerm
+from tallystick.index.lists.reader import ResourceRow, ViewsReader
+from tallystick.index.lists.tenant_blocks import Shelf
+from tallystick.index.lists.term_hash import SEEN, SIGHTED
+from tallystick.index.query_plan import Facts, Listing, Unlisted, plan_page, plan_rows, seen_names
+from tallystick.index.reader_common import (
     AGGREGATED,
     LISTED,
     Searching,
@@ -21,28 +30,11 @@ from tallystick.index.answering import (
     searched,
     seen_by_search,
 )
-from tallystick.index.document import still_shown
-from tallystick.index.followers import SEARCH, VIEWS
-from tallystick.index.planner import Facts, Listing, Unlisted, plan_page, plan_rows, seen_names
-from tallystick.index.views import calendar, listing
-from tallystick.index.views.block import IndexOrder, Key
-from tallystick.index.views.nodes import AllOf, HasTerm
-from tallystick.index.views.reader import ResourceRow, ViewsReader
-from tallystick.index.views.shelf import Shelf
-from tallystick.index.views.terms import SEEN, SIGHTED
+from tallystick.log.views import find_index
 from tallystick.query.aggregate import Aggregate, AggregateResult, TimeSeries
 from tallystick.query.expr import Expr
-from tallystick.reading import (
-    Find,
-    Found,
-    Hit,
-    Plan,
-    ResourceQuery,
-    ResourceSummary,
-    Rules,
-)
+from tallystick.query.question import Find, Found, Hit, Plan, ResourceQuery, ResourceSummary, Rules
 from tallystick.store.base import Store
-from tallystick.viewing import find_index
 
 if TYPE_CHECKING:
     from tallystick.index.search import SearchReader
@@ -96,7 +88,7 @@ class IndexReader:
                 tenant, where, seen_by_search(question, node)
             )
         with views.shelf(tenant, size) as shelf:
-            return 0 if shelf is None else listing.count(shelf.blocks, node)
+            return 0 if shelf is None else paging.count(shelf.blocks, node)
 
     def aggregate(
         self, tenant: str, question: Find, requests: Sequence[Aggregate]
@@ -131,7 +123,7 @@ class IndexReader:
         node = AllOf((target, HasTerm((views.number_of("op", Op.DOCUMENT.value),))))
         with views.shelf(tenant, size) as shelf:
             blocks = () if shelf is None else shelf.blocks
-            rows = listing.page(
+            rows = paging.page(
                 blocks, node, IndexOrder, descending=True, offset=offset, limit=limit
             )
         return [row.entry for row in rows]
@@ -172,7 +164,7 @@ class IndexReader:
         with views.shelf(tenant, size) as shelf:
             for request in requests:
                 assert isinstance(request, TimeSeries), "all of them are"
-                counted = calendar.series(() if shelf is None else shelf.blocks, node, request)
+                counted = time_series.series(() if shelf is None else shelf.blocks, node, request)
                 if counted is None:
                     return None
                 found.append(counted)
@@ -197,7 +189,7 @@ class IndexReader:
     def _is_listed(self, field: str) -> bool:
         return field.partition(".")[0] in self._dialects and field not in self._searched
 
-    def _hits(self, tenant: str, rows: Sequence[listing.Row], question: Find) -> list[Hit]:
+    def _hits(self, tenant: str, rows: Sequence[paging.Row], question: Find) -> list[Hit]:
         """Return rows with their positions: the value of the sort's field, then the index."""
         if not question.sort:
             return [Hit(row.entry, (row.entry,)) for row in rows]
@@ -209,11 +201,11 @@ class IndexReader:
         return [Hit(row.entry, (row.key[0], row.entry)) for row in rows]
 
 
-def _page(shelf: Shelf | None, plan: Listing, question: Find) -> tuple[Sequence[listing.Row], int]:
+def _page(shelf: Shelf | None, plan: Listing, question: Find) -> tuple[Sequence[paging.Row], int]:
     """Return a page with one row more than asked for, and the total if asked for."""
     if shelf is None:
         return (), 0
-    rows = listing.page(
+    rows = paging.page(
         shelf.blocks,
         plan.node,
         plan.order,
@@ -222,7 +214,7 @@ def _page(shelf: Shelf | None, plan: Listing, question: Find) -> tuple[Sequence[
         offset=question.offset,
         limit=question.limit + 1,
     )
-    return rows, listing.count(shelf.blocks, plan.node) if question.total else 0
+    return rows, paging.count(shelf.blocks, plan.node) if question.total else 0
 
 
 def _key(position: Sequence[Any], plan: Listing) -> Key:
@@ -244,7 +236,7 @@ def _summary(views: ViewsReader, shelf: Shelf, row: ResourceRow) -> ResourceSumm
     value = f"{row.type}:{row.id}"
     named = HasTerm(tuple(views.number_of(role, value) for role in ("actor", "target", "scope")))
     node = AllOf((HasTerm((views.number_of(SEEN, SIGHTED),)), named))
-    extent = listing.extent(shelf.blocks, node)
+    extent = paging.extent(shelf.blocks, node)
     return ResourceSummary(
         type=row.type,
         id=row.id,

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tallystick.event import View
+from tallystick.events.event import View
 from tallystick.query.expr import (
     And,
     Boost,
@@ -52,7 +52,7 @@ from tallystick.query.regex import regex_test
 from tallystick.query.regex_parser import parse_regex
 from tallystick.query.text import tokens_of
 from tallystick.query.values import NO_TERMS, Terms, Values
-from tallystick.query.words import (
+from tallystick.query.word_match import (
     parse_pattern,
     stands_in,
     to_test,

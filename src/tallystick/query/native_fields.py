@@ -20,8 +20,9 @@ from difflib import get_close_matches
 
 import msgspec
 
-from tallystick import ids, limits
+from tallystick import limits
 from tallystick.errors import InvalidQuery, Malformed, UnsupportedField, UnsupportedOperator
+from tallystick.events import ids
 from tallystick.query.expr import (
     Box,
     Eq,
@@ -40,7 +41,7 @@ from tallystick.query.expr import (
 )
 from tallystick.query.lucene import Leaf
 from tallystick.query.lucene.scanner import number_of
-from tallystick.query.words import ANY, ONE, parse_pattern
+from tallystick.query.word_match import ANY, ONE, parse_pattern
 from tallystick.times import DAY_MS, from_rfc3339
 
 _EXACT = frozenset(

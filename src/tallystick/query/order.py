@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from tallystick.event import View
+from tallystick.events.event import View
 from tallystick.query.expr import Near, Scalar, Sort
 from tallystick.query.geo import Place, distance_m
 from tallystick.query.values import NO_TERMS, Terms, Values

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from tallystick.event import Event, Json, Resource, View, class_of
+from tallystick.events.event import Event, Json, Resource, View, class_of
 from tallystick.query.expr import Scalar
 from tallystick.query.geo import Place, place_of
 from tallystick.query.text import text_of, tokens_of

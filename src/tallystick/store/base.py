@@ -22,9 +22,9 @@ from contextlib import AbstractContextManager
 from hashlib import blake2b
 from typing import NamedTuple, Protocol
 
-from tallystick.entry import Prepared, Sealed, Sections
 from tallystick.errors import PreconditionFailed
-from tallystick.event import HeadSlot
+from tallystick.events.entry import Prepared, Sealed, Sections
+from tallystick.events.event import HeadSlot
 
 SCHEMA_VERSION = 1
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tallystick.data_folder import LEDGER_FILE
 from tallystick.errors import SettingsError
-from tallystick.folder import LEDGER_FILE
 from tallystick.store.base import Store
-from tallystick.store.sqlite import open_sqlite
+from tallystick.store.sqlite.store import open_sqlite
 
 
 def open_store(folder: Path, database: str | None) -> Store:

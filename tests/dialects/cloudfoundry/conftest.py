@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator
 import httpx2
 import pytest
 
-from tallystick import administration
-from tallystick.access import Scope
-from tallystick.credentials import digest_of_secret
-from tallystick.identity import Client, ClientSecret
+from tallystick.identity import acts
+from tallystick.identity.access import Scope
+from tallystick.identity.credentials import digest_of_secret
+from tallystick.identity.records import Client, ClientSecret
 from tests.dialects.cloudfoundry.samples import Json
 from tests.dialects.openapi import Document
-from tests.serving import LiveServer
+from tests.support.live_server import LiveServer
 
 PASSWORD = "correct horse"
 SECRET = "battery staple"
@@ -84,7 +84,7 @@ class Deployment:
             scopes=scopes,
             user=user,
         )
-        act = administration.create_client(client)
+        act = acts.create_client(client)
         node.ledger.administer(self.tenant, act)
         return client.id
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
-from tallystick.dialects.cloudfoundry import moments
+from tallystick.dialects.cloudfoundry import timestamps
 from tests.dialects.cloudfoundry.samples import Json
 
 
@@ -41,11 +41,11 @@ class Forgetful(ThreadingHTTPServer):
         rows = self.rows
         for condition in filter(None, query.get("q", [""])[-1].split(";")):
             operator = ">=" if ">=" in condition else "<"
-            bound = moments.from_text(condition.partition(operator)[2])
+            bound = timestamps.from_text(condition.partition(operator)[2])
             rows = [
                 row
                 for row in rows
-                if (moments.from_text(row["entity"]["timestamp"]) >= bound) is (operator == ">=")
+                if (timestamps.from_text(row["entity"]["timestamp"]) >= bound) is (operator == ">=")
             ]
         size, page = int(query["results-per-page"][0]), int(query["page"][0])
         return {

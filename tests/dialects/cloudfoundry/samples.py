@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
-from tallystick import entry
 from tallystick.dialects.cloudfoundry import wire
-from tallystick.event import Draft, Event, View, as_recorded
+from tallystick.events import entry
+from tallystick.events.event import Draft, Event, View, as_recorded
 
 Json = dict[str, Any]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import httpx2
 import pytest
 
-from tallystick import administration
-from tallystick.identity import User
+from tallystick.identity import acts
+from tallystick.identity.records import User
 from tests.dialects.cloudfoundry.conftest import SECRET, Deployment, guids
 from tests.dialects.cloudfoundry.samples import resource
 
@@ -120,7 +120,7 @@ def test_role_taken_away_hides_at_once(deployment: Deployment) -> None:
     node = deployment.server.node
     [user] = node.identity.list(User, deployment.tenant)
     deployment.server.change(
-        User, deployment.tenant, user.id, lambda user: administration.remove_grant(user, "tenant:*")
+        User, deployment.tenant, user.id, lambda user: acts.remove_grant(user, "tenant:*")
     )
     assert seen_by(client) == set()
     assert client.post("/extensions/cloudfoundry/events", json=resource()).status_code == 403

@@ -11,7 +11,7 @@ import pytest
 from tallystick.dialects.cloudfoundry.wire import id_of
 from tests.dialects.cloudfoundry.conftest import Deployment, guids
 from tests.dialects.cloudfoundry.samples import Json, resource
-from tests.serving import LiveServer
+from tests.support.live_server import LiveServer
 
 
 @pytest.fixture(scope="module")

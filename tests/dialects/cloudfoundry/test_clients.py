@@ -23,12 +23,12 @@ from oauth2_client.credentials_manager import (  # type: ignore[import-untyped] 
     OAuthError,
 )
 
-from tests import npm
 from tests.dialects.cloudfoundry.clocks import SetClock
 from tests.dialects.cloudfoundry.conftest import PASSWORD, SECRET, Deployment
 from tests.dialects.cloudfoundry.samples import resource
-from tests.needs import ROOT
-from tests.serving import open_server
+from tests.support import npm
+from tests.support.live_server import open_server
+from tests.support.needs import ROOT
 
 NODE_CLIENT = ROOT / "tests" / "clients" / "cf"
 

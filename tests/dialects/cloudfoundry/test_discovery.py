@@ -6,7 +6,7 @@ import pytest
 
 from tests.dialects.cloudfoundry.conftest import Deployment, follow
 from tests.dialects.cloudfoundry.samples import Json, resource
-from tests.serving import open_server
+from tests.support.live_server import open_server
 
 
 @pytest.mark.row("C-64")

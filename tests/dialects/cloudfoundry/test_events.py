@@ -11,8 +11,8 @@ import httpx2
 import msgspec
 import pytest
 
-from tallystick.access import Scope
-from tallystick.dialects.cloudfoundry import moments
+from tallystick.dialects.cloudfoundry import timestamps
+from tallystick.identity.access import Scope
 from tests.dialects.cloudfoundry.conftest import Deployment, follow, guids
 from tests.dialects.cloudfoundry.samples import (
     SEED_CONTENT_LENGTH,
@@ -23,7 +23,7 @@ from tests.dialects.cloudfoundry.samples import (
     resource,
     seed_resources,
 )
-from tests.serving import LiveServer, open_server
+from tests.support.live_server import LiveServer, open_server
 
 UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
@@ -59,7 +59,7 @@ def stored(many: Deployment) -> list[Json]:
 
 def at(event: Json) -> int:
     """Return when an event happened."""
-    return moments.from_text(event["entity"]["timestamp"])
+    return timestamps.from_text(event["entity"]["timestamp"])
 
 
 @pytest.mark.row("C-1", "C-2", "C-42", "C-50", "C-53", "C-54")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tallystick.access import Scope
+from tallystick.identity.access import Scope
 from tests.dialects.cloudfoundry.conftest import Deployment, guids
 from tests.dialects.cloudfoundry.samples import Json, resource
 

@@ -22,7 +22,7 @@ from tallystick.settings import Settings
 from tests.dialects.cloudfoundry.conftest import DOCUMENT, Deployment
 from tests.dialects.cloudfoundry.samples import resource
 from tests.dialects.openapi import served
-from tests.generated import schema_of
+from tests.support.openapi_requests import schema_of
 
 SCHEMA = schema_of(DOCUMENT.content)
 
@@ -47,7 +47,7 @@ def test_document_is_served(deployment: Deployment) -> None:
 @pytest.fixture(scope="module")
 def filled(server: object) -> Deployment:
     """Return a deployment with a few events, which requests made from the document are sent to."""
-    from tests.serving import LiveServer
+    from tests.support.live_server import LiveServer
 
     assert isinstance(server, LiveServer)
     made = Deployment(server)

@@ -6,7 +6,7 @@ import pytest
 
 from tallystick.dialects.cloudfoundry import query, v3
 from tallystick.query.expr import Expr, Sort
-from tallystick.reading import Find, Plan
+from tallystick.query.question import Find, Plan
 from tests.dialects.cloudfoundry.conftest import Deployment
 
 

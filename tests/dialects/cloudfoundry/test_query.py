@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tallystick import limits
 from tallystick.dialects.cloudfoundry import query, wire
 from tallystick.errors import InvalidQuery, TooLarge, UnsupportedField
-from tallystick.event import View
+from tallystick.events.event import View
 from tallystick.query.match import matches
 from tests.dialects.cloudfoundry.samples import draft_of, resource, view_of
 

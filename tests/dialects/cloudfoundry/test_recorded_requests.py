@@ -17,7 +17,7 @@ from tests.dialects import rawhttp
 from tests.dialects.cloudfoundry.conftest import PASSWORD, SECRET, Deployment, guids
 from tests.dialects.cloudfoundry.samples import Json, resource
 from tests.dialects.rawhttp import Reply
-from tests.serving import LiveServer
+from tests.support.live_server import LiveServer
 
 
 class Recorded:

@@ -10,13 +10,13 @@ import jwt
 import msgspec
 import pytest
 
-from tallystick import administration
-from tallystick.administration import Act
-from tallystick.identity import Client, User
+from tallystick.identity import acts
+from tallystick.identity.acts import Act
+from tallystick.identity.records import Client, User
 from tests.dialects.cloudfoundry.clocks import SetClock
 from tests.dialects.cloudfoundry.conftest import PASSWORD, SECRET, Deployment, guids
 from tests.dialects.cloudfoundry.samples import Json, resource
-from tests.serving import open_server
+from tests.support.live_server import open_server
 
 CF = ("cf", "")
 
@@ -98,7 +98,7 @@ def test_refresh_gives_a_new_token_with_the_grants_of_now(deployment: Deployment
     user = node.identity.user_by_login(login)
     assert user is not None
     deployment.server.change(
-        User, deployment.tenant, user.id, lambda user: administration.remove_grant(user, "tenant:*")
+        User, deployment.tenant, user.id, lambda user: acts.remove_grant(user, "tenant:*")
     )
     third = ask(deployment.anonymous, **form).json()
     assert third["scope"] == "cloud_controller.read cloud_controller.write"
@@ -121,7 +121,7 @@ def test_refresh_token_works_for_its_own_client_and_user_only(deployment: Deploy
     id = deployment.client("exporter", "cloud_controller.read")
     form = {"grant_type": "refresh_token", "refresh_token": issued["refresh_token"]}
     assert ask(deployment.anonymous, (id, SECRET), **form).status_code == 401
-    deployment.server.change(User, deployment.tenant, f"id-of-{login}", administration.delete)
+    deployment.server.change(User, deployment.tenant, f"id-of-{login}", acts.delete)
     assert ask(deployment.anonymous, **form).status_code == 401
     answer = deployment.http(issued["access_token"]).get("/v2/events")
     assert (answer.status_code, answer.json()["code"]) == (401, 1000)
@@ -330,7 +330,7 @@ def test_client_secret_is_valid_for_its_time(timed: tuple[Deployment, SetClock])
         [secret] = client.secrets
         ending = msgspec.structs.replace(secret, valid_until_ms=clock.ms + 1000)
         changed = msgspec.structs.replace(client, secrets=(ending,))
-        return administration.change_client(changed, "client.changed")
+        return acts.change_client(changed, "client.changed")
 
     deployment.server.change(Client, deployment.tenant, id, end)
     grant = {"grant_type": "client_credentials"}

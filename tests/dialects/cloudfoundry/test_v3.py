@@ -9,7 +9,7 @@ import pytest
 from tallystick.dialects.cloudfoundry import v3, wire
 from tallystick.dialects.cloudfoundry.listing import Paging
 from tallystick.errors import InvalidQuery, Malformed
-from tallystick.event import View
+from tallystick.events.event import View
 from tallystick.query.expr import RECORDED_ORDER, Sort
 from tallystick.query.match import matches
 from tests.dialects.cloudfoundry.samples import draft_of, resource, view_of

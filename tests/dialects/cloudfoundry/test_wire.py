@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tallystick import entry, limits
-from tallystick.dialects.cloudfoundry import moments, wire
+from tallystick import limits
+from tallystick.dialects.cloudfoundry import timestamps, wire
 from tallystick.dialects.cloudfoundry.wire import Relations, Style
 from tallystick.errors import Malformed, TooLarge
-from tallystick.event import Draft, Event, Resource, View
-from tests import strategies
+from tallystick.events import entry
+from tallystick.events.event import Draft, Event, Resource, View
 from tests.dialects.cloudfoundry.samples import (
     SEED_ZONE,
     Json,
@@ -24,8 +24,9 @@ from tests.dialects.cloudfoundry.samples import (
     seen,
     view_of,
 )
+from tests.support import strategies
 
-SEED_STYLE = Style(zone=moments.zone_of(SEED_ZONE))
+SEED_STYLE = Style(zone=timestamps.zone_of(SEED_ZONE))
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 NAME = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30) | st.sampled_from(
@@ -44,7 +45,7 @@ JSON = st.recursive(
 def resources(draw: st.DrawFn) -> Json:
     """Draw an event as version 2 shows it."""
     guid = draw(GUID)
-    created_at, timestamp = (moments.to_text(draw(SECONDS) * 1000) for _ in range(2))
+    created_at, timestamp = (timestamps.to_text(draw(SECONDS) * 1000) for _ in range(2))
     return {
         "metadata": {
             "guid": guid,

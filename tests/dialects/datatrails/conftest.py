@@ -15,12 +15,12 @@ from typing import Any
 import httpx2
 import pytest
 
-from tallystick.access import Scope
-from tallystick.dialects.datatrails.allowance import RateLimit
+from tallystick.dialects.datatrails.quotas import RateLimit
 from tallystick.http.app import App
+from tallystick.identity.access import Scope
 from tests.dialects.openapi import Document
-from tests.postgres import fresh_database
-from tests.serving import LiveServer, open_server
+from tests.support.live_server import LiveServer, open_server
+from tests.support.postgres import fresh_database
 
 Json = dict[str, Any]
 
@@ -156,7 +156,7 @@ def eventually(ask: Callable[[], Any], is_so: Callable[[Any], bool], limit_s: fl
     return answer
 
 
-ON_BOTH_STORES = {"test_events", "test_searching", "test_iam", "test_moving"}
+ON_BOTH_STORES = {"test_events", "test_searching", "test_iam", "test_imports"}
 """Modules whose tests run on PostgreSQL too; blobs and the public log there have one of theirs."""
 
 

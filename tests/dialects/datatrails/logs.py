@@ -10,12 +10,13 @@ from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tallystick import ids
-from tallystick.dialects.datatrails import leaves, wire
+from tallystick.dialects.datatrails import wire
 from tallystick.dialects.datatrails.merklelog import massif, mmr, seal
 from tallystick.dialects.datatrails.merklelog.leaf import Leaf
 from tallystick.dialects.datatrails.merklelog.massif import Massif
-from tallystick.event import Event, Op, Resource, View, as_recorded
+from tallystick.dialects.datatrails.publiclog import leaves
+from tallystick.events import ids
+from tallystick.events.event import Event, Op, Resource, View, as_recorded
 
 TENANT = UUID("112758ce-a8cb-4924-8df8-fcba1e31f8b0")
 START_MS = 1_736_421_833_577

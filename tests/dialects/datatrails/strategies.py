@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tallystick.event import Event, Resource
+from tallystick.events.event import Event, Resource
 from tests.dialects.datatrails import logs
 
 # Markup, controls, right-to-left, NUL, header breaks, quotes, astral letters, all of them legal.

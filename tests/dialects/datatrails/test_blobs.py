@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from tests.dialects.datatrails.conftest import Account, Json, eventually
-from tests.serving import open_server
+from tests.support.live_server import open_server
 
 BLOBS = "/archivist/v1/blobs"
 

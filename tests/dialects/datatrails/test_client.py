@@ -21,7 +21,7 @@ from archivist.errors import (  # type: ignore[import-untyped]
 )
 
 from tests.dialects.datatrails.conftest import Account, RateClock
-from tests.serving import open_server
+from tests.support.live_server import open_server
 
 pytestmark = pytest.mark.row("D-1", "D-2", "D-4", "D-5")
 

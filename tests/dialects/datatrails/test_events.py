@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from tallystick import limits
-from tallystick.access import Scope
-from tallystick.event import Draft, Resource
+from tallystick.events.event import Draft, Resource
+from tallystick.identity.access import Scope
 from tallystick.query.expr import Everything
 from tests.dialects.datatrails.conftest import Account, Json, RateClock
-from tests.serving import open_server
+from tests.support.live_server import open_server
 
 SEED: Json = {
     "trails": ["Clouseau"],

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from odata_query import ast
 from odata_query.grammar import ODataLexer, ODataParser
 
-from tallystick import ids
 from tallystick.dialects.datatrails import filters, wire
 from tallystick.errors import InvalidQuery, UnsupportedField, UnsupportedOperator
-from tallystick.event import View
+from tallystick.events import ids
+from tallystick.events.event import View
 from tallystick.query import expr
 from tallystick.query.match import matches
 from tests.dialects.datatrails import logs, strategies

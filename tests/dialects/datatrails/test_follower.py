@@ -11,21 +11,21 @@ from uuid import UUID
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tallystick import administration
 from tallystick.dialects.datatrails.merklelog import mmr
 from tallystick.dialects.datatrails.publiclog import follower as following
-from tallystick.dialects.datatrails.publiclog.checking import Checked, check_merklelog
 from tallystick.dialects.datatrails.publiclog.follower import Follower
+from tallystick.dialects.datatrails.publiclog.fsck import Checked, check_merklelog
 from tallystick.dialects.datatrails.publiclog.log import open_public_log
 from tallystick.dialects.datatrails.publiclog.publisher import Publisher
 from tallystick.errors import Conflict, StoreBusy, StoreCorrupt, StoreFailed
-from tallystick.event import Draft, Op
-from tallystick.node import Node, open_node
-from tallystick.publicfiles import Cursor, Patch, PublicFiles, Seal
+from tallystick.events.event import Draft, Op
+from tallystick.identity import acts
+from tallystick.log.views import LogReader
+from tallystick.node.node import Node, open_node
 from tallystick.query.expr import Everything
 from tallystick.settings import Settings
-from tallystick.store.sqlite_public_files import SqlitePublicFiles
-from tallystick.viewing import LogReader
+from tallystick.store.public_files import Cursor, Patch, PublicFiles, Seal
+from tallystick.store.sqlite.public_files import SqlitePublicFiles
 from tests.dialects.datatrails import independent_verifier as verifier
 from tests.dialects.datatrails import logs
 
@@ -38,7 +38,7 @@ class Bench:
 
     def __init__(self, folder: Path) -> None:
         self.node: Node = open_node(folder, Settings(), followers=False)
-        made, act = administration.create_tenant(
+        made, act = acts.create_tenant(
             TENANT, server_name="x", now_ms=self.node.clock.now_ms(), aliases=(str(logs.TENANT),)
         )
         self.node.ledger.administer(TENANT, act)

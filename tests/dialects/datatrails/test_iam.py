@@ -10,10 +10,10 @@ from uuid import uuid4
 
 import pytest
 
-from tallystick.access import Scope
 from tallystick.clock import Clock
+from tallystick.identity.access import Scope
 from tests.dialects.datatrails.conftest import Account, Json
-from tests.serving import open_server
+from tests.support.live_server import open_server
 
 APPLICATIONS = "/archivist/iam/v1/applications"
 YEAR_MS = 365 * 24 * 3600 * 1000

@@ -18,9 +18,9 @@ from typing import Any
 import httpx2
 import pytest
 
-from tallystick.folder import PUBLIC_FILE
-from tallystick.publicfiles import Patch
-from tallystick.store.sqlite_public_files import SqlitePublicFiles
+from tallystick.data_folder import PUBLIC_FILE
+from tallystick.store.public_files import Patch
+from tallystick.store.sqlite.public_files import SqlitePublicFiles
 from tests.dialects.datatrails import independent_verifier as verifier
 from tests.dialects.datatrails.conftest import LOGS, eventually
 from tests.dialects.datatrails.test_public_log import key_of
@@ -206,7 +206,7 @@ def children(pid: int) -> list[int]:
             if (
                 int(status[1]) == pid
                 and status[0] != "Z"
-                and b"tallystick.http.background" in command
+                and b"tallystick.node.background" in command
             ):
                 found.append(int(entry.name))
     return found

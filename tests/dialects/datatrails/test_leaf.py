@@ -7,8 +7,8 @@ from uuid import UUID
 
 import pytest
 
-from tallystick import ids
 from tallystick.dialects.datatrails.merklelog import leaf
+from tallystick.events import ids
 from tests.dialects.datatrails import vectors
 
 _VECTORS = vectors.load("events_v1.json")

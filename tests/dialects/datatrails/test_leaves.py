@@ -8,9 +8,10 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 
-from tallystick.dialects.datatrails import leaves, wire
+from tallystick.dialects.datatrails import wire
 from tallystick.dialects.datatrails.merklelog.leaf import Rule
-from tallystick.event import Event, Op
+from tallystick.dialects.datatrails.publiclog import leaves
+from tallystick.events.event import Event, Op
 from tests.dialects.datatrails import independent_verifier as verifier
 from tests.dialects.datatrails import logs, strategies, vectors
 

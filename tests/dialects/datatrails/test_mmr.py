@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tallystick import ids
 from tallystick.dialects.datatrails.merklelog import mmr
 from tallystick.errors import BadConsistencyProof, BadInclusionProof
+from tallystick.events import ids
 from tests.dialects.datatrails import vectors
 
 _TABLES = vectors.load("mmr39.json")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tallystick import limits
 from tallystick.dialects.datatrails import odata
-from tallystick.dialects.datatrails.textset import Span, TextSet
+from tallystick.dialects.datatrails.string_sets import Span, TextSet
 from tallystick.errors import InvalidQuery, RequestError, TooLarge, UnsupportedOperator
 from tests.dialects.datatrails import strategies
 

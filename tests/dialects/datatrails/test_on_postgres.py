@@ -10,13 +10,13 @@ from typing import Any
 import psycopg
 import pytest
 
-from tallystick.folder import KEY_FILE
-from tests.cli.running import run
+from tallystick.data_folder import KEY_FILE
+from tests.cli.program import run
 from tests.dialects.datatrails import independent_verifier as verifier
 from tests.dialects.datatrails.conftest import HEIGHT, Account
 from tests.dialects.datatrails.test_blobs import attachment
 from tests.dialects.datatrails.test_public_log import verified
-from tests.serving import LiveServer, open_server
+from tests.support.live_server import LiveServer, open_server
 
 pytestmark = pytest.mark.needs("postgres")
 

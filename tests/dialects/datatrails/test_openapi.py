@@ -21,8 +21,8 @@ from tallystick.dialects.datatrails.options import options_of
 from tallystick.errors import SettingsError
 from tests.dialects.datatrails.conftest import DOCUMENT, Account, app_of
 from tests.dialects.openapi import served
-from tests.generated import schema_of
-from tests.serving import LiveServer
+from tests.support.live_server import LiveServer
+from tests.support.openapi_requests import schema_of
 
 SCHEMA = schema_of(DOCUMENT.content)
 

@@ -9,7 +9,7 @@ import pytest
 from tallystick.dialects.datatrails import filters
 from tallystick.dialects.datatrails.rendering import DIALECT
 from tallystick.query.expr import RECORDED_ORDER
-from tallystick.reading import Find
+from tallystick.query.question import Find
 from tests.dialects.datatrails.conftest import Account
 
 LISTED = [

@@ -12,12 +12,12 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 
-from tallystick.event import Draft
+from tallystick.events.event import Draft
 from tallystick.http.app import App
 from tallystick.query.expr import Everything
 from tests.dialects.datatrails import independent_verifier as verifier
 from tests.dialects.datatrails.conftest import HEIGHT, LOGS, Account, Json, eventually
-from tests.serving import LiveServer
+from tests.support.live_server import LiveServer
 
 RECEIPTS = "/extensions/datatrails/receipts"
 MASSIF_LEAVES = 1 << (HEIGHT - 1)

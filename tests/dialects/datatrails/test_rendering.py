@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tallystick import ids
 from tallystick.dialects.datatrails import rendering
-from tallystick.event import Event, Resource
+from tallystick.events import ids
+from tallystick.events.event import Event, Resource
 from tests.dialects.datatrails import logs, strategies
 
 _SALTS = bytes(range(32))

@@ -10,9 +10,9 @@ from uuid import UUID
 
 import pytest
 
-from tallystick.event import Draft, Resource
+from tallystick.events.event import Draft, Resource
 from tests.dialects.datatrails.conftest import Account, Json
-from tests.serving import LiveServer
+from tests.support.live_server import LiveServer
 
 SEARCH = "/archivist/v1/events/search"
 

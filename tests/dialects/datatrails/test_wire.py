@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tallystick import entry, limits
+from tallystick import limits
 from tallystick.dialects.datatrails import wire
 from tallystick.dialects.datatrails.wire import Search, Status
 from tallystick.errors import Malformed, RequestError, TooLarge
-from tallystick.event import Event, View
+from tallystick.events import entry
+from tallystick.events.event import Event, View
 from tests.dialects.datatrails import logs, strategies
 
 _SEED_EVENT = b"""{

@@ -11,11 +11,11 @@ import httpx2
 import jwt
 import pytest
 
-from tallystick.access import Scope
-from tallystick.event import Draft, Event, Json
+from tallystick.events.event import Draft, Event, Json
+from tallystick.identity.access import Scope
 from tests.dialects.kvass.samples import order
 from tests.dialects.openapi import Document
-from tests.serving import LiveServer
+from tests.support.live_server import LiveServer
 
 DOCUMENT = Document("kvass")
 SECRET = "a secret that the company shares with the server"

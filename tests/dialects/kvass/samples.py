@@ -6,8 +6,17 @@ from typing import Any
 
 from msgspec import structs
 
-from tallystick.event import Draft, Event, Json, Op, Resource, View, as_recorded, stored_event
-from tallystick.sequencer import Accepted
+from tallystick.events.event import (
+    Draft,
+    Event,
+    Json,
+    Op,
+    Resource,
+    View,
+    as_recorded,
+    stored_event,
+)
+from tallystick.log.sequencer import Accepted
 
 COMPANY = "57ee9c71d76d431f8511142f"
 ORDER_ID = "591ee163b70e2a10acb653a7"

@@ -8,11 +8,11 @@ from typing import Any
 import httpx2
 import pytest
 
-from tallystick import access, administration
-from tallystick.access import Scope
-from tallystick.identity import ApiKey
+from tallystick.identity import access, acts
+from tallystick.identity.access import Scope
+from tallystick.identity.records import ApiKey
 from tests.dialects.kvass.conftest import SECRET, Company, total
-from tests.serving import LiveServer
+from tests.support.live_server import LiveServer
 
 PATHS = ("/events", "/events/search?query=order", "/events/5964a0ead57ba2036750a3b4")
 
@@ -220,6 +220,6 @@ def test_a_revoked_key_is_unknown(company: Company) -> None:
     node = company.server.node
     for key in node.identity.list(ApiKey, company.tenant):
         company.server.change(
-            ApiKey, company.tenant, key.id, lambda key: administration.revoke_key(key, now_ms=1)
+            ApiKey, company.tenant, key.id, lambda key: acts.revoke_key(key, now_ms=1)
         )
     assert statuses(company.service) == {401}

@@ -20,8 +20,8 @@ from tallystick.dialects.kvass.kinds import KINDS
 from tallystick.http.app import App
 from tests.dialects.kvass.conftest import DOCUMENT, Company
 from tests.dialects.openapi import served
-from tests.generated import schema_of
-from tests.serving import LiveServer
+from tests.support.live_server import LiveServer
+from tests.support.openapi_requests import schema_of
 
 SCHEMA = schema_of(DOCUMENT.content)
 

@@ -8,7 +8,7 @@ import pytest
 from bson import json_util
 
 from tallystick.dialects.kvass.kinds import KINDS
-from tallystick.event import Draft, Json, Resource, class_of
+from tallystick.events.event import Draft, Json, Resource, class_of
 from tests.dialects.kvass.conftest import Company, ids_of, oids, total
 from tests.dialects.kvass.samples import AUTHOR, COMPANY, created, order, updated
 

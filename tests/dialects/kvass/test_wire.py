@@ -11,13 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from tallystick import jsontext
+from tallystick import json_text
 from tallystick.dialects.kvass import extended, wire
 from tallystick.dialects.kvass.kinds import KINDS
 from tallystick.errors import Malformed
-from tallystick.event import Draft, Event, Json, Resource, class_of
-from tallystick.identity import User
-from tests import strategies
+from tallystick.events.event import Draft, Event, Json, Resource, class_of
+from tallystick.identity.records import User
 from tests.dialects.kvass.samples import (
     AUTHOR,
     CHANGED,
@@ -31,6 +30,7 @@ from tests.dialects.kvass.samples import (
     updated,
     view_of,
 )
+from tests.support import strategies
 
 object_ids = st.integers(0, 2**96 - 1).map(lambda number: f"{number:024x}")
 names = st.text(st.characters(exclude_categories=["Cs"])).filter(lambda n: not n.startswith("$"))
@@ -82,14 +82,14 @@ def documents(draw: st.DrawFn) -> Json:
 def test_the_seeds_events_come_back_to_the_letter(document: Json) -> None:
     draft = wire.to_draft(document, company=COMPANY)
     shown = wire.render(stored(draft), COMPANY)
-    assert jsontext.encode(shown) == jsontext.encode(document)
+    assert json_text.encode(shown) == json_text.encode(document)
 
 
 @given(documents())
 def test_what_is_recorded_is_shown(document: Json) -> None:
     draft = wire.to_draft(document, company=COMPANY)
     shown = wire.render(stored(draft), COMPANY)
-    assert jsontext.encode(shown) == jsontext.encode(document)
+    assert json_text.encode(shown) == json_text.encode(document)
     assert wire.shows(stored(draft))
 
 
@@ -99,7 +99,7 @@ def test_pymongo_reads_the_same_values(document: Json) -> None:
     """`bson.json_util` with the options of version 1 reads ids and times as what they are."""
     shown = wire.render(stored(wire.to_draft(document, company=COMPANY)), COMPANY)
     read = json_util.loads(
-        jsontext.encode(shown).decode(), json_options=json_util.LEGACY_JSON_OPTIONS
+        json_text.encode(shown).decode(), json_options=json_util.LEGACY_JSON_OPTIONS
     )
     # By their text, in which 1.0 is not 1.
     assert repr(read) == repr(bson_of(document))

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
-from tallystick.access import Scope
 from tallystick.dialects.kvass import wire
-from tallystick.event import Draft, Json, Resource
+from tallystick.events.event import Draft, Json, Resource
+from tallystick.identity.access import Scope
 from tests.dialects.kvass.conftest import Company, ids_of, total
 from tests.dialects.kvass.samples import AUTHOR, CHANGED, CREATED_MS, ORDER_ID, order, updated
 

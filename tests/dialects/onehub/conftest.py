@@ -9,14 +9,14 @@ from typing import Any
 import httpx2
 import pytest
 
-from tallystick import access, administration
-from tallystick.access import Scope
-from tallystick.credentials import digest_of_secret
-from tallystick.event import Draft, Json
-from tallystick.identity import Client, ClientSecret
+from tallystick.events.event import Draft, Json
+from tallystick.identity import access, acts
+from tallystick.identity.access import Scope
+from tallystick.identity.credentials import digest_of_secret
+from tallystick.identity.records import Client, ClientSecret
 from tests.dialects.onehub.samples import act
 from tests.dialects.openapi import Document
-from tests.serving import LiveServer
+from tests.support.live_server import LiveServer
 
 DOCUMENT = Document("onehub")
 PASSWORD = "correct horse"
@@ -83,7 +83,7 @@ class Share:
             name=id,
             secrets=(ClientSecret(digest_of_secret(secret), 0),),
         )
-        act = administration.create_client(client)
+        act = acts.create_client(client)
         node.ledger.administer(self.tenant, act)
         return client.id
 

@@ -6,8 +6,17 @@ from typing import Any
 
 from msgspec import structs
 
-from tallystick.event import Draft, Event, Json, Op, Resource, View, as_recorded, stored_event
-from tallystick.sequencer import Accepted
+from tallystick.events.event import (
+    Draft,
+    Event,
+    Json,
+    Op,
+    Resource,
+    View,
+    as_recorded,
+    stored_event,
+)
+from tallystick.log.sequencer import Accepted
 
 MATTHEW = {"id": 481, "name": "Matthew Anderson"}
 TESTING = {"id": 4137, "name": "Testing the API"}

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tallystick.event import Draft, Resource
+from tallystick.events.event import Draft, Resource
 from tests.dialects.onehub.conftest import PASSWORD, Share, details, ids_of, plain
 from tests.dialects.onehub.samples import LOGO, MATTHEW, SEED_UPLOAD, TESTING, act
 

@@ -21,8 +21,8 @@ from tallystick.http.app import App
 from tallystick.settings import Settings
 from tests.dialects.onehub.conftest import DOCUMENT, Share
 from tests.dialects.openapi import served
-from tests.generated import schema_of
-from tests.serving import LiveServer
+from tests.support.live_server import LiveServer
+from tests.support.openapi_requests import schema_of
 
 SCHEMA = schema_of(DOCUMENT.content)
 

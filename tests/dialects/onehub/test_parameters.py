@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tallystick.access import Principal, Scope
 from tallystick.dialects.onehub import parameters
 from tallystick.errors import Malformed
-from tallystick.jsontext import encode
+from tallystick.identity.access import Principal, Scope
+from tallystick.json_text import encode
 from tallystick.query.expr import Eq, Everything, Expr, In, Not, Nothing, Range, all_of
 
 FORM = "application/x-www-form-urlencoded"

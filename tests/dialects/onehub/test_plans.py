@@ -7,9 +7,9 @@ from datetime import UTC
 import msgspec
 import pytest
 
-from tallystick import access
-from tallystick.access import Grant, Principal, Scope
 from tallystick.dialects.onehub import parameters
+from tallystick.identity import access
+from tallystick.identity.access import Grant, Principal, Scope
 from tallystick.query.expr import Eq, all_of
 from tests.dialects.onehub.conftest import Share
 

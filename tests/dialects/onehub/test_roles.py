@@ -8,14 +8,14 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tallystick.access import SHARING_ROLES
 from tallystick.errors import SettingsError
-from tallystick.event import Json
-from tallystick.node import open_node
+from tallystick.events.event import Json
+from tallystick.identity.access import SHARING_ROLES
+from tallystick.node.node import open_node
 from tallystick.settings import Settings
 from tests.dialects.onehub.conftest import Share, ids_of
 from tests.dialects.onehub.samples import LOGO
-from tests.serving import LiveServer, open_server
+from tests.support.live_server import LiveServer, open_server
 
 HERE = "workspace:4137"
 THERE = {"id": 4138, "name": "Other"}

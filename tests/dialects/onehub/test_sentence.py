@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tallystick.dialects.onehub import markup, sentence, wire
 from tallystick.errors import Malformed
-from tallystick.event import Event, Resource
+from tallystick.events.event import Event, Resource
 from tests.dialects.onehub.samples import SEED_UPLOAD, SEED_VIEW, event_of
 
 FILE = '<object><a href="/workspaces/4137/files/849607">x.png</a> File</object>'

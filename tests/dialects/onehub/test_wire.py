@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from tallystick.dialects.onehub import sentence, wire
-from tallystick.entry import prepare
 from tallystick.errors import Malformed, TooLarge
-from tallystick.event import Event, Json, Resource, as_recorded
-from tests import strategies
+from tallystick.events.entry import prepare
+from tallystick.events.event import Event, Json, Resource, as_recorded
 from tests.dialects.onehub.samples import (
     LOGO,
     MATTHEW,
@@ -26,6 +25,7 @@ from tests.dialects.onehub.samples import (
     event_of,
     stored,
 )
+from tests.support import strategies
 
 PACIFIC = ZoneInfo("America/Los_Angeles")
 SEED_EVENTS: list[Json] = [

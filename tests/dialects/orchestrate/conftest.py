@@ -7,9 +7,9 @@ from uuid import uuid4
 
 import pytest
 
-from tallystick.access import Scope
+from tallystick.identity.access import Scope
 from tests.dialects.orchestrate.client import Api
-from tests.serving import LiveServer
+from tests.support.live_server import LiveServer
 
 EVERYTHING = (Scope.READ, Scope.WRITE, Scope.PURGE)
 

@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from tests import npm
 from tests.dialects.orchestrate.client import Api
 from tests.dialects.orchestrate.clients.porc_shim import import_porc
+from tests.support import npm
 
 PROJECT = Path(__file__).parent / "clients" / "js"
 

@@ -8,13 +8,13 @@ from typing import Any, NoReturn
 
 import pytest
 
-from tallystick.access import Scope
 from tallystick.dialects.orchestrate import collection
 from tallystick.errors import StoreFailed
-from tallystick.reading import Find, Found, Reader
+from tallystick.identity.access import Scope
+from tallystick.query.question import Find, Found, Reader
 from tallystick.tlog.receipt import verify_receipt
 from tests.dialects.orchestrate.client import Api
-from tests.serving import LiveServer
+from tests.support.live_server import LiveServer
 
 SERIES = "/v0/users/kate/events/timeline"
 SECRET = {"password": "hunter2"}

@@ -8,11 +8,11 @@ from typing import Any
 import httpx2
 import pytest
 
-from tallystick.access import Scope
 from tallystick.dialects.orchestrate import collection
+from tallystick.identity.access import Scope
 from tests.dialects.orchestrate.client import Api, Reply
 from tests.dialects.orchestrate.test_deletion import log_of
-from tests.serving import LiveServer
+from tests.support.live_server import LiveServer
 
 SERIES = "/v0/users/kate/events/timeline"
 REFUSED = (409, "under_legal_hold")

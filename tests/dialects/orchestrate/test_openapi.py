@@ -12,8 +12,8 @@ from tallystick.dialects.orchestrate.routes import RESOURCES, match
 from tests.dialects.openapi import Document
 from tests.dialects.orchestrate.client import Api
 from tests.dialects.orchestrate.conftest import EVERYTHING
-from tests.generated import schema_of
-from tests.serving import LiveServer
+from tests.support.live_server import LiveServer
+from tests.support.openapi_requests import schema_of
 
 DOCUMENT = Document("orchestrate")
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from tallystick.dialects.orchestrate import patch
 from tallystick.dialects.orchestrate.errors import Refusal, tell
-from tallystick.diff import is_same
 from tallystick.errors import Malformed, RequestError, TooLarge
-from tallystick.event import Json
+from tallystick.events.diff import is_same
+from tallystick.events.event import Json
 
 USER: Json = {"name": "test", "age": 99, "tags": ["coder"], "info": {"email": "a@b.c"}}
 

@@ -19,12 +19,12 @@ from tallystick.dialects.orchestrate.query import (
 )
 from tallystick.dialects.orchestrate.wire import Address, Relation
 from tallystick.errors import InvalidQuery, UnsupportedField
-from tallystick.event import Json, Op, View
+from tallystick.events.event import Json, Op, View
 from tallystick.query.aggregate import aggregate
 from tallystick.query.expr import Near, Nothing, Sort
 from tallystick.query.match import matches
+from tallystick.query.question import Over
 from tallystick.query.values import Values
-from tallystick.reading import Over
 from tests.dialects.orchestrate.views import stored, viewed
 
 TRIP: Json = {"type": "liked", "page_title": "Photos from my trip"}

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tallystick import conformance
-from tallystick.conformance import Answer, Exchange
+from tallystick.dialects import transcript
+from tallystick.dialects.transcript import Answer, Exchange
 from tests.dialects.orchestrate.client import Api
 
 RECORDED = sorted((Path(__file__).parent / "clients" / "recorded").glob("*.http"))
@@ -25,12 +25,12 @@ RECORDED = sorted((Path(__file__).parent / "clients" / "recorded").glob("*.http"
 
 def request_bytes(exchange: Exchange, known: Mapping[str, str]) -> bytes:
     """Return the very bytes that the client sends."""
-    body = conformance.filled(exchange.body, known).encode()
+    body = transcript.filled(exchange.body, known).encode()
     if ("Content-Encoding", "gzip") in exchange.headers:
         body = gzip.compress(body)
     known = {**known, "length": str(len(body))}
-    lines = [f"{exchange.method} {conformance.filled(exchange.target, known)} HTTP/1.1"]
-    lines += [f"{name}: {conformance.filled(value, known)}" for name, value in exchange.headers]
+    lines = [f"{exchange.method} {transcript.filled(exchange.target, known)} HTTP/1.1"]
+    lines += [f"{name}: {transcript.filled(value, known)}" for name, value in exchange.headers]
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
 
 
@@ -57,11 +57,11 @@ def test_recorded_requests_get_what_their_client_needs(api: Api, path: Path) -> 
     }
     url = urlsplit(api.url)
     with socket.create_connection((url.hostname or "", url.port or 0), timeout=30) as connection:
-        for exchange in conformance.parse(path.read_text("utf-8"), path.name):
+        for exchange in transcript.parse(path.read_text("utf-8"), path.name):
             answer = replay(connection, exchange, known)
             if not exchange.answer and answer.status == 201:
                 assert answer.body == b""
             try:
-                conformance.compare(exchange, answer, known)
-            except conformance.Difference as difference:
+                transcript.compare(exchange, answer, known)
+            except transcript.Difference as difference:
                 pytest.fail(f"{path.name}:{exchange.line}:\n{difference}")

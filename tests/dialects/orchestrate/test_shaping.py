@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tallystick.dialects.orchestrate import collection, conditions, paging
-from tallystick.dialects.orchestrate.bounds import Position, Span, span_of
+from tallystick.dialects.orchestrate import collection, paging, preconditions
 from tallystick.dialects.orchestrate.collection import KeyRange
-from tallystick.dialects.orchestrate.conditions import Condition
 from tallystick.dialects.orchestrate.errors import Refusal
-from tallystick.dialects.orchestrate.fields import FieldFilter, names_of
+from tallystick.dialects.orchestrate.field_filter import FieldFilter, names_of
 from tallystick.dialects.orchestrate.paging import Parameter, parse_query
+from tallystick.dialects.orchestrate.preconditions import Condition
+from tallystick.dialects.orchestrate.time_span import Position, Span, span_of
 from tallystick.errors import Malformed
-from tallystick.event import Json
+from tallystick.events.event import Json
 
 VALUE: Json = {
     "name": "Kate",
@@ -202,20 +202,20 @@ def test_any_query_string_parses_and_links_are_ascii(query: bytes) -> None:
      'W/"00242d00737faf60"', "00242d00737faf60-gzip"],
 )  # fmt: skip
 def test_ref_is_read_with_and_without_ornament(text: str) -> None:
-    assert conditions.parse_condition(text, None) == Condition(ref="00242d00737faf60")
+    assert preconditions.parse_condition(text, None) == Condition(ref="00242d00737faf60")
 
 
 @pytest.mark.row("O-15")
 @pytest.mark.parametrize("text", ["badetag", '"bad-ref"', "", '""', "*", '"' + "a" * 17 + '"', "é"])
 def test_ref_that_is_no_hexadecimal_number_is_malformed(text: str) -> None:
     with pytest.raises(Refusal) as caught:
-        conditions.parse_ref(text)
+        preconditions.parse_ref(text)
     assert caught.value.answer == "item_ref_malformed"
 
 
 @pytest.mark.row("O-15")
 def test_short_ref_is_well_formed_and_matches_nothing() -> None:
-    condition = conditions.parse_condition('"86754321"', None)
+    condition = preconditions.parse_condition('"86754321"', None)
     with pytest.raises(Refusal) as caught:
         condition.check("0000000086754321")
     assert caught.value.answer == "item_version_mismatch"
@@ -223,9 +223,9 @@ def test_short_ref_is_well_formed_and_matches_nothing() -> None:
 
 @pytest.mark.row("O-14")
 def test_conditions_hold_or_say_which_did_not() -> None:
-    assert conditions.parse_condition(None, None).is_open
-    absent = conditions.parse_condition(None, '"*"')
-    assert absent == conditions.parse_condition(None, "*") == Condition(absent=True)
+    assert preconditions.parse_condition(None, None).is_open
+    absent = preconditions.parse_condition(None, '"*"')
+    assert absent == preconditions.parse_condition(None, "*") == Condition(absent=True)
     absent.check(None)
     with pytest.raises(Refusal) as caught:
         absent.check("0000000000000001")
@@ -244,4 +244,4 @@ def test_conditions_that_make_no_sense_are_refused(
     if_match: str | None, if_none_match: str, absence: bool
 ) -> None:
     with pytest.raises(Malformed):
-        conditions.parse_condition(if_match, if_none_match, absence=absence)
+        preconditions.parse_condition(if_match, if_none_match, absence=absence)

@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from tallystick import access
-from tallystick.access import Scope
-from tallystick.dialects.orchestrate.bounds import span_of
 from tallystick.dialects.orchestrate.events import find_series
 from tallystick.dialects.orchestrate.paging import parse_query
 from tallystick.dialects.orchestrate.query import parse_order, parse_question
+from tallystick.dialects.orchestrate.time_span import span_of
 from tallystick.dialects.orchestrate.wire import DIALECT, Address
-from tallystick.reading import Find
+from tallystick.identity import access
+from tallystick.identity.access import Scope
+from tallystick.query.question import Find
 from tests.dialects.orchestrate.client import Api
-from tests.serving import LiveServer
+from tests.support.live_server import LiveServer
 
 SERIES = "/v0/file/9/events/file.read"
 

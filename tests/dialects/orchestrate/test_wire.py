@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tallystick.dialects.orchestrate import wire
 from tallystick.dialects.orchestrate.wire import Address, Relation
 from tallystick.errors import Malformed
-from tallystick.event import Draft, Json, Op, Resource
+from tallystick.events.event import Draft, Json, Op, Resource
 from tests.dialects.orchestrate.views import stored, viewed
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from tallystick import entry
-from tallystick.event import Draft, Event, View, as_recorded
+from tallystick.events import entry
+from tallystick.events.event import Draft, Event, View, as_recorded
 
 
 def stored(draft: Draft, index: int = 6, recorded_ms: int = 1_425_398_999_671) -> Event:

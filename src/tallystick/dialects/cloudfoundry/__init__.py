@@ -10,14 +10,14 @@ from collections.abc import Mapping, Sequence
 from starlette.routing import BaseRoute
 
 from tallystick.dialects.base import Dialect, Services
-from tallystick.dialects.cloudfoundry import layout, moments, wire
+from tallystick.dialects.cloudfoundry import responses, timestamps, wire
 from tallystick.dialects.cloudfoundry.errors import error_response
 from tallystick.dialects.cloudfoundry.routes import V2Api
 from tallystick.dialects.cloudfoundry.routes_v3 import V3Api
 from tallystick.dialects.cloudfoundry.wire import DIALECT, Style
 from tallystick.errors import SettingsError
-from tallystick.event import View
-from tallystick.reading import DialectRules, SomeTerms
+from tallystick.events.event import View
+from tallystick.query.question import DialectRules, SomeTerms
 from tallystick.settings import Settings
 
 _ROOTS = ("/v2", "/v3", "/login", "/info", f"/extensions/{DIALECT}")
@@ -34,7 +34,7 @@ def style_of(settings: Settings) -> Style:
         if type(value) is not _SETTINGS[name]:
             raise SettingsError(f"cloudfoundry.{name} is a {_SETTINGS[name].__name__}")
     return Style(
-        zone=moments.zone_of(table.get("time_zone", "UTC")),
+        zone=timestamps.zone_of(table.get("time_zone", "UTC")),
         actor_username=table.get("actor_username", False),
     )
 
@@ -70,5 +70,5 @@ CLOUDFOUNDRY = Dialect(
     error_response=error_response,
     openapi="openapi.yaml",
     settings=frozenset(_SETTINGS),
-    headers=layout.headers,
+    headers=responses.headers,
 )

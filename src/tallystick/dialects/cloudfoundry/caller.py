@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 from starlette.requests import Request
 
-from tallystick import access
-from tallystick.access import Principal, Scope
 from tallystick.dialects.base import Services
 from tallystick.dialects.cloudfoundry.errors import InsufficientScope, InvalidAuthToken
 from tallystick.dialects.cloudfoundry.wire import ORGANIZATION, SPACE
 from tallystick.errors import Forbidden, Unauthenticated
+from tallystick.identity import access
+from tallystick.identity.access import Principal, Scope
 from tallystick.query.expr import Everything, Expr
 
 _IN_SPACE = frozenset({"space_developer", "space_auditor", "space_manager", "space_supporter"})

@@ -7,7 +7,7 @@ Cloud Foundry 1.
 from __future__ import annotations
 
 from tallystick import __version__
-from tallystick.event import Json
+from tallystick.events.event import Json
 
 V2_VERSION = "2.293.0"
 V3_VERSION = "3.228.0"

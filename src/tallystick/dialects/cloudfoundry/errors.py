@@ -13,9 +13,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tallystick import errors
-from tallystick.dialects.cloudfoundry import layout
+from tallystick.dialects.cloudfoundry import responses
 from tallystick.errors import Forbidden, InvalidQuery, NotFound, TallystickError, Unauthenticated
-from tallystick.event import Json
+from tallystick.events.event import Json
 
 
 class InvalidAuthToken(Unauthenticated):
@@ -139,10 +139,10 @@ def error_response(request: Request, error: TallystickError) -> Response:
     """Return the answer that tells of an error, in the shape of the version asked."""
     if request.url.path.startswith("/v3"):
         answer = answer_to(error, v3=True)
-        response = layout.compact_response(v3_body(answer), answer.status)
+        response = responses.compact_response(v3_body(answer), answer.status)
     else:
         answer = answer_to(error)
-        response = layout.v2_response(request, v2_body(answer), answer.status, end="\n")
+        response = responses.v2_response(request, v2_body(answer), answer.status, end="\n")
     if isinstance(error, errors.RateLimited | errors.Pushback):
         response.headers["Retry-After"] = str(max(1, round(error.retry_after_s)))
     return response

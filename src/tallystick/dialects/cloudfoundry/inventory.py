@@ -20,10 +20,10 @@ from tallystick.dialects.cloudfoundry.wire import (
     relation_url,
     scope_id,
 )
-from tallystick.event import Json, Resource
-from tallystick.ledger import Ledger
+from tallystick.events.event import Json, Resource
+from tallystick.ledger.ledger import Ledger
 from tallystick.query.expr import Eq, Everything, all_of
-from tallystick.reading import Find, ResourceQuery, ResourceSummary
+from tallystick.query.question import Find, ResourceQuery, ResourceSummary
 
 APP = "app"
 PARENTS: dict[str, tuple[str, ...]] = {

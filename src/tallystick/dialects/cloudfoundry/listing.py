@@ -14,7 +14,7 @@ from urllib.parse import quote
 from tallystick.dialects.cloudfoundry.errors import BadOrder
 from tallystick.dialects.cloudfoundry.wire import RELATIONS, Relations
 from tallystick.errors import InvalidQuery
-from tallystick.event import Json
+from tallystick.events.event import Json
 
 PAGE_SIZE = 50
 PAGE_SIZE_MAX = 100

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from tallystick import limits
-from tallystick.dialects.cloudfoundry import moments
+from tallystick.dialects.cloudfoundry import timestamps
 from tallystick.errors import InvalidQuery, Malformed, TooLarge, UnsupportedField
 from tallystick.query.expr import Eq, Expr, In, Nothing, Range, all_of, any_of
 
@@ -94,8 +94,8 @@ def holds(condition: Condition, value: str) -> bool:
 
 def within_second(ms: int, operator: str) -> Expr:
     """Return the events on one side of a second, or within it for the operator `:`."""
-    first = ms - ms % moments.SECOND_MS
-    last = first + moments.SECOND_MS - 1
+    first = ms - ms % timestamps.SECOND_MS
+    last = first + timestamps.SECOND_MS - 1
     match operator:
         case ">":
             return Range("occurred_ms", low=last + 1)
@@ -122,7 +122,7 @@ def _time(condition: Condition) -> Expr:
     if not condition.operator:
         raise InvalidQuery("timestamp needs an operator and a time, such as timestamp>=2014-06-19")
     try:
-        seconds = [moments.from_text(value) for value in condition.values]
+        seconds = [timestamps.from_text(value) for value in condition.values]
     except Malformed as error:
         raise InvalidQuery(f"timestamp: {error.message}") from None
     return any_of(within_second(ms, condition.operator) for ms in seconds)

@@ -13,11 +13,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from tallystick import entry, limits
-from tallystick.access import Principal
-from tallystick.claims import claims_of_key
+from tallystick import limits
 from tallystick.dialects.base import Services
-from tallystick.dialects.cloudfoundry import discovery, inventory, layout, listing, query, wire
+from tallystick.dialects.cloudfoundry import discovery, inventory, listing, query, responses, wire
 from tallystick.dialects.cloudfoundry.caller import (
     Caller,
     authenticate,
@@ -33,13 +31,16 @@ from tallystick.dialects.cloudfoundry.errors import (
     NoSuchSpace,
 )
 from tallystick.dialects.cloudfoundry.inventory import APP, PARENTS, Inventory, Row
-from tallystick.dialects.cloudfoundry.moments import to_text
+from tallystick.dialects.cloudfoundry.timestamps import to_text
 from tallystick.dialects.cloudfoundry.wire import DIALECT, ORGANIZATION, SPACE, Style
 from tallystick.errors import Forbidden, InvalidQuery, Malformed, NotFound, TallystickError
-from tallystick.event import Json, Op, View
+from tallystick.events import entry
+from tallystick.events.event import Json, Op, View
+from tallystick.identity.access import Principal
+from tallystick.log.idempotency import claims_of_key
+from tallystick.log.sequencer import Item, Outcome
 from tallystick.query.expr import NEWEST_FIRST, Eq, Expr, Sort, all_of
-from tallystick.reading import Find
-from tallystick.sequencer import Item, Outcome
+from tallystick.query.question import Find
 
 NOT_FOUND: dict[str, type[NotFound]] = {
     ORGANIZATION: NoSuchOrganization,
@@ -133,7 +134,7 @@ class V2Api:
 
     async def root(self, request: Request) -> Response:
         """Answer where everything is."""
-        return layout.compact_response(discovery.root(base_url(self._services, request)))
+        return responses.compact_response(discovery.root(base_url(self._services, request)))
 
     async def info(self, request: Request) -> Response:
         """Answer what the server is, and who asks if that is known."""
@@ -142,32 +143,32 @@ class V2Api:
         except TallystickError:
             user = None
         info = discovery.v2_info(base_url(self._services, request), user)
-        return layout.v2_response(request, info)
+        return responses.v2_response(request, info)
 
     async def login(self, request: Request) -> Response:
         """Answer what the login server asks of users."""
         now = to_text(self._services.clock.now_ms())
-        return layout.compact_response(discovery.login(base_url(self._services, request), now))
+        return responses.compact_response(discovery.login(base_url(self._services, request), now))
 
     # Events
 
     def _list_events(self, request: Request, caller: Caller) -> Response:
-        asked = listing.parse(layout.parameters(request), listing.EVENT_ORDERS)
+        asked = listing.parse(responses.parameters(request), listing.EVENT_ORDERS)
         sort = Sort("occurred_ms", descending=asked.paging.descending)
         envelope = self._page(
             caller, asked, "/v2/events", _conditions(asked), sort, listing.EVENT_ORDER
         )
-        return layout.v2_response(request, envelope)
+        return responses.v2_response(request, envelope)
 
     def _list_space_events(self, request: Request, caller: Caller) -> Response:
         guid = request.path_params["guid"]
         if Inventory(self._ledger, caller).find(SPACE, guid) is None:
             raise NoSuchSpace(guid)
-        asked = listing.parse(layout.parameters(request), listing.EVENT_ORDERS)
+        asked = listing.parse(responses.parameters(request), listing.EVENT_ORDERS)
         where = all_of((Eq(query.SPACE_FIELD, guid), _conditions(asked)))
         path = f"/v2/spaces/{quote(guid, safe='')}/events"
         sort = Sort("index", descending=asked.paging.descending)
-        return layout.v2_response(request, self._page(caller, asked, path, where, sort))
+        return responses.v2_response(request, self._page(caller, asked, path, where, sort))
 
     def _page(
         self,
@@ -194,8 +195,8 @@ class V2Api:
         view = self._events.view(caller.tenant, request.path_params["guid"])
         if not self._ledger.may_see(view, caller.visible):
             raise Forbidden("the event is outside the caller's roles")
-        relations = listing.relations_of(layout.parameters(request))
-        return layout.v2_response(request, wire.from_event(view, self._style, relations))
+        relations = listing.relations_of(responses.parameters(request))
+        return responses.v2_response(request, wire.from_event(view, self._style, relations))
 
     async def refuse(self, request: Request) -> Response:
         """Refuse to change or delete an event, whoever asks and whether there is one or not."""
@@ -228,7 +229,7 @@ class V2Api:
         path: str,
         inside: list[query.Condition],
     ) -> Response:
-        asked = listing.parse(layout.parameters(request), _RESOURCE_ORDERS)
+        asked = listing.parse(responses.parameters(request), _RESOURCE_ORDERS)
         keys = ("name", *(f"{parent}_guid" for parent in PARENTS[type]))
         conditions = [*query.parse(asked.q, keys), *inside]
 
@@ -245,7 +246,7 @@ class V2Api:
         shown = [inventory.to_v2(row) for row in rows[offset : offset + size]]
         order = () if asked.order_by is None else (asked.order_by,)
         envelope = listing.envelope(path, asked, len(rows), shown, order)
-        return layout.v2_response(request, envelope)
+        return responses.v2_response(request, envelope)
 
     def _one_of(self, type: str) -> Handler:
         def handler(request: Request, caller: Caller) -> Response:
@@ -253,7 +254,7 @@ class V2Api:
             row = Inventory(self._ledger, caller).find(type, guid)
             if row is None:
                 raise NOT_FOUND[type](guid)
-            return layout.v2_response(request, inventory.to_v2(row))
+            return responses.v2_response(request, inventory.to_v2(row))
 
         return handler
 
@@ -282,7 +283,7 @@ class V2Api:
         views = self._ledger.views_at(principal.tenant, indexes)
         resources = [wire.from_event(views[index], self._style) for index in indexes]
         answer: Json = {"resources": resources} if is_list else resources[0]
-        return layout.v2_response(request, answer, status)
+        return responses.v2_response(request, answer, status)
 
     async def imports(self, request: Request) -> Response:
         """Answer how far the copying of a deployment's events has come."""
@@ -291,7 +292,7 @@ class V2Api:
         return response
 
     def _imports(self, request: Request, caller: Caller) -> Response:
-        source = dict(layout.parameters(request)).get("source")
+        source = dict(responses.parameters(request)).get("source")
         if not source:
             raise InvalidQuery("source names the deployment that events were copied from")
         question = Find(
@@ -308,7 +309,7 @@ class V2Api:
             "total_results": page.total,
             "timestamp": newest[0] if newest else None,
         }
-        return layout.v2_response(request, answer)
+        return responses.v2_response(request, answer)
 
 
 def base_url(services: Services, request: Request) -> str:
@@ -330,7 +331,7 @@ def _conditions(asked: listing.Listing) -> Expr:
 
 
 def _items(request: Request, body: bytes) -> tuple[list[Item], bool]:
-    source = dict(layout.parameters(request)).get("source")
+    source = dict(responses.parameters(request)).get("source")
     key = request.headers.get("idempotency-key")
     resources, is_list = wire.decode(body)
     items: list[Item] = []

@@ -12,13 +12,13 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from tallystick.dialects.base import Services
-from tallystick.dialects.cloudfoundry import discovery, inventory, layout, v3
+from tallystick.dialects.cloudfoundry import discovery, inventory, responses, v3
 from tallystick.dialects.cloudfoundry.caller import Caller, reader_of
 from tallystick.dialects.cloudfoundry.errors import NoSuchEvent
 from tallystick.dialects.cloudfoundry.inventory import APP, PARENTS, Inventory, Row
 from tallystick.dialects.cloudfoundry.routes import NOT_FOUND, Events, base_url
 from tallystick.dialects.cloudfoundry.wire import DIALECT, ORGANIZATION, SPACE
-from tallystick.reading import Find
+from tallystick.query.question import Find
 
 _RESOURCE_ORDERS = ("created_at", "updated_at", "name")
 
@@ -58,10 +58,10 @@ class V3Api:
 
     async def root(self, request: Request) -> Response:
         """Answer where everything of version 3 is."""
-        return layout.compact_response(discovery.v3_root(base_url(self._services, request)))
+        return responses.compact_response(discovery.v3_root(base_url(self._services, request)))
 
     def _list_events(self, request: Request, caller: Caller) -> Response:
-        asked = v3.parse(layout.parameters(request), v3.EVENT_FILTERS, v3.EVENT_ORDERS)
+        asked = v3.parse(responses.parameters(request), v3.EVENT_FILTERS, v3.EVENT_ORDERS)
         question = Find(
             where=v3.where(asked, lambda guids: self._events.indexes_of(caller.tenant, guids)),
             dialect=DIALECT,
@@ -74,7 +74,7 @@ class V3Api:
         base = base_url(self._services, request)
         resources = [v3.from_event(view, base) for view in page.views]
         url = f"{base}/v3/audit_events"
-        return layout.compact_response(v3.envelope(url, asked, page.total or 0, resources))
+        return responses.compact_response(v3.envelope(url, asked, page.total or 0, resources))
 
     def _get_event(self, request: Request, caller: Caller) -> Response:
         guid = request.path_params["guid"]
@@ -82,19 +82,19 @@ class V3Api:
         if not self._ledger.may_see(view, caller.visible):
             raise NoSuchEvent(guid)
         base = base_url(self._services, request)
-        return layout.compact_response(v3.from_event(view, base))
+        return responses.compact_response(v3.from_event(view, base))
 
     def _list_of(self, type: str) -> Handler:
         filters = ("guids", "names", *(f"{parent}_guids" for parent in PARENTS[type]))
 
         def handler(request: Request, caller: Caller) -> Response:
-            asked = v3.parse(layout.parameters(request), filters, _RESOURCE_ORDERS)
+            asked = v3.parse(responses.parameters(request), filters, _RESOURCE_ORDERS)
             rows = self._rows(caller, type, asked)
             offset, size = asked.paging.offset, asked.paging.size
             base = base_url(self._services, request)
             shown = [inventory.to_v3(row, base) for row in rows[offset : offset + size]]
             url = f"{base}/v3/{type}s"
-            return layout.compact_response(v3.envelope(url, asked, len(rows), shown))
+            return responses.compact_response(v3.envelope(url, asked, len(rows), shown))
 
         return handler
 
@@ -120,6 +120,6 @@ class V3Api:
             if row is None:
                 raise NOT_FOUND[type](guid)
             base = base_url(self._services, request)
-            return layout.compact_response(inventory.to_v3(row, base))
+            return responses.compact_response(inventory.to_v3(row, base))
 
         return handler

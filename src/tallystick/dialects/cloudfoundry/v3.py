@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
-from tallystick.dialects.cloudfoundry import moments, wire
+from tallystick.dialects.cloudfoundry import timestamps, wire
 from tallystick.dialects.cloudfoundry.listing import Paging, Pairs
 from tallystick.dialects.cloudfoundry.query import (
     ORGANIZATION_FIELD,
@@ -19,7 +19,7 @@ from tallystick.dialects.cloudfoundry.query import (
     within_second,
 )
 from tallystick.errors import InvalidQuery, Malformed
-from tallystick.event import Json, View
+from tallystick.events.event import Json, View
 from tallystick.query.expr import RECORDED_ORDER, Expr, In, Not, Sort, all_of, any_of
 
 PAGE_SIZE = 50
@@ -212,7 +212,7 @@ def _times(base: str, operator: str | None, text: str) -> Expr:
 def _time(base: str, text: str) -> int:
     try:
         if _TIME.match(text):
-            return moments.from_text(text)
+            return timestamps.from_text(text)
     except Malformed:
         pass
     raise InvalidQuery(

@@ -16,11 +16,12 @@ from urllib.parse import quote
 
 import msgspec
 
-from tallystick import entry, ids, jsontext, limits, times
-from tallystick.claims import claim_of_id
-from tallystick.dialects.cloudfoundry import moments
+from tallystick import json_text, limits, times
+from tallystick.dialects.cloudfoundry import timestamps
 from tallystick.errors import Malformed, TooLarge
-from tallystick.event import Draft, Event, Json, Resource, View
+from tallystick.events import entry, ids
+from tallystick.events.event import Draft, Event, Json, Resource, View
+from tallystick.log.idempotency import claim_of_id
 
 DIALECT = "cloudfoundry"
 SPACE = "space"
@@ -115,8 +116,8 @@ def decode(body: bytes) -> tuple[list[ResourceIn], bool]:
     Raises: Malformed with the path of the offending member, TooLarge.
     """
     if body.lstrip(b" \t\r\n")[:1] != b"[":
-        return [jsontext.decode_as(_one, body)], False
-    resources = jsontext.decode_as(_many, body)
+        return [json_text.decode_as(_one, body)], False
+    resources = json_text.decode_as(_many, body)
     if len(resources) > limits.BATCH_EVENTS:
         raise TooLarge(
             f"a list may have {limits.BATCH_EVENTS:,} events; this one has {len(resources):,}",
@@ -140,7 +141,7 @@ def to_draft(resource: ResourceIn, *, source: str | None = None) -> Draft:
     attributes = None if entity.actor_username is None else {"username": entity.actor_username}
     occurred_ms = None
     if entity.timestamp is not None:
-        occurred_ms = moments.from_text(entity.timestamp, "/entity/timestamp")
+        occurred_ms = timestamps.from_text(entity.timestamp, "/entity/timestamp")
         occurred_ms = times.checked_ms(occurred_ms, "/entity/timestamp")
     draft = Draft(
         kind=entity.type,
@@ -203,7 +204,7 @@ def from_event(view: View, style: Style = PLAIN, relations: Relations = NO_RELAT
         "metadata": {
             "guid": guid,
             "url": f"/v2/events/{guid}",
-            "created_at": moments.to_text(created_ms, style.zone),
+            "created_at": timestamps.to_text(created_ms, style.zone),
             "updated_at": None,
         },
         "entity": _entity(event, style) | _relations(event, relations),
@@ -276,7 +277,7 @@ def _entity(event: Event, style: Style) -> Json:
         "actee": target.id,
         "actee_type": target.type,
         "actee_name": target.name or "",
-        "timestamp": moments.to_text(event.occurred_ms, style.zone),
+        "timestamp": timestamps.to_text(event.occurred_ms, style.zone),
         "metadata": event.data,
         "space_guid": scope_id(event, SPACE),
         "organization_guid": scope_id(event, ORGANIZATION),
@@ -319,7 +320,7 @@ def _original(metadata: MetadataIn, source: str | None) -> Json | None:
     if metadata.guid is not None and id_of(metadata.guid) != metadata.guid:
         original["guid"] = metadata.guid
     if metadata.created_at is not None:
-        created_ms = moments.from_text(metadata.created_at, "/metadata/created_at")
+        created_ms = timestamps.from_text(metadata.created_at, "/metadata/created_at")
         original["created_ms"] = times.checked_ms(created_ms, "/metadata/created_at")
     if source is not None:
         original["source"] = source

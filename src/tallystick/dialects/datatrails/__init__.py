@@ -21,10 +21,10 @@ from tallystick.dialects.datatrails.rendering import DIALECT
 from tallystick.dialects.datatrails.routes import EventsApi, TenancyApi, error_response, owns
 from tallystick.dialects.datatrails.routes_blobs import BlobsApi
 from tallystick.dialects.datatrails.routes_iam import ApplicationsApi, TokenApi
+from tallystick.dialects.datatrails.routes_imports import MovingApi
 from tallystick.dialects.datatrails.routes_log import ExtensionApi, LogApi
-from tallystick.dialects.datatrails.routes_moving import MovingApi
-from tallystick.identity import Client
-from tallystick.reading import DialectRules, SomeTerms
+from tallystick.identity.records import Client
+from tallystick.query.question import DialectRules, SomeTerms
 
 _LOOK_AROUND_S = 0.5
 """How often to ask for what other processes on the same database wrote."""

@@ -14,11 +14,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from tallystick import credentials, jsontext, limits, times
+from tallystick import json_text, limits, times
 from tallystick.dialects.datatrails.rendering import DIALECT
 from tallystick.errors import Malformed
-from tallystick.event import Json
-from tallystick.identity import Client, ClientSecret
+from tallystick.events.event import Json
+from tallystick.identity import credentials
+from tallystick.identity.records import Client, ClientSecret
 
 OWNER = "OWNER"
 ROLES = ("ROLE_UNSPECIFIED", OWNER)
@@ -164,12 +165,12 @@ def listed(clients: Sequence[Client], page: Page, tenant_identity: str) -> Json:
 
 
 def _token(after: str, display_name: str | None) -> str:
-    return urlsafe_b64encode(jsontext.encode([after, display_name])).decode()
+    return urlsafe_b64encode(json_text.encode([after, display_name])).decode()
 
 
 def _open_token(token: str) -> tuple[str, str | None]:
     try:
-        value = jsontext.decode(urlsafe_b64decode(token.encode()))
+        value = json_text.decode(urlsafe_b64decode(token.encode()))
     except (binascii.Error, ValueError, Malformed):
         value = None
     match value:
@@ -181,8 +182,8 @@ def _open_token(token: str) -> tuple[str, str | None]:
 
 
 def _decode(body: bytes, known: Sequence[str]) -> Wanted:
-    document = jsontext.decode_object(body)
-    jsontext.check_members(document, known)
+    document = json_text.decode_object(body)
+    json_text.check_members(document, known)
     return Wanted(
         _display_name(document.get("display_name")),
         _claims(document.get("custom_claims")),

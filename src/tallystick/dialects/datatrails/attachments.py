@@ -9,10 +9,11 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from tallystick import ids, times
-from tallystick.blobs import Blob
+from tallystick import times
 from tallystick.errors import Malformed
-from tallystick.event import Json
+from tallystick.events import ids
+from tallystick.events.event import Json
+from tallystick.ledger.blobs import Blob
 
 HASH_ALG = "SHA256"
 IDENTITY = "arc_blob_identity"

@@ -7,10 +7,10 @@ from uuid import UUID
 
 from starlette.requests import Request
 
-from tallystick import access, actors
-from tallystick.access import Principal, Scope
 from tallystick.dialects.base import Services
-from tallystick.event import Resource
+from tallystick.events.event import Resource
+from tallystick.identity import access, actors
+from tallystick.identity.access import Principal, Scope
 from tallystick.query.expr import Expr
 
 APPLICATION = "application"

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from tallystick import errors
 from tallystick.errors import TallystickError
-from tallystick.event import Json
+from tallystick.events.event import Json
 
 
 class Answer(NamedTuple):

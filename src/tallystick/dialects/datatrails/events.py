@@ -11,9 +11,9 @@ from tallystick.dialects.base import Services
 from tallystick.dialects.datatrails import attachments, filters, rendering, wire
 from tallystick.dialects.datatrails.caller import Caller
 from tallystick.errors import NotFound
-from tallystick.event import Json, Op, View
+from tallystick.events.event import Json, Op, View
 from tallystick.query.expr import RECORDED_ORDER
-from tallystick.reading import Find
+from tallystick.query.question import Find
 
 
 class Published(NamedTuple):

@@ -14,7 +14,7 @@ from uuid import UUID
 from tallystick.dialects.datatrails import idtimestamps, odata
 from tallystick.dialects.datatrails.merklelog import mmr
 from tallystick.dialects.datatrails.rendering import DIALECT
-from tallystick.dialects.datatrails.textset import TextSet
+from tallystick.dialects.datatrails.string_sets import TextSet
 from tallystick.errors import InvalidQuery, UnsupportedField, UnsupportedOperator
 from tallystick.query import expr
 from tallystick.query.expr import Expr

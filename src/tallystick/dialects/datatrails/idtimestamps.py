@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 
-from tallystick import ids
+from tallystick.events import ids
 from tallystick.query import expr
 from tallystick.query.expr import Expr
 

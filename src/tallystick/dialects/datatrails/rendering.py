@@ -15,9 +15,9 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from tallystick import ids
 from tallystick.dialects.datatrails.merklelog.gojson import Value
-from tallystick.event import Event, Resource
+from tallystick.events import ids
+from tallystick.events.event import Event, Resource
 
 DIALECT = "datatrails"
 RESERVED = "tallystick_"

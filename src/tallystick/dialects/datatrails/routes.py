@@ -12,21 +12,22 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from tallystick import entry, jsontext, limits
-from tallystick.access import Scope
-from tallystick.claims import claims_of_key
+from tallystick import json_text, limits
 from tallystick.dialects.base import Services
-from tallystick.dialects.datatrails import allowance, attachments, errors, rendering, wire
-from tallystick.dialects.datatrails.allowance import RateLimit
+from tallystick.dialects.datatrails import attachments, errors, quotas, rendering, wire
 from tallystick.dialects.datatrails.applications import is_application
 from tallystick.dialects.datatrails.caller import Caller, actor_of, caller_of
 from tallystick.dialects.datatrails.events import Events
 from tallystick.dialects.datatrails.options import Options
+from tallystick.dialects.datatrails.quotas import RateLimit
 from tallystick.errors import Malformed, NotFound, TallystickError
-from tallystick.event import Draft, Json
-from tallystick.identity import Client
+from tallystick.events import entry
+from tallystick.events.event import Draft, Json
+from tallystick.identity.access import Scope
+from tallystick.identity.records import Client
+from tallystick.log.idempotency import claims_of_key
+from tallystick.log.sequencer import Item
 from tallystick.query.expr import Eq, Everything
-from tallystick.sequencer import Item
 
 BASE = "/archivist/v1"
 TOTAL_COUNT = "x-total-count"
@@ -62,7 +63,7 @@ class EventsApi:
         body = await self._services.body(request, limits.DATATRAILS_EVENT_BYTES)
         draft = wire.decode_event(body, actor=actor_of(self._services, caller.principal))
         key = request.headers.get("idempotency-key")
-        draft.claims = claims_of_key(key, jsontext.decode(body))
+        draft.claims = claims_of_key(key, json_text.decode(body))
         door = self._services.door()
         if self._options.quotas.events is not None or attachments.has_blobs(draft.data):
             await door.run(self._check, caller.tenant, draft)
@@ -94,7 +95,7 @@ class EventsApi:
     def _check(self, tenant: str, draft: Draft) -> None:
         """Let an event pass whose blobs are there and for which there is an allowance left."""
         attachments.check_attributes(draft.data, lambda id: self._services.blobs.get(tenant, id))
-        allowance.require(self._options.quotas.events, lambda: self._stored(tenant), "events")
+        quotas.require(self._options.quotas.events, lambda: self._stored(tenant), "events")
 
     def _stored(self, tenant: str) -> int:
         mine = Eq("dialect", rendering.DIALECT)
@@ -149,14 +150,14 @@ class TenancyApi:
             raise Malformed("service is one of applications, blobs", path="service")
         caps: list[Json] = []
         if service in ("", "applications"):
-            left = allowance.remaining(
+            left = quotas.remaining(
                 self._quotas.applications,
                 lambda: sum(map(is_application, self._identity.list(Client, tenant))),
             )
             caps.append({"resource_type": "applications", "resource_remaining": str(left)})
         if service in ("", "blobs"):
             blobs = self._services.blobs
-            left = allowance.remaining(self._quotas.blobs, lambda: len(blobs.list(tenant)))
+            left = quotas.remaining(self._quotas.blobs, lambda: len(blobs.list(tenant)))
             caps.append({"resource_type": "blobs", "resource_remaining": str(left)})
         return caps
 
@@ -179,4 +180,4 @@ def json_response(
     value: Json, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
     """Return an answer with a JSON body."""
-    return Response(jsontext.encode(value), status, headers, "application/json")
+    return Response(json_text.encode(value), status, headers, "application/json")

@@ -8,18 +8,18 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from tallystick import ids
-from tallystick.access import Scope
-from tallystick.blobs import CHUNK_BYTES, Blob, Upload, add_blob
 from tallystick.dialects.base import Services
-from tallystick.dialects.datatrails import allowance, attachments, ranges, rendering
+from tallystick.dialects.datatrails import attachments, quotas, range_header, rendering
 from tallystick.dialects.datatrails.caller import Caller, actor_of, caller_of
 from tallystick.dialects.datatrails.events import Events
-from tallystick.dialects.datatrails.fileform import FORM_BYTES, FileForm
+from tallystick.dialects.datatrails.multipart import FORM_BYTES, FileForm
 from tallystick.dialects.datatrails.options import Options
 from tallystick.dialects.datatrails.routes import json_response
 from tallystick.errors import Malformed, NotFound
-from tallystick.event import Json
+from tallystick.events import ids
+from tallystick.events.event import Json
+from tallystick.identity.access import Scope
+from tallystick.ledger.blobs import CHUNK_BYTES, Blob, Upload, add_blob
 from tallystick.query.expr import Everything
 
 BASE = "/archivist/v1/blobs"
@@ -85,8 +85,8 @@ class BlobsApi:
         blob = await self._services.door().run(self._find, caller, request)
         headers = {**_INERT, "ETag": f'"{blob.digest}"', "Content-Type": blob.mime_type}
         try:
-            part = ranges.part_of(request.headers.get("range"), blob.size)
-        except ranges.Unsatisfiable as error:
+            part = range_header.part_of(request.headers.get("range"), blob.size)
+        except range_header.Unsatisfiable as error:
             return unsatisfiable(error)
         if part is None:
             whole = headers | {"Content-Length": str(blob.size)}
@@ -101,7 +101,7 @@ class BlobsApi:
             yield await run(self._blobs.read, blob, at, min(at + CHUNK_BYTES, stop))
 
     def _begin(self, caller: Caller) -> Upload:
-        allowance.require(self._quota, lambda: len(self._blobs.list(caller.tenant)), "blobs")
+        quotas.require(self._quota, lambda: len(self._blobs.list(caller.tenant)), "blobs")
         return self._blobs.content.begin(caller.tenant)
 
     def _store(self, caller: Caller, upload: Upload, mime_type: str, id: str | None) -> Json:
@@ -132,7 +132,7 @@ class BlobsApi:
         return blob
 
 
-def unsatisfiable(error: ranges.Unsatisfiable) -> Response:
+def unsatisfiable(error: range_header.Unsatisfiable) -> Response:
     """Return the answer to a range that lies outside."""
     body: Json = {"code": 11, "message": str(error), "details": []}
     return json_response(body, 416, {"Content-Range": f"bytes */{error.size}"})

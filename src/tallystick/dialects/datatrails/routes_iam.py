@@ -10,19 +10,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from tallystick import administration, limits
-from tallystick.access import Scope
-from tallystick.administration import Act
+from tallystick import limits
 from tallystick.dialects.base import Services
-from tallystick.dialects.datatrails import allowance, applications
+from tallystick.dialects.datatrails import applications, quotas
 from tallystick.dialects.datatrails.applications import is_application, rendered
 from tallystick.dialects.datatrails.caller import Caller, caller_of
 from tallystick.dialects.datatrails.options import Options
 from tallystick.dialects.datatrails.routes import json_response
 from tallystick.errors import Malformed, NotFound, RateLimited, Unauthenticated
-from tallystick.event import Json
-from tallystick.identity import Client
-from tallystick.tokens import Issued, is_secret_of, password_attempts
+from tallystick.events.event import Json
+from tallystick.identity import acts
+from tallystick.identity.access import Scope
+from tallystick.identity.acts import Act
+from tallystick.identity.records import Client
+from tallystick.identity.tokens import Issued, is_secret_of, password_attempts
 
 BASE = "/archivist/iam/v1"
 _FIELDS_MAX = 20
@@ -128,10 +129,10 @@ class ApplicationsApi:
         return caller_of(self._services, request, Scope.ADMIN)
 
     def _create(self, caller: Caller, wanted: applications.Wanted) -> Json:
-        allowance.require(self._quota, lambda: self._count(caller.tenant), "applications")
+        quotas.require(self._quota, lambda: self._count(caller.tenant), "applications")
         now_ms = self._services.clock.now_ms()
         client, secret = applications.new_client(caller.tenant, wanted, now_ms=now_ms)
-        self._services.ledger.administer(caller.tenant, administration.create_client(client))
+        self._services.ledger.administer(caller.tenant, acts.create_client(client))
         return rendered(client, caller.tenant_identity, secret)
 
     def _change(self, caller: Caller, request: Request, wanted: applications.Wanted) -> Json:
@@ -139,7 +140,7 @@ class ApplicationsApi:
             changed = applications.changed(client, wanted)
             if changed == client:
                 return None
-            return administration.change_client(changed, "client.changed")
+            return acts.change_client(changed, "client.changed")
 
         changed = self._carry_out(caller, request, change)
         return rendered(_existing(changed, request.path_params["uuid"]), caller.tenant_identity)
@@ -149,14 +150,14 @@ class ApplicationsApi:
 
         def regenerate(client: Client) -> Act:
             changed = msgspec.structs.replace(client, secrets=(secret,))
-            return administration.change_client(changed, "client.secret_regenerated")
+            return acts.change_client(changed, "client.secret_regenerated")
 
         changed = self._carry_out(caller, request, regenerate)
         client = _existing(changed, request.path_params["uuid"])
         return rendered(client, caller.tenant_identity, text)
 
     def _delete(self, caller: Caller, request: Request) -> None:
-        self._carry_out(caller, request, administration.delete)
+        self._carry_out(caller, request, acts.delete)
 
     def _application(self, caller: Caller, request: Request) -> Client:
         id = request.path_params["uuid"]

@@ -11,9 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from tallystick.access import Scope
 from tallystick.dialects.base import Services
-from tallystick.dialects.datatrails import ranges, trails, wire
+from tallystick.dialects.datatrails import range_header, trails, wire
 from tallystick.dialects.datatrails.caller import Caller, caller_of
 from tallystick.dialects.datatrails.events import Events
 from tallystick.dialects.datatrails.merklelog.receipts import Form
@@ -24,8 +23,9 @@ from tallystick.dialects.datatrails.rendering import DIALECT, created_at
 from tallystick.dialects.datatrails.routes import json_response
 from tallystick.dialects.datatrails.routes_blobs import unsatisfiable
 from tallystick.errors import Malformed, NotFound
-from tallystick.event import Json
-from tallystick.identity import Tenant
+from tallystick.events.event import Json
+from tallystick.identity.access import Scope
+from tallystick.identity.records import Tenant
 
 LOGS = "/verifiabledata/merklelogs/v1/mmrs/tenant/{uuid}/0"
 EXTENSION = f"/extensions/{DIALECT}"
@@ -68,8 +68,8 @@ class LogApi:
         if request.method == "HEAD":
             return _binary(b"", 200, headers | {"Content-Length": str(size)})
         try:
-            part = ranges.part_of(request.headers.get("range"), size)
-        except ranges.Unsatisfiable as error:
+            part = range_header.part_of(request.headers.get("range"), size)
+        except range_header.Unsatisfiable as error:
             return unsatisfiable(error)
         if part is None:
             return _binary(self._files.read(tenant.id, number) or b"", 200, headers)

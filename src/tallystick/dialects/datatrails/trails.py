@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 from tallystick.dialects.datatrails.filters import TARGET_TRAIL
 from tallystick.dialects.datatrails.rendering import DIALECT
-from tallystick.event import View
-from tallystick.ledger import Ledger
+from tallystick.events.event import View
+from tallystick.ledger.ledger import Ledger
 from tallystick.query.aggregate import TopValues, TopValuesResult
 from tallystick.query.expr import Eq, Expr, Sort, any_of
-from tallystick.reading import Find
+from tallystick.query.question import Find
 
 _NEWEST = (Sort("index", descending=True),)
 

@@ -11,12 +11,13 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from tallystick import ids, jsontext, limits
+from tallystick import json_text, limits
 from tallystick.dialects.datatrails import rendering
 from tallystick.dialects.datatrails.merklelog import gojson, leaf
 from tallystick.errors import Malformed, TooLarge
-from tallystick.event import Draft, Json, Resource, View, as_recorded, stored_event
-from tallystick.sequencer import Accepted
+from tallystick.events import ids
+from tallystick.events.event import Draft, Json, Resource, View, as_recorded, stored_event
+from tallystick.log.sequencer import Accepted
 
 _TENANTS_KEPT = 1024
 _SKIP_MAX = (1 << 63) - 1
@@ -166,8 +167,8 @@ def _content_hash(view: View) -> str:
 
 
 def _document(body: bytes, known: tuple[str, ...]) -> dict[str, Any]:
-    document = jsontext.decode_object(body)
-    jsontext.check_members(document, known)
+    document = json_text.decode_object(body)
+    json_text.check_members(document, known)
     return document
 
 

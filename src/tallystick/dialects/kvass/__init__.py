@@ -13,7 +13,7 @@ from tallystick.dialects.base import Dialect, Services
 from tallystick.dialects.kvass import wire
 from tallystick.dialects.kvass.errors import error_response
 from tallystick.dialects.kvass.routes import KvassApi, owns, standing_headers
-from tallystick.reading import DialectRules, SomeTerms
+from tallystick.query.question import DialectRules, SomeTerms
 
 
 def routes(services: Services) -> Sequence[BaseRoute]:

@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 import jwt
 from starlette.requests import Request
 
-from tallystick import access
-from tallystick.access import Principal, Scope
 from tallystick.dialects.base import Services
 from tallystick.errors import Forbidden, RequestError, Unauthenticated
-from tallystick.identity import KeySet, User
+from tallystick.identity import access
+from tallystick.identity.access import Principal, Scope
+from tallystick.identity.records import KeySet, User
+from tallystick.identity.tokens import Bearer, UnknownSubject
 from tallystick.query.expr import Expr
-from tallystick.tokens import Bearer, UnknownSubject
 
 KEY_HEADERS = ("X-Kvass-Api-Key", "X-Builton-Api-Key", "X-Share-Api-Key")
 """Where the API key may be: the service was Share before it was Kvass, and Builton after."""

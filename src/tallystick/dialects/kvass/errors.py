@@ -8,8 +8,8 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tallystick import jsontext
-from tallystick.dialects import telling
+from tallystick import json_text
+from tallystick.dialects import errors
 from tallystick.errors import (
     Conflict,
     Forbidden,
@@ -27,7 +27,7 @@ from tallystick.errors import (
     TooLarge,
     Unauthenticated,
 )
-from tallystick.event import Json
+from tallystick.events.event import Json
 
 # The first class of an error's ancestry that stands here decides.
 STATUS: dict[type[TallystickError], int] = {
@@ -51,13 +51,13 @@ _CHALLENGE = 'Bearer realm="kvass"'
 
 def status_of(error: TallystickError) -> int:
     """Return the HTTP status of an error."""
-    return telling.status_in(STATUS, error)
+    return errors.status_in(STATUS, error)
 
 
 def body_of(error: TallystickError) -> Json:
     """Return what is told of an error; of the operator's troubles only that there are some."""
     status = status_of(error)
-    message = telling.message_of(error, status)
+    message = errors.message_of(error, status)
     return {
         "code": status,
         "message": message,
@@ -73,9 +73,9 @@ def body_of(error: TallystickError) -> Json:
 def error_response(request: Request, error: TallystickError) -> Response:
     """Return the answer that tells of an error."""
     return Response(
-        jsontext.encode(body_of(error)),
+        json_text.encode(body_of(error)),
         status_of(error),
-        telling.headers_of(error, _CHALLENGE),
+        errors.headers_of(error, _CHALLENGE),
         "application/json",
     )
 

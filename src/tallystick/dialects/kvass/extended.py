@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from tallystick import ids, limits, times
+from tallystick import limits, times
 from tallystick.errors import Malformed
-from tallystick.event import Json
+from tallystick.events import ids
+from tallystick.events.event import Json
 
 OID = "$oid"
 DATE = "$date"

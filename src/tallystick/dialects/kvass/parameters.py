@@ -10,11 +10,12 @@ import re
 from collections.abc import Mapping
 from fractions import Fraction
 
-from tallystick import ids, limits
+from tallystick import limits
 from tallystick.dialects.kvass.wire import DIALECT, with_object_id
 from tallystick.errors import Malformed
+from tallystick.events import ids
 from tallystick.query.expr import Eq, Everything, Expr, Nothing, Range, Sort, all_of
-from tallystick.reading import Find
+from tallystick.query.question import Find
 
 SIZE = 10
 SIZE_MAX = 1000

@@ -13,18 +13,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from tallystick import ids, jsontext, limits
-from tallystick.access import Scope
-from tallystick.claims import claims_of_key
+from tallystick import json_text, limits
 from tallystick.dialects.base import Services
 from tallystick.dialects.kvass import parameters, wire
 from tallystick.dialects.kvass.caller import KEY_HEADERS, Caller, caller_of
 from tallystick.dialects.kvass.kinds import KINDS, is_update
 from tallystick.dialects.kvass.wire import DIALECT
 from tallystick.errors import NotFound
-from tallystick.event import Draft, Json, Op, Resource, View
+from tallystick.events import ids
+from tallystick.events.event import Draft, Json, Op, Resource, View
+from tallystick.identity.access import Scope
+from tallystick.log.idempotency import claims_of_key
 from tallystick.query.expr import Eq, Everything, Sort
-from tallystick.reading import Find
+from tallystick.query.question import Find
 
 TOTAL_HEADER = "X-Pagination-Total"
 
@@ -117,7 +118,7 @@ class KvassApi:
         """Record an event and answer it as it will be read."""
         run = self._services.door().run
         caller: Caller = await run(caller_of, self._services, request, Scope.WRITE)
-        document = jsontext.decode_object(await self._services.body(request, _BODY_BYTES))
+        document = json_text.decode_object(await self._services.body(request, _BODY_BYTES))
         key = request.headers.get("idempotency-key")
         return await run(self._record, caller, document, key)
 
@@ -210,4 +211,4 @@ def _is_shown_as(view: View, object_id: str) -> bool:
 
 
 def _json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(jsontext.encode(value), status, headers, "application/json")
+    return Response(json_text.encode(value), status, headers, "application/json")

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from tallystick import entry, ids, jsontext, limits
+from tallystick import json_text, limits
 from tallystick.dialects.kvass import extended
 from tallystick.dialects.kvass.kinds import KINDS, is_update
-from tallystick.diff import changed_members
 from tallystick.errors import Malformed
-from tallystick.event import Draft, Event, Json, Resource, View, class_of
-from tallystick.identity import User
+from tallystick.events import entry, ids
+from tallystick.events.diff import changed_members
+from tallystick.events.event import Draft, Event, Json, Resource, View, class_of
+from tallystick.identity.records import User
 from tallystick.query.expr import And, Eq, Expr, Range
 
 DIALECT = "kvass"
@@ -182,13 +183,13 @@ def object_of(event: Event) -> Json:
 def _flat(document: Json) -> Json:
     """Return the members of a document in the short form, whichever it came in."""
     if "data" not in document:
-        jsontext.check_members(document, _SHORT_MEMBERS)
+        json_text.check_members(document, _SHORT_MEMBERS)
         return document
-    jsontext.check_members(document, (_SHORT_MEMBERS - _DATA_MEMBERS) | {"kind", "data"})
+    json_text.check_members(document, (_SHORT_MEMBERS - _DATA_MEMBERS) | {"kind", "data"})
     data = document["data"]
     if not isinstance(data, dict):
         raise Malformed("data is an object", path="data")
-    jsontext.check_members(data, _DATA_MEMBERS, "data.")
+    json_text.check_members(data, _DATA_MEMBERS, "data.")
     kind = document.get("kind", data.get("kind"))
     if data.get("kind", kind) != kind:
         raise Malformed("data.kind is a copy of kind", path="data.kind")

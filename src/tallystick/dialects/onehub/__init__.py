@@ -14,7 +14,7 @@ from tallystick.dialects.onehub import wire
 from tallystick.dialects.onehub.errors import error_response
 from tallystick.dialects.onehub.routes import OnehubApi, owns
 from tallystick.errors import SettingsError
-from tallystick.reading import DialectRules, SomeTerms
+from tallystick.query.question import DialectRules, SomeTerms
 
 _SETTINGS = {"own_events_only": bool, "public_clients": list}
 """What may be set; roles and the token endpoint look there too."""

@@ -12,13 +12,13 @@ from datetime import tzinfo
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
-from tallystick import jsontext
-from tallystick.access import Principal
-from tallystick.dialects.onehub import moments
+from tallystick import json_text
+from tallystick.dialects.onehub import timestamps
 from tallystick.dialects.onehub.wire import DIALECT, ID_MAX, VERBS
 from tallystick.errors import Malformed
+from tallystick.identity.access import Principal
 from tallystick.query.expr import Eq, Everything, Expr, In, Not, Nothing, Range, all_of
-from tallystick.reading import Find
+from tallystick.query.question import Find
 
 PER_PAGE = 30
 PER_PAGE_MAX = 100
@@ -146,13 +146,13 @@ def _within_times(given: Given, zone: tzinfo) -> Expr:
     return Range("occurred_ms", low, high)
 
 
-def _moment(given: Given, name: str, zone: tzinfo) -> moments.Moment | None:
+def _moment(given: Given, name: str, zone: tzinfo) -> timestamps.Moment | None:
     value = _single(given, name)
     if value is None:
         return None
     if not isinstance(value, str):
         raise Malformed(f"{name} is a time as text", path=name)
-    return moments.parse(value, zone, name)
+    return timestamps.parse(value, zone, name)
 
 
 def _several(given: Given, name: str) -> list[Any]:
@@ -212,7 +212,7 @@ def _in_body(body: bytes, content_type: str) -> Given:
             return _in_form(body.decode("utf-8"))
         except UnicodeDecodeError:
             raise Malformed("the form is not UTF-8") from None
-    return _by_name(jsontext.decode_object(body).items())
+    return _by_name(json_text.decode_object(body).items())
 
 
 def _by_name(pairs: Iterable[tuple[str, Any]]) -> Given:

@@ -14,18 +14,19 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from tallystick import access, jsontext, limits
-from tallystick.access import Principal, Scope
-from tallystick.claims import claims_of_key
+from tallystick import json_text, limits
 from tallystick.dialects.base import Services
-from tallystick.dialects.onehub import moments, parameters, wire
+from tallystick.dialects.onehub import parameters, timestamps, wire
 from tallystick.dialects.onehub.parameters import Given
 from tallystick.dialects.onehub.wire import DIALECT
 from tallystick.errors import Forbidden, NotFound
-from tallystick.event import Json, Resource
-from tallystick.identity import User
+from tallystick.events.event import Json, Resource
+from tallystick.identity import access
+from tallystick.identity.access import Principal, Scope
+from tallystick.identity.records import User
+from tallystick.log.idempotency import claims_of_key
 from tallystick.query.expr import Eq, Expr, all_of
-from tallystick.reading import Find
+from tallystick.query.question import Find
 
 _BODY_BYTES = 2 * limits.EVENT_BYTES
 _ENDINGS = ("", "/", ".json")
@@ -111,7 +112,7 @@ class OnehubApi:
 
     def _zone_of(self, principal: Principal) -> tzinfo:
         user = self._user_of(principal)
-        return UTC if user is None else moments.zone_named(user.time_zone)
+        return UTC if user is None else timestamps.zone_named(user.time_zone)
 
     def _user_of(self, principal: Principal) -> User | None:
         if principal.user is None:
@@ -136,7 +137,7 @@ class OnehubApi:
         if principal.is_person:
             # People make events by what they do, not by telling of it.
             access.require(principal, Scope.ADMIN)
-        document = jsontext.decode_object(await self._services.body(request, _BODY_BYTES))
+        document = json_text.decode_object(await self._services.body(request, _BODY_BYTES))
         key = request.headers.get("idempotency-key")
         return await run(self._record, principal, document, key)
 
@@ -168,4 +169,4 @@ def owns(path: str) -> bool:
 
 
 def _json(value: Any, status: int = 200) -> Response:
-    return Response(jsontext.encode(value), status, media_type="application/json")
+    return Response(json_text.encode(value), status, media_type="application/json")

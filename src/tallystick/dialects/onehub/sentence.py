@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tallystick.event import Event, Resource
-from tallystick.summary import escape, human_size
+from tallystick.events.event import Event, Resource
+from tallystick.events.summary import escape, human_size
 
 TEMPLATE_VERSION = 1
 

@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from datetime import tzinfo
 from typing import Any
 
-from tallystick import entry, ids, jsontext, times
-from tallystick.access import SHARING_ROLES
-from tallystick.dialects.onehub import markup, moments
+from tallystick import json_text, times
+from tallystick.dialects.onehub import markup, timestamps
 from tallystick.dialects.onehub.sentence import PREDICATES, Facts, detail, name_of
 from tallystick.errors import Malformed
-from tallystick.event import Draft, Event, Json, Resource, View
-from tallystick.summary import escape
+from tallystick.events import entry, ids
+from tallystick.events.event import Draft, Event, Json, Resource, View
+from tallystick.events.summary import escape
+from tallystick.identity.access import SHARING_ROLES
 
 DIALECT = "onehub"
 VERBS = tuple(PREDICATES)
@@ -52,7 +53,7 @@ def to_draft(document: Json, *, zone: tzinfo, user: Resource | None = None) -> D
     if inner.get("updated_at") is not None:
         text = _text(inner["updated_at"], "updated_at")
         draft.occurred_ms = times.checked_ms(
-            moments.parse(text, zone, "updated_at").ms, "updated_at"
+            timestamps.parse(text, zone, "updated_at").ms, "updated_at"
         )
     if inner.get("id") is not None:
         id = _id(inner["id"], "id")
@@ -82,7 +83,7 @@ def render(view: View, zone: tzinfo) -> Json:
     return {
         "event": {
             "id": id_of(event),
-            "updated_at": moments.render(event.occurred_ms, zone),
+            "updated_at": timestamps.render(event.occurred_ms, zone),
             "detail": detail(facts, event),
             "workspace_id": facts.workspace_id,
             "user_id": facts.user_id,
@@ -139,7 +140,7 @@ def integer_id(text: str) -> int | None:
 
 
 def _from_printed(inner: Json) -> Draft:
-    jsontext.check_members(inner, _PRINTED)
+    json_text.check_members(inner, _PRINTED)
     printed = markup.parse(_name(inner["detail"], "detail"))
     if inner.get("workspace_id", printed.workspace_id) != printed.workspace_id:
         raise Malformed("workspace_id is another than detail says", path="workspace_id")
@@ -167,7 +168,7 @@ def _from_printed(inner: Json) -> Draft:
 
 
 def _from_facts(inner: Json, user: Resource | None) -> Draft:
-    jsontext.check_members(inner, _GIVEN)
+    json_text.check_members(inner, _GIVEN)
     verb = inner.get("verb")
     if not isinstance(verb, str) or verb not in PREDICATES:
         raise Malformed(f"verb is one of {', '.join(VERBS)}", path="verb")
@@ -240,7 +241,7 @@ def _invitation(inner: Json) -> Json:
 def _object(value: Any, path: str, known: frozenset[str]) -> Json:
     if not isinstance(value, dict):
         raise Malformed(f"{path} is an object", path=path)
-    jsontext.check_members(value, known, f"{path}.")
+    json_text.check_members(value, known, f"{path}.")
     return value
 
 

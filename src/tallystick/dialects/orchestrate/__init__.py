@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from tallystick.dialects.base import Dialect
-from tallystick.dialects.orchestrate import exchange, wire
+from tallystick.dialects.orchestrate import request, wire
 from tallystick.dialects.orchestrate.routes import routes
-from tallystick.reading import DialectRules, SomeTerms
+from tallystick.query.question import DialectRules, SomeTerms
 
 ORCHESTRATE = Dialect(
     name=wire.DIALECT,
@@ -16,8 +16,8 @@ ORCHESTRATE = Dialect(
         listed=SomeTerms(wire.LISTED, wire.listed),
     ),
     routes=routes,
-    owns=exchange.owns,
-    error_response=exchange.error_response,
+    owns=request.owns,
+    error_response=request.error_response,
     openapi="openapi.yaml",
-    headers=exchange.standing_headers,
+    headers=request.standing_headers,
 )

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from tallystick.dialects.orchestrate.errors import Refusal
 from tallystick.dialects.orchestrate.query import field_of
 from tallystick.errors import UnsupportedField
-from tallystick.event import Json
+from tallystick.events.event import Json
 from tallystick.query.aggregate import (
     Aggregate,
     AggregateResult,
@@ -34,7 +34,7 @@ from tallystick.query.aggregate import (
     TopValuesResult,
 )
 from tallystick.query.expr import Near
-from tallystick.query.lucene.places import METRES
+from tallystick.query.lucene.geo import METRES
 from tallystick.query.lucene.scanner import number_of
 
 CLAUSES_MAX = 20

@@ -11,17 +11,18 @@ from typing import NamedTuple
 
 from starlette.responses import Response
 
-from tallystick import entry, jsontext, limits
-from tallystick.access import Scope
+from tallystick import json_text, limits
 from tallystick.dialects.orchestrate import errors, relations, wire
 from tallystick.dialects.orchestrate.errors import Refusal, items_not_found
 from tallystick.dialects.orchestrate.events import Name, find_event
-from tallystick.dialects.orchestrate.exchange import Exchange
+from tallystick.dialects.orchestrate.request import Exchange
 from tallystick.dialects.orchestrate.wire import Address
-from tallystick.entry import Prepared
 from tallystick.errors import IdempotencyMismatch, Malformed, TallystickError, TooLarge
-from tallystick.event import Draft, Json, Op, View, as_recorded, stored_event
-from tallystick.sequencer import Accepted, Item, Outcome
+from tallystick.events import entry
+from tallystick.events.entry import Prepared
+from tallystick.events.event import Draft, Json, Op, View, as_recorded, stored_event
+from tallystick.identity.access import Scope
+from tallystick.log.sequencer import Accepted, Item, Outcome
 
 _BLANKS = " \t\r\n"
 _scanner = json.JSONDecoder()
@@ -155,7 +156,7 @@ def _operation(exchange: Exchange, text: str | None) -> _Operation:
     try:
         if text is None:
             raise Malformed
-        draft = wire.to_draft(jsontext.decode_object(text.encode()), actor=exchange.actor)
+        draft = wire.to_draft(json_text.decode_object(text.encode()), actor=exchange.actor)
         return _Operation(entry.prepare(draft), None)
     except TooLarge as error:
         return _Operation(None, error)

@@ -10,15 +10,15 @@ from typing import NamedTuple
 import msgspec
 from starlette.responses import Response
 
-from tallystick.access import Scope
 from tallystick.dialects.orchestrate import paging, wire
-from tallystick.dialects.orchestrate.exchange import Exchange
 from tallystick.dialects.orchestrate.items import item_row
 from tallystick.dialects.orchestrate.paging import Parameter
+from tallystick.dialects.orchestrate.request import Exchange
 from tallystick.errors import Malformed, PreconditionFailed, TallystickError
-from tallystick.event import Draft, Event, Resource, View
+from tallystick.events.event import Draft, Event, Resource, View
+from tallystick.identity.access import Scope
 from tallystick.query.expr import Eq, Expr, all_of
-from tallystick.reading import Find, Over, ResourceQuery
+from tallystick.query.question import Find, Over, ResourceQuery
 
 DELETE_CHUNK = 500
 """Items or events that one step of deleting a collection takes away."""

@@ -12,12 +12,12 @@ from typing import NamedTuple
 import msgspec
 
 from tallystick.dialects.orchestrate import wire
-from tallystick.dialects.orchestrate.conditions import Condition
 from tallystick.dialects.orchestrate.errors import Refusal
-from tallystick.dialects.orchestrate.exchange import Exchange
+from tallystick.dialects.orchestrate.preconditions import Condition
+from tallystick.dialects.orchestrate.request import Exchange
 from tallystick.errors import NotFound, PreconditionFailed
-from tallystick.event import Draft, Event, Expectation, HeadSlot, Json, Op, Resource
-from tallystick.ledger import Ledger
+from tallystick.events.event import Draft, Event, Expectation, HeadSlot, Json, Op, Resource
+from tallystick.ledger.ledger import Ledger
 from tallystick.query.expr import Expr
 
 ATTEMPTS = 100

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from tallystick.dialects import telling
+from tallystick.dialects import errors
 from tallystick.errors import (
     Conflict,
     FollowerBehind,
@@ -30,7 +30,7 @@ from tallystick.errors import (
     UnsupportedField,
     UnsupportedOperator,
 )
-from tallystick.event import Json
+from tallystick.events.event import Json
 
 CHALLENGE = 'Basic realm="orchestrate.io"'
 
@@ -115,7 +115,7 @@ def tell(error: TallystickError) -> Told:
     body: Json = {"message": code.message, "code": name}
     if details:
         body["details"] = details
-    return Told(code.status, body, telling.headers_of(error, CHALLENGE))
+    return Told(code.status, body, errors.headers_of(error, CHALLENGE))
 
 
 def items_not_found(collection: str, key: str, **more: str) -> Refusal:

@@ -7,21 +7,21 @@ from typing import Any, NamedTuple
 
 from starlette.responses import Response
 
-from tallystick import ids
-from tallystick.access import Scope
 from tallystick.dialects.orchestrate import paging, timestamps, wire
-from tallystick.dialects.orchestrate.bounds import LOWER_BOUNDS, UPPER_BOUNDS, Span, span_of
-from tallystick.dialects.orchestrate.conditions import Condition, entity_tag
 from tallystick.dialects.orchestrate.documents import ATTEMPTS
 from tallystick.dialects.orchestrate.errors import Refusal, items_not_found
-from tallystick.dialects.orchestrate.exchange import Exchange
 from tallystick.dialects.orchestrate.items import patcher
+from tallystick.dialects.orchestrate.preconditions import Condition, entity_tag
+from tallystick.dialects.orchestrate.request import Exchange
+from tallystick.dialects.orchestrate.time_span import LOWER_BOUNDS, UPPER_BOUNDS, Span, span_of
 from tallystick.dialects.orchestrate.wire import Address
 from tallystick.errors import Malformed, NotFound, PreconditionFailed
-from tallystick.event import Json, Op, View
+from tallystick.events import ids
+from tallystick.events.event import Json, Op, View
+from tallystick.identity.access import Scope
+from tallystick.log.sequencer import Accepted
 from tallystick.query.expr import Eq, Expr, Range, all_of
-from tallystick.reading import Find
-from tallystick.sequencer import Accepted
+from tallystick.query.question import Find
 
 _PARAMETER = "event_param_invalid"
 

@@ -9,16 +9,16 @@ from typing import Any
 
 from starlette.responses import Response
 
-from tallystick import jsontext
-from tallystick.access import Scope
+from tallystick import json_text
 from tallystick.dialects.orchestrate import documents, paging, patch, wire
-from tallystick.dialects.orchestrate.conditions import Condition, entity_tag, parse_ref
 from tallystick.dialects.orchestrate.documents import Current
 from tallystick.dialects.orchestrate.errors import Refusal, items_not_found
-from tallystick.dialects.orchestrate.exchange import Exchange
+from tallystick.dialects.orchestrate.preconditions import Condition, entity_tag, parse_ref
+from tallystick.dialects.orchestrate.request import Exchange
 from tallystick.dialects.orchestrate.wire import Address
 from tallystick.errors import Malformed
-from tallystick.event import Draft, Event, Json, Resource
+from tallystick.events.event import Draft, Event, Json, Resource
+from tallystick.identity.access import Scope
 
 _KEY_RANDOM_BITS = 22
 _MERGE_TYPE = "application/merge-patch+json"
@@ -126,7 +126,7 @@ def patcher(exchange: Exchange, body: bytes) -> Callable[[Json], Json]:
     A plain type leaves it to the body: a list is operations, an object is merged.
     Raises: Malformed.
     """
-    content = jsontext.decode(body)
+    content = json_text.decode(body)
     content_type = exchange.request.headers.get("content-type", "").partition(";")[0].strip()
     if content_type == _OPERATIONS_TYPE or (
         content_type != _MERGE_TYPE and isinstance(content, list)

@@ -14,9 +14,9 @@ from typing import Any
 
 from tallystick import limits
 from tallystick.dialects.orchestrate.errors import Refusal
-from tallystick.diff import is_same
 from tallystick.errors import Malformed, TooLarge
-from tallystick.event import Json
+from tallystick.events.diff import is_same
+from tallystick.events.event import Json
 
 OPERATIONS_MAX = limits.BATCH_EVENTS
 COPIES_MAX = limits.EVENT_BYTES

@@ -15,7 +15,7 @@ import msgspec
 
 from tallystick.dialects.orchestrate import timestamps, wire
 from tallystick.errors import InvalidQuery, Malformed, UnsupportedField
-from tallystick.event import Event, Op, View
+from tallystick.events.event import Event, Op, View
 from tallystick.query.expr import (
     And,
     Boost,
@@ -42,8 +42,8 @@ from tallystick.query.expr import (
 from tallystick.query.lucene import Leaf, parse
 from tallystick.query.lucene.scanner import number_of
 from tallystick.query.match import to_predicate
+from tallystick.query.question import Over
 from tallystick.query.values import PAYLOAD_TEXT, Values
-from tallystick.reading import Over
 
 KIND = f"{wire.DIALECT}.kind"
 """A field of queries only: what they say about it is worked out before an index is asked."""

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from tallystick import jsontext
-from tallystick.access import Scope
+from tallystick import json_text
 from tallystick.dialects.orchestrate import documents, paging, wire
-from tallystick.dialects.orchestrate.conditions import entity_tag
 from tallystick.dialects.orchestrate.errors import Refusal, items_not_found
-from tallystick.dialects.orchestrate.exchange import Exchange
 from tallystick.dialects.orchestrate.items import item_row, offset_links
+from tallystick.dialects.orchestrate.preconditions import entity_tag
+from tallystick.dialects.orchestrate.request import Exchange
 from tallystick.dialects.orchestrate.wire import Address, Relation
 from tallystick.errors import Malformed
-from tallystick.event import Event, Json, Resource
-from tallystick.reading import ResourceQuery
+from tallystick.events.event import Event, Json, Resource
+from tallystick.identity.access import Scope
+from tallystick.query.question import ResourceQuery
 
 NODES_MAX = 10_000
 """Items that one hop of a walk may reach: bounds its work and memory."""
@@ -158,7 +158,7 @@ def _item(exchange: Exchange, address: Address) -> Event | None:
 def _properties(body: bytes) -> Json:
     if not body.strip():
         return {}
-    value = jsontext.decode(body)
+    value = json_text.decode(body)
     if value is None:
         return {}
     if not isinstance(value, dict):

@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from tallystick.dialects.base import Services
 from tallystick.dialects.orchestrate import bulk, collection, events, items, relations, search
-from tallystick.dialects.orchestrate.exchange import Exchange, names_in, owns
+from tallystick.dialects.orchestrate.request import Exchange, names_in, owns
 from tallystick.errors import MethodNotAllowed, NotFound
 
 Handler = Callable[..., Awaitable[Response]]

@@ -8,14 +8,14 @@ from typing import NamedTuple
 import msgspec
 from starlette.responses import Response
 
-from tallystick.access import Scope
 from tallystick.dialects.orchestrate import aggregates, paging, query, wire
 from tallystick.dialects.orchestrate.aggregates import Clause
 from tallystick.dialects.orchestrate.errors import Refusal
-from tallystick.dialects.orchestrate.exchange import Exchange
 from tallystick.dialects.orchestrate.query import Order, Question
+from tallystick.dialects.orchestrate.request import Exchange
 from tallystick.errors import InvalidQuery, TooLarge
-from tallystick.event import Json, Op, View
+from tallystick.events.event import Json, Op, View
+from tallystick.identity.access import Scope
 from tallystick.query.aggregate import (
     AggregateResult,
     TopValues,
@@ -25,9 +25,9 @@ from tallystick.query.aggregate import (
 )
 from tallystick.query.expr import Near, Sort, all_of
 from tallystick.query.geo import Place, distance_m
-from tallystick.query.lucene.places import METRES
+from tallystick.query.lucene.geo import METRES
+from tallystick.query.question import Find, Hit
 from tallystick.query.values import places_of
-from tallystick.reading import Find, Hit
 
 RANDOM_MAX = 10_000
 """Rows that can be put in random order: all of them have to be fetched for that."""

@@ -14,9 +14,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from tallystick import entry, ids, times
+from tallystick import times
 from tallystick.errors import Malformed
-from tallystick.event import Draft, Event, Json, Op, Resource, View
+from tallystick.events import entry, ids
+from tallystick.events.event import Draft, Event, Json, Op, Resource, View
 
 DIALECT = "orchestrate"
 ITEM_PUT = "item.put"

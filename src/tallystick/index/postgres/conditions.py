@@ -11,8 +11,7 @@ from typing import LiteralString, NamedTuple
 
 from psycopg import sql
 
-from tallystick.index.postgres.terms import Numbering, Sight
-from tallystick.index.views.nodes import (
+from tallystick.index.lists.block_query import (
     AllOf,
     AnyOf,
     Every,
@@ -23,7 +22,8 @@ from tallystick.index.views.nodes import (
     NoneOf,
     Nowhere,
 )
-from tallystick.index.views.terms import SEEN
+from tallystick.index.lists.term_hash import SEEN
+from tallystick.index.postgres.terms import Numbering, Sight
 from tallystick.query.expr import Scalar
 
 _COLUMNS = {"kind": "kind", "actor.id": "actor_id", "target.id": "target_id"}

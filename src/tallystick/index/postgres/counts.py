@@ -11,12 +11,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from tallystick.index.lists.block_query import AllOf, HasTerm, Node
+from tallystick.index.lists.term_hash import SEEN
 from tallystick.index.postgres.conditions import Terms, union
 from tallystick.index.postgres.sql import execute, select
-from tallystick.index.views.nodes import AllOf, HasTerm, Node
-from tallystick.index.views.terms import SEEN
-from tallystick.store.postgres.connecting import Connection
-from tallystick.store.postgres.packing import int8s
+from tallystick.store.postgres.binary_arrays import int8s
+from tallystick.store.postgres.connection import Connection
 
 WORTH = 1_000
 """Entries that a term has when its count is worth keeping: so many are counted in a moment."""

@@ -12,11 +12,7 @@ from typing import NamedTuple
 
 from psycopg import sql
 
-from tallystick.index.postgres.conditions import Condition, Conditions, Terms, every, joined
-from tallystick.index.postgres.counts import WORTH, as_single, count_of, counts_of
-from tallystick.index.postgres.sql import fetch_composed
-from tallystick.index.postgres.totals import Span, as_totals
-from tallystick.index.views.nodes import (
+from tallystick.index.lists.block_query import (
     AllOf,
     AnyOf,
     Every,
@@ -25,9 +21,13 @@ from tallystick.index.views.nodes import (
     IndexWithin,
     Node,
 )
-from tallystick.index.views.terms import SEEN
+from tallystick.index.lists.term_hash import SEEN
+from tallystick.index.postgres.conditions import Condition, Conditions, Terms, every, joined
+from tallystick.index.postgres.counts import WORTH, as_single, count_of, counts_of
+from tallystick.index.postgres.sql import fetch_composed
+from tallystick.index.postgres.totals import Span, as_totals
 from tallystick.store.base import LogRow
-from tallystick.store.postgres.connecting import Connection
+from tallystick.store.postgres.connection import Connection
 
 _LEGS = 32
 _COLUMNS = ("target", "target.id", "actor", "actor.id")

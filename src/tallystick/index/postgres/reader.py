@@ -14,8 +14,29 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from tallystick import limits
 from tallystick.errors import Malformed, StoreBusy
-from tallystick.event import View
-from tallystick.index.answering import (
+from tallystick.events.event import View
+from tallystick.index.document import still_shown
+from tallystick.index.followers import SEARCH
+from tallystick.index.lists.block import TimeOrder
+from tallystick.index.lists.block_query import Node
+from tallystick.index.postgres.conditions import Terms
+from tallystick.index.postgres.counts import Subject
+from tallystick.index.postgres.pages import Order, Question, Row
+from tallystick.index.postgres.resource_pages import resource_page
+from tallystick.index.postgres.sql import select
+from tallystick.index.postgres.summaries import Summaries
+from tallystick.index.postgres.tenant_lists import documents
+from tallystick.index.postgres.terms import Numbering, Sight
+from tallystick.index.postgres.writer import WAIT_S, Lists
+from tallystick.index.query_plan import (
+    Facts,
+    Unlisted,
+    plan_order,
+    plan_page,
+    plan_rows,
+    seen_names,
+)
+from tallystick.index.reader_common import (
     AGGREGATED,
     LISTED,
     Searching,
@@ -24,34 +45,13 @@ from tallystick.index.answering import (
     searched,
     seen_by_search,
 )
-from tallystick.index.document import still_shown
-from tallystick.index.followers import SEARCH
-from tallystick.index.planner import (
-    Facts,
-    Unlisted,
-    plan_order,
-    plan_page,
-    plan_rows,
-    seen_names,
-)
-from tallystick.index.postgres.conditions import Terms
-from tallystick.index.postgres.counts import Subject
-from tallystick.index.postgres.listing import documents
-from tallystick.index.postgres.lists import WAIT_S, Lists
-from tallystick.index.postgres.pages import Order, Question, Row
-from tallystick.index.postgres.resourcing import resource_page
-from tallystick.index.postgres.sql import select
-from tallystick.index.postgres.summaries import Summaries
-from tallystick.index.postgres.terms import Numbering, Sight
-from tallystick.index.views.block import TimeOrder
-from tallystick.index.views.nodes import Node
+from tallystick.log.views import find_index, views_of
 from tallystick.query.aggregate import Aggregate, AggregateResult
 from tallystick.query.expr import Expr
-from tallystick.reading import Find, Found, Hit, Plan, ResourceQuery, ResourceSummary
-from tallystick.store.postgres.connecting import Connection
+from tallystick.query.question import Find, Found, Hit, Plan, ResourceQuery, ResourceSummary
+from tallystick.store.postgres.connection import Connection
 from tallystick.store.postgres.rows import ListState, from_bytes, to_bytes
 from tallystick.store.postgres.store import PostgresStore
-from tallystick.viewing import find_index, views_of
 
 if TYPE_CHECKING:
     from tallystick.index.search import SearchReader

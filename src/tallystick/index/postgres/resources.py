@@ -10,18 +10,18 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from tallystick.event import Event, Op, View
+from tallystick.events.event import Event, Op, View
+from tallystick.index.lists.resources import Identity, State, retold, sightings
 from tallystick.index.postgres.sql import execute, select
 from tallystick.index.postgres.terms import Numbering
-from tallystick.index.views.resources import Identity, State, retold, sightings
-from tallystick.store.postgres.connecting import Connection
-from tallystick.store.postgres.packing import (
+from tallystick.store.postgres.binary_arrays import (
     bools,
     byteas,
     byteas_or_null,
     int8s,
     int8s_or_null,
 )
+from tallystick.store.postgres.connection import Connection
 from tallystick.store.postgres.rows import from_bytes, to_bytes
 
 _CACHED = 20_000

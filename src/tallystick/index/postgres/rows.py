@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tallystick.event import Event, Op, Resource, View, class_of
+from tallystick.events.event import Event, Op, Resource, View, class_of
 from tallystick.index.document import ITEM, seen_by
+from tallystick.index.lists.term_hash import is_sighting, keep
 from tallystick.index.postgres.terms import Numbering, Sight
-from tallystick.index.views.terms import is_sighting, keep
+from tallystick.query.question import Rules
 from tallystick.query.values import Terms, nested
-from tallystick.reading import Rules
-from tallystick.store.postgres.packing import int8, unpacked
+from tallystick.store.postgres.binary_arrays import int8, unpacked
 
 
 class Listed(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Any, Final
 from psycopg import sql
 from psycopg.rows import TupleRow
 
-from tallystick.store.postgres.connecting import Connection, fetch
+from tallystick.store.postgres.connection import Connection, fetch
 from tallystick.store.postgres.statements import load
 
 STATEMENTS: Final[Mapping[str, bytes]] = load(

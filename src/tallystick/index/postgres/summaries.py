@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from tallystick.index.lists.resources import Identity
 from tallystick.index.postgres.counts import Subject, count_of
-from tallystick.index.postgres.listing import named
 from tallystick.index.postgres.resources import parents_of, resource_number
 from tallystick.index.postgres.sql import select
+from tallystick.index.postgres.tenant_lists import named
 from tallystick.index.postgres.terms import Numbering
-from tallystick.index.views.resources import Identity
-from tallystick.reading import ResourceSummary
-from tallystick.store.postgres.connecting import Connection
+from tallystick.query.question import ResourceSummary
+from tallystick.store.postgres.connection import Connection
 from tallystick.store.postgres.rows import from_bytes
 
 _SIGHTED = 1

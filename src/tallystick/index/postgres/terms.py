@@ -8,9 +8,9 @@ from collections.abc import Mapping
 import msgspec
 
 from tallystick.index.document import ITEM
-from tallystick.index.views.terms import SIGHTED, TermHasher
+from tallystick.index.lists.term_hash import SIGHTED, TermHasher
 from tallystick.query.expr import Scalar
-from tallystick.reading import Rules
+from tallystick.query.question import Rules
 
 _OFFSET = 1 << 63
 

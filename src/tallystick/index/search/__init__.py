@@ -3,8 +3,8 @@
 `write` fills it, `read` answers from it; `engine` alone knows the library it is made with.
 """
 
-from tallystick.index.search.read import SearchReader
-from tallystick.index.search.selecting import Recall
-from tallystick.index.search.write import SearchWriter
+from tallystick.index.search.reader import SearchReader
+from tallystick.index.search.selection import Recall
+from tallystick.index.search.writer import SearchWriter
 
 __all__ = ["Recall", "SearchReader", "SearchWriter"]

@@ -20,7 +20,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from itertools import groupby
 
-from tallystick.query.words import ANY, ONE, Pattern
+from tallystick.query.word_match import ANY, ONE, Pattern
 
 _DIGITS = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
 

@@ -57,11 +57,11 @@ from tallystick.query.expr import (
     Wildcard,
 )
 from tallystick.query.lucene.clauses import Clause, by_occurrence, by_precedence
-from tallystick.query.lucene.places import place_clause
+from tallystick.query.lucene.geo import place_clause
 from tallystick.query.lucene.scanner import Scanner, Word, number_of
 from tallystick.query.regex_parser import parse_regex
 from tallystick.query.text import tokens_of
-from tallystick.query.words import SLOP_MAX
+from tallystick.query.word_match import SLOP_MAX
 
 Operator = Literal["and", "or"]
 

@@ -10,12 +10,12 @@ from functools import partial
 from pathlib import Path
 
 from tallystick.errors import StoreCorrupt
-from tallystick.store.blobs import Content
-from tallystick.store.folder_blobs import FileUpload, failures
-from tallystick.store.postgres.connecting import Connection, Pool, Timeouts
+from tallystick.store.blob_content import Content
+from tallystick.store.postgres.connection import Connection, Pool, Timeouts
 from tallystick.store.postgres.errors import translated
 from tallystick.store.postgres.public_files import STATEMENTS, select
 from tallystick.store.postgres.rows import to_bytes
+from tallystick.store.sqlite.blobs import FileUpload, failures
 
 CHUNK_BYTES = 256 * 1024
 

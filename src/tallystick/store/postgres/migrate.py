@@ -15,7 +15,7 @@ from typing import NamedTuple
 from psycopg import errors
 
 from tallystick.errors import SchemaMismatch
-from tallystick.store.postgres.connecting import Connection, connect
+from tallystick.store.postgres.connection import Connection, connect
 from tallystick.store.postgres.errors import translated
 
 _NAME = re.compile(r"(\d{4})_(\w+)\.sql")

@@ -10,13 +10,13 @@ from importlib import resources
 from typing import Any, Final
 
 from tallystick.errors import Conflict
-from tallystick.publicfiles import Cursor, Patch, Seal
-from tallystick.store import chunks
-from tallystick.store.postgres.connecting import Connection, Pool, Timeouts, fetch
+from tallystick.store import file_chunks
+from tallystick.store.postgres.connection import Connection, Pool, Timeouts, fetch
 from tallystick.store.postgres.errors import translated
 from tallystick.store.postgres.migrate import require_current
 from tallystick.store.postgres.rows import from_bytes, to_bytes
 from tallystick.store.postgres.statements import load
+from tallystick.store.public_files import Cursor, Patch, Seal
 
 STATEMENTS: Final = load(resources.files(__package__).joinpath("files.sql").read_text("utf-8"))
 
@@ -104,16 +104,16 @@ def _move(connection: Connection, tenant: bytes, before: Cursor | None, after: C
 
 
 def _write(connection: Connection, tenant: bytes, patches: Sequence[Patch]) -> None:
-    places = chunks.touched(patches)
+    places = file_chunks.touched(patches)
     if not places:
         return
     files, numbers = (list(column) for column in zip(*places, strict=True))
     found = select(connection, "chunks_at", tenant=tenant, files=files, chunks=numbers)
     there = {(file, chunk): data for file, chunk, data in found}
-    changed = chunks.patched(there, patches)
+    changed = file_chunks.patched(there, patches)
     data = [changed[place] for place in places]
     _run(connection, "put_chunks", tenant=tenant, files=files, chunks=numbers, data=data)
-    sizes = chunks.sizes(patches)
+    sizes = file_chunks.sizes(patches)
     _run(connection, "put_sizes", tenant=tenant, files=list(sizes), sizes=list(sizes.values()))
 
 
@@ -135,6 +135,6 @@ def _bytes(
         return None
     size: int = found[0][0]
     end = max(start, size if stop is None else min(stop, size))
-    first, last = chunks.span(start, end)
+    first, last = file_chunks.span(start, end)
     rows = select(connection, "file_chunks", tenant=tenant, file=file, first=first, last=last)
-    return chunks.joined(rows, start, end)
+    return file_chunks.joined(rows, start, end)

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from psycopg.rows import TupleRow
 
 from tallystick.store.base import Claim, IdentityRow, LogHead, LogRow, ResourceHead
-from tallystick.store.postgres.connecting import Connection, fetch
-from tallystick.store.postgres.packing import byteas, int8s
+from tallystick.store.postgres.binary_arrays import byteas, int8s
+from tallystick.store.postgres.connection import Connection, fetch
 from tallystick.store.postgres.statements import STATEMENTS
 
 

@@ -21,16 +21,11 @@ from tallystick.store.base import (
     Writer,
 )
 from tallystick.store.postgres import rows as reading
-from tallystick.store.postgres.cleaning import Cleaner, ErasureHorizon
-from tallystick.store.postgres.connecting import (
-    APPLICATION_NAME,
-    Connection,
-    Pool,
-    Timeouts,
-)
+from tallystick.store.postgres.connection import APPLICATION_NAME, Connection, Pool, Timeouts
 from tallystick.store.postgres.errors import translated
 from tallystick.store.postgres.migrate import require_current
 from tallystick.store.postgres.rows import from_bytes, select, to_bytes
+from tallystick.store.postgres.vacuum import Cleaner, ErasureHorizon
 from tallystick.store.postgres.writer import Extension, Held, PostgresWriter
 
 _SERVER_WIDE = b""

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import psycopg
 from psycopg.errors import LockNotAvailable
 
-from tallystick.entry import SECTIONS, Sealed
 from tallystick.errors import StoreBusy, StoreCorrupt, StoreError
+from tallystick.events.entry import SECTIONS, Sealed
 from tallystick.store.base import (
     Claim,
     Erasure,
@@ -22,9 +22,9 @@ from tallystick.store.base import (
     changed_meanwhile,
 )
 from tallystick.store.postgres import rows as reading
-from tallystick.store.postgres.connecting import Connection, Pool
-from tallystick.store.postgres.copying import HEADER, TRAILER, copied
-from tallystick.store.postgres.packing import bools, byteas, byteas_or_null, int8s
+from tallystick.store.postgres.binary_arrays import bools, byteas, byteas_or_null, int8s
+from tallystick.store.postgres.binary_copy import HEADER, TRAILER, copied
+from tallystick.store.postgres.connection import Connection, Pool
 from tallystick.store.postgres.rows import ListState, select, to_bytes
 from tallystick.store.postgres.statements import STATEMENTS
 

@@ -16,16 +16,16 @@ from uuid import UUID
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tallystick.clock import Clock
-from tallystick.dialects.datatrails import leaves
-from tallystick.dialects.datatrails.merklelog import cose, growth, massif
-from tallystick.dialects.datatrails.merklelog.growth import Tail
+from tallystick.dialects.datatrails.merklelog import append, cose, massif
+from tallystick.dialects.datatrails.merklelog.append import Tail
 from tallystick.dialects.datatrails.merklelog.leaf import Leaf
 from tallystick.dialects.datatrails.merklelog.seal import Sealer, State, make_seal
+from tallystick.dialects.datatrails.publiclog import leaves
 from tallystick.dialects.datatrails.publiclog.log import PublicLog, open_public_log
 from tallystick.errors import Conflict, StoreCorrupt
-from tallystick.event import Json
-from tallystick.publicfiles import Cursor, Patch, PublicFiles, Seal
-from tallystick.viewing import Recorded
+from tallystick.events.event import Json
+from tallystick.log.views import Recorded
+from tallystick.store.public_files import Cursor, Patch, PublicFiles, Seal
 
 SLICE_LEAVES = 256
 """Entries published in one go: bounds how long whoever shares the processor waits."""
@@ -98,7 +98,7 @@ class Follower:
         Raises: Conflict when another process goes on from the same place, StoreCorrupt.
         """
         before = self._files.cursor(tenant)
-        tail = growth.empty(self._height) if before is None else Tail.from_bytes(before.tail)
+        tail = append.empty(self._height) if before is None else Tail.from_bytes(before.tail)
         if tail.leaves >= size:
             # Another process may have come further since `size` was asked for.
             self._check_behind(tenant, tail.leaves)
@@ -108,7 +108,7 @@ class Follower:
         if not recorded:
             return tail.leaves
         fills = len(recorded) == tail.room
-        grown, writes = growth.grow(tail, [self._leaf(tenant, one) for one in recorded])
+        grown, writes = append.grow(tail, [self._leaf(tenant, one) for one in recorded])
         sealed = 0 if before is None else before.sealed
         after = Cursor(grown.leaves, grown.leaves if fills else sealed, grown.to_bytes())
         seals = [self._seal(tenant, grown)] if fills else []

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from tallystick.dialects.datatrails.merklelog import massif, mmr
-from tallystick.dialects.datatrails.merklelog.growth import Tail
+from tallystick.dialects.datatrails.merklelog.append import Tail
 from tallystick.dialects.datatrails.merklelog.seal import open_seal
 from tallystick.errors import StoreCorrupt
-from tallystick.publicfiles import Cursor, PublicFiles
+from tallystick.store.public_files import Cursor, PublicFiles
 
 
 class PublicLog:

@@ -7,7 +7,7 @@ from tallystick.dialects.datatrails.merklelog.receipts import Form
 from tallystick.dialects.datatrails.merklelog.seal import VDS, Sealer
 from tallystick.dialects.datatrails.publiclog.log import PublicLog
 from tallystick.errors import FollowerBehind, Malformed
-from tallystick.proving import Inclusion
+from tallystick.log.proofs import Inclusion
 
 VDS_RFC9162 = 1
 """Of receipts about the tenant's own log, which has that tree."""

@@ -10,9 +10,9 @@ from tallystick import limits
 from tallystick.index.search import queries, terms
 from tallystick.index.search.answers.columns import within
 from tallystick.index.search.answers.counting import TIMES, UNINDEXED, Long, counted, resolved
-from tallystick.index.search.documents.spelling import NUMBER
+from tallystick.index.search.documents.encoder import NUMBER
 from tallystick.index.search.queries import Query
-from tallystick.index.search.selecting import Selector
+from tallystick.index.search.selection import Selector
 from tallystick.query.aggregate import (
     Aggregate,
     AggregateResult,

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from tallystick.errors import Malformed
 from tallystick.index.search import queries, terms
-from tallystick.index.search.clauses.corpus import INDEX_MAX, Corpus
+from tallystick.index.search.clauses.tenant_snapshot import INDEX_MAX, Corpus
 from tallystick.index.search.engine import Row
 from tallystick.index.search.queries import KEY, OCCURRED, RECORDED, Match, Query
 from tallystick.query.order import Position

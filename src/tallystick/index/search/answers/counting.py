@@ -15,10 +15,10 @@ from tallystick import limits
 from tallystick.errors import InvalidQuery
 from tallystick.index.search import queries, terms
 from tallystick.index.search.answers.columns import within
-from tallystick.index.search.clauses.corpus import INDEX_MAX, Corpus
-from tallystick.index.search.documents.spelling import NUMBER
+from tallystick.index.search.clauses.tenant_snapshot import INDEX_MAX, Corpus
+from tallystick.index.search.documents.encoder import NUMBER
 from tallystick.index.search.queries import KEY, OCCURRED, RECORDED, Match, Query
-from tallystick.index.search.selecting import Selector
+from tallystick.index.search.selection import Selector
 from tallystick.query.aggregate import TopValues, TopValuesResult, aggregate
 from tallystick.query.expr import Scalar
 from tallystick.query.values import Values, values_of

@@ -13,10 +13,10 @@ from tallystick import limits
 from tallystick.errors import InvalidQuery, Malformed
 from tallystick.index.search import queries, terms
 from tallystick.index.search.answers.columns import Part, beyond_index, by_index, within
-from tallystick.index.search.clauses.corpus import INDEX_MAX, Corpus
+from tallystick.index.search.clauses.tenant_snapshot import INDEX_MAX, Corpus
 from tallystick.index.search.clauses.values import is_number, to_double
+from tallystick.index.search.documents.encoder import NUMBER
 from tallystick.index.search.documents.paths import ALWAYS, witness_of
-from tallystick.index.search.documents.spelling import NUMBER
 from tallystick.index.search.queries import Match, Query
 from tallystick.query.expr import Scalar, Sort
 

@@ -9,9 +9,9 @@ from tallystick.errors import Malformed
 from tallystick.index.search.answers.columns import Part, by_index, by_recording, by_time
 from tallystick.index.search.answers.fields import by_field
 from tallystick.index.search.answers.ranking import by_relevance
-from tallystick.index.search.clauses.corpus import INDEX_MAX
+from tallystick.index.search.clauses.tenant_snapshot import INDEX_MAX
 from tallystick.index.search.queries import KEY
-from tallystick.index.search.selecting import Selection, Selector
+from tallystick.index.search.selection import Selection, Selector
 from tallystick.query.expr import And, Boost, Expr, Near, Or, Sort
 from tallystick.query.order import (
     DISTANCE,
@@ -22,8 +22,8 @@ from tallystick.query.order import (
     order_key,
     position_of,
 )
+from tallystick.query.question import Find, Hit
 from tallystick.query.values import Values
-from tallystick.reading import Find, Hit
 
 
 def page_of(selector: Selector, selection: Selection, question: Find) -> list[Hit]:

@@ -13,7 +13,7 @@ from tallystick import limits
 from tallystick.errors import InvalidQuery, Malformed
 from tallystick.index.search import queries
 from tallystick.index.search.answers.columns import Part, integer_of, within
-from tallystick.index.search.clauses.corpus import INDEX_MAX, Corpus
+from tallystick.index.search.clauses.tenant_snapshot import INDEX_MAX, Corpus
 from tallystick.index.search.queries import KEY, Query
 
 _FIRST_LOOK = 1_000

@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from typing import TypeGuard
 
 from tallystick import limits
-from tallystick.ids import index_of_event_id
+from tallystick.events.ids import index_of_event_id
 from tallystick.index.search import queries, regex_terms, terms
 from tallystick.index.search.clauses import words as word_clauses
-from tallystick.index.search.clauses.corpus import (
+from tallystick.index.search.clauses.tenant_snapshot import (
     EVERYTHING,
     INDEX_MAX,
     NOTHING,
@@ -26,14 +26,14 @@ from tallystick.index.search.clauses.corpus import (
     at_most,
     exactly,
 )
+from tallystick.index.search.documents.encoder import NUMBER
 from tallystick.index.search.documents.paths import ALWAYS, has_words, witness_of
-from tallystick.index.search.documents.spelling import NUMBER
 from tallystick.index.search.queries import Match
 from tallystick.query.expr import Eq, Exists, In, Prefix, Range, Regex, Scalar, Wildcard
 from tallystick.query.regex import head_of
 from tallystick.query.regex_parser import parse_regex
 from tallystick.query.text import tokens_of
-from tallystick.query.words import ANY, ONE, Pattern, parse_pattern
+from tallystick.query.word_match import ANY, ONE, Pattern, parse_pattern
 
 _INTEGERS = {"index": queries.KEY, "occurred_ms": queries.OCCURRED, "recorded_ms": queries.RECORDED}
 _INT64 = 1 << 63

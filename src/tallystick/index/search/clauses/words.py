@@ -14,9 +14,9 @@ import msgspec
 
 from tallystick import limits
 from tallystick.errors import InvalidQuery
-from tallystick.event import Event, Op, View
+from tallystick.events.event import Event, Op, View
 from tallystick.index.search import queries, regex_terms, terms
-from tallystick.index.search.clauses.corpus import (
+from tallystick.index.search.clauses.tenant_snapshot import (
     FREE_TEXT_WEIGHT,
     NOTHING,
     Bounds,
@@ -33,7 +33,7 @@ from tallystick.query.regex import head_of
 from tallystick.query.regex_parser import parse_regex
 from tallystick.query.text import tokens_of
 from tallystick.query.values import PAYLOAD_TEXT
-from tallystick.query.words import ANY, ONE, Pattern, layouts, to_test, word_patterns
+from tallystick.query.word_match import ANY, ONE, Pattern, layouts, to_test, word_patterns
 
 _LAYOUTS = 200
 _TRIED_VALUES = 1_000

@@ -12,8 +12,8 @@ from typing import NamedTuple, TypeVar
 
 from tallystick import limits
 from tallystick.index.search import terms
-from tallystick.index.search.documents.sketch import Sketch
-from tallystick.index.search.names import FIRST_PATH, NUMBERS_PATH, OTHER_PATHS, NewPath
+from tallystick.index.search.catalogue import FIRST_PATH, NUMBERS_PATH, OTHER_PATHS, NewPath
+from tallystick.index.search.documents.hyperloglog import Sketch
 from tallystick.query.text import text_of, tokens_of
 
 ALWAYS = frozenset(("index", "id", "kind", "class", "op", "occurred_ms", "recorded_ms", "dialect"))

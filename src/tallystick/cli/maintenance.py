@@ -1,0 +1,170 @@
+"""Keeping what is stored well: fsck, backup, restore, rebuild."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+from uuid import UUID
+
+import click
+import msgspec
+from cryptography.hazmat.primitives.asymmetric import ec
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from tallystick.cli.target import Reach, with_reach
+from tallystick.data_folder import KEY_FILE, LEDGER_FILE
+from tallystick.dialects.datatrails.publiclog.follower import KEY_PURPOSE
+from tallystick.dialects.datatrails.publiclog.fsck import check_merklelog
+from tallystick.errors import SettingsError
+from tallystick.identity.records import Identity
+from tallystick.ledger.blobs import Blobs, check_blobs
+from tallystick.log.keys import LogKey, open_log_key
+from tallystick.log.views import LogReader
+from tallystick.maintenance import backup as backups
+from tallystick.maintenance import fsck as checks
+from tallystick.store.truth import Truth, open_truth
+from tallystick.tlog.note import Verifier
+
+DAMAGED = 3
+
+
+@click.command()
+@with_reach
+def fsck(reach: Reach) -> None:
+    """Recompute everything in a data folder from its stored bytes.
+
+    With --database, what the database holds, and the folder gives the signing key. Works beside
+    running servers. Exits with 3 and names the first difference if there is one.
+    """
+    report = _check(reach, reach.settings().database)
+    told = {**msgspec.structs.asdict(report), "clean": report.clean}
+    reach.show(told, lambda: _report(report))
+    if not report.clean:
+        raise SystemExit(DAMAGED)
+
+
+def _check(reach: Reach, database: str | None) -> checks.Report:
+    folder = reach.folder
+    needed = LEDGER_FILE if database is None else KEY_FILE
+    if not (folder / needed).exists():
+        what = "no store" if database is None else "no signing key"
+        raise SettingsError(f"{folder} holds {what}", hint="name the folder with --data")
+    key = open_log_key(folder / KEY_FILE, reach.settings().server_name)
+    truth = open_truth(folder, database)
+    try:
+        return check_truth(reach, truth, key)
+    finally:
+        truth.close()
+
+
+def check_truth(reach: Reach, truth: Truth, key: LogKey) -> checks.Report:
+    """Check everything in a place, showing how far it is."""
+
+    def verifier_of(origin: str) -> Verifier:
+        return key.signer(origin).verifier
+
+    with progress_bar(reach, "checking", "entries") as progress:
+        report = checks.check(truth.store, verifier_of, progress=progress)
+    if report.clean:
+        _check_beside(truth, key, report)
+    return report
+
+
+def _check_beside(truth: Truth, key: LogKey, report: checks.Report) -> None:
+    """Check what stands beside the log: blobs, and what was published from it."""
+    identity = Identity(truth.store)
+    blobs = Blobs(truth.store, truth.blob_content)
+    for difference in check_blobs(blobs, [tenant.id for tenant in identity.tenants()]):
+        report.blobs += 1
+        report.difference = report.difference or difference
+    logs = check_merklelog(
+        LogReader(truth.store),
+        truth.public_files,
+        log_id_of=lambda tenant: UUID(identity.tenant(tenant).uuid),
+        key=key.derive_ec_key(ec.SECP384R1(), KEY_PURPOSE).public_key(),
+    )
+    for checked in logs:
+        report.public_leaves += checked.leaves
+        report.difference = report.difference or checked.difference
+
+
+def _report(report: checks.Report) -> str:
+    counted = (
+        f"{report.logs} logs, {report.entries} entries, {report.sections} sections "
+        f"({report.erased} erased), {report.tiles} tiles, {report.heads} heads, "
+        f"{report.claims} claims, {report.identities} identity records, "
+        f"{report.blobs} blobs, {report.public_leaves} public leaves"
+    )
+    if report.clean:
+        return f"clean: {counted}"
+    return f"DIFFERENCE: {report.difference}\nchecked so far: {counted}"
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, writable=True))
+@with_reach
+def backup(reach: Reach, file: Path) -> None:
+    """Write a consistent backup of the data folder to FILE (tar), beside a running server."""
+    if reach.settings().database is not None:
+        raise SettingsError(
+            "a backup is of a data folder",
+            hint="back a PostgreSQL up with pg_dump and keep log.key",
+        )
+    if file.exists():
+        raise SettingsError(f"{file} exists already", hint="choose another name")
+    with file.open("xb") as out, progress_bar(reach, "copying", "pages") as progress:
+        file.chmod(0o600)
+        manifest = backups.back_up(reach.folder, out, progress)
+    reach.show(
+        {"file": str(file), "files": manifest.files},
+        lambda: f"{len(manifest.files)} files in {file}; it holds the signing key: keep it safe",
+    )
+
+
+@click.command()
+@click.argument("file", type=click.File("rb"))
+@with_reach
+def restore(reach: Reach, file: IO[bytes]) -> None:
+    """Fill a new data folder (--data) from a backup, and check all of it."""
+    if reach.database is not None:
+        raise SettingsError(
+            "a backup is restored into a data folder", hint="tallystick copy takes it from there"
+        )
+    manifest = backups.restore(file, reach.folder)
+    report = _check(reach, None)
+    reach.show(
+        {"files": manifest.files, "clean": report.clean, "difference": report.difference},
+        lambda: f"{len(manifest.files)} files restored to {reach.folder}\n{_report(report)}",
+    )
+    if not report.clean:
+        raise SystemExit(DAMAGED)
+
+
+@click.command()
+@click.argument("index", type=click.Choice(["views", "search"]))
+@with_reach
+def rebuild(reach: Reach, index: str) -> None:
+    """Make an index anew from the log, beside the one that serves, and swap."""
+    with reach.client() as client, progress_bar(reach, "rebuilding", "entries") as progress:
+        for done, total in client.rebuild(index):
+            progress(done, total)
+    reach.show({"rebuilt": index}, lambda: f"{index} rebuilt")
+
+
+@contextlib.contextmanager
+def progress_bar(reach: Reach, verb: str, what: str) -> Iterator[Callable[[int, int], None]]:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(what),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=reach.progress) as progress:
+        task = progress.add_task(verb, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+COMMANDS = (fsck, backup, restore, rebuild)

@@ -1,0 +1,148 @@
+"""`serve` and `demo`."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import click
+import structlog
+
+from tallystick.cli.sample_events import sample_drafts
+from tallystick.cli.target import Reach, with_reach
+from tallystick.data_folder import SOCKET_FILE
+from tallystick.dialects import DIALECTS
+from tallystick.errors import StoreBusy
+from tallystick.http.app import App
+from tallystick.http.server import listen
+from tallystick.http.server import serve as run_server
+from tallystick.identity import acts
+from tallystick.identity.access import Scope
+from tallystick.node.node import Node, open_node
+
+DEFAULT_TENANT = "default"
+
+
+@click.command()
+@click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port.  [default: 8080]")
+@click.option("--demo", is_flag=True, help="Fill an empty store with a little sample data.")
+@with_reach
+def serve(reach: Reach, host: str | None, port: int | None, demo: bool) -> None:
+    """Run the server until Ctrl-C.
+
+    An empty data folder gets a tenant `default` and an admin key, which is printed once. With
+    --database any number of servers share one log, each with a data folder of its own that holds
+    its indexes and the same signing key.
+    """
+    settings = reach.settings(host=host, port=port)
+    configure_logging(settings.log_level)
+    # The address first: whoever cannot listen should not have made a tenant and lost its key.
+    listener = listen(settings.host, settings.port)
+    node = open_node(reach.folder, settings, followers=True)
+    try:
+        key = _first_tenant(node)
+        failure = node.sequencer.failure
+        if failure is not None:
+            click.echo(f"tallystick: nothing can be recorded: {failure}", err=True)
+        if demo:
+            _fill(node, reach)
+        app = App(node, DIALECTS)
+        control_socket = reach.folder / SOCKET_FILE
+        run_server(app, listener, control_socket, lambda url: _announce(reach, url, key))
+    finally:
+        node.close()
+    click.echo("tallystick: stopped", err=True)
+
+
+@click.command()
+@click.option("--events", type=click.IntRange(1, 100_000), default=500, show_default=True)
+@with_reach
+def demo(reach: Reach, events: int) -> None:
+    """Add generated sample events to a tenant."""
+    with reach.client() as client:
+        now_ms = sample_now_ms()
+        drafts = sample_drafts(events, now_ms)
+        stored = sum(
+            1
+            for results in client.append_lines(drafts)
+            for result in results
+            if result.error is None
+        )
+    reach.show({"stored": stored}, lambda: f"{stored} events stored")
+
+
+def sample_now_ms() -> int:
+    """Return the time that sample data leads up to."""
+    from tallystick.clock import SystemClock
+
+    return SystemClock().now_ms()
+
+
+def configure_logging(level: str) -> None:
+    """Send log lines to standard error: for people on a terminal, as JSON otherwise."""
+    renderer: structlog.typing.Processor = structlog.processors.JSONRenderer()
+    if sys.stderr.isatty():
+        # Plain: a traceback with local variables would show secrets.
+        renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(
+            logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
+        ),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+def _first_tenant(node: Node) -> str | None:
+    """Make the tenant of an empty folder; return the key that is shown once."""
+    if node.identity.tenants():
+        return None
+    if node.store.log_heads():
+        raise StoreBusy(
+            "this store is still being copied into", hint="run that tallystick copy to its end"
+        )
+    now_ms = node.clock.now_ms()
+    tenant, act = acts.create_tenant(
+        DEFAULT_TENANT, server_name=node.settings.server_name, now_ms=now_ms
+    )
+    _, secret, key_act = acts.create_key(
+        tenant.id, (Scope.ADMIN,), now_ms=now_ms, label="first key"
+    )
+    node.ledger.administer(tenant.id, act)
+    node.ledger.administer(tenant.id, key_act)
+    return secret
+
+
+def _fill(node: Node, reach: Reach) -> None:
+    tenant = node.identity.tenants()[0].id
+    if node.ledger.proofs.head(tenant).size > 2:
+        return
+    from tallystick.http.native.append import prepare_events
+
+    items = prepare_events(sample_drafts(500, node.clock.now_ms()))
+    node.ledger.append_each(tenant, items, atomic=True)
+    click.echo(f"tallystick: {len(items)} sample events stored", err=True)
+
+
+def _announce(reach: Reach, url: str, key: str | None) -> None:
+    if reach.as_json:
+        reach.show({"url": url, "key": key}, lambda: "")
+        sys.stdout.flush()
+        return
+    click.echo(f"Tallystick listens on {url}")
+    if key is not None:
+        click.echo(f"Admin key of tenant {DEFAULT_TENANT} (shown once, keep it): {key}")
+    else:
+        click.echo("Make another key with: tallystick keys create --scope admin")
+    click.echo("Stop with Ctrl-C.")
+    sys.stdout.flush()
+
+
+COMMANDS = (serve, demo)

@@ -1,0 +1,1 @@
+"""Events: fields, entry bytes, identifiers, differences, sentences."""

@@ -1,0 +1,1 @@
+"""Followers: processes that read the log in order and keep something derived from it."""

@@ -1,0 +1,218 @@
+"""Followers: what reads the log in order and keeps something derived from it.
+
+One mechanism for all of them. A follower has a cursor a tenant, kept together with what it derives;
+`Following` reads the log from there in slices, small when it is idle and large when it lags, and
+hands them over. The law: the state after following equals the state after rebuilding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from tallystick.errors import StoreCorrupt
+from tallystick.events import ids
+from tallystick.events.event import Event, HeadSlot, Op, View
+from tallystick.index.document import Slice
+from tallystick.log.views import event_of, events_of, find_index, recorded_view, views_of
+from tallystick.store.base import LogRow, ResourceHead, Store, head_key
+
+SLICE_ROWS = 2_048
+"""Entries of one slice at most."""
+
+
+class Follower(Protocol):
+    """Keeps something derived from the log; used by one thread."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in commands and metrics."""
+
+    def cursors(self) -> Mapping[str, int]:
+        """Return for each tenant the index up to which its entries can be read here."""
+
+    def apply(self, parts: Sequence[Slice]) -> None:
+        """Take in one slice of each of some tenants, in the order of the log."""
+
+    def commit(self, *, urgent: bool) -> bool:
+        """Make what was applied readable, if it is time or urgent; tell whether cursors moved."""
+
+    def tidy(self) -> bool:
+        """Do a few milliseconds of housekeeping; tell whether there is more to do."""
+
+    def residue(self) -> bool:
+        """Tell whether only a rebuild destroys what is left of erased content."""
+
+    def close(self) -> None:
+        """Release files; idempotent."""
+
+
+class Following:
+    """Brings one follower up to the heads it is told of; used by one thread."""
+
+    def __init__(self, store: Store, follower: Follower, *, slice_rows: int = SLICE_ROWS) -> None:
+        self._store = store
+        self.slice_rows = slice_rows
+        self._uuids: dict[str, str] = {}
+        self.follower = follower
+        self.readable = dict(follower.cursors())
+        """For each tenant the index up to which its entries can be read."""
+        self._taken = dict(self.readable)
+        self._unread: dict[str, int] = {}
+        # Heads of the logs that are ahead of what was taken; the longest waiting first.
+        self._ahead: dict[str, int] = {}
+        self._check_cursors()
+
+    def learn_heads(self, heads: Iterable[tuple[str, int]]) -> None:
+        """Note that logs have at least these sizes."""
+        for tenant, size in heads:
+            if size > self._taken.get(tenant, 0):
+                self._ahead[tenant] = max(size, self._ahead.get(tenant, 0))
+
+    def behind(self) -> int:
+        """Return how many entries are still to be taken, over all tenants."""
+        taken = self._taken
+        return sum(size - taken.get(tenant, 0) for tenant, size in self._ahead.items())
+
+    def read(self) -> list[Slice]:
+        """Return the next slice of tenants that have one, together within the size of one.
+
+        Raises: StoreCorrupt for a log that does not decode.
+        """
+        parts: list[Slice] = []
+        room = self.slice_rows
+        for tenant, size in self._ahead.items():
+            start = self._taken.get(tenant, 0)
+            stop = min(size, start + room)
+            part = read_slice(self._store, tenant, self._uuid_of(tenant), start, stop)
+            if part.stop > part.start:
+                parts.append(part)
+                room -= part.stop - part.start
+            if room <= 0:
+                break
+        return parts
+
+    def take(self, parts: Sequence[Slice]) -> None:
+        """Hand slices over.
+
+        Raises: StoreCorrupt when what the follower keeps is damaged and has to be made again.
+        """
+        self.follower.apply(parts)
+        for part in parts:
+            self._taken[part.tenant] = self._unread[part.tenant] = part.stop
+            # Whoever was served goes to the back, so that no tenant starves another.
+            size = self._ahead.pop(part.tenant)
+            if size > part.stop:
+                self._ahead[part.tenant] = size
+
+    def commit(self, *, urgent: bool) -> dict[str, int]:
+        """Make what was taken readable if it is time; return the cursors that moved."""
+        if not self.follower.commit(urgent=urgent):
+            return {}
+        moved, self._unread = self._unread, {}
+        self.readable |= moved
+        return moved
+
+    def catch_up(self) -> None:
+        """Take everything there is and make it readable."""
+        while parts := self.read():
+            self.take(parts)
+        self.commit(urgent=True)
+
+    def _check_cursors(self) -> None:
+        """Refuse what was made from a log that is not this one, as after restoring a backup."""
+        sizes = {head.tenant: head.size for head in self._store.log_heads()}
+        for tenant, taken in self._taken.items():
+            if taken > sizes.get(tenant, 0):
+                raise StoreCorrupt(
+                    f"{self.follower.name} is ahead of the log", hint="it is made anew"
+                )
+
+    def _uuid_of(self, tenant: str) -> str:
+        uuid = self._uuids.get(tenant)
+        if uuid is None:
+            uuid = self._uuids[tenant] = tenant_uuid(self._store, tenant)
+        return uuid
+
+
+def tenant_uuid(store: Store, tenant: str) -> str:
+    """Return the UUID that a tenant was given when it was made; it never changes."""
+    row = store.identity(tenant, "tenant", tenant)
+    return str(ids.tenant_uuid(tenant) if row is None else msgspec.json.decode(row.doc)["uuid"])
+
+
+def read_slice(store: Store, tenant: str, uuid: str, start: int, stop: int) -> Slice:
+    """Read entries [start, stop) of a log, with the earlier entries that they change."""
+    rows = store.rows(tenant, start, stop)
+    fresh = [recorded_view(tenant, row) for row in rows]
+    stop = rows[-1].index + 1 if rows else start
+    touched = _touched(store, tenant, [view.first for view in fresh], stop)
+    changed: list[View] = []
+    if touched:
+        stored = store.rows_at(tenant, touched)
+        for view in views_of(store, tenant, [stored[index] for index in sorted(stored)]):
+            if view.index >= start:
+                fresh[view.index - start] = view
+            else:
+                changed.append(view)
+    current = _current_documents(store, tenant, fresh, changed, stop)
+    return Slice(tenant, uuid, start, stop, fresh, changed, current)
+
+
+def _touched(store: Store, tenant: str, events: Iterable[Event], stop: int) -> set[int]:
+    """Return the entries below `stop` that some events make look different."""
+    touched: set[int] = set()
+    for event in events:
+        if event.op in (Op.REVISE, Op.RETRACT):
+            touched |= _subject(store, tenant, event)
+        elif event.op is Op.ERASE:
+            erased = {entry["index"] for entry in event.data.get("entries", ())}
+            touched |= erased
+            for entry in events_of(tenant, store.rows_at(tenant, erased).values()):
+                if entry.op in (Op.REVISE, Op.RETRACT):
+                    touched |= _subject(store, tenant, entry)
+    return {index for index in touched if index < stop}
+
+
+def _subject(store: Store, tenant: str, event: Event) -> set[int]:
+    index = None if event.subject is None else find_index(store, tenant, event.subject)
+    return set() if index is None else {index}
+
+
+def _current_documents(
+    store: Store, tenant: str, fresh: Sequence[View], changed: Sequence[View], stop: int
+) -> frozenset[int]:
+    """Return which documents are the latest of their resource at `stop`, and no deletion."""
+    latest: dict[bytes, Event] = {}
+    for view in (*changed, *fresh):
+        event = view.first
+        if event.op is Op.DOCUMENT and event.target is not None:
+            latest[head_key(HeadSlot.DOCUMENT, *event.target.key)] = event
+    if not latest:
+        return frozenset()
+    heads = store.resource_heads(tenant, list(latest))
+    later = {head.index for head in heads.values() if head.index >= stop}
+    rows = store.rows_at(tenant, later) if later else {}
+    return frozenset(
+        event.index
+        for key, event in latest.items()
+        if not event.kind.endswith(".delete")
+        and _is_latest(event, heads.get(key), rows, known=event.index >= stop - len(fresh))
+    )
+
+
+def _is_latest(
+    event: Event, head: ResourceHead | None, later: Mapping[int, LogRow], *, known: bool
+) -> bool:
+    """Tell whether a document is the latest of its resource as far as the slice reaches.
+
+    A later document that follows beyond the slice does not count yet, unless its target was
+    erased since: then nobody will learn from it what it replaced. For an entry from before the
+    slice it counts at once, since it may not have been the latest even before that.
+    """
+    if head is None or head.index == event.index:
+        return True
+    row = later.get(head.index)
+    return known and row is not None and event_of(event.tenant, row).target is not None

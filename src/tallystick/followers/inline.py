@@ -1,0 +1,161 @@
+"""Followers without a process of their own: whoever reads does the following first.
+
+For commands that open a data folder for a moment, and for tests. A server uses `supervisor`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tallystick.errors import NotFound, StoreCorrupt
+from tallystick.followers.follow import Following
+from tallystick.followers.generations import Generations
+from tallystick.index.followers import NAMES, SEARCH, VIEWS, open_follower, open_search, open_views
+from tallystick.index.lists.reader import ViewsReader
+from tallystick.query.question import Rules
+from tallystick.store.base import LogHead, Store
+
+if TYPE_CHECKING:
+    from tallystick.index.search import SearchReader
+
+Progress = Callable[[int, int], None]
+"""Told how many entries of how many are done."""
+
+
+class InlineFollowers:
+    """Runs followers in the thread that reads; safe to share between threads."""
+
+    def __init__(
+        self, root: Path, store: Store, rules: Rules, *, names: Sequence[str] = NAMES
+    ) -> None:
+        self._store = store
+        self._lock = threading.RLock()
+        self._root = root
+        self._rules = rules
+        self._names = names
+        self._running: dict[str, _Running] = {}
+
+    def committed(self, heads: Sequence[LogHead]) -> None:
+        """Do nothing: heads are read when somebody asks."""
+
+    def wait(self, follower: str, tenant: str, dialect: str | None = None) -> int:
+        """Let a follower take in all of a tenant's log as of now; return that size."""
+        head = self._store.log_head(tenant)
+        if head is None:
+            return 0
+        with self._lock:
+            self._get(follower).catch_up([(tenant, head.size)])
+        return head.size
+
+    def views(self) -> ViewsReader:
+        """Return the lists as they are now."""
+        with self._lock:
+            running = self._get(VIEWS)
+            if running.views is None:
+                running.views = open_views(running.folder)
+            return running.views
+
+    def search(self) -> SearchReader:
+        """Return the search index as it is now."""
+        with self._lock:
+            running = self._get(SEARCH)
+            if running.search is None:
+                running.search = open_search(running.folder, self._store, self._rules)
+            return running.search
+
+    def lag(self) -> Mapping[str, int]:
+        """Return by how many entries each follower is behind, over all tenants."""
+        heads = {head.tenant: head.size for head in self._store.log_heads()}
+        with self._lock:
+            return {name: self._get(name).lag(heads) for name in self._names}
+
+    def overrun(self) -> bool:
+        """Tell that nothing has to wait: whoever reads does the following."""
+        return False
+
+    def rebuild(self, name: str, progress: Progress) -> None:
+        """Make what a follower keeps from the beginning, and serve that."""
+        if name not in self._names:
+            raise NotFound(f"there is no follower {name!r}")
+        heads = [(head.tenant, head.size) for head in self._store.log_heads()]
+        with self._lock:
+            self._get(name).rebuild(heads, progress)
+
+    def close(self) -> None:
+        """Release files; idempotent."""
+        with self._lock:
+            for running in self._running.values():
+                running.close()
+
+    def _get(self, name: str) -> _Running:
+        """Return a follower, opened when it is first needed."""
+        running = self._running.get(name)
+        if running is None:
+            running = _Running(name, self._root / name, self._store, self._rules)
+            self._running[name] = running
+        return running
+
+
+class _Running:
+    """One follower with its generation and a reader on it."""
+
+    def __init__(self, name: str, root: Path, store: Store, rules: Rules) -> None:
+        self._name = name
+        self._store = store
+        self._rules = rules
+        self._generations = Generations(root, rules)
+        self.views: ViewsReader | None = None
+        self.search: SearchReader | None = None
+        folder = self._generations.current()
+        if self._generations.is_outdated(folder):
+            folder = self._generations.begin()
+        try:
+            self._open(folder)
+        except StoreCorrupt:
+            self._open(self._generations.begin())
+
+    def catch_up(self, heads: Sequence[tuple[str, int]]) -> None:
+        """Take in logs up to the given sizes."""
+        self._following.learn_heads(heads)
+        if self._following.behind():
+            self._following.catch_up()
+            while self._following.follower.tidy():
+                pass
+
+    def rebuild(self, heads: Sequence[tuple[str, int]], progress: Progress) -> None:
+        """Fill a generation beside the current one, then serve it."""
+        folder = self._generations.begin()
+        follower = open_follower(self._name, folder, self._store, self._rules)
+        following = Following(self._store, follower)
+        following.learn_heads(heads)
+        total = following.behind()
+        while parts := following.read():
+            following.take(parts)
+            progress(total - following.behind(), total)
+        following.commit(urgent=True)
+        follower.close()
+        self.close()
+        self._open(folder)
+
+    def lag(self, heads: Mapping[str, int]) -> int:
+        """Return how many entries were not taken in yet."""
+        cursors = self._following.readable
+        return sum(max(size - cursors.get(tenant, 0), 0) for tenant, size in heads.items())
+
+    def close(self) -> None:
+        """Release files."""
+        self._following.follower.close()
+        for reader in (self.views, self.search):
+            if reader is not None:
+                reader.close()
+        self.views = self.search = None
+
+    def _open(self, folder: Path) -> None:
+        follower = open_follower(self._name, folder, self._store, self._rules)
+        self._following = Following(self._store, follower)
+        self.folder = folder
+        self._generations.promote(folder)
+        self._generations.remove_others(folder)

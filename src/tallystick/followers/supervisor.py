@@ -1,0 +1,292 @@
+"""Followers in processes of their own, started and watched by the server.
+
+A process that dies is started again, after a longer pause each time it dies soon; it goes on from
+the cursor it left. What this server commits is told to the followers at once, and their cursors
+are kept here, so that a read only waits when it has to.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from tallystick.data_folder import INDEX_FOLDER
+from tallystick.errors import NotFound, StoreFailed, TallystickError, for_operator
+from tallystick.followers import process as processes
+from tallystick.followers.channel import Channel
+from tallystick.followers.generations import Generations
+from tallystick.followers.inline import Progress
+from tallystick.followers.messages import Lines, Report, receive
+from tallystick.index.followers import COMMITTING, NAMES, SEARCH, VIEWS, open_search, open_views
+from tallystick.index.lists.reader import ViewsReader
+from tallystick.query.question import Rules
+from tallystick.store.base import LogHead, Store
+
+if TYPE_CHECKING:
+    from tallystick.index.search import SearchReader
+
+LAG_MAX = {VIEWS: 16_384, SEARCH: 32_768}
+"""Entries a follower may be behind before commits wait for it."""
+
+RESIDUE_S = 600.0
+"""How long erased words may stay in the files of the search index before it is made anew."""
+
+_RESIDUE_SHARE = 10
+_STARTING_OVER = 8
+_MOVING_S = 2.0
+_SWAP_S = 60.0
+_RETRY_S = 5.0
+_MODULE = "tallystick.followers.child"
+
+
+class Command(NamedTuple):
+    """What every follower is told: the data folder, the URL of the database if any, the rules."""
+
+    folder: Path
+    database: str | None
+    rules: str
+
+    @property
+    def root(self) -> Path:
+        """The folder of the indexes."""
+        return self.folder / INDEX_FOLDER
+
+    def start(self, name: str, theirs: socket.socket, *generation: str) -> subprocess.Popen[bytes]:
+        """Start a process with a follower, which talks to the server by its end of a socket."""
+        told = (name, str(self.folder), self.rules, str(theirs.fileno()), *generation)
+        return processes.start(_MODULE, told, theirs, (self.database or "").encode())
+
+
+class SupervisedFollowers:
+    """Runs each follower in a child process; safe to share between threads."""
+
+    def __init__(
+        self,
+        command: Command,
+        store: Store,
+        rules: Rules,
+        *,
+        names: Sequence[str] = NAMES,
+        residue_s: float = RESIDUE_S,
+    ) -> None:
+        self._command = command
+        self._residue_s = residue_s
+        self._store = store
+        self._rules = rules
+        heads = {head.tenant: head.size for head in store.log_heads()}
+        self._channels = {
+            name: Channel(
+                name,
+                Generations(command.root / name, rules),
+                heads,
+                commits=name in COMMITTING,
+            )
+            for name in names
+        }
+        # Guards the readers; a generation is opened for reading once.
+        self._lock = threading.Lock()
+        self._views: tuple[str, ViewsReader] | None = None
+        self._search: tuple[str, SearchReader] | None = None
+        # One rebuild at a time; `close` ends the one under way.
+        self._rebuild_lock = threading.Lock()
+        self._builder: subprocess.Popen[bytes] | None = None
+        self._closing = threading.Event()
+        outdated = [name for name in self._channels if self._clear(name)]
+        self._processes = [Process(command, channel) for channel in self._channels.values()]
+        self._keeper = threading.Thread(
+            target=self._keep, args=(outdated,), name="rebuilds", daemon=True
+        )
+        self._keeper.start()
+
+    def committed(self, heads: Sequence[LogHead]) -> None:
+        """Tell the followers how far logs have come."""
+        told = [(head.tenant, head.size) for head in heads]
+        for channel in self._channels.values():
+            channel.tell(told)
+
+    def wait(self, follower: str, tenant: str, dialect: str | None = None) -> int:
+        """Wait until a follower has all of a tenant's log as of now; return that size.
+
+        Raises: FollowerBehind.
+        """
+        return self._channels[follower].wait(tenant, dialect)
+
+    def views(self) -> ViewsReader:
+        """Return the lists as they are now."""
+        channel = self._channels[VIEWS]
+        name = channel.folder()
+        with self._lock:
+            if self._views is None or self._views[0] != name:
+                # Whoever still reads the old one keeps it until done.
+                self._views = (name, open_views(channel.generations.folder(name)))
+            return self._views[1]
+
+    def search(self) -> SearchReader:
+        """Return the search index as it is now."""
+        channel = self._channels[SEARCH]
+        name = channel.folder()
+        with self._lock:
+            if self._search is None or self._search[0] != name:
+                folder = channel.generations.folder(name)
+                self._search = (name, open_search(folder, self._store, self._rules))
+            return self._search[1]
+
+    def wait_for_generation(self, name: str, generation: str, timeout_s: float) -> bool:
+        """Wait until a follower serves a generation; tell whether it does."""
+        return self._channels[name].wait_for_generation(generation, timeout_s)
+
+    def lag(self) -> Mapping[str, int]:
+        """Return by how many entries each follower is behind, over all tenants."""
+        return {name: channel.lag() for name, channel in self._channels.items()}
+
+    def overrun(self) -> bool:
+        """Tell whether commits should wait so that followers keep up.
+
+        A follower that does not come on slows nobody down, nor does one that is so far behind that
+        it must be starting over: reads say that they are behind.
+        """
+        for name, channel in self._channels.items():
+            lag = channel.lag()
+            if LAG_MAX[name] < lag < _STARTING_OVER * LAG_MAX[name] and channel.is_moving(
+                _MOVING_S
+            ):
+                return True
+        return False
+
+    def pids(self) -> list[int]:
+        """Return the ids of the processes that run."""
+        return [process.pid for process in self._processes if process.pid is not None]
+
+    def rebuild(self, name: str, progress: Progress) -> None:
+        """Make what a follower keeps from the beginning beside what is served, then serve it.
+
+        Raises: NotFound, StoreFailed when the rebuild came to nothing.
+        """
+        channel = self._channels.get(name)
+        if channel is None:
+            raise NotFound(f"there is no follower {name!r}")
+        with self._rebuild_lock:
+            folder = channel.generations.begin()
+            built = self._build(name, folder, progress)
+            if not built:
+                channel.generations.remove(folder)
+            if not built or not channel.swap(folder.name, _SWAP_S):
+                raise StoreFailed(f"the rebuild of {name} was given up", hint="see the server log")
+
+    def close(self) -> None:
+        """Stop every process and release files; idempotent."""
+        self._closing.set()
+        for channel in self._channels.values():
+            channel.close()
+        if self._builder is not None:
+            self._builder.kill()
+        self._keeper.join()
+        for process in self._processes:
+            process.close()
+        with self._lock:
+            for opened in (self._views, self._search):
+                if opened is not None:
+                    opened[1].close()
+            self._views = self._search = None
+
+    def _clear(self, name: str) -> bool:
+        """Remove what is left over of a follower; tell whether it was made with other rules."""
+        generations = self._channels[name].generations
+        current = generations.current()
+        generations.remove_others(current)
+        return generations.is_outdated(current)
+
+    def _build(self, name: str, folder: Path, progress: Progress) -> bool:
+        """Fill a generation in a process of its own; tell whether it got to the end."""
+        ours, theirs = socket.socketpair()
+        with ours:
+            with theirs:
+                self._builder = self._command.start(name, theirs, folder.name)
+            if self._closing.is_set():
+                self._builder.kill()
+            lines = Lines(Report)
+            finished = False
+            while data := receive(ours):
+                for report in lines.feed(data):
+                    progress(report.done, report.total)
+                    finished = finished or report.folder is not None
+        return self._builder.wait() == 0 and finished
+
+    def _keep(self, outdated: Sequence[str]) -> None:
+        """Rebuild what was made with other rules, and from time to time what holds residue."""
+        waiting, pause_s = set(outdated), 0.0
+        while not self._closing.wait(pause_s):
+            started_s = time.monotonic()
+            for name, channel in self._channels.items():
+                if (name in waiting or channel.has_residue()) and self._try_rebuild(name):
+                    waiting.discard(name)
+            # Rebuilding must not become all there is to do.
+            took_s = time.monotonic() - started_s
+            pause_s = max(self._residue_s, _RESIDUE_SHARE * took_s)
+            if waiting:
+                pause_s = _RETRY_S
+
+    def _try_rebuild(self, name: str) -> bool:
+        try:
+            self.rebuild(name, lambda done, total: None)
+        except TallystickError as error:
+            if not self._closing.is_set():
+                print(f"tallystick: {for_operator(error)}", file=sys.stderr, flush=True)
+            return False
+        return True
+
+
+class Process:
+    """A process with a follower in it, started again whenever it dies."""
+
+    def __init__(self, command: Command, channel: Channel) -> None:
+        self._command = command
+        self._channel = channel
+        # Written to when the process is to end: a select cannot wait for an event.
+        self._stop_reader, self._stop_writer = socket.socketpair()
+        self._stopping = threading.Event()
+        self.pid: int | None = None
+        self._thread = threading.Thread(
+            target=self._watch, name=f"watch-{channel.name}", daemon=True
+        )
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop the process and wait for its end; idempotent."""
+        if not self._stopping.is_set():
+            self._stopping.set()
+            self._stop_writer.close()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        processes.keep_running(self._run, self._stopping)
+        self._stop_reader.close()
+
+    def _run(self) -> None:
+        """Start the process and listen to it until it or the server ends."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = self._command.start(self._channel.name, theirs)
+        self.pid = process.pid
+        with ours:
+            self._channel.attach(ours)
+            lines = Lines(Report)
+            while self._listen(ours, lines):
+                pass
+            self._channel.detach()
+        processes.end(process)
+
+    def _listen(self, ours: socket.socket, lines: Lines[Report]) -> bool:
+        """Pass on what comes next; tell whether both sides are still there."""
+        readable, _, _ = select.select([self._stop_reader, ours], [], [])
+        data = b"" if self._stop_reader in readable else receive(ours)
+        for report in lines.feed(data):
+            self._channel.hear(report)
+        return bool(data)

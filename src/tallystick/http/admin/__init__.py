@@ -1,0 +1,1 @@
+"""The administrative API: tenants, keys, users, key sets, clients and holds."""

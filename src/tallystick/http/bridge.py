@@ -1,0 +1,66 @@
+"""Between the event loop and the synchronous core.
+
+Appends are futures that the sequencer's thread resolves, many with one wake-up of the loop; reads
+run in worker threads. A request that goes away leaves its work behind: it is stored all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+from tallystick.ledger.ledger import Ledger
+from tallystick.log.sequencer import Item, Outcome, Work
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+READ_THREADS = 16
+
+
+class Door:
+    """Lets coroutines append and read; one for each event loop."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._loop = asyncio.get_running_loop()
+        self._threads = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="read")
+        # Filled by the sequencer's thread, emptied by the loop.
+        self._finished: deque[tuple[asyncio.Future[list[Outcome]], Work]] = deque()
+        self._woken = False
+
+    async def append(
+        self, tenant: str, items: Sequence[Item], *, atomic: bool = False
+    ) -> list[Outcome]:
+        """Store items and return the outcome of each once they are durable.
+
+        Raises: SequencerFull, StoreBusy.
+        """
+        future: asyncio.Future[list[Outcome]] = self._loop.create_future()
+        self._ledger.submit(tenant, items, lambda work: self._finish(future, work), atomic=atomic)
+        return await future
+
+    async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a synchronous function in a worker thread and return what it returns."""
+        return await self._loop.run_in_executor(self._threads, lambda: function(*args, **kwargs))
+
+    def close(self) -> None:
+        """Wait for the worker threads to finish what they are doing."""
+        self._threads.shutdown(wait=True)
+
+    def _finish(self, future: asyncio.Future[list[Outcome]], work: Work) -> None:
+        self._finished.append((future, work))
+        if not self._woken:
+            self._woken = True
+            self._loop.call_soon_threadsafe(self._deliver)
+
+    def _deliver(self) -> None:
+        # Cleared first: what is appended from here on wakes the loop again.
+        self._woken = False
+        while self._finished:
+            future, work = self._finished.popleft()
+            if not future.done():
+                future.set_result(work.outcomes)

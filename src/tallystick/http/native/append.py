@@ -1,0 +1,322 @@
+"""`POST /v1/events`: the hot path, straight on ASGI.
+
+One object, an array (stored whole or not at all), or lines of JSON (each with an outcome of its
+own). Everything costly here is measured by `bench/`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+
+from starlette.datastructures import QueryParams
+from starlette.types import Receive, Scope, Send
+
+from tallystick import json_text, limits
+from tallystick.dialects.base import Door, Services
+from tallystick.errors import (
+    Forbidden,
+    Malformed,
+    RequestError,
+    TallystickError,
+    TooLarge,
+    UnsupportedMediaType,
+)
+from tallystick.events.entry import prepare
+from tallystick.events.event import Draft, Json
+from tallystick.http.auth import Authenticator
+from tallystick.http.body import header, read_body, text_header
+from tallystick.http.native import wire
+from tallystick.http.native.parameters import check_names, flag
+from tallystick.http.pointers import point_at
+from tallystick.http.problem import problem
+from tallystick.identity import access
+from tallystick.identity.access import Principal
+from tallystick.identity.access import Scope as Right
+from tallystick.log.idempotency import check_key, claims_of_event, claims_of_list
+from tallystick.log.sequencer import Accepted, Item, Outcome
+from tallystick.query.expr import Everything
+
+_NDJSON = b"application/x-ndjson"
+_LINE_TYPES = frozenset((_NDJSON, b"application/ndjson", b"application/jsonl"))
+# What is sent as JSON without saying so; curl calls every body a form.
+_JSON_TYPES = frozenset(
+    (
+        b"", b"application/json", b"text/json", b"text/plain", b"application/octet-stream",
+        b"application/x-www-form-urlencoded",
+    )
+)  # fmt: skip
+_PARAMETERS = frozenset(("diff",))
+_LINES_AT_ONCE = 500
+# A body may be nothing but line ends: whatever looks at each would keep all others waiting.
+_written_lines = re.compile(rb"\S[^\n]*").finditer
+_JSON_HEADER = (b"content-type", b"application/json")
+
+
+class Appender:
+    """Answers `POST /v1/events`."""
+
+    def __init__(self, services: Services, authenticator: Authenticator) -> None:
+        self._services = services
+        self._authenticator = authenticator
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Store what the request brings and answer once it is durable."""
+        principal = self._authenticator.of_scope(scope)
+        access.require(principal, Right.WRITE)
+        key = text_header(scope, b"idempotency-key")
+        if key is not None:
+            check_key(key)
+        is_lines = _is_lines(header(scope, b"content-type") or b"")
+        body = await read_body(scope, receive, limits.BATCH_BYTES)
+        if is_lines:
+            await self._append_lines(scope, send, principal, body, key)
+            return
+        if body.removeprefix(json_text.BYTE_ORDER_MARK).lstrip(b" \t\r\n")[:1] == b"[":
+            drafts = await self._services.door().run(_array, body, key)
+            events = await self._append(scope, principal, drafts, in_array=True)
+            await _answer(send, 201, wire.to_json(events), ())
+            return
+        stored = await self._append(scope, principal, [_single(body, key)], in_array=False)
+        location = f"/v1/events/{stored[0].id}".encode()
+        etag = wire.etag(stored[0].revision).encode()
+        await _answer(
+            send, 201, wire.to_json(stored[0]), ((b"location", location), (b"etag", etag))
+        )
+
+    async def _append(
+        self, scope: Scope, principal: Principal, drafts: Sequence[Draft], *, in_array: bool
+    ) -> list[wire.EventOut]:
+        services = self._services
+        if not drafts:
+            return []
+        items = _items(drafts, in_array)
+        if _wants_diff(scope["query_string"]):
+            _require_sight(principal)
+            accepted = await services.door().run(
+                services.ledger.differences.append, principal.tenant, drafts
+            )
+            return await services.door().run(self._reread, principal.tenant, accepted)
+        outcomes = await services.door().append(principal.tenant, items, atomic=True)
+        if any(type(outcome) is not Accepted or outcome.replayed for outcome in outcomes):
+            return await services.door().run(self._reread, principal.tenant, outcomes)
+        return [
+            wire.stored(draft, outcome)  # type: ignore[arg-type]  # all are Accepted here
+            for draft, outcome in zip(drafts, outcomes, strict=True)
+        ]
+
+    def _reread(self, tenant: str, outcomes: Sequence[Outcome]) -> list[wire.EventOut]:
+        indexes: list[int] = []
+        for outcome in outcomes:
+            if isinstance(outcome, TallystickError):
+                raise outcome
+            indexes.append(outcome.index)
+        views = self._services.ledger.views_at(tenant, indexes)
+        return [wire.stored_before(views[index].first) for index in indexes]
+
+    async def _append_lines(
+        self, scope: Scope, send: Send, principal: Principal, body: bytes, key: str | None
+    ) -> None:
+        """Answer with one line a line, in order, as the chunks become durable."""
+        request_id = str(scope["state"]["request_id"])
+        diff = _wants_diff(scope["query_string"])
+        if diff:
+            _require_sight(principal)
+        headers = [(b"content-type", _NDJSON)]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        for chunk in _chunks(body):
+            answers = await self._append_chunk(principal.tenant, chunk, key, request_id, diff)
+            await send({"type": "http.response.body", "body": answers, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _append_chunk(
+        self,
+        tenant: str,
+        chunk: Sequence[tuple[int, bytes]],
+        key: str | None,
+        request_id: str,
+        diff: bool,
+    ) -> bytes:
+        door: Door = self._services.door()
+        prepared: list[Item | TallystickError] = await door.run(_prepare_lines, chunk, key)
+        items = [item for item in prepared if isinstance(item, Item)]
+        try:
+            outcomes = iter(await self._store(door, tenant, items, diff) if items else ())
+        except TallystickError as error:
+            outcomes = iter([error] * len(items))
+        merged = [next(outcomes) if isinstance(item, Item) else item for item in prepared]
+        answers = await door.run(self._line_answers, tenant, chunk, merged, request_id)
+        return bytes(answers)
+
+    async def _store(
+        self, door: Door, tenant: str, items: Sequence[Item], diff: bool
+    ) -> Sequence[Outcome]:
+        if diff:
+            drafts = [item.prepared.draft for item in items]
+            outcomes: Sequence[Outcome] = await door.run(self._store_diffs, tenant, drafts)
+            return outcomes
+        return await door.append(tenant, items, atomic=False)
+
+    def _store_diffs(self, tenant: str, drafts: Sequence[Draft]) -> Sequence[Outcome]:
+        """Store drafts with what they changed: in one commit, or each by itself if one is bad."""
+        append = self._services.ledger.differences.append
+        with suppress(RequestError):
+            return append(tenant, drafts)
+        outcomes: list[Outcome] = []
+        for draft in drafts:
+            try:
+                outcomes += append(tenant, [draft])
+            except TallystickError as error:
+                outcomes.append(error)
+        return outcomes
+
+    def _line_answers(
+        self,
+        tenant: str,
+        chunk: Sequence[tuple[int, bytes]],
+        outcomes: Sequence[Outcome],
+        request_id: str,
+    ) -> bytes:
+        replayed = [o.index for o in outcomes if isinstance(o, Accepted) and o.replayed]
+        views = self._services.ledger.views_at(tenant, replayed) if replayed else {}
+        lines: list[bytes] = []
+        for (number, _), outcome in zip(chunk, outcomes, strict=True):
+            if isinstance(outcome, TallystickError):
+                told = problem(outcome, request_id)
+                line: Json = {"line": number, "status": told["status"], "error": told}
+            else:
+                replay = views[outcome.index].first.id if outcome.replayed else outcome.id
+                status = 200 if outcome.replayed else 201
+                line = {"line": number, "status": status, "id": replay, "index": outcome.index}
+            lines.append(json_text.encode(line))
+        return b"\n".join(lines) + b"\n"
+
+
+def prepare_events(events: Sequence[Json]) -> list[Item]:
+    """Return events in the native API's shape, ready to be stored.
+
+    Raises: Malformed, TooLarge.
+    """
+    return _items(_array(json_text.encode(events), None), in_array=True)
+
+
+def _is_lines(content_type: bytes) -> bool:
+    """Tell whether a media type, in any letter case and with any parameters, is that of lines.
+
+    Raises: UnsupportedMediaType for one that is neither lines nor JSON.
+    """
+    if content_type == _JSON_HEADER[1]:
+        return False
+    media_type = content_type.partition(b";")[0].strip().lower()
+    if media_type in _LINE_TYPES:
+        return True
+    if media_type in _JSON_TYPES or media_type.endswith(b"+json"):
+        return False
+    raise UnsupportedMediaType(
+        f"events do not come as {media_type[:64].decode('latin-1')!r}",
+        path="Content-Type",
+        hint=f"application/json, or one of {b', '.join(sorted(_LINE_TYPES)).decode()}",
+    )
+
+
+def _single(body: bytes, key: str | None) -> Draft:
+    if len(body) > limits.EVENT_BYTES * 2:
+        raise TooLarge(f"one event may have {limits.EVENT_BYTES:,} bytes", limit=limits.EVENT_BYTES)
+    event = json_text.decode_as(wire.EVENT, body)
+    draft = wire.to_draft(event)
+    draft.claims = claims_of_event(key, draft)
+    return draft
+
+
+def _array(body: bytes, key: str | None) -> list[Draft]:
+    events = json_text.decode_as(wire.EVENTS, body)
+    if len(events) > limits.BATCH_EVENTS:
+        raise TooLarge(
+            f"a batch may have {limits.BATCH_EVENTS:,} events; this one has {len(events):,}",
+            limit=limits.BATCH_EVENTS,
+            actual=len(events),
+        )
+    drafts: list[Draft] = []
+    for n, event in enumerate(events):
+        try:
+            drafts.append(wire.to_draft(event))
+        except Malformed as error:
+            point_at(error, f"/{n}")
+            raise
+    for draft, claims in zip(drafts, claims_of_list(key, drafts), strict=True):
+        draft.claims = claims
+    return drafts
+
+
+def _items(drafts: Sequence[Draft], in_array: bool) -> list[Item]:
+    items: list[Item] = []
+    for n, draft in enumerate(drafts):
+        try:
+            items.append(Item(prepare(draft)))
+        except (Malformed, TooLarge) as error:
+            point_at(error, f"/{n}" if in_array else "")
+            raise
+    return items
+
+
+def _chunks(body: bytes) -> Iterator[list[tuple[int, bytes]]]:
+    """Cut a body into numbered lines, a few hundred at a time; blank lines are skipped."""
+    chunk: list[tuple[int, bytes]] = []
+    number, at = 1, 0
+    for line in _written_lines(body):
+        number += body.count(b"\n", at, line.start())
+        at = line.start()
+        chunk.append((number, line[0]))
+        if len(chunk) == _LINES_AT_ONCE:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _prepare_lines(
+    chunk: Sequence[tuple[int, bytes]], key: str | None
+) -> list[Item | TallystickError]:
+    prepared: list[Item | TallystickError] = []
+    for number, line in chunk:
+        try:
+            event = json_text.decode_as(wire.EVENT, line)
+            draft = wire.to_draft(event)
+            draft.claims = claims_of_event(key, draft, number)
+            prepared.append(Item(prepare(draft)))
+        except TallystickError as error:
+            if isinstance(error, Malformed | TooLarge):
+                point_at(error)
+            prepared.append(error)
+    return prepared
+
+
+def _wants_diff(query: bytes) -> bool:
+    if not query:
+        return False
+    params = QueryParams(query)
+    check_names(params, _PARAMETERS)
+    return flag(params, "diff")
+
+
+def _require_sight(principal: Principal) -> None:
+    if not isinstance(access.visible(principal), Everything):
+        raise Forbidden(
+            "diff tells what was there before: this needs a credential that sees the whole log",
+            role_needed=Right.READ,
+        )
+
+
+async def _answer(
+    send: Send, status: int, body: bytes, headers: Sequence[tuple[bytes, bytes]]
+) -> None:
+    length = (b"content-length", str(len(body)).encode())
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [_JSON_HEADER, length, *headers],
+        }
+    )
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,112 @@
+"""Facets and histogram over the result of any query: what a console draws beside a list."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from starlette.datastructures import QueryParams
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from tallystick import json_text, times
+from tallystick.dialects.base import Services
+from tallystick.errors import Malformed
+from tallystick.events.event import Json
+from tallystick.http.native import parameters
+from tallystick.identity import access
+from tallystick.identity.access import Principal
+from tallystick.identity.access import Scope as Right
+from tallystick.query.aggregate import (
+    Aggregate,
+    Interval,
+    TimeSeries,
+    TimeSeriesResult,
+    TopValues,
+    TopValuesResult,
+)
+
+Handler = Callable[[Request, Principal], Awaitable[Response]]
+Guard = Callable[[Right, Handler], Callable[[Request], Awaitable[Response]]]
+
+_FACETS = ("kind", "actor", "target.type")
+_FACETS_MAX = 10
+_FACET_LIMIT_MAX = 1000
+_OFFSET_MINUTES_MAX = 24 * 60
+
+
+class AnalysisApi:
+    """Handlers of facets and histogram; both take every parameter of the list."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._ledger = services.ledger
+
+    def routes(self, guarded: Guard) -> Sequence[BaseRoute]:
+        """Return the routes; they go before the one of a single event."""
+        return [
+            Route("/v1/events/facets", guarded(Right.READ, self.facets), methods=["GET"]),
+            Route("/v1/events/histogram", guarded(Right.READ, self.histogram), methods=["GET"]),
+        ]
+
+    async def facets(self, request: Request, principal: Principal) -> Response:
+        """Answer how often each value of some fields occurs, most frequent first."""
+        return await self._services.door().run(self._facets, request.query_params, principal)
+
+    def _facets(self, params: QueryParams, principal: Principal) -> Response:
+        fields = tuple(filter(None, params.get("fields", ",".join(_FACETS)).split(",")))
+        if not 0 < len(fields) <= _FACETS_MAX:
+            raise Malformed(f"fields names 1 to {_FACETS_MAX} fields", path="fields")
+        top = parameters.whole(params, "top", 10, 1, _FACET_LIMIT_MAX)
+        known = parameters.fields_of(
+            self._ledger.reader, principal.tenant, access.visible(principal)
+        )
+        requests = [TopValues(known.named(field), limit=top) for field in fields]
+        results = self._aggregate(params, principal, requests, frozenset({"fields", "top"}))
+        facets: Json = {}
+        for field, result in zip(fields, results, strict=True):
+            assert isinstance(result, TopValuesResult)
+            facets[field] = [{"value": v, "count": count} for v, count in result.entries]
+        return _json({"facets": facets})
+
+    async def histogram(self, request: Request, principal: Principal) -> Response:
+        """Answer how many events happened in each calendar interval that has any."""
+        return await self._services.door().run(self._histogram, request.query_params, principal)
+
+    def _histogram(self, params: QueryParams, principal: Principal) -> Response:
+        names = {interval.value: interval for interval in Interval}
+        interval = parameters.one_of(params, "interval", names, "day")
+        offset = _offset_minutes(params)
+        requests = [TimeSeries("occurred_ms", interval, offset)]
+        own = frozenset({"interval", "offset_minutes"})
+        (result,) = self._aggregate(params, principal, requests, own)
+        assert isinstance(result, TimeSeriesResult)
+        buckets = [{"start": times.to_rfc3339(at), "count": count} for at, count in result.buckets]
+        return _json({"interval": interval, "offset_minutes": offset, "buckets": buckets})
+
+    def _aggregate(
+        self,
+        params: QueryParams,
+        principal: Principal,
+        requests: Sequence[Aggregate],
+        own: frozenset[str],
+    ) -> Sequence[object]:
+        tenant, visible = principal.tenant, access.visible(principal)
+        question = parameters.question(self._ledger.reader, tenant, params, visible, more=own)
+        return self._ledger.aggregate(tenant, question, requests, visible)
+
+
+def _offset_minutes(params: QueryParams) -> int:
+    text = params.get("offset_minutes", "0")
+    number = text.removeprefix("-")
+    whole = number.isascii() and number.isdigit() and len(number) < 5
+    if not whole or int(number) > _OFFSET_MINUTES_MAX:
+        raise Malformed(
+            f"offset_minutes is a whole number of at most a day, {_OFFSET_MINUTES_MAX}, either way",
+            path="offset_minutes",
+        )
+    return int(text)
+
+
+def _json(value: object) -> Response:
+    return Response(json_text.encode(value), media_type="application/json")

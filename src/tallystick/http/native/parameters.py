@@ -1,0 +1,174 @@
+"""The parameters of the native API's lists, as questions to the indexes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Set
+from typing import TypeVar
+
+from starlette.datastructures import QueryParams
+
+from tallystick import limits, times
+from tallystick.errors import Malformed
+from tallystick.query.expr import Eq, Everything, Expr, In, Prefix, Range, Sort, all_of, any_of
+from tallystick.query.lucene import parse
+from tallystick.query.native_fields import NativeFields
+from tallystick.query.order import DISTANCE, RELEVANCE
+from tallystick.query.question import Find, Over, Reader
+
+T = TypeVar("T")
+
+_FIND_PARAMETERS = frozenset(
+    {
+        "q", "kind", "actor", "target", "scope", "trail", "dialect", "from", "to", "order",
+        "sort", "limit", "cursor", "offset", "total", "view", "explain",
+    }
+)  # fmt: skip
+_RESOURCE_FILTERS = ("actor", "target", "scope")
+
+
+def question(
+    reader: Reader,
+    tenant: str,
+    params: QueryParams,
+    visible: Expr,
+    *,
+    more: frozenset[str] = frozenset(),
+) -> Find:
+    """Return what a request's parameters ask for; `more` names those that mean something else.
+
+    Who does not see everything is not told which payload fields there are: any may be asked for.
+
+    Raises: Malformed naming the parameter, InvalidQuery.
+    """
+    check_names(params, _FIND_PARAMETERS | more)
+    over = one_of(params, "view", {"default": Over.EVENTS, "log": Over.LOG}, "default")
+    descending = one_of(params, "order", {"desc": True, "asc": False}, "desc")
+    fields = fields_of(reader, tenant, visible)
+    return Find(
+        where=_where(fields, params),
+        over=over,
+        sort=_sort(fields, params, over, descending),
+        limit=whole(params, "limit", limits.LIST_LIMIT, 1, limits.LIST_LIMIT_MAX),
+        offset=whole(params, "offset", 0, 0, 10**9),
+        total=flag(params, "total"),
+    )
+
+
+def check_names(params: Iterable[str], known: Set[str]) -> None:
+    """Refuse parameters that are not known: whoever misspells one would be answered otherwise.
+
+    Raises: Malformed naming the first.
+    """
+    unknown = sorted(set(params) - known)
+    if unknown:
+        raise Malformed(
+            f"unknown parameter {unknown[0]!r}",
+            path=unknown[0],
+            hint=f"known ones are {', '.join(sorted(known))}",
+        )
+
+
+def _where(fields: NativeFields, params: QueryParams) -> Expr:
+    parts: list[Expr] = [_time_range(params)]
+    if kinds := params.getlist("kind"):
+        parts.append(any_of(_kind(kind) for kind in kinds))
+    for name in _RESOURCE_FILTERS:
+        if values := params.getlist(name):
+            parts.append(In(name, tuple(_resource_text(value, name) for value in values)))
+    for name in ("trail", "dialect"):
+        if values := params.getlist(name):
+            parts.append(In(name, tuple(values)))
+    text = params.get("q")
+    if text is not None:
+        parts.append(parse(text, fields, default_operator="and"))
+    return all_of(parts)
+
+
+def fields_of(reader: Reader, tenant: str, visible: Expr) -> NativeFields:
+    """Return the fields that a tenant's events have, as far as the caller may know them."""
+    if not isinstance(visible, Everything):
+        return NativeFields()
+    return NativeFields(
+        lambda path: reader.known_path(tenant, path),
+        lambda path: reader.suggest_path(tenant, path),
+    )
+
+
+def _sort(
+    fields: NativeFields, params: QueryParams, over: Over, descending: bool
+) -> tuple[Sort, ...]:
+    text = params.get("sort")
+    if text is None:
+        field = "index" if over is Over.LOG else "occurred_ms"
+        return (Sort(field, descending=descending),)
+    sorts: list[Sort] = []
+    for part in text.split(","):
+        name = part.strip().removeprefix("-")
+        if not name:
+            raise Malformed("sort is a list such as -occurred_at,data.total", path="sort")
+        field = name if name in (RELEVANCE, DISTANCE) else fields.named(name)
+        sorts.append(Sort(field, descending=part.strip().startswith("-")))
+    return tuple(sorts)
+
+
+def _kind(text: str) -> Expr:
+    if text.endswith(".*"):
+        return Prefix("kind", text[:-1])
+    return Everything() if text == "*" else Eq("kind", text)
+
+
+def _time_range(params: QueryParams) -> Expr:
+    low, high = (_time(params, name) for name in ("from", "to"))
+    if low is None and high is None:
+        return Everything()
+    return Range("occurred_ms", low, high, low_inclusive=True, high_inclusive=False)
+
+
+def _time(params: QueryParams, name: str) -> int | None:
+    text = params.get(name)
+    if text is None:
+        return None
+    if text.lstrip("-").isascii() and text.lstrip("-").isdigit() and len(text) < 18:
+        return int(text)
+    return times.from_rfc3339(text, name)
+
+
+def _resource_text(text: str, name: str) -> str:
+    type, colon, id = text.partition(":")
+    if not (type and colon and id):
+        raise Malformed(f"{name} is written TYPE:ID, such as user:481", path=name)
+    return text
+
+
+def one_of(params: QueryParams, name: str, values: Mapping[str, T], default: str) -> T:
+    """Return what a word in a parameter stands for.
+
+    Raises: Malformed.
+    """
+    text = params.get(name, default)
+    if text not in values:
+        raise Malformed(f"{name} is one of {', '.join(values)}", path=name)
+    return values[text]
+
+
+def flag(params: QueryParams, name: str) -> bool:
+    """Return a parameter that is `true` or `false`, false unless given.
+
+    Raises: Malformed.
+    """
+    return one_of(params, name, {"true": True, "false": False}, "false")
+
+
+def whole(params: QueryParams, name: str, default: int | None, low: int, high: int) -> int:
+    """Return a whole number between bounds; without a default it must be given.
+
+    Raises: Malformed.
+    """
+    text = params.get(name)
+    if text is None and default is not None:
+        return default
+    if text is None or not (text.isascii() and text.isdigit() and len(text) < 17):
+        raise Malformed(f"{name} is a whole number from {low} to {high}", path=name)
+    if not low <= int(text) <= high:
+        raise Malformed(f"{name} is a whole number from {low} to {high}", path=name)
+    return int(text)

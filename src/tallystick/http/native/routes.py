@@ -1,0 +1,232 @@
+"""The native API under `/v1`: reading, changing and proving events.
+
+The hot write path is in `append`, administration in `admin`; `openapi.yaml` beside this file says
+what every route takes and answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeVar
+from urllib.parse import urlencode
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from tallystick import json_text, limits, times
+from tallystick.dialects.base import Services
+from tallystick.errors import NotFound
+from tallystick.events.event import Json, Op, View
+from tallystick.http.auth import Authenticator
+from tallystick.http.body import body_of
+from tallystick.http.native import parameters, wire
+from tallystick.http.native.facets import AnalysisApi
+from tallystick.http.native.resources import ResourcesApi
+from tallystick.http.pointers import of_body
+from tallystick.identity import access
+from tallystick.identity.access import Principal
+from tallystick.identity.access import Scope as Right
+from tallystick.log.sequencer import Accepted
+from tallystick.query import cursor
+from tallystick.query.question import Over
+from tallystick.tlog.encoding import to_base64
+
+T = TypeVar("T")
+Handler = Callable[[Request, Principal], Awaitable[Response]]
+
+
+class NativeApi:
+    """Handlers of the native API."""
+
+    def __init__(self, services: Services, authenticator: Authenticator) -> None:
+        self._services = services
+        self._ledger = services.ledger
+        self._authenticator = authenticator
+
+    def routes(self) -> Sequence[BaseRoute]:
+        """Return the routes; `POST /v1/events` is served before routing."""
+        read, write = Right.READ, Right.WRITE
+        return [
+            Route("/v1/events", self._guarded(read, self.list_events), methods=["GET"]),
+            *AnalysisApi(self._services).routes(self._guarded),
+            Route("/v1/events/{id}", self._guarded(read, self.get_event), methods=["GET"]),
+            Route("/v1/events/{id}/receipt", self._guarded(read, self.receipt), methods=["GET"]),
+            Route("/v1/events/{id}/revise", self._guarded(write, self.revise), methods=["POST"]),
+            Route(
+                "/v1/events/{id}/retract",
+                self._guarded(Right.PURGE, self.retract),
+                methods=["POST"],
+            ),
+            *ResourcesApi(self._services).routes(self._guarded),
+            Route("/v1/checkpoint", self._guarded(read, self.checkpoint), methods=["GET"]),
+            Route("/v1/proofs/consistency", self._guarded(read, self.consistency), methods=["GET"]),
+        ]
+
+    def _guarded(self, right: Right, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+        async def guarded(request: Request) -> Response:
+            principal = self._authenticator.of_scope(request.scope)
+            access.require(principal, right)
+            return await handler(request, principal)
+
+        return guarded
+
+    async def list_events(self, request: Request, principal: Principal) -> Response:
+        """Answer a page of events."""
+        return await self._services.door().run(self._list_events, request, principal)
+
+    def _list_events(self, request: Request, principal: Principal) -> Response:
+        params = request.query_params
+        visible = access.visible(principal)
+        question = parameters.question(self._ledger.reader, principal.tenant, params, visible)
+        same = msgspec.structs.replace(question, limit=0, offset=0, total=False)
+        fingerprint = cursor.fingerprint(same)
+        if "cursor" in params:
+            position = cursor.decode(params["cursor"], fingerprint)
+            # An offset says where to begin; a client may send it along on every page.
+            question = msgspec.structs.replace(question, after=position, offset=0)
+        page = self._ledger.find(principal.tenant, question, visible)
+        render = _recorded if question.over is Over.LOG else wire.from_view
+        answer: Json = {"events": [render(view) for view in page.views], "next": None}
+        headers: dict[str, str] = {}
+        if page.more and page.hits:
+            answer["next"] = cursor.encode(page.hits[-1].position, fingerprint)
+            headers["Link"] = f'<{_next_link(request, answer["next"])}>; rel="next"'
+        if page.total is not None:
+            answer["total"] = page.total
+        if parameters.flag(params, "explain"):
+            answer["plan"] = {"index": page.plan.index, "reason": page.plan.reason}
+        return _json(answer, headers=headers)
+
+    async def get_event(self, request: Request, principal: Principal) -> Response:
+        """Answer one event, its latest revision folded in."""
+        view = await self._view(request, principal)
+        headers = {"ETag": wire.etag(view.revision)}
+        if wire.is_known(request.headers.get("if-none-match"), view.revision):
+            return Response(status_code=304, headers=headers)
+        return _json(wire.from_view(view), headers=headers)
+
+    async def receipt(self, request: Request, principal: Principal) -> Response:
+        """Answer the receipt of an entry: an event the caller may see, retracted or not."""
+        return await self._services.door().run(self._receipt, request, principal)
+
+    def _receipt(self, request: Request, principal: Principal) -> Response:
+        event_id = request.path_params["id"]
+        index = self._ledger.index_of(principal.tenant, event_id)
+        if index is None:
+            raise NotFound(f"there is no event {event_id!r}")
+        try:
+            self._ledger.view_at(principal.tenant, index, access.visible(principal))
+        except NotFound:
+            raise NotFound(f"there is no event {event_id!r}") from None
+        body = self._ledger.proofs.receipt(principal.tenant, index)
+        disposition = f'attachment; filename="{event_id.lower()}.receipt.json"'
+        return Response(
+            body, media_type="application/json", headers={"Content-Disposition": disposition}
+        )
+
+    async def revise(self, request: Request, principal: Principal) -> Response:
+        """Show an event with other content from here on."""
+        body = await body_of(request, limits.EVENT_BYTES * 2)
+        revision = json_text.decode_as(wire.REVISION, body)
+        run = self._services.door().run
+        actor = revision.actor or await run(self._authenticator.actor, principal)
+        expected = wire.expected_revision(request.headers.get("if-match"))
+        with of_body():
+            view = await run(
+                self._ledger.revise,
+                principal.tenant,
+                request.path_params["id"],
+                revision.data,
+                visible=access.visible(principal),
+                dialect="native",
+                actor=actor,
+                previous=revision.previous,
+                expected=expected,
+            )
+        return _json(wire.from_view(view), headers={"ETag": wire.etag(view.revision)})
+
+    async def retract(self, request: Request, principal: Principal) -> Response:
+        """Stop showing an event, and with `erase` destroy its content."""
+        body = await body_of(request, limits.EVENT_BYTES)
+        retraction = json_text.decode_as(wire.RETRACTION, body or b"{}")
+        run = self._services.door().run
+        actor = retraction.actor or await run(self._authenticator.actor, principal)
+        expected = wire.expected_revision(request.headers.get("if-match"))
+        event_id = request.path_params["id"]
+
+        def take_away() -> tuple[Op, Accepted]:
+            visible, ledger = access.visible(principal), self._ledger
+            if retraction.erase:
+                return ledger.erase_event(
+                    principal.tenant, event_id, visible=visible, actor=actor, expected=expected
+                )
+            accepted = ledger.retract(
+                principal.tenant, event_id,
+                visible=visible, dialect="native", actor=actor, expected=expected,
+            )  # fmt: skip
+            return Op.RETRACT, accepted
+
+        with of_body():
+            op, accepted = await run(take_away)
+        return _json(
+            {
+                "id": accepted.id,
+                "index": accepted.index,
+                "op": op,
+                "recorded_at": times.to_rfc3339(accepted.recorded_ms),
+                "subject": event_id.lower(),
+                "receipt": wire.receipt_link(accepted.id),
+            }
+        )
+
+    async def checkpoint(self, request: Request, principal: Principal) -> Response:
+        """Answer the signed checkpoint of the caller's log."""
+        head = await self._services.door().run(self._ledger.proofs.head, principal.tenant)
+        return _json(
+            {
+                "origin": head.origin,
+                "size": head.size,
+                "root": to_base64(head.root),
+                "checkpoint": head.checkpoint,
+                "verifier_key": self._ledger.proofs.verifier_key(principal.tenant),
+                "recorded_at": times.to_rfc3339(head.recorded_ms),
+            }
+        )
+
+    async def consistency(self, request: Request, principal: Principal) -> Response:
+        """Answer the proof that the log only grew between two sizes."""
+        params = request.query_params
+        old_size = parameters.whole(params, "from", None, 0, 2**53)
+        new_size = parameters.whole(params, "to", None, 0, 2**53)
+        proof = await self._services.door().run(
+            self._ledger.proofs.consistency, principal.tenant, old_size, new_size
+        )
+        return _json(
+            {"from": old_size, "to": new_size, "hashes": [to_base64(hash) for hash in proof]}
+        )
+
+    async def _view(self, request: Request, principal: Principal) -> View:
+        view: View = await self._services.door().run(
+            self._ledger.get,
+            principal.tenant,
+            request.path_params["id"],
+            access.visible(principal),
+        )
+        return view
+
+
+def _recorded(view: View) -> wire.EventOut:
+    return wire.from_recorded(view.first)
+
+
+def _next_link(request: Request, position: str) -> str:
+    kept = [(k, v) for k, v in request.query_params.multi_items() if k not in ("cursor", "offset")]
+    return f"{request.url.path}?{urlencode([*kept, ('cursor', position)])}"
+
+
+def _json(
+    value: object, *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    return Response(wire.to_json(value), status, headers, "application/json")

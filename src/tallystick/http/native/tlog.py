@@ -1,0 +1,99 @@
+"""Every log in its public form: checkpoint, hash tiles and entry bundles under `/log/<log id>/`.
+
+Checkpoint and hash tiles are public unless the tenant turned that off; entry bundles need a key
+of the tenant. Source: C2SP tlog-tiles v0.1.0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from tallystick.dialects.base import Services
+from tallystick.errors import Malformed, NotFound, Unauthenticated
+from tallystick.http.auth import Authenticator
+from tallystick.identity import access
+from tallystick.identity.access import Scope as Right
+from tallystick.identity.records import Tenant
+from tallystick.log.proofs import StoreHashes
+from tallystick.query.expr import Everything
+from tallystick.tlog import tile
+
+_FOREVER = "public, max-age=31536000, immutable"
+_SHORTLY = "no-cache"
+
+
+class TlogApi:
+    """Handlers of the tiled log."""
+
+    def __init__(self, services: Services, authenticator: Authenticator) -> None:
+        self._services = services
+        self._ledger = services.ledger
+        self._authenticator = authenticator
+
+    def routes(self) -> Sequence[BaseRoute]:
+        """Return the routes."""
+        return [
+            Route("/log/{log_id}/checkpoint", self.checkpoint, methods=["GET"]),
+            Route("/log/{log_id}/tile/{path:path}", self.tile, methods=["GET"]),
+        ]
+
+    async def checkpoint(self, request: Request) -> Response:
+        """Answer the latest signed checkpoint."""
+        return await self._services.door().run(self._checkpoint, request)
+
+    def _checkpoint(self, request: Request) -> Response:
+        tenant = self._tenant(request)
+        if not tenant.public_log:
+            self._require_key(request, tenant)
+        head = self._ledger.proofs.head(tenant.id)
+        return Response(
+            head.checkpoint,
+            media_type="text/plain; charset=utf-8",
+            headers={"Cache-Control": _SHORTLY},
+        )
+
+    async def tile(self, request: Request) -> Response:
+        """Answer a hash tile or an entry bundle, whole or partial."""
+        return await self._services.door().run(self._tile, request)
+
+    def _tile(self, request: Request) -> Response:
+        tenant = self._tenant(request)
+        try:
+            level, index, width = tile.parse_path(request.path_params["path"])
+        except Malformed:
+            raise NotFound("there is no such tile") from None
+        if level == "entries" or not tenant.public_log:
+            self._require_key(request, tenant)
+        if tile.tile_end(level, index, width) > self._ledger.proofs.head(tenant.id).size:
+            raise NotFound("the log is not that big")
+        start = index * tile.TILE_WIDTH
+        if level == "entries":
+            entries = self._ledger.store.entries(tenant.id, start, start + width)
+            body = tile.entry_bundle(entries)
+        else:
+            hashes = StoreHashes(self._ledger.store, tenant.id)
+            body = b"".join(hashes.hashes(level, start, width))
+        public = tenant.public_log and level != "entries"
+        cache = _FOREVER if public else _FOREVER.replace("public", "private")
+        return Response(
+            body, media_type="application/octet-stream", headers={"Cache-Control": cache}
+        )
+
+    def _tenant(self, request: Request) -> Tenant:
+        tenant = self._services.identity.tenant_of_log(request.path_params["log_id"])
+        if tenant is None:
+            raise NotFound("there is no such log")
+        return tenant
+
+    def _require_key(self, request: Request, tenant: Tenant) -> None:
+        principal = self._authenticator.of_scope(request.scope)
+        if principal.tenant != tenant.id:
+            raise NotFound("there is no such log")
+        access.require(principal, Right.READ)
+        # Entries name every event's kind; whoever sees only part of the events gets none of them.
+        if not isinstance(access.visible(principal), Everything):
+            raise Unauthenticated("entry bundles need a key that sees the whole log")

@@ -1,0 +1,247 @@
+"""The native API's JSON: events in, events out. A codec, no I/O."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tallystick import json_text, times
+from tallystick.errors import Malformed
+from tallystick.events import ids, summary
+from tallystick.events.event import (
+    Draft,
+    Event,
+    Json,
+    Op,
+    Resource,
+    View,
+    as_recorded,
+    stored_event,
+)
+from tallystick.log.sequencer import Accepted
+
+
+class EventIn(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
+    """An event as it comes in; only `kind` is required.
+
+    An answer of ours may be sent back: what the server assigned is taken with the index alone.
+    """
+
+    kind: str
+    id: str | None = None
+    occurred_at: str | int | None = None
+    actor: Resource | None = None
+    target: Resource | None = None
+    scopes: tuple[Resource, ...] | None = ()
+    trails: tuple[str, ...] | None = ()
+    data: Json | None = {}
+    previous: Json | None = None
+    original: Json | None = None
+    index: int | None = None
+    op: Op | None = None
+    recorded_at: str | None = None
+    dialect: str | None = None
+    subject: str | None = None
+    erased: tuple[str, ...] | None = None
+    revision: int | None = None
+    receipt: str | None = None
+    summary: Json | None = None
+
+
+_ASSIGNED = ("op", "recorded_at", "dialect", "subject", "erased", "revision", "receipt", "summary")
+
+
+class SummaryOut(msgspec.Struct, frozen=True):
+    """A sentence that tells the event, as text and as markup."""
+
+    text: str
+    html: str
+
+
+class EventOut(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """An event as it goes out; members without a value are left out."""
+
+    id: str
+    index: int
+    kind: str
+    op: Op
+    occurred_at: str
+    recorded_at: str
+    actor: Resource | None = None
+    target: Resource | None = None
+    scopes: tuple[Resource, ...] = ()
+    trails: tuple[str, ...] = ()
+    data: Json
+    previous: Json | None = None
+    original: Json | None = None
+    dialect: str
+    subject: str | None = None
+    erased: tuple[str, ...] = ()
+    revision: int
+    receipt: str
+    summary: SummaryOut | None = None
+
+
+class RevisionIn(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What a revision may bring."""
+
+    data: Json
+    previous: Json | None = None
+    actor: Resource | None = None
+
+
+class RetractionIn(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What a retraction may bring."""
+
+    actor: Resource | None = None
+    erase: bool = False
+
+
+EVENT = msgspec.json.Decoder(EventIn)
+EVENTS = msgspec.json.Decoder(list[EventIn])
+REVISION = msgspec.json.Decoder(RevisionIn)
+RETRACTION = msgspec.json.Decoder(RetractionIn)
+
+
+def to_draft(event: EventIn) -> Draft:
+    """Return the draft of an event that came in, without its claims.
+
+    Raises: Malformed.
+    """
+    if not event.kind:
+        raise Malformed("kind must not be empty", path="/kind")
+    event_id = event.id
+    if event_id is not None:
+        if not ids.is_uuid(event_id):
+            raise Malformed("an event id is a UUID", path="/id")
+        event_id = event_id.lower()
+    occurred_at, original = event.occurred_at, event.original
+    if isinstance(occurred_at, str):
+        original = _with_finer_digits(occurred_at, original)
+        occurred_at = times.from_rfc3339(occurred_at, "/occurred_at")
+    draft = Draft(
+        kind=event.kind,
+        id=event_id,
+        occurred_ms=occurred_at,
+        actor=event.actor,
+        target=event.target,
+        scopes=event.scopes or (),
+        trails=event.trails or (),
+        data=event.data or {},
+        previous=event.previous,
+        original=original,
+    )
+    if event.index is None:
+        _check_nothing_is_assigned(event)
+    else:
+        _expect_replay(draft, event)
+    return draft
+
+
+def _with_finer_digits(occurred_at: str, original: Json | None) -> Json | None:
+    """Return `original` with the time as it was written, if it is finer than what events keep."""
+    # Most times have no digits below the millisecond, and most are too short to have them.
+    if len(occurred_at) <= _MILLISECOND_CHARS or not times.finer_than_ms(occurred_at):
+        return original
+    return {"occurred_at": occurred_at, **(original or {})}
+
+
+_MILLISECOND_CHARS = len("2026-11-21T09:30:00.000Z")
+
+
+def _check_nothing_is_assigned(event: EventIn) -> None:
+    for name in _ASSIGNED:
+        if getattr(event, name) is not None:
+            raise Malformed(
+                f"{name!r} is assigned by the server",
+                path=f"/{name}",
+                hint="leave it out, or send the server's answer back whole",
+            )
+
+
+def _expect_replay(draft: Draft, event: EventIn) -> None:
+    """Let a draft, which says where it is stored, only be answered with what is stored there."""
+    if draft.id is None:
+        raise Malformed("an event with an index has an id", path="/id")
+    draft.replay_of = event.index
+    draft.op = draft.op if event.op is None else event.op
+    draft.dialect = event.dialect or draft.dialect
+    draft.subject = event.subject
+
+
+def stored(draft: Draft, accepted: Accepted) -> EventOut:
+    """Return the event that a draft became."""
+    return _out(stored_event("", draft, accepted), accepted.index)
+
+
+def from_view(view: View) -> EventOut:
+    """Return a view as the native API shows it: its latest revision folded in."""
+    told = summary.of(view.event)
+    return _out(view.event, view.revision, SummaryOut(told.text, told.html))
+
+
+def from_recorded(event: Event) -> EventOut:
+    """Return an entry as the log has it, whatever came after it."""
+    return from_view(as_recorded(event))
+
+
+def stored_before(event: Event) -> EventOut:
+    """Return an entry as its first request was answered."""
+    return _out(event, event.index)
+
+
+def _out(event: Event, revision: int, told: SummaryOut | None = None) -> EventOut:
+    return EventOut(
+        id=event.id,
+        index=event.index,
+        kind=event.kind,
+        op=event.op,
+        occurred_at=times.to_rfc3339(event.occurred_ms),
+        recorded_at=times.to_rfc3339(event.recorded_ms),
+        actor=event.actor,
+        target=event.target,
+        scopes=event.scopes,
+        trails=event.trails,
+        data=event.data,
+        previous=event.previous,
+        original=event.original,
+        dialect=event.dialect,
+        subject=event.subject,
+        erased=event.erased,
+        revision=revision,
+        receipt=receipt_link(event.id),
+        summary=told,
+    )
+
+
+def receipt_link(event_id: str) -> str:
+    """Return where the receipt of an event is."""
+    return f"/v1/events/{event_id}/receipt"
+
+
+def to_json(value: object) -> bytes:
+    """Return what goes out as JSON text."""
+    return json_text.encode(value)
+
+
+def etag(revision: int) -> str:
+    """Return the entity tag of an event at a revision."""
+    return f'"{revision}"'
+
+
+def is_known(if_none_match: str | None, revision: int) -> bool:
+    """Tell whether an If-None-Match value names a revision, weakly or among others."""
+    tags = [] if if_none_match is None else if_none_match.split(",")
+    return any(tag.strip().removeprefix("W/") in ("*", etag(revision)) for tag in tags)
+
+
+def expected_revision(if_match: str | None) -> int | None:
+    """Return the revision that an If-Match value names; None for no condition.
+
+    Raises: Malformed.
+    """
+    if if_match is None or if_match.strip() == "*":
+        return None
+    text = if_match.strip().removeprefix("W/").strip('"')
+    if not (text.isascii() and text.isdigit() and len(text) < 16):
+        raise Malformed('If-Match names a revision, such as "17"', path="If-Match")
+    return int(text)

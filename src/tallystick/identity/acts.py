@@ -1,0 +1,263 @@
+"""Administration: what changes tenants, keys, users, grants, token key sets and clients.
+
+Every change is an `Act`, an entry of op `system` in the tenant's log together with the record it
+changes, so that administration is part of what can be proven. Nothing is written here: the ledger
+carries acts out. The records and how to find them are in `identity`.
+"""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from typing import NamedTuple
+
+import msgspec
+
+from tallystick import limits
+from tallystick.errors import Malformed, NotFound
+from tallystick.events import ids
+from tallystick.events.event import Draft, Json, Op, Resource
+from tallystick.identity import access, credentials, records
+from tallystick.identity.access import Grant, Scope
+from tallystick.identity.records import AnyRecord, ApiKey, Client, KeySet, Tenant, User
+from tallystick.store.base import IdentityWrite
+
+SECRET_CHARS = range(8, 257)
+"""How long a secret may be that somebody brings along."""
+
+
+class Act(NamedTuple):
+    """An act of administration: the entry that tells it and the records it changes.
+
+    `origin` is that of the log that the act begins. An act on a record that exists is carried out
+    by `Changes`, which knows what it replaces.
+    """
+
+    draft: Draft
+    writes: tuple[IdentityWrite, ...]
+    origin: str | None = None
+
+
+def create_tenant(
+    id: str,
+    *,
+    server_name: str,
+    now_ms: int,
+    name: str | None = None,
+    aliases: tuple[str, ...] = (),
+) -> tuple[Tenant, Act]:
+    """Return a new tenant and the act that makes it.
+
+    `aliases` may hold a UUID, 24 hexadecimal digits and an integer: the other forms of its id.
+    Raises: Malformed.
+    """
+    check_id(id)
+    if "/" in id:
+        # It is one step of the paths of administration, with others behind it.
+        raise Malformed("a tenant's id has no slash", path="id")
+    forms = _forms(id, aliases)
+    tenant_uuid = forms.uuid or str(uuid.uuid4())
+    tenant = Tenant(
+        id=id,
+        name=name or id,
+        uuid=tenant_uuid,
+        hex=forms.hex or uuid.UUID(tenant_uuid).hex[:24],
+        number=forms.number,
+        log_id=secrets.token_hex(16),
+        created_ms=now_ms,
+    )
+    told: Json = {"name": tenant.name, "uuid": tenant.uuid}
+    origin = f"{server_name}/log/{tenant.log_id}"
+    return tenant, _act("tenant.created", tenant, told)._replace(origin=origin)
+
+
+def change_policy(tenant: Tenant, *, public_log: bool) -> Act:
+    """Return the act that opens a tenant's log to everybody, or leaves it to the tenant's keys."""
+    changed = msgspec.structs.replace(tenant, public_log=public_log)
+    return _act("policy.changed", changed, {"public_log": public_log})
+
+
+def create_key(
+    tenant: str,
+    scopes: tuple[Scope, ...],
+    *,
+    now_ms: int,
+    secret: str | None = None,
+    label: str | None = None,
+    service: bool = False,
+) -> tuple[ApiKey, str, Act]:
+    """Return a new key, its secret (shown once) and the act that makes it.
+
+    Raises: Malformed.
+    """
+    if not scopes:
+        raise Malformed("a key needs at least one scope", path="scopes")
+    text = secret or credentials.new_api_key()
+    if len(text) not in SECRET_CHARS or not text.isprintable() or ":" in text:
+        raise Malformed(
+            "a key's secret has 8 to 256 printable characters and no colon", path="secret"
+        )
+    key = ApiKey(
+        id=secrets.token_hex(8),
+        tenant=tenant,
+        digest=credentials.digest_of_secret(text),
+        scopes=scopes,
+        created_ms=now_ms,
+        label=label,
+        service=service,
+    )
+    told: Json = {"scopes": list(scopes), "service": service}
+    if label is not None:
+        told["label"] = label
+    return key, text, _act("key.created", key, told)
+
+
+def revoke_key(key: ApiKey, *, now_ms: int) -> Act:
+    """Return the act that makes a key useless."""
+    return _act("key.revoked", msgspec.structs.replace(key, revoked_ms=now_ms), {})
+
+
+def create_user(user: User) -> Act:
+    """Return the act that makes a user.
+
+    Tokens of one who had the same id before are of no use to it.
+    Raises: Malformed.
+    """
+    check_id(user.id)
+    _check_lookup(user.login, "login")
+    _forms(user.id, user.aliases)
+    user = msgspec.structs.replace(user, token_mark=_new_mark())
+    told: Json = {"login": user.login, "name": user.name, "email": user.email}
+    told = {name: value for name, value in told.items() if value is not None}
+    return _act("user.created", user, told)
+
+
+def change_user(user: User, changed: User) -> Act:
+    """Return the act that changes what is known of a user; ids, aliases and grants stay.
+
+    With another password, or disabled, all tokens that the user has are void.
+    Raises: Malformed.
+    """
+    _check_lookup(changed.login, "login")
+    told = {name: getattr(changed, name) for name in _TOLD_OF_USER}
+    told = {name: value for name, value in told.items() if value != getattr(user, name)}
+    if changed.attributes != user.attributes:
+        told["attributes"] = "changed"
+    if changed.password != user.password:
+        told["password"] = "changed" if changed.password else "removed"
+    if changed.password != user.password or changed.disabled:
+        changed = msgspec.structs.replace(changed, token_mark=_new_mark())
+    return _act("user.changed", changed, told)
+
+
+def add_grant(user: User, grant: Grant) -> Act:
+    """Return the act that gives a user a role.
+
+    A file-sharing role takes the place of the one that the user has in the same scope.
+    Raises: Malformed for a scope that is no `type:id`, and for a role that there is not.
+    """
+    kind, colon, id = grant.scope.partition(":")
+    if not (kind and colon and id):
+        raise Malformed("a grant has a scope such as workspace:4137", path="scope")
+    access.check_role(grant.role)
+    replaced = access.SHARING_ROLES if grant.role in access.SHARING_ROLES else (grant.role,)
+    kept = (g for g in user.grants if g.scope != grant.scope or g.role not in replaced)
+    told: Json = {"scope": grant.scope, "role": grant.role}
+    return _act("grant.added", msgspec.structs.replace(user, grants=(*kept, grant)), told)
+
+
+def remove_grant(user: User, scope: str, role: str | None = None) -> Act:
+    """Return the act that takes a user's roles in a scope away, or one of them.
+
+    Raises: NotFound when there is none.
+    """
+    kept = tuple(g for g in user.grants if g.scope != scope or (role and g.role != role))
+    if len(kept) == len(user.grants):
+        raise NotFound(f"user {user.id!r} has no such grant")
+    told: Json = {"scope": scope, **({"role": role} if role else {})}
+    return _act("grant.removed", msgspec.structs.replace(user, grants=kept), told)
+
+
+def save_key_set(key_set: KeySet) -> Act:
+    """Return the act that registers or replaces a key set for JWTs.
+
+    Raises: Malformed when it has no key at all, or one that cannot be read.
+    """
+    check_id(key_set.id)
+    _check_lookup(key_set.issuer, "issuer")
+    if not key_set.secret and not key_set.public_keys:
+        raise Malformed("a key set needs a secret or public keys", path="secret")
+    if not all(map(credentials.is_public_key, key_set.public_keys)):
+        raise Malformed("a public key is one in PEM form", path="public_keys")
+    return _act("keyset.saved", key_set, {})
+
+
+def create_client(client: Client) -> Act:
+    """Return the act that registers an OAuth client."""
+    return _act("client.created", client, {"name": client.name})
+
+
+def change_client(client: Client, kind: str) -> Act:
+    """Return the act that replaces an OAuth client; `kind` is what the log calls the change."""
+    return _act(kind, client, {"name": client.name})
+
+
+def delete(record: KeySet | Client | User) -> Act:
+    """Return the act that removes a record."""
+    kind = records.kind_of(record)
+    write = IdentityWrite(record.tenant, kind, record.id, None)
+    return Act(_draft(f"{kind}.deleted", record, {}), (write,))
+
+
+def check_id(id: str) -> None:
+    """Let an id pass that somebody chose for a record.
+
+    Raises: Malformed.
+    """
+    if not 0 < len(id) <= limits.ID_CHARS or not id.isprintable():
+        raise Malformed(f"an id has 1 to {limits.ID_CHARS} printable characters", path="id")
+
+
+def _check_lookup(text: str | None, path: str) -> None:
+    """Let a text pass that a record is found by: stores keep those in indexes.
+
+    Raises: Malformed.
+    """
+    if text is not None and len(text.encode()) > limits.NAME_BYTES:
+        raise Malformed(f"{path} may have {limits.NAME_BYTES} bytes", path=path)
+
+
+def _new_mark() -> str:
+    return secrets.token_hex(4)
+
+
+_TOLD_OF_USER = ("login", "name", "email", "time_zone", "disabled")
+
+
+class _Forms(NamedTuple):
+    uuid: str | None
+    hex: str | None
+    number: int | None
+
+
+def _forms(id: str, aliases: tuple[str, ...]) -> _Forms:
+    tenant_uuid = hex_form = number = None
+    for name in (id, *aliases):
+        if ids.is_uuid(name):
+            tenant_uuid = name.lower()
+        elif ids.is_object_id(name):
+            hex_form = name.lower()
+        elif name.isascii() and name.isdigit() and len(name) <= 15:
+            number = int(name)
+        elif name != id:
+            raise Malformed("an alias is a UUID, 24 hex digits or an integer", path="aliases")
+    return _Forms(tenant_uuid, hex_form, number)
+
+
+def _act(kind: str, record: AnyRecord, told: Json) -> Act:
+    return Act(_draft(kind, record, told), (records.to_write(record),))
+
+
+def _draft(kind: str, record: AnyRecord, told: Json) -> Draft:
+    target = Resource(records.kind_of(record), record.id)
+    return Draft(kind=kind, op=Op.SYSTEM, target=target, data=told, dialect="native")

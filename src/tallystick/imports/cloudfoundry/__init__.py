@@ -1,0 +1,1 @@
+"""Copies the audit events of a Cloud Foundry deployment."""

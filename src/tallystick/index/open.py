@@ -1,0 +1,114 @@
+"""Opening the indexes of a data folder: what the composition root calls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from tallystick.data_folder import INDEX_FOLDER
+from tallystick.followers.inline import InlineFollowers, Progress
+from tallystick.followers.registry import load_rules
+from tallystick.followers.shared import SharedFollowers
+from tallystick.followers.supervisor import Command, SupervisedFollowers
+from tallystick.index.followers import NAMES, SEARCH
+from tallystick.index.reader import IndexReader
+from tallystick.log.sequencer import CommitStats
+from tallystick.query.question import Reader, Rules
+from tallystick.store.base import LogHead, Store
+
+RULES = "tallystick.dialects:rules"
+"""Where the dialects' rules come from: a name, since indexes know no dialect."""
+
+
+class Followers(Protocol):
+    """Whoever keeps the indexes up to date."""
+
+    def committed(self, heads: Sequence[LogHead]) -> None:
+        """Learn how far logs have come."""
+
+    def lag(self) -> Mapping[str, int]:
+        """Return by how many entries each follower is behind."""
+
+    def overrun(self) -> bool:
+        """Tell whether commits should wait."""
+
+    def rebuild(self, name: str, progress: Progress) -> None:
+        """Make what a follower keeps from the beginning."""
+
+    def close(self) -> None:
+        """Stop following and release files."""
+
+
+class Index:
+    """The followers of a data folder and the reader over what they keep."""
+
+    def __init__(self, reader: Reader, followers: Followers) -> None:
+        self.reader = reader
+        self._followers = followers
+
+    def committed(self, heads: Sequence[LogHead], stats: CommitStats) -> None:
+        """Tell the followers how far the logs have come; cheap, called after each commit."""
+        self._followers.committed(heads)
+
+    def lag(self) -> Mapping[str, int]:
+        """Return by how many entries each follower is behind, over all tenants."""
+        return self._followers.lag()
+
+    def overrun(self) -> bool:
+        """Tell whether commits should wait so that followers keep up."""
+        return self._followers.overrun()
+
+    def rebuild(self, name: str, progress: Progress) -> None:
+        """Make what a follower keeps from the beginning, beside what is served, and serve it.
+
+        Raises: NotFound for a name that no follower has.
+        """
+        self._followers.rebuild(name, progress)
+
+    def close(self) -> None:
+        """Stop the followers and release files; idempotent."""
+        self._followers.close()
+
+
+def open_index(
+    folder: Path, store: Store, database: str | None, *, child: bool, rules: str = RULES
+) -> Index:
+    """Open the indexes of a data folder, whose store is in the database at a URL if there is one.
+
+    With `child` a process of their own keeps them up to date; without, whoever reads does. A
+    database keeps its lists itself.
+    Raises: StoreFailed.
+    """
+    loaded = load_rules(rules)
+    names = NAMES if database is None else (SEARCH,)
+    followers: SupervisedFollowers | InlineFollowers
+    if child:
+        run = SupervisedFollowers if database is None else SharedFollowers
+        followers = run(Command(folder.absolute(), database, rules), store, loaded, names=names)
+    else:
+        followers = InlineFollowers(folder / INDEX_FOLDER, store, loaded, names=names)
+    if database is None:
+        return Index(IndexReader(store, loaded, followers), followers)
+    return _open_on_database(store, loaded, followers)
+
+
+def _open_on_database(
+    store: Store, rules: Rules, searching: SupervisedFollowers | InlineFollowers
+) -> Index:
+    # Imported late: the driver is an extra that a folder does without.
+    from tallystick.index.postgres.followers import open_lists
+    from tallystick.store.postgres.store import PostgresStore
+
+    assert isinstance(store, PostgresStore), f"there are no lists for {store.name}"
+    return Index(*open_lists(store, rules, searching))
+
+
+def fill_lists(database: str, progress: Progress, *, rules: str = RULES) -> int:
+    """List what a database holds and has no lists of yet; return how many entries that were.
+
+    Raises: SchemaMismatch, StoreBusy, StoreFailed.
+    """
+    from tallystick.index.postgres import followers as following
+
+    return following.fill_lists(database, load_rules(rules), progress)

@@ -1,0 +1,208 @@
+"""What the index calls tenants and paths, and how far it has read: a small file beside it.
+
+The index and this file are two things that no transaction covers. So the file is written first:
+for each tenant it holds the cursor before the coming commit of the index, the cursor after it, and
+the stamp of the commit before. Whoever opens both sees by the index's own stamp which of the two
+is true. Names are never given to anything else, so a name without documents does no harm.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import NamedTuple
+
+import apsw
+
+from tallystick.errors import StoreCorrupt, StoreFailed
+from tallystick.index.search.documents.hyperloglog import Sketch
+
+VERSION = 2
+
+NUMBERS_PATH = 0
+"""Stands for the path of words in numbers and booleans, which no field has."""
+
+OTHER_PATHS = 1
+"""Stands for all paths of a tenant beyond those that are kept apart."""
+
+FIRST_PATH = 2
+
+_BUSY_MS = 5_000
+
+
+class NewPath(NamedTuple):
+    """A path with its ordinal and what is known of its values."""
+
+    tenant: int
+    path: str
+    ordinal: int
+    sketch: bytes
+
+
+class TenantRow(NamedTuple):
+    """A tenant's ordinal, the cursors before and after the coming commit, and its latest time."""
+
+    tenant: str
+    ordinal: int
+    before: int
+    after: int
+    latest_ms: int
+
+
+class NamesWriter:
+    """The writing side; used by one thread."""
+
+    def __init__(self, file: Path, stamp: int) -> None:
+        self._connection = _open(file, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
+        with _failures():
+            self._create()
+            # What the file says of a commit that never was must not come true by the next one.
+            self._connection.execute("UPDATE tenants SET after = before WHERE base = ?", (stamp,))
+            self.secret: bytes = self._connection.execute("SELECT secret FROM about").get
+
+    def tenants(self) -> dict[str, tuple[int, int]]:
+        """Return ordinal and cursor of every tenant."""
+        rows = self._connection.execute("SELECT tenant, ordinal, after FROM tenants")
+        return {tenant: (ordinal, cursor) for tenant, ordinal, cursor in rows}
+
+    def paths(self, tenant: int) -> dict[str, tuple[int, bytes]]:
+        """Return ordinal and sketch of every path of a tenant."""
+        rows = self._connection.execute(
+            "SELECT path, ordinal, sketch FROM paths WHERE tenant = ?", (tenant,)
+        )
+        return {path: (ordinal, sketch) for path, ordinal, sketch in rows}
+
+    def write(self, stamp: int, tenants: Iterable[TenantRow], paths: Iterable[NewPath]) -> None:
+        """Write what becomes true with the first commit behind `stamp`; it is on disk then."""
+        with _failures(), self._connection:
+            self._connection.executemany(
+                "INSERT INTO tenants VALUES (:tenant, :ordinal, :base, :before, :after, :latest_ms)"
+                " ON CONFLICT (tenant) DO UPDATE SET"
+                " base = excluded.base, before = excluded.before, after = excluded.after,"
+                " latest_ms = max(latest_ms, excluded.latest_ms)",
+                [
+                    (row.tenant, row.ordinal, stamp, row.before, row.after, row.latest_ms)
+                    for row in tenants
+                ],
+            )
+            self._connection.executemany(
+                "INSERT INTO paths VALUES (?, ?, ?, ?)"
+                " ON CONFLICT (tenant, path) DO UPDATE SET sketch = excluded.sketch",
+                paths,
+            )
+
+    def close(self) -> None:
+        """Close the file; idempotent."""
+        self._connection.close()
+
+    def _create(self) -> None:
+        found = self._connection.execute(
+            "SELECT count(*) FROM sqlite_schema WHERE name = 'about'"
+        ).get
+        if not found:
+            script = resources.files(__package__).joinpath("catalogue.sql").read_text("utf-8")
+            with self._connection:
+                self._connection.execute(script)
+                self._connection.execute(
+                    "INSERT INTO about VALUES (?, ?)", (VERSION, secrets.token_bytes(16))
+                )
+        version = self._connection.execute("SELECT version FROM about").get
+        if version != VERSION:
+            raise StoreCorrupt(f"the search index has version {version}, not {VERSION}")
+
+
+class NamesReader:
+    """The reading side; used by many threads."""
+
+    def __init__(self, file: Path) -> None:
+        self._lock = threading.Lock()
+        self._connection = _open(file, apsw.SQLITE_OPEN_READONLY)
+        with _failures():
+            self.secret: bytes = self._connection.execute("SELECT secret FROM about").get
+        # Both only grow; what is in them stays true.
+        self._tenants: dict[str, int] = {}
+        self._paths: dict[tuple[int, str], int] = {}
+
+    def tenant(self, tenant: str) -> int | None:
+        """Return the ordinal of a tenant that has documents."""
+        found = self._tenants.get(tenant)
+        if found is None:
+            found = self._one("SELECT ordinal FROM tenants WHERE tenant = ?", (tenant,))
+            if found is not None:
+                self._tenants[tenant] = found
+        return found
+
+    def extent(self, tenant: int) -> tuple[int, int]:
+        """Return how many entries of a tenant's log were taken in, and the latest time in them.
+
+        What is about to be taken in counts.
+        """
+        with self._lock, _failures():
+            found: tuple[int, int] | None = self._connection.execute(
+                "SELECT after, latest_ms FROM tenants WHERE ordinal = ?", (tenant,)
+            ).fetchone()
+            return found or (0, 0)
+
+    def path(self, tenant: int, path: str) -> int | None:
+        """Return the ordinal of a path where the tenant has values."""
+        found = self._paths.get((tenant, path))
+        if found is None:
+            sql = "SELECT ordinal FROM paths WHERE tenant = ? AND path = ?"
+            found = self._one(sql, (tenant, path))
+            if found is not None:
+                self._paths[tenant, path] = found
+        return found
+
+    def paths(self, tenant: int) -> list[str]:
+        """Return all paths of a tenant, in order."""
+        with self._lock, _failures():
+            rows = self._connection.execute("SELECT path FROM paths WHERE tenant = ?", (tenant,))
+            return [path for (path,) in rows]
+
+    def values(self, tenant: int, path: str) -> int:
+        """Return about how many different strings a path has."""
+        with self._lock, _failures():
+            sketch = self._connection.execute(
+                "SELECT sketch FROM paths WHERE tenant = ? AND path = ?", (tenant, path)
+            ).get
+        return 0 if sketch is None else Sketch(sketch).estimate()
+
+    def close(self) -> None:
+        """Close the file; idempotent."""
+        with self._lock:
+            self._connection.close()
+
+    def _one(self, sql: str, values: tuple[int | str, ...]) -> int | None:
+        with self._lock, _failures():
+            found: int | None = self._connection.execute(sql, values).get
+            return found
+
+
+def _open(file: Path, flags: int) -> apsw.Connection:
+    with _failures():
+        connection = apsw.Connection(str(file), flags=flags)
+        connection.set_busy_timeout(_BUSY_MS)
+        # The stamp in the file must not be older than the index it speaks of, even after a crash.
+        connection.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")
+        return connection
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    try:
+        yield
+    except (apsw.CorruptError, apsw.NotADBError) as error:
+        raise StoreCorrupt("the names of the search index cannot be read") from error
+    except apsw.Error as error:
+        raise StoreFailed(
+            "the names of the search index cannot be used", hint="check disk and rights"
+        ) from error
+
+
+def cursors_of(tenants: Mapping[str, tuple[int, int]]) -> dict[str, int]:
+    """Return the cursor of every tenant that has one."""
+    return {tenant: cursor for tenant, (_, cursor) in tenants.items()}

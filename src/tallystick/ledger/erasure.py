@@ -1,0 +1,63 @@
+"""What an erasure destroys, and the entry that tells of it.
+
+An event's revisions go with it: each holds content of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tallystick.errors import NotFound
+from tallystick.events import entry
+from tallystick.events.entry import SECTIONS
+from tallystick.events.event import Draft, HeadSlot, Op, Resource
+from tallystick.log.commit_plan import Item
+from tallystick.log.views import events_of
+from tallystick.store.base import Erasure, LogRow, Store, head_key
+
+
+def erasure_item(
+    store: Store,
+    tenant: str,
+    indexes: Iterable[int],
+    *,
+    subject: str,
+    actor: Resource | None,
+    dialect: str,
+) -> Item:
+    """Return what destroys the sections of entries, and of the revisions of events among them.
+
+    Raises: NotFound when there is nothing to erase.
+    """
+    rows = store.rows_at(tenant, _with_revisions(store, tenant, indexes))
+    erasures = tuple(
+        Erasure(row.index, present)
+        for row in sorted(rows.values())
+        if (present := _present_sections(row))
+    )
+    if not erasures:
+        raise NotFound("there is nothing left to erase")
+    told = {"entries": [{"index": e.index, "sections": e.sections} for e in erasures]}
+    draft = Draft(
+        kind="erase", op=Op.ERASE, subject=subject, actor=actor, data=told, dialect=dialect
+    )
+    return Item(entry.prepare(draft), (), erasures)
+
+
+def _with_revisions(store: Store, tenant: str, indexes: Iterable[int]) -> set[int]:
+    """Add the revisions of events, following each one back to the one it replaced."""
+    found = set(indexes)
+    for event in events_of(tenant, list(store.rows_at(tenant, found).values())):
+        key = head_key(HeadSlot.REVISION, "event", event.id)
+        head = store.resource_heads(tenant, [key]).get(key)
+        index = None if head is None else head.index
+        while index is not None and index not in found:
+            found.add(index)
+            row = store.rows_at(tenant, [index])[index]
+            index = (events_of(tenant, [row])[0].original or {}).get("revision")
+    return found
+
+
+def _present_sections(row: LogRow) -> tuple[str, ...]:
+    present = zip(SECTIONS, row.sections, strict=True)
+    return tuple(name for name, value in present if value is not None)

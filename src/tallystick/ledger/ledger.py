@@ -1,0 +1,404 @@
+"""The ledger: what the rest of the program may do with the log of record.
+
+It turns drafts into entries through the sequencer and entries into views; it asks the indexes
+through the `Reader` it was given. Every read takes what the caller may see as an expression.
+Synchronous throughout; the asynchronous door is in `http`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from tallystick.clock import Clock
+from tallystick.errors import (
+    Conflict,
+    NotFound,
+    PreconditionFailed,
+    TallystickError,
+    Unexpected,
+)
+from tallystick.events import entry
+from tallystick.events.event import Draft, Event, Expectation, HeadSlot, Json, Op, Resource, View
+from tallystick.identity.acts import Act
+from tallystick.ledger.change_tracking import Differences
+from tallystick.ledger.erasure import erasure_item
+from tallystick.ledger.holds import Holds, takes_away
+from tallystick.ledger.identity_updates import Changes
+from tallystick.log.keys import LogKey
+from tallystick.log.proofs import Proofs
+from tallystick.log.sequencer import Accepted, Item, Outcome, Sequencer, Work
+from tallystick.log.views import find_index, views_of
+from tallystick.query.aggregate import Aggregate, AggregateResult
+from tallystick.query.expr import Everything, Expr, all_of
+from tallystick.query.match import matches
+from tallystick.query.question import Find, Found, Hit, Plan, Reader, ResourceQuery, ResourceSummary
+from tallystick.store.base import ResourceHead, Store, head_key
+
+_LOOKS = 3
+
+
+class Page(NamedTuple):
+    """A page of views with the rows they stand in."""
+
+    views: Sequence[View]
+    hits: Sequence[Hit]
+    more: bool
+    total: int | None
+    plan: Plan
+
+
+class Ledger:
+    """Reads and writes of every tenant's log; safe to share between threads."""
+
+    def __init__(
+        self,
+        store: Store,
+        sequencer: Sequencer,
+        reader: Reader,
+        key: LogKey,
+        clock: Clock,
+    ) -> None:
+        self.store = store
+        self.sequencer = sequencer
+        self.reader = reader
+        self.clock = clock
+        self.proofs = Proofs(store, key)
+        self.holds = Holds(store)
+        self.differences = Differences(store, self.append)
+        self.changes = Changes(store, self.administer)
+
+    # Writing
+
+    def submit(
+        self,
+        tenant: str,
+        items: Sequence[Item],
+        done: Callable[[Work], None],
+        *,
+        atomic: bool = True,
+    ) -> None:
+        """Queue items; `done` is called from the sequencer's thread once they are durable.
+
+        Items only add here: what takes something away goes through `append_each`, which waits.
+        Raises: SequencerFull, StoreBusy.
+        """
+        if any(map(takes_away, items)):
+            raise Unexpected("something was to be taken away without asking for legal holds")
+        self.sequencer.submit(Work(tenant, items, done, atomic=atomic))
+
+    def append_each(
+        self, tenant: str, items: Sequence[Item], *, atomic: bool = False
+    ) -> list[Outcome]:
+        """Store items and return the outcome of each, waiting until they are durable.
+
+        Raises: SequencerFull, StoreBusy; UnderHold, for all of them.
+        """
+        finished = threading.Event()
+        guarded = self.holds.guarded(tenant, items)
+        work = Work(tenant, guarded, lambda _: finished.set(), atomic=atomic)
+        self.sequencer.submit(work)
+        finished.wait()
+        return work.outcomes
+
+    def append(self, tenant: str, drafts: Sequence[Draft]) -> list[Accepted]:
+        """Store drafts, all of them or none, waiting until they are durable.
+
+        Raises: the first draft's error, for all of them.
+        """
+        items = [Item(entry.prepare(draft)) for draft in drafts]
+        return _accepted(self.append_each(tenant, items, atomic=True))
+
+    def administer(self, tenant: str, *acts: Act) -> list[Accepted]:
+        """Carry out acts of administration and record them in the tenant's log, as one.
+
+        Whatever changes a record that exists goes through `changes`.
+        Raises: Conflict when an id, login or key is taken.
+        """
+        items = [Item(entry.prepare(act.draft), act.writes, (), act.origin) for act in acts]
+        return _accepted(self.append_each(tenant, items, atomic=True))
+
+    def revise(
+        self,
+        tenant: str,
+        id: str,
+        data: Json,
+        *,
+        visible: Expr,
+        dialect: str,
+        actor: Resource | None = None,
+        previous: Json | None = None,
+        expected: int | None = None,
+    ) -> View:
+        """Show the event with other `data` from here on; its first content stays in the log.
+
+        `expected` is the revision the caller saw.
+        Raises: NotFound, Conflict for an event of another dialect, UnderHold, PreconditionFailed.
+        """
+        view = self._changeable(tenant, id, visible, dialect, expected)
+        draft = Draft(
+            kind=view.first.kind,
+            op=Op.REVISE,
+            subject=view.first.id,
+            actor=actor,
+            data=data,
+            previous=previous,
+            original={"revision": view.revision},
+            dialect=dialect,
+            expects=(self._revision_expected(view),),
+        )
+        self.append(tenant, [draft])
+        return self.get(tenant, id, visible)
+
+    def retract(
+        self,
+        tenant: str,
+        id: str,
+        *,
+        visible: Expr,
+        dialect: str,
+        actor: Resource | None = None,
+        expected: int | None = None,
+        erase: bool = False,
+    ) -> Accepted:
+        """Stop showing the event; with `erase` its content is destroyed in the same transaction.
+
+        Raises: NotFound, Conflict for an event of another dialect, UnderHold, PreconditionFailed.
+        """
+        view = self._changeable(tenant, id, visible, dialect, expected)
+        items = [Item(entry.prepare(self._retraction(view, dialect, actor)))]
+        if erase:
+            items.append(
+                erasure_item(
+                    self.store, tenant, [view.index],
+                    subject=view.first.id, actor=actor, dialect=dialect,
+                )
+            )  # fmt: skip
+        return _accepted(self.append_each(tenant, items, atomic=True))[0]
+
+    def erase_event(
+        self,
+        tenant: str,
+        id: str,
+        *,
+        visible: Expr,
+        actor: Resource | None = None,
+        expected: int | None = None,
+    ) -> tuple[Op, Accepted]:
+        """Retract an event that any dialect wrote and destroy its content, as one.
+
+        An event that was retracted before is only erased. Returns the first entry written.
+        Raises: NotFound, Conflict for an entry that is no event, UnderHold, PreconditionFailed.
+        """
+        index = self.index_of(tenant, id)
+        view = None if index is None else self.views_at(tenant, [index]).get(index)
+        if view is None or not self.may_see(view, visible):
+            raise NotFound(f"there is no event {id!r}")
+        if view.first.op is not Op.RECORD:
+            raise Conflict(
+                "the entry is no event",
+                hint="an item is purged through Orchestrate; other entries stay",
+            )
+        _check_revision(view, expected)
+        erasure = erasure_item(
+            self.store, tenant, [view.index],
+            subject=view.first.id, actor=actor, dialect="native",
+        )  # fmt: skip
+        if view.retracted:
+            return Op.ERASE, _accepted(self.append_each(tenant, [erasure], atomic=True))[0]
+        items = [Item(entry.prepare(self._retraction(view, "native", actor))), erasure]
+        return Op.RETRACT, _accepted(self.append_each(tenant, items, atomic=True))[0]
+
+    def retract_each(
+        self,
+        tenant: str,
+        views: Iterable[View],
+        *,
+        dialect: str,
+        actor: Resource | None = None,
+    ) -> list[Outcome]:
+        """Stop showing events and return the outcome of each; one that was revised stays.
+
+        Raises: Conflict for an event of another dialect; UnderHold, for all of them.
+        """
+        items: list[Item] = []
+        for view in views:
+            _check_dialect(view, dialect)
+            items.append(Item(entry.prepare(self._retraction(view, dialect, actor))))
+        return self.append_each(tenant, items)
+
+    def append_erasing(
+        self, tenant: str, draft: Draft, indexes: Iterable[int], *, subject: str
+    ) -> Accepted:
+        """Store a draft and destroy the content of earlier entries in the same transaction.
+
+        Raises: the draft's error; UnderHold; NotFound when there is nothing to erase.
+        """
+        items = [
+            Item(entry.prepare(draft)),
+            erasure_item(
+                self.store, tenant, indexes,
+                subject=subject, actor=draft.actor, dialect=draft.dialect,
+            ),
+        ]  # fmt: skip
+        return _accepted(self.append_each(tenant, items, atomic=True))[0]
+
+    def _retraction(self, view: View, dialect: str, actor: Resource | None) -> Draft:
+        return Draft(
+            kind=view.first.kind,
+            op=Op.RETRACT,
+            subject=view.first.id,
+            actor=actor,
+            original={"revision": view.revision},
+            dialect=dialect,
+            expects=(self._revision_expected(view),),
+        )
+
+    def erase(
+        self,
+        tenant: str,
+        indexes: Iterable[int],
+        *,
+        subject: str,
+        dialect: str = "native",
+        actor: Resource | None = None,
+    ) -> Accepted:
+        """Destroy the section bytes of entries, and of the revisions of the events among them.
+
+        The entries, their proofs and the fact of the erasure remain.
+        Raises: UnderHold; NotFound when there is nothing to erase.
+        """
+        item = erasure_item(
+            self.store, tenant, indexes, subject=subject, actor=actor, dialect=dialect
+        )
+        return _accepted(self.append_each(tenant, [item], atomic=True))[0]
+
+    def _changeable(
+        self, tenant: str, id: str, visible: Expr, dialect: str, expected: int | None
+    ) -> View:
+        view = self.get(tenant, id, visible)
+        _check_dialect(view, dialect)
+        _check_revision(view, expected)
+        return view
+
+    @staticmethod
+    def _revision_expected(view: View) -> Expectation:
+        index = None if view.revision == view.index else view.revision
+        return Expectation(HeadSlot.REVISION, "event", view.first.id, index)
+
+    # Reading
+
+    def get(self, tenant: str, id: str, visible: Expr) -> View:
+        """Return the event with an id.
+
+        Raises: NotFound, also for what the caller may not see and for what was retracted.
+        """
+        index = self.index_of(tenant, id)
+        view = None if index is None else self.views_at(tenant, [index]).get(index)
+        if view is None or view.retracted or not self.may_see(view, visible):
+            raise NotFound(f"there is no event {id!r}")
+        return view
+
+    def index_of(self, tenant: str, id: str) -> int | None:
+        """Return where the entry with an id stands.
+
+        Cost: one or two point reads.
+        """
+        return find_index(self.store, tenant, id)
+
+    def view_at(self, tenant: str, index: int, visible: Expr = Everything()) -> View:
+        """Return the entry at an index as readers see it.
+
+        Raises: NotFound.
+        """
+        view = self.views_at(tenant, [index]).get(index)
+        if view is None or not self.may_see(view, visible):
+            raise NotFound(f"there is no entry {index}")
+        return view
+
+    def views_at(self, tenant: str, indexes: Iterable[int]) -> dict[int, View]:
+        """Return the entries at indexes as readers see them, those that exist."""
+        rows = self.store.rows_at(tenant, indexes)
+        return {view.index: view for view in views_of(self.store, tenant, list(rows.values()))}
+
+    def may_see(self, view: View, visible: Expr) -> bool:
+        """Tell whether a view matches what a caller may see."""
+        return isinstance(visible, Everything) or matches(visible, view)
+
+    def find(self, tenant: str, question: Find, visible: Expr) -> Page:
+        """Return a page of views, in the order asked for.
+
+        Raises: InvalidQuery, FollowerBehind.
+        """
+        asked = self._bound(question, visible)
+        for _ in range(_LOOKS):
+            found: Found = self.reader.find(tenant, asked, entries=True)
+            views = found.views or self.views_at(tenant, [hit.index for hit in found.hits])
+            # What was taken away since the index was asked is simply no longer there.
+            shown = {i for i, view in views.items() if self.reader.shows(question, view)}
+            hits = [hit for hit in found.hits if hit.index in shown]
+            # Without any row nobody could ask for what follows: worth another look.
+            if hits or not found.hits:
+                break
+        return Page([views[hit.index] for hit in hits], hits, found.more, found.total, found.plan)
+
+    def count(self, tenant: str, where: Expr, visible: Expr, *, dialect: str = "native") -> int:
+        """Return how many events match, exactly."""
+        return self.reader.count(tenant, all_of((where, visible)), dialect=dialect)
+
+    def aggregate(
+        self, tenant: str, question: Find, requests: Sequence[Aggregate], visible: Expr
+    ) -> Sequence[AggregateResult]:
+        """Return aggregates over everything that a question matches."""
+        return self.reader.aggregate(tenant, self._bound(question, visible), requests)
+
+    def resource(self, tenant: str, type: str, id: str) -> ResourceSummary | None:
+        """Return what is known of a resource."""
+        return self.reader.resource(tenant, type, id)
+
+    def resources(self, tenant: str, question: ResourceQuery) -> list[ResourceSummary]:
+        """Return a page of resources by id."""
+        return self.reader.resources(tenant, question)
+
+    def head(self, tenant: str, slot: HeadSlot, type: str, id: str) -> ResourceHead | None:
+        """Return where the latest entry of a resource stands, as of this moment."""
+        key = head_key(slot, type, id)
+        return self.store.resource_heads(tenant, [key]).get(key)
+
+    def document(self, tenant: str, type: str, id: str) -> Event | None:
+        """Return the latest document of an item; None when it never was or is deleted."""
+        head = self.head(tenant, HeadSlot.DOCUMENT, type, id)
+        if head is None or not head.live:
+            return None
+        return self.view_at(tenant, head.index).first
+
+    @staticmethod
+    def _bound(question: Find, visible: Expr) -> Find:
+        if isinstance(visible, Everything):
+            return question
+        where = all_of((question.where, visible))
+        return msgspec.structs.replace(question, where=where, visible=visible)
+
+
+def _accepted(outcomes: Sequence[Outcome]) -> list[Accepted]:
+    accepted: list[Accepted] = []
+    for outcome in outcomes:
+        if isinstance(outcome, TallystickError):
+            raise outcome
+        accepted.append(outcome)
+    return accepted
+
+
+def _check_dialect(view: View, dialect: str) -> None:
+    if view.first.dialect != dialect:
+        raise Conflict(
+            f"the event was written through {view.first.dialect} and is changed only there"
+        )
+
+
+def _check_revision(view: View, expected: int | None) -> None:
+    if expected is not None and expected != view.revision:
+        raise PreconditionFailed(f"the event is at revision {view.revision}, not {expected}")

@@ -1,0 +1,1 @@
+"""One tenant's log: sequencing, views of its events, proofs, keys and idempotency."""

@@ -1,0 +1,159 @@
+"""How rows of the log become what a reader sees: events, and views with revisions folded in.
+
+The ledger and the followers share it, so that a list, a search and a single read agree. It only
+reads the store; what a revision may change (`data` and `previous`, nothing else) is enforced where
+revisions are written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from tallystick.errors import StoreCorrupt
+from tallystick.events import entry, ids
+from tallystick.events.event import Event, HeadSlot, Op, View, as_recorded
+from tallystick.log.idempotency import claim_of_id
+from tallystick.store.base import LogRow, Store, head_key
+from tallystick.store.slices import row_slices
+
+_REVISED_SECTIONS = ("data", "previous")
+
+
+def event_of(tenant: str, row: LogRow) -> Event:
+    """Return the event that one row describes, as recorded.
+
+    Raises: StoreCorrupt.
+    """
+    return entry.decode(tenant, row.index, row.entry, row.sections)
+
+
+def events_of(tenant: str, rows: Iterable[LogRow]) -> list[Event]:
+    """Return the events that rows describe, as recorded.
+
+    Raises: StoreCorrupt.
+    """
+    return [entry.decode(tenant, row.index, row.entry, row.sections) for row in rows]
+
+
+def recorded_view(tenant: str, row: LogRow) -> View:
+    """Return the entry as it was recorded, whatever was revised or retracted since."""
+    event = entry.decode(tenant, row.index, row.entry, row.sections)
+    return as_recorded(event, entry.salt_hash(row.sections, event.erased))
+
+
+class Recorded(NamedTuple):
+    """An entry as it was recorded, with its leaf hash."""
+
+    view: View
+    leaf: bytes
+
+
+class LogReader:
+    """Reads logs in order, for whoever follows them."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def tenants(self) -> list[str]:
+        """Return the tenants that have a log."""
+        return [head.tenant for head in self._store.log_heads()]
+
+    def sizes(self) -> dict[str, int]:
+        """Return how many entries each log has."""
+        return {head.tenant: head.size for head in self._store.log_heads()}
+
+    def size(self, tenant: str) -> int:
+        """Return how many entries a log has."""
+        head = self._store.log_head(tenant)
+        return 0 if head is None else head.size
+
+    def read(self, tenant: str, start: int, stop: int) -> list[Recorded]:
+        """Return the entries [start, stop) that exist, in order; fewer than asked for if many.
+
+        Raises: StoreCorrupt.
+        """
+        rows = next(row_slices(self._store, tenant, start, stop), [])
+        return [Recorded(recorded_view(tenant, row), row.leaf) for row in rows]
+
+
+def views_of(store: Store, tenant: str, rows: Sequence[LogRow]) -> list[View]:
+    """Return entries as they are seen now, one view a row, in the order of `rows`.
+
+    An event shows the content of its latest revision; what is no ordinary event shows its own.
+    Raises: StoreCorrupt.
+    Cost: one lookup of heads, then one of the revisions if there are any.
+    """
+    views = [recorded_view(tenant, row) for row in rows]
+    keys = {
+        head_key(HeadSlot.REVISION, "event", view.first.id): at
+        for at, view in enumerate(views)
+        if view.first.op is Op.RECORD
+    }
+    heads = store.resource_heads(tenant, list(keys)) if keys else {}
+    if not heads:
+        return views
+    revisions = _events_at(store, tenant, {head.index for head in heads.values()})
+    replaced = {index for event in revisions.values() if (index := _before(event)) is not None}
+    revisions |= _events_at(store, tenant, replaced - revisions.keys())
+    for key, head in heads.items():
+        at = keys[key]
+        views[at] = _folded(views[at], head.index, revisions)
+    return views
+
+
+def find_index(store: Store, tenant: str, event_id: str) -> int | None:
+    """Return where the entry with an id stands.
+
+    Cost: one or two point reads.
+    """
+    event_id = event_id.lower()
+    index = ids.index_of_event_id(event_id)
+    if index is not None:
+        row = store.rows_at(tenant, [index]).get(index)
+        if row is not None and entry.id_of(row.entry) == event_id:
+            return index
+    if not ids.is_uuid(event_id):
+        return None
+    claim = claim_of_id(event_id)
+    found = store.claims(tenant, [claim]).get(claim)
+    return None if found is None else found.index
+
+
+def _events_at(store: Store, tenant: str, indexes: Iterable[int]) -> dict[int, Event]:
+    rows = store.rows_at(tenant, indexes)
+    return {index: event_of(tenant, row) for index, row in rows.items()}
+
+
+def _before(revision: Event) -> int | None:
+    """Return the revision that a retraction found, whose content it leaves in place."""
+    if revision.op is not Op.RETRACT or revision.original is None:
+        return None
+    index = revision.original.get("revision")
+    return index if isinstance(index, int) else None
+
+
+def _folded(view: View, head: int, revisions: dict[int, Event]) -> View:
+    """Return `view` with the revision that its head points at."""
+    latest = revisions.get(head)
+    if latest is None:
+        raise StoreCorrupt(f"the revision {head} of event {view.index} is missing")
+    retracted = latest.op is Op.RETRACT
+    shown = revisions.get(_before(latest) or view.index) if retracted else latest
+    if shown is None or shown.op is not Op.REVISE:
+        return msgspec.structs.replace(view, retracted=retracted)
+    first = view.first
+    kept = tuple(name for name in first.erased if name not in _REVISED_SECTIONS)
+    gone = tuple(name for name in shown.erased if name in _REVISED_SECTIONS)
+    event = msgspec.structs.replace(
+        first, data=shown.data, previous=shown.previous, erased=kept + gone
+    )
+    return msgspec.structs.replace(
+        view,
+        event=event,
+        revision=shown.index,
+        revised_ms=shown.recorded_ms,
+        retracted=retracted,
+    )

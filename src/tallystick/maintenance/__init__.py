@@ -1,0 +1,1 @@
+"""Offline work on a whole store: check, back up, restore, copy."""

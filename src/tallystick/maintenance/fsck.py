@@ -1,0 +1,399 @@
+"""Checks a store against itself: everything is recomputed from stored bytes.
+
+It shares no step with the sequencer: sections are hashed against the entry, entries into leaves,
+leaves into tiles, and these into frontier, root and checkpoint, with the arithmetic of `tlog` only.
+Then everything that points into a log (heads, claims, identity lookups) is followed. The first
+difference ends the check and is named. A log may grow meanwhile: it is checked up to the size it
+had, and reads go in slices, so memory stays bounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count
+from typing import NoReturn
+
+import msgspec
+
+from tallystick.errors import StoreError, VerificationError, for_operator
+from tallystick.events import entry, ids
+from tallystick.events.entry import SALT_BYTES, SECTIONS
+from tallystick.events.event import HOLD_LIFTED, HOLD_PLACED, Event, HeadSlot, Op
+from tallystick.store.base import (
+    HOLD_HEAD,
+    Claim,
+    LogHead,
+    LogRow,
+    ResourceHead,
+    Store,
+    head_key,
+)
+from tallystick.store.slices import row_slices
+from tallystick.tlog.checkpoint import open_checkpoint
+from tallystick.tlog.encoding import to_base64
+from tallystick.tlog.frontier import Frontier
+from tallystick.tlog.hashing import complete_root, leaf_hash, section_commitment
+from tallystick.tlog.note import Verifier
+from tallystick.tlog.tile import TILE_WIDTH, tile_root
+
+_PAGE = 256
+
+VerifierOf = Callable[[str], Verifier]
+"""Gives the key that verifies the checkpoints of the log with an origin."""
+
+Progress = Callable[[int, int], None]
+"""Told, now and then, how many entries of how many were checked."""
+
+
+class Report(msgspec.Struct):
+    """What was checked, and the first thing found that is not as it must be.
+
+    Blobs and public leaves are counted by whoever checks those; they stand beside the log.
+    """
+
+    logs: int = 0
+    entries: int = 0
+    sections: int = 0
+    erased: int = 0
+    tiles: int = 0
+    heads: int = 0
+    claims: int = 0
+    identities: int = 0
+    blobs: int = 0
+    public_leaves: int = 0
+    difference: str | None = None
+
+    @property
+    def clean(self) -> bool:
+        """Tell whether nothing was found."""
+        return self.difference is None
+
+
+class _Found(Exception):
+    """Carries the first difference out to `check`."""
+
+
+class _Entry(msgspec.Struct, forbid_unknown_fields=True):
+    v: int
+    id: str
+    op: Op
+    kind: str
+    occurred_ms: int
+    recorded_ms: int
+    dialect: str
+    sections: dict[str, str]
+    subject: str | None = None
+
+
+_entry_decoder = msgspec.json.Decoder(_Entry)
+
+
+def check(store: Store, verifier_of: VerifierOf, *, progress: Progress | None = None) -> Report:
+    """Recompute everything in `store` and report the first difference.
+
+    Cost: one pass over all logs, about 30 us an entry.
+    """
+    report = Report()
+    try:
+        heads = store.log_heads()
+        total = sum(head.size for head in heads)
+        for head in heads:
+            log = _LogCheck(store, head, report)
+            for _ in log.check_entries():
+                if progress is not None:
+                    progress(report.entries, total)
+            log.check_head(verifier_of(head.origin))
+            log.check_erasures()
+            log.check_pointers()
+            report.logs += 1
+        _check_identity(store, report)
+    except _Found as found:
+        report.difference = str(found)
+    except StoreError as error:
+        report.difference = for_operator(error)
+    return report
+
+
+def erased_by(event: Event) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Yield (index, section names) for everything that an `erase` entry says it destroyed."""
+    told = event.data.get("entries")
+    for item in told if isinstance(told, list) else ():
+        match item:
+            case {"index": int(index), "sections": [*names]}:
+                yield index, tuple(name for name in names if name in SECTIONS)
+
+
+class _LogCheck:
+    """One log on its way through the check."""
+
+    def __init__(self, store: Store, head: LogHead, report: Report) -> None:
+        self._store = store
+        self._head = head
+        self._tenant = head.tenant
+        self._report = report
+        self._tree = _Tree(store, head.tenant, report)
+        self._recorded_ms = 0
+        # Sections that are gone, by index, until an erase entry turns up that names them.
+        self._missing: dict[int, set[str]] = {}
+
+    def check_entries(self) -> Iterator[None]:
+        """Check every entry, its place, its sections and the tiles over it, slice by slice."""
+        expected = count()
+        for rows in row_slices(self._store, self._tenant, 0, self._head.size):
+            events = [self._check_row(row, next(expected)) for row in rows]
+            self._check_heads_of(events)
+            self._check_claims_of(events)
+            self._report.entries += len(rows)
+            yield
+        if self._tree.size != self._head.size:
+            self._differs(f"entry {self._tree.size}", "it is missing")
+
+    def _check_row(self, row: LogRow, expected: int) -> Event:
+        where = f"entry {expected}"
+        if row.index != expected:
+            self._differs(where, f"it is missing; the next one stored is {row.index}")
+        if row.leaf != leaf_hash(row.entry):
+            self._differs(where, "its leaf hash is not the hash of its bytes")
+        try:
+            told = _entry_decoder.decode(row.entry)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            self._differs(where, "it does not decode")
+        if told.v != entry.VERSION or not ids.is_uuid(told.id):
+            self._differs(where, "its version or id is none that this program writes")
+        if told.recorded_ms < self._recorded_ms:
+            self._differs(where, "it was recorded before the entry in front of it")
+        self._recorded_ms = told.recorded_ms
+        self._check_sections(row, told.sections)
+        self._tree.add(row.leaf)
+        event = entry.decode(self._tenant, row.index, row.entry, row.sections)
+        if event.op is Op.ERASE:
+            self._check_erase(event)
+        return event
+
+    def _check_sections(self, row: LogRow, committed: dict[str, str]) -> None:
+        where = f"entry {row.index}"
+        if unknown := committed.keys() - set(SECTIONS):
+            self._differs(where, f"it commits to unknown sections {sorted(unknown)}")
+        for name, value in zip(SECTIONS, row.sections, strict=True):
+            commitment = committed.get(name)
+            if value is None:
+                if commitment is not None:
+                    self._missing.setdefault(row.index, set()).add(name)
+                continue
+            if commitment is None:
+                self._differs(where, f"section {name} is stored but not committed to")
+            if commitment != to_base64(section_commitment(value[:SALT_BYTES], value[SALT_BYTES:])):
+                self._differs(where, f"section {name} does not match its commitment")
+            self._report.sections += 1
+
+    def _check_erase(self, event: Event) -> None:
+        """Check that what an erase entry names is gone, and note that it may be."""
+        told = dict(erased_by(event))
+        rows = self._store.rows_at(self._tenant, told)
+        for index, names in told.items():
+            row = rows.get(index)
+            if row is None or index >= event.index:
+                self._differs(f"entry {event.index}", f"it erases {index}, which is not before it")
+            for name in names:
+                if row.sections[SECTIONS.index(name)] is not None:
+                    self._differs(
+                        f"entry {index}",
+                        f"section {name} is still there, though entry {event.index} erased it",
+                    )
+            missing = self._missing.get(index, set()) & set(names)
+            self._report.erased += len(missing)
+            self._missing.get(index, set()).difference_update(missing)
+            if not self._missing.get(index, True):
+                del self._missing[index]
+
+    def check_head(self, verifier: Verifier) -> None:
+        """Check frontier, root, time and checkpoint against the entries, and that nothing follows.
+
+        Raises: _Found.
+        """
+        head, frontier = self._head, self._tree.frontier()
+        if not head.key_id:
+            self._differs("head", "the log was not copied to its end; copy it again")
+        for name, stored, computed in (
+            ("frontier", head.frontier, frontier.to_bytes()),
+            ("root", head.root, frontier.root()),
+            ("time", head.recorded_ms, self._recorded_ms),
+            ("signing key", head.key_id, verifier.key_id),
+        ):
+            if stored != computed:
+                self._differs("head", f"its {name} is not the one that its entries give")
+        try:
+            checkpoint = open_checkpoint(head.checkpoint, [verifier], head.origin)
+        except VerificationError as error:
+            self._differs("checkpoint", error.message)
+        if (checkpoint.size, checkpoint.root) != (head.size, head.root):
+            self._differs("checkpoint", "it states another size or root")
+        beyond = self._tree.stray_tile()
+        if self._store.leaves(self._tenant, head.size, head.size + 1):
+            beyond = f"entry {head.size}"
+        if beyond is not None and self._store.log_head(self._tenant) == head:
+            self._differs(beyond, "it stands behind the end of the log")
+
+    def check_erasures(self) -> None:
+        """Check that every missing section was erased by an entry, be it one written meanwhile."""
+        head = self._store.log_head(self._tenant) if self._missing else None
+        if head is not None:
+            for rows in row_slices(self._store, self._tenant, self._head.size, head.size):
+                for row in rows:
+                    event = entry.decode(self._tenant, row.index, row.entry, row.sections)
+                    if event.op is Op.ERASE:
+                        self._check_erase(event)
+        for index, names in sorted(self._missing.items()):
+            names_text = ", ".join(sorted(names))
+            self._differs(f"entry {index}", f"{names_text} is missing and no entry erased it")
+
+    # What points into the log. From the entries: each head is at least as late as the entry. From
+    # the heads: each one's entry is such an entry. Together: each head is the latest there is.
+
+    def _check_heads_of(self, events: Sequence[Event]) -> None:
+        latest = {key: head for event in events for key, head in _heads_of(event)}
+        stored = self._store.resource_heads(self._tenant, list(latest)) if latest else {}
+        for key, head in latest.items():
+            found = stored.get(key)
+            if found is None or found.index < head.index:
+                self._differs(f"head {key.hex()}", f"it does not know of entry {head.index}")
+            if found.index == head.index and found.live != head.live:
+                self._differs(f"head {key.hex()}", "it has the wrong state")
+
+    def _check_claims_of(self, events: Sequence[Event]) -> None:
+        chosen = {_claim_of_id(e.id): e for e in events if ids.index_of_event_id(e.id) != e.index}
+        stored = self._store.claims(self._tenant, list(chosen)) if chosen else {}
+        for claim, event in chosen.items():
+            found = stored.get(claim)
+            if found is None or found.index != event.index:
+                self._differs(f"entry {event.index}", f"id {event.id} does not lead to it")
+
+    def check_pointers(self) -> None:
+        """Check that every head and every claim points at an entry that it may point at."""
+        after = b""
+        while heads := self._store.scan_heads(self._tenant, after, _PAGE):
+            after = heads[-1][0]
+            self._check_heads(heads)
+            self._report.heads += len(heads)
+        after = b""
+        while claims := self._store.scan_claims(self._tenant, after, _PAGE):
+            after = claims[-1].claim
+            self._check_claims(claims)
+            self._report.claims += len(claims)
+
+    def _check_heads(self, heads: Sequence[tuple[bytes, ResourceHead]]) -> None:
+        rows = self._store.rows_at(self._tenant, {head.index for _, head in heads})
+        events = {i: entry.decode(self._tenant, i, r.entry, r.sections) for i, r in rows.items()}
+        for key, head in heads:
+            event = events.get(head.index)
+            if event is None:
+                self._differs(f"head {key.hex()}", f"there is no entry {head.index}")
+            # Without its target, an entry no longer tells which heads it moved.
+            if "target" not in event.erased and (key, head) not in _heads_of(event):
+                self._differs(f"head {key.hex()}", f"entry {head.index} is about something else")
+
+    def _check_claims(self, claims: Sequence[Claim]) -> None:
+        rows = self._store.rows_at(self._tenant, {claim.index for claim in claims})
+        for claim in claims:
+            row = rows.get(claim.index)
+            if row is None:
+                self._differs(f"claim {claim.claim.hex()}", f"there is no entry {claim.index}")
+            if claim.claim.startswith(b"i") and claim.claim != _claim_of_id(entry.id_of(row.entry)):
+                self._differs(f"claim {claim.claim.hex()}", f"entry {claim.index} has another id")
+
+    def _differs(self, where: str, what: str) -> NoReturn:
+        raise _Found(f"tenant {self._tenant!r}, {where}: {what}")
+
+
+class _Tree:
+    """The tree over the leaves so far: the open tile of each level, the full ones compared."""
+
+    def __init__(self, store: Store, tenant: str, report: Report) -> None:
+        self._store = store
+        self._tenant = tenant
+        self._report = report
+        self._open: list[list[bytes]] = [[]]
+        self._full: list[int] = [0]
+        self.size = 0
+
+    def add(self, leaf: bytes) -> None:
+        """Add a leaf hash; a tile that becomes full is compared with the stored one."""
+        self.size += 1
+        node = leaf
+        for level in count():
+            if level == len(self._open):
+                self._open.append([])
+                self._full.append(0)
+            hashes = self._open[level]
+            hashes.append(node)
+            if len(hashes) < TILE_WIDTH:
+                return
+            node = self._compare(level, hashes)
+            self._full[level] += 1
+            hashes.clear()
+
+    def _compare(self, level: int, hashes: list[bytes]) -> bytes:
+        number, root = self._full[level], tile_root(hashes)
+        stored = self._store.tile(self._tenant, level, number)
+        roots = self._store.tile_roots(self._tenant, level, number, number + 1)
+        if stored != b"".join(hashes) or roots != [root]:
+            state = "missing" if stored is None else "not the one that its entries give"
+            raise _Found(f"tenant {self._tenant!r}, tile {level}/{number}: it is {state}")
+        self._report.tiles += 1
+        return root
+
+    def frontier(self) -> Frontier:
+        """Return the frontier that the open tiles amount to."""
+        peaks: list[bytes] = []
+        for hashes in reversed(self._open):
+            start = 0
+            for bit in reversed(range(TILE_WIDTH.bit_length())):
+                if len(hashes) >> bit & 1:
+                    peaks.append(complete_root(hashes[start : start + (1 << bit)]))
+                    start += 1 << bit
+        return Frontier(self.size, peaks)
+
+    def stray_tile(self) -> str | None:
+        """Return the name of a stored tile that the log is too small for, if there is one."""
+        for level, number in enumerate((*self._full, 0)):
+            if self._store.tile(self._tenant, level, number) is not None:
+                return f"tile {level}/{number}"
+        return None
+
+
+def _heads_of(event: Event) -> list[tuple[bytes, ResourceHead]]:
+    """Return the heads that an entry moved, and where to."""
+    target, subject = event.target, event.subject
+    if event.op in (Op.REVISE, Op.RETRACT) and subject is not None:
+        key = head_key(HeadSlot.REVISION, "event", subject)
+        return [(key, ResourceHead(event.index, event.op is Op.REVISE))]
+    if event.op is Op.RECORD and target is not None:
+        key = head_key(HeadSlot.EVENT, target.type, target.id)
+        return [(key, ResourceHead(event.index, True))]
+    if event.op is Op.DOCUMENT and target is not None:
+        key = head_key(HeadSlot.DOCUMENT, target.type, target.id)
+        return [(key, ResourceHead(event.index, not event.kind.endswith(".delete")))]
+    if event.op is Op.SYSTEM and event.kind in (HOLD_PLACED, HOLD_LIFTED):
+        return [(HOLD_HEAD, ResourceHead(event.index, True))]
+    return []
+
+
+def _claim_of_id(event_id: str) -> bytes:
+    return b"i" + bytes.fromhex(event_id.replace("-", ""))
+
+
+def _check_identity(store: Store, report: Report) -> None:
+    after: tuple[str, str, str] | None = None
+    while records := store.scan_identity(after, _PAGE):
+        for record in records:
+            after = (record.tenant, record.kind, record.id)
+            where = f"identity record {after!r}"
+            try:
+                msgspec.json.decode(record.doc or b"")
+            except msgspec.DecodeError:
+                raise _Found(f"{where}: it does not decode") from None
+            for namespace, text in record.lookups:
+                found = store.find_identity(namespace, text)
+                if found is None or found[:3] != after:
+                    raise _Found(f"{where}: lookup {namespace}:{text!r} does not lead to it")
+            report.identities += 1

@@ -1,0 +1,1 @@
+"""A node: one store opened with all that serves it."""

@@ -1,0 +1,249 @@
+"""The default store: one SQLite file in a data folder, written by one connection.
+
+Write-ahead log, `synchronous=FULL`, one transaction for all tenants of a batch, so that one flush
+makes many events durable. Readers have connections of their own, one a thread. The file
+`schema.sql` beside this module is the schema; rows are read in `sqlite_rows`, written in
+`sqlite_writer`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+
+import apsw
+
+from tallystick.errors import SchemaMismatch, StoreFailed
+from tallystick.store.base import (
+    SCHEMA_VERSION,
+    Claim,
+    IdentityRow,
+    IdentityWrite,
+    LogHead,
+    LogRow,
+    ResourceHead,
+    Writer,
+)
+from tallystick.store.sqlite import rows as sqlite_rows
+from tallystick.store.sqlite.connection import BUSY_MS, has_schema, open_connection, translated
+from tallystick.store.sqlite.writer import SqliteWriter
+
+_TRUNCATE_WAIT_MS = 1_000
+
+
+def open_sqlite(path: Path) -> SqliteStore:
+    """Open the store in the file `path`, making it if there is none.
+
+    Raises: SchemaMismatch, StoreFailed, StoreCorrupt.
+    """
+    return SqliteStore(path)
+
+
+class SqliteStore:
+    """A store in one file; see `store.base` for what it promises."""
+
+    name = "sqlite"
+    many_tenants = True
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._local = threading.local()
+        self._readers: list[apsw.Connection] = []
+        self._readers_lock = threading.Lock()
+        self._write_lock = threading.Lock()
+        self._closed = False
+        # Numbers of committed logs; they never change once given.
+        self._numbers: dict[str, int] = {}
+        # Whether erased bytes may still stand in the write-ahead log, also since a crash.
+        self._truncate = True
+        with translated():
+            self._connection = open_connection(
+                path, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+            )
+            self._create_or_check()
+            self._truncate_wal()
+
+    def _create_or_check(self) -> None:
+        connection = self._connection
+        if not has_schema(connection):
+            script = (
+                resources.files("tallystick.store.sqlite").joinpath("schema.sql").read_text("utf-8")
+            )
+            with connection:
+                connection.execute(script)
+        version = connection.execute("SELECT version FROM schema_version").get
+        if version != SCHEMA_VERSION:
+            raise SchemaMismatch(
+                f"{self.path.name} has schema version {version}, this program wants "
+                f"{SCHEMA_VERSION}",
+                hint="use the program version that wrote it, or see docs/operations.md",
+            )
+
+    # Writing
+
+    @contextmanager
+    def transaction(self) -> Iterator[Writer]:
+        """Open a transaction over any number of tenants; leaving the block flushes it."""
+        with self._write_lock, translated():
+            connection = self._connection
+            connection.execute("BEGIN IMMEDIATE")
+            writer = SqliteWriter(connection, self._numbers)
+            try:
+                yield writer
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+            self._numbers |= writer.numbers
+            if writer.erased:
+                self._truncate = True
+                self._truncate_wal(wait_ms=_TRUNCATE_WAIT_MS)
+            elif self._truncate:
+                self._truncate_wal()
+
+    def _truncate_wal(self, *, wait_ms: int = 0) -> None:
+        """Empty the write-ahead log; if others read an old state until then, a later commit does.
+
+        The transaction is durable already, so nothing that goes wrong here may fail it.
+        """
+        connection = self._connection
+        connection.set_busy_timeout(wait_ms)
+        try:
+            busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").get
+            self._truncate = bool(busy)
+        except (apsw.BusyError, apsw.LockedError, apsw.FullError, apsw.IOError):
+            self._truncate = True
+        finally:
+            connection.set_busy_timeout(BUSY_MS)
+
+    # Reading
+
+    @contextmanager
+    def _reader(self) -> Iterator[apsw.Connection]:
+        with translated():
+            connection = getattr(self._local, "connection", None)
+            if connection is None or self._closed:
+                connection = self._new_reader()
+            yield connection
+
+    def _new_reader(self) -> apsw.Connection:
+        with self._readers_lock:
+            if self._closed:
+                raise StoreFailed("the store is closed")
+            connection = open_connection(self.path, apsw.SQLITE_OPEN_READWRITE)
+            connection.execute("PRAGMA query_only = ON")
+            self._local.connection = connection
+            self._readers.append(connection)
+            return connection
+
+    def _number(self, connection: apsw.Connection, tenant: str) -> int | None:
+        number = self._numbers.get(tenant)
+        if number is None:
+            number = sqlite_rows.number(connection, tenant)
+            if number is not None:
+                self._numbers[tenant] = number
+        return number
+
+    def log_head(self, tenant: str) -> LogHead | None:
+        """Return the committed head of a tenant's log."""
+        with self._reader() as connection:
+            return sqlite_rows.log_head(connection, tenant)
+
+    def log_heads(self) -> list[LogHead]:
+        """Return the committed heads of all logs, by tenant."""
+        with self._reader() as connection:
+            return sqlite_rows.log_heads(connection)
+
+    def rows(self, tenant: str, start: int, stop: int) -> list[LogRow]:
+        """Return the entries [start, stop) that exist, in order."""
+        with self._reader() as connection:
+            log = self._number(connection, tenant)
+            return [] if log is None else sqlite_rows.rows(connection, log, start, stop)
+
+    def rows_at(self, tenant: str, indexes: Iterable[int]) -> dict[int, LogRow]:
+        """Return the entries at `indexes` that exist."""
+        with self._reader() as connection:
+            log = self._number(connection, tenant)
+            return {} if log is None else sqlite_rows.rows_at(connection, log, indexes)
+
+    def entries(self, tenant: str, start: int, stop: int) -> list[bytes]:
+        """Return the entry bytes of [start, stop)."""
+        with self._reader() as connection:
+            log = self._number(connection, tenant)
+            return [] if log is None else sqlite_rows.entries(connection, log, start, stop)
+
+    def leaves(self, tenant: str, start: int, stop: int) -> list[bytes]:
+        """Return the leaf hashes of [start, stop)."""
+        with self._reader() as connection:
+            log = self._number(connection, tenant)
+            return [] if log is None else sqlite_rows.leaves(connection, log, start, stop)
+
+    def tile(self, tenant: str, level: int, number: int) -> bytes | None:
+        """Return the hashes of a complete tile."""
+        with self._reader() as connection:
+            log = self._number(connection, tenant)
+            return None if log is None else sqlite_rows.tile(connection, log, level, number)
+
+    def tile_roots(self, tenant: str, level: int, start: int, stop: int) -> list[bytes]:
+        """Return the roots of the complete tiles [start, stop) of a level."""
+        with self._reader() as connection:
+            log = self._number(connection, tenant)
+            if log is None:
+                return []
+            return sqlite_rows.tile_roots(connection, log, level, start, stop)
+
+    def resource_heads(self, tenant: str, keys: Sequence[bytes]) -> dict[bytes, ResourceHead]:
+        """Return the committed heads that exist among `keys`."""
+        with self._reader() as connection:
+            log = self._number(connection, tenant)
+            return {} if log is None else sqlite_rows.resource_heads(connection, log, keys)
+
+    def claims(self, tenant: str, claims: Sequence[bytes]) -> dict[bytes, Claim]:
+        """Return the committed claims that exist among `claims`."""
+        with self._reader() as connection:
+            log = self._number(connection, tenant)
+            return {} if log is None else sqlite_rows.claims(connection, log, claims)
+
+    def identity(self, tenant: str, kind: str, id: str) -> IdentityRow | None:
+        """Return one identity record."""
+        with self._reader() as connection:
+            return sqlite_rows.identity(connection, tenant, kind, id)
+
+    def identities(self, tenant: str | None, kind: str) -> list[IdentityRow]:
+        """Return the records of a kind, of one tenant or of all, by tenant and id."""
+        with self._reader() as connection:
+            return sqlite_rows.identities(connection, tenant, kind)
+
+    def find_identity(self, namespace: str, text: str) -> IdentityRow | None:
+        """Return the record that a lookup leads to."""
+        with self._reader() as connection:
+            return sqlite_rows.find_identity(connection, namespace, text)
+
+    def scan_heads(self, tenant: str, after: bytes, limit: int) -> list[tuple[bytes, ResourceHead]]:
+        """Return the next heads of a tenant by key."""
+        with self._reader() as connection:
+            log = self._number(connection, tenant)
+            return [] if log is None else sqlite_rows.scan_heads(connection, log, after, limit)
+
+    def scan_claims(self, tenant: str, after: bytes, limit: int) -> list[Claim]:
+        """Return the next claims of a tenant."""
+        with self._reader() as connection:
+            log = self._number(connection, tenant)
+            return [] if log is None else sqlite_rows.scan_claims(connection, log, after, limit)
+
+    def scan_identity(self, after: tuple[str, str, str] | None, limit: int) -> list[IdentityWrite]:
+        """Return the next identity records, with their lookups."""
+        with self._reader() as connection:
+            return sqlite_rows.scan_identity(connection, after, limit)
+
+    def close(self) -> None:
+        """Close every connection; idempotent."""
+        with self._write_lock, self._readers_lock:
+            self._closed = True
+            for connection in (*self._readers, self._connection):
+                connection.close()
+            self._readers.clear()

