@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tallystick.data_folder import SOCKET_FILE
-from tallystick.dialects.base import Door
+from tallystick.dialects.services import Door
 from tallystick.events.entry import prepare
 from tallystick.events.event import Draft
 from tallystick.http.app import App

@@ -1,6 +1,14 @@
-"""What is in a data folder, by name."""
+"""A data folder: the names of what is in it, and the lock that one process holds."""
 
 from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from tallystick.errors import SettingsError, StoreLocked
 
 LEDGER_FILE = "ledger.db"
 """The log of record and identity."""
@@ -21,3 +29,37 @@ UPLOADS_FOLDER = "uploads"
 
 LOCK_FILE = "lock"
 SOCKET_FILE = "control.sock"
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Keep a data folder, made if there is none, from every other process for one block.
+
+    Raises: StoreLocked when another process has it, SettingsError.
+    """
+    handle = hold(folder)
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def hold(folder: Path) -> int:
+    """Keep a data folder, made if there is none, until the returned descriptor is closed.
+
+    Raises: StoreLocked when another process has it, SettingsError.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise SettingsError(f"{folder} cannot be used as data folder: {error.strerror}") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(handle)
+        raise StoreLocked(
+            f"another process is using {folder}",
+            hint="stop that server, or reach it with --url, or choose another --data folder",
+        ) from error
+    return handle

@@ -16,6 +16,7 @@ import pytest
 
 from tallystick import limits
 from tallystick.errors import FollowerBehind, NotFound
+from tallystick.events.dialect_rules import Rules
 from tallystick.events.event import Draft, Op, Resource
 from tallystick.followers import supervisor
 from tallystick.followers.generations import Generations
@@ -26,7 +27,7 @@ from tallystick.index.reader import IndexReader
 from tallystick.index.reader_common import searched
 from tallystick.index.search import SearchWriter
 from tallystick.query.expr import Eq, Term
-from tallystick.query.question import Find, Rules
+from tallystick.query.question import Find
 from tallystick.store.base import Erasure
 from tallystick.store.sqlite.store import open_sqlite
 from tests.index import world

@@ -17,9 +17,9 @@ from pathlib import Path
 from tests.house.tree import PACKAGE, imports, modules
 from tests.support.needs import ROOT
 
-# `dialects/base.py` holds the protocol of that door; a dialect is asynchronous where it is given
-# the door or meets Starlette, and nowhere else.
-ASYNCHRONOUS = ("http/*", "console/*", "node/background.py", "dialects/base.py")
+# `dialects/services.py` holds the protocol of that door; a dialect is asynchronous where it is
+# given the door or meets Starlette, and nowhere else.
+ASYNCHRONOUS = ("http/*", "console/*", "node/background.py", "dialects/services.py")
 ASYNC_NODES = (ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith, ast.Await)
 
 
@@ -37,7 +37,7 @@ def test_only_the_door_is_async() -> None:
 
 def _is_at_the_door(name: str, seen: frozenset[str] = frozenset()) -> bool:
     """Tell whether a module is given the door, or works with one of its dialect that is."""
-    door = ("starlette.", "tallystick.dialects.base", "tallystick.http.")
+    door = ("starlette.", "tallystick.dialects.services", "tallystick.http.")
     folder = name.rpartition("/")[0]
     siblings = {
         f"{folder}/{imported.split('.')[3]}.py"

@@ -12,13 +12,15 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from tallystick.dialects import DIALECTS
-from tallystick.dialects.base import Dialect, Services
+from tallystick.dialects.base import Dialect
+from tallystick.dialects.services import Services
 from tallystick.errors import SettingsError, TallystickError
+from tallystick.events.dialect_rules import DialectRules
 from tallystick.http.app import App
 from tallystick.http.auth import Authenticator
 from tallystick.identity import access
 from tallystick.node.node import open_node
-from tallystick.query.question import DialectRules, Find
+from tallystick.query.question import Find
 from tallystick.settings import Settings
 from tests.support.live_server import open_server
 

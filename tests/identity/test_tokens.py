@@ -15,7 +15,8 @@ from tallystick.clock import ManualClock
 from tallystick.errors import TokenExpired, Unauthenticated
 from tallystick.identity.access import Scope
 from tallystick.identity.records import KeySet
-from tallystick.identity.tokens import ACCESS_TOKEN_S, Attempts, scopes_of
+from tallystick.identity.throttle import Attempts
+from tallystick.identity.tokens import ACCESS_TOKEN_S, scopes_of
 from tests.support.live_server import TENANT, LiveServer, open_server
 
 SECRET = "a secret of thirty-two bytes....."

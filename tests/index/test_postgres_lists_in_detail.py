@@ -11,6 +11,7 @@ import pytest
 from psycopg import sql
 
 from tallystick.errors import FollowerBehind, NotFound
+from tallystick.events.dialect_rules import DialectRules
 from tallystick.events.event import Draft, Op, Resource
 from tallystick.index.lists.block_query import HasTerm
 from tallystick.index.open import fill_lists, open_index
@@ -28,7 +29,7 @@ from tallystick.query.expr import (
     Everything,
     In,
 )
-from tallystick.query.question import DialectRules, Find, ResourceQuery
+from tallystick.query.question import Find, ResourceQuery
 from tallystick.store.base import Erasure
 from tallystick.store.postgres.store import open_postgres
 from tallystick.store.sqlite.store import open_sqlite

@@ -17,6 +17,7 @@ from typing import Any
 
 from tallystick.clock import ManualClock
 from tallystick.events import ids
+from tallystick.events.dialect_rules import DialectRules, Rules, SomeTerms
 from tallystick.events.event import Draft, Event, Op, Resource, View
 from tallystick.followers.follow import Following
 from tallystick.index.lists.reader import ViewsReader
@@ -26,7 +27,7 @@ from tallystick.log.views import views_of
 from tallystick.query.expr import Scalar
 from tallystick.query.match import matches
 from tallystick.query.order import sort_views
-from tallystick.query.question import DialectRules, Find, Over, ResourceSummary, Rules, SomeTerms
+from tallystick.query.question import Find, Over, ResourceSummary
 from tallystick.store.base import Erasure
 from tallystick.store.sqlite.store import open_sqlite
 from tests.store.transactions import KEY

@@ -13,13 +13,13 @@ import click
 
 from tallystick.cli.maintenance import DAMAGED, check_truth, progress_bar
 from tallystick.cli.target import Reach
-from tallystick.data_folder import KEY_FILE, LEDGER_FILE
+from tallystick.data_folder import KEY_FILE, LEDGER_FILE, held
 from tallystick.errors import Conflict, SettingsError
 from tallystick.log.keys import open_log_key
 from tallystick.maintenance.copy import CopiedTruth, copy_truth
 from tallystick.maintenance.fsck import Report
 from tallystick.store.base import LogHead
-from tallystick.store.truth import Truth, held, open_truth
+from tallystick.store.truth import Truth, open_truth
 
 _SCHEMES = ("postgresql://", "postgres://")
 

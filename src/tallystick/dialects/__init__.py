@@ -8,7 +8,7 @@ from tallystick.dialects.datatrails import DATATRAILS
 from tallystick.dialects.kvass import KVASS
 from tallystick.dialects.onehub import ONEHUB
 from tallystick.dialects.orchestrate import ORCHESTRATE
-from tallystick.query.question import DialectRules, Rules
+from tallystick.events.dialect_rules import DialectRules, Rules
 
 DIALECTS: tuple[Dialect, ...] = (ORCHESTRATE, KVASS, DATATRAILS, CLOUDFOUNDRY, ONEHUB)
 

@@ -8,14 +8,13 @@ hands them over. The law: the state after following equals the state after rebui
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
 from tallystick.errors import StoreCorrupt
 from tallystick.events import ids
 from tallystick.events.event import Event, HeadSlot, Op, View
-from tallystick.index.document import Slice
 from tallystick.log.views import event_of, events_of, find_index, recorded_view, views_of
 from tallystick.store.base import LogRow, ResourceHead, Store, head_key
 
@@ -216,3 +215,21 @@ def _is_latest(
         return True
     row = later.get(head.index)
     return known and row is not None and event_of(event.tenant, row).target is not None
+
+
+class Slice(NamedTuple):
+    """Entries [start, stop) of a tenant's log, and what they change about earlier ones.
+
+    `fresh` holds one view for each of them, in order. `changed` holds earlier entries as they are
+    seen from here on, by index: their content, or whether they are shown, may differ from what
+    was given before. `current` are the indexes of documents, in either list, that are the latest
+    of their resource and no deletion.
+    """
+
+    tenant: str
+    tenant_uuid: str
+    start: int
+    stop: int
+    fresh: Sequence[View]
+    changed: Sequence[View]
+    current: frozenset[int]

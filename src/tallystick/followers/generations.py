@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from tallystick.errors import StoreFailed
-from tallystick.query.question import Rules
+from tallystick.events.dialect_rules import Rules
 
 _CURRENT = "CURRENT"
 _RULES = "rules.json"

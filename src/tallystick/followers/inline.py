@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tallystick.errors import NotFound, StoreCorrupt
+from tallystick.events.dialect_rules import Rules
 from tallystick.followers.follow import Following
 from tallystick.followers.generations import Generations
 from tallystick.index.followers import NAMES, SEARCH, VIEWS, open_follower, open_search, open_views
 from tallystick.index.lists.reader import ViewsReader
-from tallystick.query.question import Rules
 from tallystick.store.base import LogHead, Store
 
 if TYPE_CHECKING:

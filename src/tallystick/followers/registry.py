@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 
 from tallystick.errors import SettingsError
-from tallystick.query.question import Rules
+from tallystick.events.dialect_rules import Rules
 
 
 def load_rules(reference: str) -> Rules:

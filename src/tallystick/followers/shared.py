@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from tallystick.errors import StoreBusy, StoreError
+from tallystick.events.dialect_rules import Rules
 from tallystick.followers.supervisor import Command, SupervisedFollowers
-from tallystick.query.question import Rules
 from tallystick.store.base import Store
 
 _LOOK_EVERY_S = 1.0

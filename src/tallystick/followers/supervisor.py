@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tallystick.data_folder import INDEX_FOLDER
 from tallystick.errors import NotFound, StoreFailed, TallystickError, for_operator
+from tallystick.events.dialect_rules import Rules
 from tallystick.followers import process as processes
 from tallystick.followers.channel import Channel
 from tallystick.followers.generations import Generations
@@ -26,7 +27,6 @@ from tallystick.followers.inline import Progress
 from tallystick.followers.messages import Lines, Report, receive
 from tallystick.index.followers import COMMITTING, NAMES, SEARCH, VIEWS, open_search, open_views
 from tallystick.index.lists.reader import ViewsReader
-from tallystick.query.question import Rules
 from tallystick.store.base import LogHead, Store
 
 if TYPE_CHECKING:

@@ -7,8 +7,6 @@ answer of that API's shape. All routes live on the root of one port.
 from __future__ import annotations
 
 import gc
-import itertools
-import secrets
 import sys
 from collections.abc import Mapping, Sequence
 from itertools import chain
@@ -17,14 +15,12 @@ import structlog
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Match, Route, Router
-from starlette.types import Message, Receive, Scope, Send
+from starlette.routing import BaseRoute, Router
+from starlette.types import Receive, Scope, Send
 
-from tallystick.dialects.base import Background, BackgroundServices, Dialect, Services
+from tallystick.dialects.base import Dialect
+from tallystick.dialects.services import Background, BackgroundServices, Services
 from tallystick.errors import (
-    Malformed,
-    MethodNotAllowed,
-    NotFound,
     SettingsError,
     StoreBusy,
     StoreError,
@@ -35,10 +31,14 @@ from tallystick.errors import (
 from tallystick.http.admin.clients import AdminClientsApi
 from tallystick.http.admin.guard import AdminGuard
 from tallystick.http.admin.holds import AdminHoldsApi
-from tallystick.http.admin.tenants import AdminApi
+from tallystick.http.admin.key_sets import AdminKeySetsApi
+from tallystick.http.admin.keys import AdminKeysApi
+from tallystick.http.admin.tenants import AdminTenantsApi
+from tallystick.http.admin.users import AdminUsersApi
 from tallystick.http.auth import Authenticator
-from tallystick.http.body import ClientGone, body_of, header, pieces_of
+from tallystick.http.body import ClientGone, body_of, pieces_of
 from tallystick.http.bridge import Door
+from tallystick.http.dispatch import APPEND, Answer, error_of, request_id_of
 from tallystick.http.metrics import Metrics
 from tallystick.http.mounts import mount_of, mounts_of
 from tallystick.http.native.append import Appender
@@ -54,13 +54,6 @@ from tallystick.node.background import BackgroundProcess
 from tallystick.node.node import Node
 from tallystick.settings import Settings
 from tallystick.store.base import LogHead
-
-_APPEND = ("POST", "/v1/events")
-_REQUEST_ID_CHARS_MAX = 128
-
-# Unique without asking the system for random bytes at every request.
-_REQUEST_ID_PREFIX = secrets.token_hex(8)
-_request_numbers = itertools.count(1)
 
 _log = structlog.get_logger("tallystick.http")
 
@@ -122,7 +115,10 @@ class App:
         names = [dialect.name for dialect in self._dialects]
         return [
             *NativeApi(self.services, authenticator).routes(),
-            *AdminApi(self.services, authenticator, guard).routes(),
+            *AdminTenantsApi(self.services, authenticator, guard).routes(),
+            *AdminKeysApi(self.services, guard).routes(),
+            *AdminUsersApi(self.services, guard).routes(),
+            *AdminKeySetsApi(self.services, guard).routes(),
             *AdminClientsApi(self.services, guard, names).routes(),
             *AdminHoldsApi(self.services, guard).routes(),
             *OpsApi(self.node, self._metrics).routes(),
@@ -175,16 +171,16 @@ class App:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         state = scope.setdefault("state", {})
-        request_id = state["request_id"] = _request_id(scope)
+        request_id = state["request_id"] = request_id_of(scope)
         scope["app"] = self
         mount = mount_of(self._mounts, scope["path"])
         if mount is not None:
             scope, send = mount.below(scope), mount.back(send)
         owner = self._owner(scope["path"]) if mount is None else mount.dialect
         router = self._routers[owner and owner.name] if mount is None else mount.router
-        answer = _Answer(send, request_id, owner, scope, self._metrics)
+        answer = Answer(send, request_id, owner, scope, self._metrics)
         try:
-            if (scope["method"], scope["path"]) == _APPEND and mount is None:
+            if (scope["method"], scope["path"]) == APPEND and mount is None:
                 await self._appender(scope, receive, answer)
             else:
                 await router(scope, receive, answer)
@@ -193,7 +189,7 @@ class App:
         except TallystickError as error:
             await self._fail(scope, receive, answer, error)
         except HTTPException as error:
-            await self._fail(scope, receive, answer, _from_http(error, router, scope))
+            await self._fail(scope, receive, answer, error_of(error, router, scope))
         except Exception:
             _log.exception("request failed", path=scope["path"], request_id=request_id)
             await self._fail(scope, receive, answer, Unexpected())
@@ -202,7 +198,7 @@ class App:
         return next((dialect for dialect in self._dialects if dialect.owns(path)), None)
 
     async def _fail(
-        self, scope: Scope, receive: Receive, answer: _Answer, error: TallystickError
+        self, scope: Scope, receive: Receive, answer: Answer, error: TallystickError
     ) -> None:
         if answer.started:
             # Half an answer cannot be taken back; closing the connection tells the client.
@@ -252,68 +248,3 @@ def _served(dialects: Sequence[Dialect], settings: Settings) -> list[Dialect]:
                 f"dialects: there is no dialect {name!r}", hint=f"there are {', '.join(names)}"
             )
     return [dialect for dialect in dialects if dialect.name in wanted]
-
-
-class _Answer:
-    """Passes an answer on, adding what every answer carries, and counts it."""
-
-    __slots__ = ("_metrics", "_request_id", "_scope", "_send", "owner", "started")
-
-    def __init__(
-        self,
-        send: Send,
-        request_id: str,
-        owner: Dialect | None,
-        scope: Scope,
-        metrics: Metrics,
-    ) -> None:
-        self._send = send
-        self._request_id = request_id
-        self.owner = owner
-        self._scope = scope
-        self._metrics = metrics
-        self.started = False
-
-    async def __call__(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self.started = True
-            headers = message["headers"] = list(message.get("headers", ()))
-            headers.append((b"x-content-type-options", b"nosniff"))
-            if self.owner is None:
-                headers.append((b"x-request-id", self._request_id.encode("latin-1")))
-                name = "native"
-            else:
-                name = self.owner.name
-                extra = self.owner.headers(Request(self._scope))
-                headers += [(k.encode("latin-1"), v.encode("latin-1")) for k, v in extra.items()]
-                if self._scope["path"].startswith(f"/extensions/{name}/"):
-                    headers.append((b"x-tallystick-extension", name.encode("latin-1")))
-            self._metrics.count_request(name, message["status"])
-        await self._send(message)
-
-
-def _request_id(scope: Scope) -> str:
-    """Return the caller's request id if it is a plain token, else a new one."""
-    given = header(scope, b"x-request-id")
-    if given is not None and 0 < len(given) <= _REQUEST_ID_CHARS_MAX:
-        text = given.decode("latin-1")
-        if text.isascii() and text.replace("-", "").replace("_", "").isalnum():
-            return text
-    return f"{_REQUEST_ID_PREFIX}{next(_request_numbers):012x}"
-
-
-def _from_http(error: HTTPException, router: Router, scope: Scope) -> TallystickError:
-    if error.status_code == 404:
-        return NotFound("there is nothing at this path")
-    if error.status_code == 405:
-        return MethodNotAllowed(allowed=_methods_at(router, scope))
-    return Malformed(error.detail)
-
-
-def _methods_at(router: Router, scope: Scope) -> tuple[str, ...]:
-    """Return the methods that a path has; the routes of several may share it."""
-    methods = {_APPEND[0]} if scope["path"] == _APPEND[1] else set()
-    for route in router.routes:
-        if isinstance(route, Route) and route.matches(scope)[0] is not Match.NONE:
-            methods |= route.methods or set()
-    return tuple(sorted(methods))

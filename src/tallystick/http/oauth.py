@@ -17,14 +17,15 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from tallystick import json_text, limits
-from tallystick.dialects.base import Services
+from tallystick.dialects.services import Services
 from tallystick.errors import Malformed, RateLimited, TooLarge, Unauthenticated
 from tallystick.events.event import Json
 from tallystick.http.auth import basic_credentials
 from tallystick.http.body import body_of
 from tallystick.identity import access, credentials
 from tallystick.identity.records import Client, User
-from tallystick.identity.tokens import Issued, is_secret_of, password_attempts
+from tallystick.identity.throttle import password_attempts
+from tallystick.identity.tokens import Issued, is_secret_of
 
 PUBLIC_CLIENTS = ("cf",)
 """Clients that everybody may use: their secret is empty, so it proves nothing."""

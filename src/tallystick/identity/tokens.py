@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import secrets
-import time
 import uuid
 from typing import Any, NamedTuple
 
@@ -367,33 +366,3 @@ def _is_admin(claims: Json, key_set: KeySet) -> bool:
     value = claims.get(key_set.admin_claim) if key_set.admin_claim else None
     values = value if isinstance(value, list) else [value]
     return any(name in values for name in ("admin", access.PLATFORM_ADMIN))
-
-
-def password_attempts(limit: int = 10, window_s: float = 60.0) -> Attempts:
-    """Return a limiter of password attempts for each login and address."""
-    return Attempts(limit, window_s)
-
-
-class Attempts:
-    """Counts failures by key within a sliding window; bounded in memory."""
-
-    def __init__(self, limit: int, window_s: float) -> None:
-        self._limit = limit
-        self._window_s = window_s
-        self._failures: dict[str, list[float]] = {}
-
-    def wait_s(self, key: str) -> float:
-        """Return how long `key` has to wait before it may try again; 0 when it may now."""
-        now_s = time.monotonic()
-        recent = [at for at in self._failures.get(key, ()) if now_s - at < self._window_s]
-        if len(recent) < self._limit:
-            return 0.0
-        return max(self._window_s - (now_s - recent[0]), 1.0)
-
-    def failed(self, key: str) -> None:
-        """Count a failure."""
-        now_s = time.monotonic()
-        if len(self._failures) > _CACHE_TOKENS:
-            self._failures = {}
-        recent = [at for at in self._failures.get(key, ()) if now_s - at < self._window_s]
-        self._failures[key] = [*recent, now_s]

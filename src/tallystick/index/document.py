@@ -7,34 +7,18 @@ and search cannot disagree about who sees what.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
+from tallystick.events.dialect_rules import Rules
 from tallystick.events.event import Op, View
+from tallystick.followers.follow import Slice
 from tallystick.query.expr import Scalar
-from tallystick.query.question import Find, Over, Rules
+from tallystick.query.question import Find, Over
 from tallystick.query.values import Terms
 
 ITEM = "item"
 """Stands among the names of dialects in `Document.seen` of a live item."""
-
-
-class Slice(NamedTuple):
-    """Entries [start, stop) of a tenant's log, and what they change about earlier ones.
-
-    `fresh` holds one view for each of them, in order. `changed` holds earlier entries as they are
-    seen from here on, by index: their content, or whether they are shown, may differ from what
-    was given before. `current` are the indexes of documents, in either list, that are the latest
-    of their resource and no deletion.
-    """
-
-    tenant: str
-    tenant_uuid: str
-    start: int
-    stop: int
-    fresh: Sequence[View]
-    changed: Sequence[View]
-    current: frozenset[int]
 
 
 class Document(NamedTuple):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tallystick.events.dialect_rules import Rules
 from tallystick.followers.follow import Follower
 from tallystick.index.lists.reader import ViewsReader
 from tallystick.index.lists.writer import ViewsWriter
 from tallystick.index.search.follower import SearchFollower
 from tallystick.index.search.recall import Recall
-from tallystick.query.question import Rules
 from tallystick.store.base import Store
 
 if TYPE_CHECKING:

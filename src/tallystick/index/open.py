@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tallystick.data_folder import INDEX_FOLDER
+from tallystick.events.dialect_rules import Rules
 from tallystick.followers.inline import InlineFollowers, Progress
 from tallystick.followers.registry import load_rules
 from tallystick.followers.shared import SharedFollowers
@@ -14,7 +15,7 @@ from tallystick.followers.supervisor import Command, SupervisedFollowers
 from tallystick.index.followers import NAMES, SEARCH
 from tallystick.index.reader import IndexReader
 from tallystick.log.sequencer import CommitStats
-from tallystick.query.question import Reader, Rules
+from tallystick.query.question import Reader
 from tallystick.store.base import LogHead, Store
 
 RULES = "tallystick.dialects:rules"

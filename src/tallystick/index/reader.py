@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tallystick import limits
 from tallystick.errors import Malformed
+from tallystick.events.dialect_rules import Rules
 from tallystick.events.event import Op, View
 from tallystick.index.document import still_shown
 from tallystick.index.followers import SEARCH, VIEWS
@@ -33,7 +34,7 @@ from tallystick.index.reader_common import (
 from tallystick.log.views import find_index
 from tallystick.query.aggregate import Aggregate, AggregateResult, TimeSeries
 from tallystick.query.expr import Expr
-from tallystick.query.question import Find, Found, Hit, Plan, ResourceQuery, ResourceSummary, Rules
+from tallystick.query.question import Find, Found, Hit, Plan, ResourceQuery, ResourceSummary
 from tallystick.store.base import Store
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ import structlog
 from tallystick.clock import SystemClock
 from tallystick.data_folder import KEY_FILE
 from tallystick.dialects import DIALECTS
-from tallystick.dialects.base import Background, BackgroundServices
+from tallystick.dialects.services import Background, BackgroundServices
 from tallystick.errors import TallystickError, for_operator
 from tallystick.followers import process as processes
 from tallystick.identity.records import Identity

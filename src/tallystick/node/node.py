@@ -13,7 +13,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tallystick.clock import Clock, SystemClock
-from tallystick.data_folder import KEY_FILE, UPLOADS_FOLDER
+from tallystick.data_folder import KEY_FILE, UPLOADS_FOLDER, hold
 from tallystick.errors import SettingsError
 from tallystick.identity.records import Identity
 from tallystick.identity.tokens import Issuer
@@ -25,7 +25,7 @@ from tallystick.log.sequencer import CommitListener, CommitStats, Sequencer, ano
 from tallystick.settings import Settings
 from tallystick.store.base import LogHead, Store
 from tallystick.store.sqlite.blobs import forget_uploads
-from tallystick.store.truth import Truth, hold, open_truth
+from tallystick.store.truth import Truth, open_truth
 
 SHARED_IDENTITY_TTL_S = 2.0
 """How long another process's change of identity may go unnoticed on a shared store."""

@@ -6,15 +6,10 @@ files. Whoever opens a place for writing holds its folder, which the lock file i
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from tallystick.data_folder import BLOBS_FOLDER, LOCK_FILE, PUBLIC_FILE, UPLOADS_FOLDER
-from tallystick.errors import SettingsError, StoreLocked
+from tallystick.data_folder import BLOBS_FOLDER, PUBLIC_FILE, UPLOADS_FOLDER
 from tallystick.store.base import Store
 from tallystick.store.blob_content import BlobContent
 from tallystick.store.opening import open_store
@@ -55,37 +50,3 @@ def open_truth(folder: Path, database: str | None) -> Truth:
     from tallystick.store.postgres.public_files import PostgresPublicFiles
 
     return Truth(store, PostgresPublicFiles(database), PostgresBlobs(database, uploads))
-
-
-@contextlib.contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """Keep a data folder, made if there is none, from every other process for one block.
-
-    Raises: StoreLocked when another process has it, SettingsError.
-    """
-    handle = hold(folder)
-    try:
-        yield
-    finally:
-        os.close(handle)
-
-
-def hold(folder: Path) -> int:
-    """Keep a data folder, made if there is none, until the returned descriptor is closed.
-
-    Raises: StoreLocked when another process has it, SettingsError.
-    """
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise SettingsError(f"{folder} cannot be used as data folder: {error.strerror}") from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(handle)
-        raise StoreLocked(
-            f"another process is using {folder}",
-            hint="stop that server, or reach it with --url, or choose another --data folder",
-        ) from error
-    return handle

@@ -9,15 +9,16 @@ from collections.abc import Mapping, Sequence
 
 from starlette.routing import BaseRoute
 
-from tallystick.dialects.base import Dialect, Services
+from tallystick.dialects.base import Dialect
 from tallystick.dialects.cloudfoundry import responses, timestamps, wire
 from tallystick.dialects.cloudfoundry.errors import error_response
 from tallystick.dialects.cloudfoundry.routes import V2Api
 from tallystick.dialects.cloudfoundry.routes_v3 import V3Api
 from tallystick.dialects.cloudfoundry.wire import DIALECT, Style
+from tallystick.dialects.services import Services
 from tallystick.errors import SettingsError
+from tallystick.events.dialect_rules import DialectRules, SomeTerms
 from tallystick.events.event import View
-from tallystick.query.question import DialectRules, SomeTerms
 from tallystick.settings import Settings
 
 _ROOTS = ("/v2", "/v3", "/login", "/info", f"/extensions/{DIALECT}")

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from starlette.requests import Request
 
-from tallystick.dialects.base import Services
 from tallystick.dialects.cloudfoundry.errors import InsufficientScope, InvalidAuthToken
 from tallystick.dialects.cloudfoundry.wire import ORGANIZATION, SPACE
+from tallystick.dialects.services import Services
 from tallystick.errors import Forbidden, Unauthenticated
 from tallystick.identity import access
 from tallystick.identity.access import Principal, Scope

@@ -14,7 +14,6 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from tallystick import limits
-from tallystick.dialects.base import Services
 from tallystick.dialects.cloudfoundry import discovery, inventory, listing, query, responses, wire
 from tallystick.dialects.cloudfoundry.caller import (
     Caller,
@@ -33,6 +32,7 @@ from tallystick.dialects.cloudfoundry.errors import (
 from tallystick.dialects.cloudfoundry.inventory import APP, PARENTS, Inventory, Row
 from tallystick.dialects.cloudfoundry.timestamps import to_text
 from tallystick.dialects.cloudfoundry.wire import DIALECT, ORGANIZATION, SPACE, Style
+from tallystick.dialects.services import Services
 from tallystick.errors import Forbidden, InvalidQuery, Malformed, NotFound, TallystickError
 from tallystick.events import entry
 from tallystick.events.event import Json, Op, View

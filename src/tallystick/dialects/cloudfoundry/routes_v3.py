@@ -11,13 +11,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from tallystick.dialects.base import Services
 from tallystick.dialects.cloudfoundry import discovery, inventory, responses, v3
 from tallystick.dialects.cloudfoundry.caller import Caller, reader_of
 from tallystick.dialects.cloudfoundry.errors import NoSuchEvent
 from tallystick.dialects.cloudfoundry.inventory import APP, PARENTS, Inventory, Row
 from tallystick.dialects.cloudfoundry.routes import NOT_FOUND, Events, base_url
 from tallystick.dialects.cloudfoundry.wire import DIALECT, ORGANIZATION, SPACE
+from tallystick.dialects.services import Services
 from tallystick.query.question import Find
 
 _RESOURCE_ORDERS = ("created_at", "updated_at", "name")

@@ -11,7 +11,7 @@ from uuid import UUID
 from cryptography.hazmat.primitives.asymmetric import ec
 from starlette.routing import BaseRoute
 
-from tallystick.dialects.base import Background, BackgroundServices, Dialect, Services
+from tallystick.dialects.base import Dialect
 from tallystick.dialects.datatrails import rendering, wire
 from tallystick.dialects.datatrails.applications import is_application
 from tallystick.dialects.datatrails.options import Options, options_of
@@ -23,8 +23,9 @@ from tallystick.dialects.datatrails.routes_blobs import BlobsApi
 from tallystick.dialects.datatrails.routes_iam import ApplicationsApi, TokenApi
 from tallystick.dialects.datatrails.routes_imports import MovingApi
 from tallystick.dialects.datatrails.routes_log import ExtensionApi, LogApi
+from tallystick.dialects.services import Background, BackgroundServices, Services
+from tallystick.events.dialect_rules import DialectRules, SomeTerms
 from tallystick.identity.records import Client
-from tallystick.query.question import DialectRules, SomeTerms
 
 _LOOK_AROUND_S = 0.5
 """How often to ask for what other processes on the same database wrote."""

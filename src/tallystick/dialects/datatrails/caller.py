@@ -7,7 +7,7 @@ from uuid import UUID
 
 from starlette.requests import Request
 
-from tallystick.dialects.base import Services
+from tallystick.dialects.services import Services
 from tallystick.events.event import Resource
 from tallystick.identity import access, actors
 from tallystick.identity.access import Principal, Scope

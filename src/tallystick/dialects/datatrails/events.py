@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tallystick.dialects.base import Services
 from tallystick.dialects.datatrails import attachments, filters, rendering, wire
 from tallystick.dialects.datatrails.caller import Caller
+from tallystick.dialects.services import Services
 from tallystick.errors import NotFound
 from tallystick.events.event import Json, Op, View
 from tallystick.query.expr import RECORDED_ORDER

@@ -13,13 +13,13 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from tallystick import json_text, limits
-from tallystick.dialects.base import Services
 from tallystick.dialects.datatrails import attachments, errors, quotas, rendering, wire
 from tallystick.dialects.datatrails.applications import is_application
 from tallystick.dialects.datatrails.caller import Caller, actor_of, caller_of
 from tallystick.dialects.datatrails.events import Events
 from tallystick.dialects.datatrails.options import Options
 from tallystick.dialects.datatrails.quotas import RateLimit
+from tallystick.dialects.services import Services
 from tallystick.errors import Malformed, NotFound, TallystickError
 from tallystick.events import entry
 from tallystick.events.event import Draft, Json

@@ -8,13 +8,13 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from tallystick.dialects.base import Services
 from tallystick.dialects.datatrails import attachments, quotas, range_header, rendering
 from tallystick.dialects.datatrails.caller import Caller, actor_of, caller_of
 from tallystick.dialects.datatrails.events import Events
 from tallystick.dialects.datatrails.multipart import FORM_BYTES, FileForm
 from tallystick.dialects.datatrails.options import Options
 from tallystick.dialects.datatrails.routes import json_response
+from tallystick.dialects.services import Services
 from tallystick.errors import Malformed, NotFound
 from tallystick.events import ids
 from tallystick.events.event import Json

@@ -11,19 +11,20 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from tallystick import limits
-from tallystick.dialects.base import Services
 from tallystick.dialects.datatrails import applications, quotas
 from tallystick.dialects.datatrails.applications import is_application, rendered
 from tallystick.dialects.datatrails.caller import Caller, caller_of
 from tallystick.dialects.datatrails.options import Options
 from tallystick.dialects.datatrails.routes import json_response
+from tallystick.dialects.services import Services
 from tallystick.errors import Malformed, NotFound, RateLimited, Unauthenticated
 from tallystick.events.event import Json
 from tallystick.identity import acts
 from tallystick.identity.access import Scope
 from tallystick.identity.acts import Act
 from tallystick.identity.records import Client
-from tallystick.identity.tokens import Issued, is_secret_of, password_attempts
+from tallystick.identity.throttle import password_attempts
+from tallystick.identity.tokens import Issued, is_secret_of
 
 BASE = "/archivist/iam/v1"
 _FIELDS_MAX = 20

@@ -9,11 +9,11 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from tallystick import limits
-from tallystick.dialects.base import Services
 from tallystick.dialects.datatrails import imports
 from tallystick.dialects.datatrails.caller import caller_of
 from tallystick.dialects.datatrails.routes import json_response
 from tallystick.dialects.datatrails.routes_log import EXTENSION
+from tallystick.dialects.services import Services
 from tallystick.errors import TallystickError
 from tallystick.events import entry
 from tallystick.identity.access import Scope

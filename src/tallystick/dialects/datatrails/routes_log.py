@@ -11,7 +11,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from tallystick.dialects.base import Services
 from tallystick.dialects.datatrails import range_header, trails, wire
 from tallystick.dialects.datatrails.caller import Caller, caller_of
 from tallystick.dialects.datatrails.events import Events
@@ -22,6 +21,7 @@ from tallystick.dialects.datatrails.publiclog.log import open_public_log
 from tallystick.dialects.datatrails.rendering import DIALECT, created_at
 from tallystick.dialects.datatrails.routes import json_response
 from tallystick.dialects.datatrails.routes_blobs import unsatisfiable
+from tallystick.dialects.services import Services
 from tallystick.errors import Malformed, NotFound
 from tallystick.events.event import Json
 from tallystick.identity.access import Scope

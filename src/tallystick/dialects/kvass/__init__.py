@@ -9,11 +9,12 @@ from collections.abc import Sequence
 
 from starlette.routing import BaseRoute
 
-from tallystick.dialects.base import Dialect, Services
+from tallystick.dialects.base import Dialect
 from tallystick.dialects.kvass import wire
 from tallystick.dialects.kvass.errors import error_response
 from tallystick.dialects.kvass.routes import KvassApi, owns, standing_headers
-from tallystick.query.question import DialectRules, SomeTerms
+from tallystick.dialects.services import Services
+from tallystick.events.dialect_rules import DialectRules, SomeTerms
 
 
 def routes(services: Services) -> Sequence[BaseRoute]:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jwt
 from starlette.requests import Request
 
-from tallystick.dialects.base import Services
+from tallystick.dialects.services import Services
 from tallystick.errors import Forbidden, RequestError, Unauthenticated
 from tallystick.identity import access
 from tallystick.identity.access import Principal, Scope

@@ -14,11 +14,11 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from tallystick import json_text, limits
-from tallystick.dialects.base import Services
 from tallystick.dialects.kvass import parameters, wire
 from tallystick.dialects.kvass.caller import KEY_HEADERS, Caller, caller_of
 from tallystick.dialects.kvass.kinds import KINDS, is_update
 from tallystick.dialects.kvass.wire import DIALECT
+from tallystick.dialects.services import Services
 from tallystick.errors import NotFound
 from tallystick.events import ids
 from tallystick.events.event import Draft, Json, Op, Resource, View

@@ -9,12 +9,13 @@ from collections.abc import Sequence
 
 from starlette.routing import BaseRoute
 
-from tallystick.dialects.base import Dialect, Services
+from tallystick.dialects.base import Dialect
 from tallystick.dialects.onehub import wire
 from tallystick.dialects.onehub.errors import error_response
 from tallystick.dialects.onehub.routes import OnehubApi, owns
+from tallystick.dialects.services import Services
 from tallystick.errors import SettingsError
-from tallystick.query.question import DialectRules, SomeTerms
+from tallystick.events.dialect_rules import DialectRules, SomeTerms
 
 _SETTINGS = {"own_events_only": bool, "public_clients": list}
 """What may be set; roles and the token endpoint look there too."""

@@ -15,10 +15,10 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from tallystick import json_text, limits
-from tallystick.dialects.base import Services
 from tallystick.dialects.onehub import parameters, timestamps, wire
 from tallystick.dialects.onehub.parameters import Given
 from tallystick.dialects.onehub.wire import DIALECT
+from tallystick.dialects.services import Services
 from tallystick.errors import Forbidden, NotFound
 from tallystick.events.event import Json, Resource
 from tallystick.identity import access

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tallystick.dialects.base import Dialect
 from tallystick.dialects.orchestrate import request, wire
 from tallystick.dialects.orchestrate.routes import routes
-from tallystick.query.question import DialectRules, SomeTerms
+from tallystick.events.dialect_rules import DialectRules, SomeTerms
 
 ORCHESTRATE = Dialect(
     name=wire.DIALECT,

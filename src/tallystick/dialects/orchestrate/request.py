@@ -20,10 +20,10 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope
 
 from tallystick import json_text, limits
-from tallystick.dialects.base import Services
 from tallystick.dialects.orchestrate import errors, paging, preconditions
 from tallystick.dialects.orchestrate.field_filter import FieldFilter, names_of
 from tallystick.dialects.orchestrate.preconditions import Condition
+from tallystick.dialects.services import Services
 from tallystick.errors import Malformed, TallystickError, TooLarge, Unauthenticated
 from tallystick.events import entry
 from tallystick.events.event import Draft, Json, Resource

@@ -13,9 +13,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, NoMatchFound
 from starlette.types import Receive, Scope, Send
 
-from tallystick.dialects.base import Services
 from tallystick.dialects.orchestrate import bulk, collection, events, items, relations, search
 from tallystick.dialects.orchestrate.request import Exchange, names_in, owns
+from tallystick.dialects.services import Services
 from tallystick.errors import MethodNotAllowed, NotFound
 
 Handler = Callable[..., Awaitable[Response]]

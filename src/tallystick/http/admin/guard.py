@@ -11,12 +11,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tallystick import json_text, limits
-from tallystick.dialects.base import Services
+from tallystick.dialects.services import Services
 from tallystick.errors import Forbidden, NotFound
 from tallystick.events.event import Resource
 from tallystick.http.auth import CONTROL, OPERATOR, Authenticator
 from tallystick.http.body import body_of
-from tallystick.http.pointers import of_body
+from tallystick.http.problem import of_body
 from tallystick.identity import access
 from tallystick.identity.access import Scope
 

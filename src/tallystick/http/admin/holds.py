@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from tallystick import times
-from tallystick.dialects.base import Services
+from tallystick.dialects.services import Services
 from tallystick.errors import FollowerBehind, InvalidQuery
 from tallystick.events.event import Json, Resource
 from tallystick.http.admin.guard import ONE, AdminGuard, Input, decode, json_response

@@ -14,7 +14,7 @@ from starlette.datastructures import QueryParams
 from starlette.types import Receive, Scope, Send
 
 from tallystick import json_text, limits
-from tallystick.dialects.base import Door, Services
+from tallystick.dialects.services import Door, Services
 from tallystick.errors import (
     Forbidden,
     Malformed,
@@ -29,8 +29,7 @@ from tallystick.http.auth import Authenticator
 from tallystick.http.body import header, read_body, text_header
 from tallystick.http.native import wire
 from tallystick.http.native.parameters import check_names, flag
-from tallystick.http.pointers import point_at
-from tallystick.http.problem import problem
+from tallystick.http.problem import point_at, problem
 from tallystick.identity import access
 from tallystick.identity.access import Principal
 from tallystick.identity.access import Scope as Right

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from tallystick import json_text, times
-from tallystick.dialects.base import Services
+from tallystick.dialects.services import Services
 from tallystick.errors import Malformed
 from tallystick.events.event import Json
 from tallystick.http.native import parameters

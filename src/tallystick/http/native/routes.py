@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from tallystick import json_text, limits, times
-from tallystick.dialects.base import Services
+from tallystick.dialects.services import Services
 from tallystick.errors import NotFound
 from tallystick.events.event import Json, Op, View
 from tallystick.http.auth import Authenticator
@@ -24,7 +24,7 @@ from tallystick.http.body import body_of
 from tallystick.http.native import parameters, wire
 from tallystick.http.native.facets import AnalysisApi
 from tallystick.http.native.resources import ResourcesApi
-from tallystick.http.pointers import of_body
+from tallystick.http.problem import of_body
 from tallystick.identity import access
 from tallystick.identity.access import Principal
 from tallystick.identity.access import Scope as Right

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from tallystick.dialects.base import Services
+from tallystick.dialects.services import Services
 from tallystick.errors import Malformed, NotFound, Unauthenticated
 from tallystick.http.auth import Authenticator
 from tallystick.identity import access

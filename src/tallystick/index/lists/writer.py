@@ -16,8 +16,10 @@ from pathlib import Path
 
 from tallystick import limits
 from tallystick.errors import StoreBusy, StoreCorrupt
+from tallystick.events.dialect_rules import Rules
 from tallystick.events.event import Event, HeadSlot, Op, View
-from tallystick.index.document import Slice, derived_terms, seen_by
+from tallystick.followers.follow import Slice
+from tallystick.index.document import derived_terms, seen_by
 from tallystick.index.lists.block import IndexOrder, Key
 from tallystick.index.lists.block_query import AllOf, AnyOf, HasTerm, Node
 from tallystick.index.lists.compaction import Tidier
@@ -35,7 +37,6 @@ from tallystick.index.lists.tenant_blocks import (
 from tallystick.index.lists.term_hash import TermHasher
 from tallystick.log.views import event_of, events_of, recorded_view
 from tallystick.query.expr import Scalar
-from tallystick.query.question import Rules
 from tallystick.store.base import Store, head_key
 
 SEALED_ROWS = 4_096

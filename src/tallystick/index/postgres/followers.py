@@ -7,13 +7,13 @@ from contextlib import closing
 from functools import partial
 
 from tallystick.errors import NotFound
+from tallystick.events.dialect_rules import Rules
 from tallystick.followers.inline import InlineFollowers, Progress
 from tallystick.followers.supervisor import SupervisedFollowers
 from tallystick.index.followers import SEARCH, VIEWS
 from tallystick.index.postgres.reader import PostgresReader
 from tallystick.index.postgres.sql import select
 from tallystick.index.postgres.writer import Lists
-from tallystick.query.question import Rules
 from tallystick.store.base import LogHead
 from tallystick.store.postgres.rows import from_bytes
 from tallystick.store.postgres.store import PostgresStore, open_postgres

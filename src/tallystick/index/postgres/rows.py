@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from tallystick.events.dialect_rules import Rules
 from tallystick.events.event import Event, Op, Resource, View, class_of
 from tallystick.index.document import ITEM, seen_by
 from tallystick.index.lists.term_hash import is_sighting, keep
 from tallystick.index.postgres.terms import Numbering, Sight
-from tallystick.query.question import Rules
 from tallystick.query.values import Terms, nested
 from tallystick.store.postgres.binary_arrays import int8, unpacked
 

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate, islice
 
 from tallystick import limits
+from tallystick.events.dialect_rules import Rules
 from tallystick.events.event import Event, HeadSlot, View
-from tallystick.index.document import Slice
+from tallystick.followers.follow import Slice
 from tallystick.index.lists.resources import Identity
 from tallystick.index.postgres.binary_copy import copy_in
 from tallystick.index.postgres.counts import Members, Moved, add_counts, count, counted_members
@@ -24,7 +25,6 @@ from tallystick.index.postgres.terms import Numbering, Sight
 from tallystick.index.postgres.totals import Tally, add_totals, tally
 from tallystick.index.postgres.transaction_store import InsideStore
 from tallystick.log.views import event_of, events_of, recorded_view
-from tallystick.query.question import Rules
 from tallystick.store.base import head_key
 from tallystick.store.postgres.binary_arrays import bools, byteas, int8s, int8s_of, int8s_or_null
 from tallystick.store.postgres.connection import Connection

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 
 import msgspec
 
+from tallystick.events.dialect_rules import Rules
 from tallystick.index.document import ITEM
 from tallystick.index.lists.term_hash import SIGHTED, TermHasher
 from tallystick.query.expr import Scalar
-from tallystick.query.question import Rules
 
 _OFFSET = 1 << 63
 

@@ -16,17 +16,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
 from tallystick.errors import FollowerBehind
+from tallystick.events.dialect_rules import Rules
 from tallystick.events.entry import Prepared, Sealed
 from tallystick.events.event import Op, as_recorded, stored_event
-from tallystick.followers.follow import SLICE_ROWS, read_slice, tenant_uuid
-from tallystick.index.document import Slice
+from tallystick.followers.follow import SLICE_ROWS, Slice, read_slice, tenant_uuid
 from tallystick.index.postgres.counts import WORTH, Subject, keep_count
 from tallystick.index.postgres.removal import remove_stale
 from tallystick.index.postgres.sql import execute
 from tallystick.index.postgres.tenant_lists import Listing, Taking
 from tallystick.index.postgres.terms import Numbering, Sight
 from tallystick.index.postgres.transaction_store import InsideStore
-from tallystick.query.question import Rules
 from tallystick.store.base import Store, TenantCommit
 from tallystick.store.postgres.connection import Connection
 from tallystick.store.postgres.rows import ListState, to_bytes

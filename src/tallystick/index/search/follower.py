@@ -14,8 +14,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from tallystick.index.document import Document, Slice, documents_of
-from tallystick.query.question import Rules
+from tallystick.events.dialect_rules import Rules
+from tallystick.followers.follow import Slice
+from tallystick.index.document import Document, documents_of
 
 COMMIT_DOCUMENTS = 10_000
 COMMIT_AFTER_S = 2.0

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tallystick.events.dialect_rules import Rules
 from tallystick.events.event import View
 from tallystick.followers.follow import tenant_uuid
 from tallystick.index.document import searched_terms, seen_by
 from tallystick.log.views import views_of
-from tallystick.query.question import Rules
 from tallystick.query.values import Terms
 from tallystick.store.base import Store
 

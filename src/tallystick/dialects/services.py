@@ -1,0 +1,82 @@
+"""What the routes and the background work of a dialect are given."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from typing import NamedTuple, ParamSpec, Protocol, TypeVar
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from starlette.requests import Request
+from starlette.types import Scope
+
+from tallystick.clock import Clock
+from tallystick.identity.access import Principal
+from tallystick.identity.records import Identity
+from tallystick.identity.tokens import Issuer
+from tallystick.ledger.blobs import Blobs
+from tallystick.ledger.ledger import Ledger
+from tallystick.log.sequencer import Item, Outcome
+from tallystick.log.views import LogReader
+from tallystick.settings import Settings
+from tallystick.store.public_files import PublicFiles
+
+P = ParamSpec("P")
+
+
+T = TypeVar("T")
+
+
+class Door(Protocol):
+    """How routes reach the synchronous core; see `http.door`."""
+
+    async def append(
+        self, tenant: str, items: Sequence[Item], *, atomic: bool = False
+    ) -> list[Outcome]:
+        """Store items and return the outcome of each once they are durable."""
+
+    async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a synchronous function in a worker thread."""
+
+
+class Services(NamedTuple):
+    """What a dialect's routes are given."""
+
+    ledger: Ledger
+    identity: Identity
+    issuer: Issuer
+    settings: Settings
+    clock: Clock
+    door: Callable[[], Door]
+    """The door of the running event loop."""
+    authenticate: Callable[[Scope], Principal]
+    """Whose request a scope is: by key, bearer, or the control socket. Raises Unauthenticated."""
+    body: Callable[[Request, int], Awaitable[bytes]]
+    """Reads a request's body, of at most so many bytes. Raises TooLarge."""
+    pieces: Callable[[Request, int], AsyncIterator[bytes]]
+    """Yields a request's body as it comes in, of at most so many bytes. Raises TooLarge."""
+    blobs: Blobs
+    background: BackgroundServices
+
+
+class BackgroundServices(NamedTuple):
+    """What a dialect's work beside requests is given, in whatever process it runs."""
+
+    identity: Identity
+    settings: Settings
+    clock: Clock
+    log: LogReader
+    public_files: PublicFiles
+    derive_key: Callable[[ec.EllipticCurve, str], ec.EllipticCurvePrivateKey]
+    """The server's private key for a purpose: always the same one."""
+    shared: bool
+    """Whether others write to the same logs, and nobody tells."""
+
+
+class Background(Protocol):
+    """What a dialect does beside answering requests, as long as a server runs."""
+
+    def committed(self, tenants: Iterable[str]) -> None:
+        """Note that logs have grown; called after each commit, must not wait."""
+
+    def close(self) -> None:
+        """Stop soon; idempotent."""
