@@ -10,10 +10,11 @@ from typing import IO
 import click
 import msgspec
 
-from tallystick import json_text
 from tallystick.cli.target import Reach, with_reach
 from tallystick.client.client import Json
 from tallystick.errors import Malformed
+from tallystick.imports.files import BROKEN, unpacked
+from tallystick.imports.splitting import texts_of
 from tallystick.tlog.note import Verifier
 from tallystick.tlog.receipt import verify_receipt
 
@@ -26,53 +27,37 @@ _RECEIPT_BYTES_MAX = 16 * 1024 * 1024
 @click.option("--idempotency-key", help="Makes sending the same input again safe.")
 @with_reach
 def append(reach: Reach, file: IO[bytes], idempotency_key: str | None) -> None:
-    """Store events from FILE (or standard input): one JSON object, or one a line.
+    """Store events from FILE (or standard input): one JSON object, an array, or one a line.
 
-    Lines that are refused are reported and do not stop the others.
+    FILE may be packed with gzip or zstd. Lines that are refused are reported and do not stop the
+    others. Events that are stored already, by their id or the key, are counted as such.
     """
-    stored = failed = 0
+    stored = known = failed = 0
     with reach.client() as client:
         for results in client.append_lines(_events(file), idempotency_key=idempotency_key):
             for result in results:
                 if result.error is None:
-                    stored += 1
+                    stored, known = stored + (result.status != 200), known + (result.status == 200)
                     if not reach.as_json:
                         click.echo(result.id)
                 else:
                     failed += 1
                     click.echo(f"line {result.line}: {result.error}", err=True)
-    reach.show({"stored": stored, "failed": failed}, lambda: f"{stored} stored, {failed} refused")
+    told = {"stored": stored, "already_there": known, "failed": failed}
+    repeated = f", {known} already there" if known else ""
+    reach.show(told, lambda: f"{stored} stored{repeated}, {failed} refused")
     if failed:
         raise SystemExit(1)
 
 
 def _events(file: IO[bytes]) -> Iterator[bytes]:
-    """Yield one JSON text an event: the whole input if it is one value, else its lines.
-
-    Blank lines stand for themselves, so that a line that is refused is told by its number.
-    """
-    text = file.readline()
-    values = _values(text)
-    if values is None:
-        # Not a line of its own: one object or array over many lines, or a line that is broken.
-        text += file.read()
-        values = _values(text)
-    if values is not None:
-        yield from map(json_text.encode, values)
-    elif any(line.startswith(b"{") and _values(line) for line in text.split(b"\n")):
-        yield from map(bytes.strip, text.split(b"\n"))
-    else:
-        raise Malformed("the input is neither JSON nor lines of JSON")
-    yield from map(bytes.strip, file)
-
-
-def _values(text: bytes) -> list[object] | None:
-    """Return the value that a text is, or those of the array; None if it is no JSON."""
+    """Yield one JSON text an event, unpacked."""
     try:
-        value = json_text.decode(text)
-    except Malformed:
-        return None
-    return value if isinstance(value, list) else [value]
+        yield from texts_of(unpacked(file))
+    except BROKEN as error:
+        raise Malformed(f"the input is cut off or damaged: {error}") from None
+    except Malformed as error:
+        raise Malformed(f"the input is neither JSON nor lines of JSON: {error.message}") from None
 
 
 @click.group()

@@ -16,6 +16,7 @@ from urllib.parse import quote
 import httpx2
 import msgspec
 
+from tallystick import limits
 from tallystick.errors import TallystickError
 from tallystick.tlog.note import Verifier
 from tallystick.tlog.receipt import VerifiedReceipt, verify_receipt
@@ -25,6 +26,8 @@ Json = dict[str, Any]
 _TIMEOUT_S = 60.0
 _TRIES = 8
 _LINES_AT_ONCE = 1000
+_BYTES_AT_ONCE = limits.BATCH_BYTES // 2
+_TOO_LARGE = f"one event may have {limits.EVENT_BYTES:,} bytes"
 _RETRY_STATUS = frozenset({429, 503})
 
 
@@ -109,16 +112,24 @@ class Client:
     ) -> Iterator[list[LineResult]]:
         """Store many events, each with an outcome of its own; yield outcomes chunk by chunk.
 
-        Line numbers count from 1 over the whole stream.
+        Line numbers count from 1 over the whole stream. A line that no request can hold is
+        refused here.
         """
         chunk: list[bytes] = []
-        done = 0
+        done = size_bytes = 0
         for event in events:
-            chunk.append(event if isinstance(event, bytes) else msgspec.json.encode(event))
-            if len(chunk) == _LINES_AT_ONCE:
+            line = event if isinstance(event, bytes) else msgspec.json.encode(event)
+            is_too_large = len(line) > _BYTES_AT_ONCE
+            if chunk and (len(chunk) == _LINES_AT_ONCE or size_bytes + len(line) > _BYTES_AT_ONCE):
                 yield self._append_chunk(chunk, done, idempotency_key)
                 done += len(chunk)
-                chunk = []
+                chunk, size_bytes = [], 0
+            if is_too_large:
+                done += 1
+                yield [LineResult(done, 413, None, None, _TOO_LARGE)]
+            else:
+                chunk.append(line)
+                size_bytes += len(line) + 1
         if chunk:
             yield self._append_chunk(chunk, done, idempotency_key)
 

@@ -1,7 +1,8 @@
 """GitHub webhook payloads as events.
 
 Source: the payload's own members; the event type comes from outside, as GitHub sends it in a
-header and archives keep it as a folder name.
+header and archives keep it as a folder name. Records of GitHub's audit log, which have another
+shape, are known by their members.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from typing import Any
 
 import msgspec
 
-from tallystick import times
 from tallystick.errors import Malformed
 from tallystick.events import ids
+from tallystick.imports import github_times
 
 Json = dict[str, Any]
 
@@ -29,7 +30,6 @@ _OBJECTS = {
     "create": "repository", "delete": "repository", "fork": "forkee",
     "branch_protection_rule": "rule",
 }  # fmt: skip
-_TIMES = ("updated_at", "submitted_at", "created_at", "timestamp")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_]+\Z")
 
 
@@ -37,7 +37,8 @@ def to_event(event_type: str, payload: object) -> Json:
     """Return the event of one webhook payload of the given type.
 
     The kind is type and action (`issues.opened`), the sender acts, the object the webhook is about
-    is the target, repository and organization are scopes; `changes` become previous data.
+    is the target, repository and organization are scopes; `changes` become previous data. Where
+    the payload tells no time of its own, `original.time` is null.
     Raises: Malformed.
     """
     if not isinstance(payload, dict):
@@ -54,14 +55,91 @@ def to_event(event_type: str, payload: object) -> Json:
         "original": {"system": "github", "type": event_type},
     }
     about = _about(event_type, payload)
+    occurred_at = github_times.occurred_at(event_type, payload)
+    if occurred_at is None:
+        # Stored with the time of the import: a reader must be able to tell.
+        event["original"]["time"] = None
     optional = {
         "actor": _actor(payload.get("sender")),
         "target": about,
-        "occurred_at": _occurred_ms(payload.get(_OBJECTS.get(event_type, event_type)), payload),
+        "occurred_at": occurred_at,
         "previous": _previous(payload.get("changes")),
     }
     event.update({name: value for name, value in optional.items() if value is not None})
     return event
+
+
+def is_audit_record(value: object) -> bool:
+    """Tell whether a value is a record of the audit log, as GitHub exports or streams it."""
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("action"), str)
+        and ("@timestamp" in value or "_document_id" in value)
+    )
+
+
+def audit_event(record: Json) -> Json:
+    """Return the event of one record of the audit log.
+
+    The kind is the action (`git.clone`), the actor acts, the target is the user that was acted on,
+    else the repository, else the organization; enterprise, organization and repository are scopes.
+    Raises: Malformed when the record has no time.
+    """
+    document_id = record.get("_document_id")
+    named = isinstance(document_id, str) and document_id
+    text = msgspec.json.encode(["audit log", document_id if named else record], order="sorted")
+    user, repository, organization, enterprise = (
+        _named(record, kind, *members) for kind, *members in _AUDIT_RESOURCES
+    )
+    event: Json = {
+        "id": str(ids.derived_uuid(_NAMESPACE, text.decode())),
+        "kind": record["action"],
+        "occurred_at": github_times.audit_time(record),
+        "scopes": [scope for scope in (enterprise, organization, repository) if scope],
+        "data": record,
+        "original": {"system": "github-audit-log", "id": document_id},
+    }
+    actor = _named(record, "user", "actor", "actor_id")
+    if actor is not None:
+        event["actor"] = {**actor, "type": "bot"} if record.get("actor_is_bot") is True else actor
+    target = user or repository or organization or enterprise
+    if target is not None:
+        event["target"] = target
+    return event
+
+
+# A kind of resource, and the members of an audit record that hold its name and its id.
+_AUDIT_RESOURCES = (
+    ("user", "user", "user_id"),
+    ("repository", "repo", "repo_id"),
+    ("organization", "org", "org_id"),
+    ("enterprise", "business", "business_id"),
+)
+
+
+def _named(record: Json, kind: str, name_member: str, id_member: str) -> Json | None:
+    name, id = (_plain(record.get(member)) for member in (name_member, id_member))
+    if not (name or id):
+        return None
+    resource: Json = {"type": kind, "id": id or name}
+    return {**resource, "name": name} if name else resource
+
+
+def _plain(value: object) -> str | None:
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return None
+    return str(value) or None
+
+
+def delivery_of(value: object) -> tuple[str, object] | None:
+    """Return type and payload of a delivery as GitHub's API lists them; None for anything else."""
+    request = value.get("request") if isinstance(value, dict) else None
+    if not isinstance(value, dict) or not isinstance(request, dict):
+        return None
+    event_type, payload = value.get("event"), request.get("payload")
+    return (event_type, payload) if isinstance(event_type, str) and payload else None
 
 
 def _actor(sender: object) -> Json | None:
@@ -102,20 +180,6 @@ def _scopes(payload: Json) -> list[Json]:
         for kind in ("repository", "organization", "installation")
         if isinstance(payload.get(kind), dict) and "id" in payload[kind]
     ]
-
-
-def _occurred_ms(about: object, payload: Json) -> int | None:
-    for holder in (about, payload.get("head_commit"), payload.get("repository")):
-        if not isinstance(holder, dict):
-            continue
-        for member in _TIMES:
-            value = holder.get(member)
-            if isinstance(value, str):
-                try:
-                    return times.from_rfc3339(value)
-                except Malformed:
-                    continue
-    return None
 
 
 def _previous(changes: object) -> Json | None:
