@@ -16,12 +16,12 @@ from tallystick.events.event import Draft, Resource
 from tallystick.index.lists import time_series
 from tallystick.index.open import Index, open_index
 from tallystick.query.aggregate import (
-    Interval,
     TimeCount,
     TimeSeries,
     TimeSeriesResult,
     aggregate,
 )
+from tallystick.query.calendar import Interval
 from tallystick.query.expr import And, Eq, Exists, In, Not, Or, Prefix, Range, Sort, Term
 from tallystick.query.question import Find, Over, ResourceQuery
 from tallystick.query.values import Values

@@ -18,12 +18,12 @@ from tallystick.errors import InvalidQuery
 from tallystick.query.aggregate import (
     Aggregate,
     Distances,
-    Interval,
     Ranges,
     Stats,
     TimeSeries,
     TopValues,
 )
+from tallystick.query.calendar import Interval
 from tallystick.query.expr import Everything, Expr, Sort
 from tallystick.query.values import Terms
 from tests.index.search_world import Searched, assert_same
@@ -38,11 +38,15 @@ SORTS = st.lists(st.builds(Sort, FIELDS, st.booleans()), max_size=2).map(tuple)
 ENDS = st.none() | st.floats(-1e3, 1e3) | st.sampled_from((0, 1, 5, 404, strategies.NOW_MS, 1e15))
 BOUNDS = st.lists(st.tuples(ENDS, ENDS), max_size=4).map(tuple)
 TIMES = st.sampled_from(("occurred_ms", "recorded_ms", "data.total", "data.name", "kind"))
+ZONES = st.sampled_from(
+    ("Europe/Oslo", "America/St_Johns", "Asia/Kathmandu", "Pacific/Apia", "Australia/Lord_Howe")
+)
 AGGREGATES: st.SearchStrategy[Aggregate] = st.one_of(
     st.builds(TopValues, FIELDS, st.integers(0, 3), st.integers(0, 5)),
     st.builds(Stats, FIELDS),
     st.builds(Ranges, FIELDS, BOUNDS),
     st.builds(TimeSeries, TIMES, st.sampled_from(Interval), st.integers(-1440, 1440)),
+    st.builds(TimeSeries, TIMES, st.sampled_from(Interval), st.just(0), ZONES),
     st.builds(Distances, st.just("data.place"), st.floats(-90, 90), st.floats(-180, 180), BOUNDS),
 )
 

@@ -13,7 +13,8 @@ from tallystick.errors import InvalidQuery
 from tallystick.events.event import Json, Resource, View
 from tallystick.events.ids import event_id
 from tallystick.index.search import SearchWriter
-from tallystick.query.aggregate import Interval, Ranges, Stats, TimeSeries, TopValues
+from tallystick.query.aggregate import Ranges, Stats, TimeSeries, TopValues
+from tallystick.query.calendar import Interval
 from tallystick.query.expr import (
     And,
     Eq,

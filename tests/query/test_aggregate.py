@@ -15,7 +15,6 @@ from tallystick.query.aggregate import (
     Aggregate,
     AggregateResult,
     Distances,
-    Interval,
     RangeCount,
     Ranges,
     RangesResult,
@@ -28,11 +27,10 @@ from tallystick.query.aggregate import (
     TopValuesResult,
     ValueCount,
     aggregate,
-    bucket_start,
     moment_of,
-    next_bucket,
     stats,
 )
+from tallystick.query.calendar import Interval, bucket_start, next_bucket
 from tallystick.query.expr import Scalar
 from tallystick.query.values import Values
 from tallystick.times import from_rfc3339

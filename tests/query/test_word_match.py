@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tallystick.query.text import tokens_of
 from tallystick.query.word_match import (
     ANY,
     ONE,
@@ -194,3 +195,28 @@ def test_edits_are_counted_as_defined(a: str, b: str, distance: int) -> None:
 def test_edits_between_known_words(a: str, b: str, distance: int) -> None:
     assert within_edits(a, b, distance)
     assert distance == 0 or not within_edits(a, b, distance - 1)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "found"),
+    [
+        ("删除*", "用户删除了合同", True),
+        ("*删除", "用户删除了合同", True),
+        ("*删除*", "用户删除了合同", True),
+        ("用户??了", "用户删除了合同", True),
+        ("用户?了", "用户删除了合同", False),
+        ("??删除", "用户删除了合同", True),
+        ("iphone手*", "iPhone手机", True),
+        ("iph*手机", "iPhone手机", True),
+        ("手*iphone", "手机 iPhone", False),
+        ("机*iphone", "手机iPhone", True),
+        ("ลบ*", "ผู้ใช้ลบแล้ว", True),
+    ],
+)
+def test_patterns_over_scripts_without_blanks(pattern: str, text: str, found: bool) -> None:
+    tests = [to_test(one) for one in word_patterns(pattern)]
+    words = tokens_of(text)
+    starts = range(len(words) - len(tests) + 1)
+    assert found == any(
+        all(test(words[start + at]) for at, test in enumerate(tests)) for start in starts
+    )

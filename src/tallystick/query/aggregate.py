@@ -7,36 +7,24 @@ the sum. Source: wire specification of Orchestrate, section 11; nothing here is 
 
 from __future__ import annotations
 
-import enum
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 import msgspec
 
 from tallystick import limits
 from tallystick.errors import Malformed
+from tallystick.query.calendar import Calendar, Interval
 from tallystick.query.expr import Scalar
 from tallystick.query.geo import Place, distance_m
 from tallystick.query.order import order_of
 from tallystick.query.values import Values
-from tallystick.times import DAY_MS, HOUR_MS, from_rfc3339, in_zone, to_ms
+from tallystick.times import from_rfc3339
 
 Bounds = tuple[tuple[float | None, float | None], ...]
 """Buckets as (low, high): low is inside, high is not, None is an open end."""
-
-
-class Interval(enum.StrEnum):
-    """How wide the buckets of a time series are; weeks begin on Monday."""
-
-    YEAR = "year"
-    QUARTER = "quarter"
-    MONTH = "month"
-    WEEK = "week"
-    DAY = "day"
-    HOUR = "hour"
 
 
 class TopValues(msgspec.Struct, frozen=True):
@@ -72,12 +60,19 @@ class Distances(msgspec.Struct, frozen=True):
 class TimeSeries(msgspec.Struct, frozen=True):
     """How many times lie in each calendar bucket that has any.
 
-    `offset_minutes` says how far the calendar is ahead of UTC; at most a day.
+    `offset_minutes` says how far the calendar is ahead of UTC; at most a day. `zone` names a zone
+    in its place, whose clocks may change.
     """
 
     field: str
     interval: Interval
     offset_minutes: int = 0
+    zone: str | None = None
+
+    @property
+    def calendar(self) -> Calendar:
+        """The calendar that the buckets are of."""
+        return Calendar(self.interval, self.offset_minutes, self.zone)
 
 
 Aggregate = TopValues | Stats | Ranges | Distances | TimeSeries
@@ -216,52 +211,6 @@ def moment_of(value: Scalar) -> int | None:
     return value if limits.OCCURRED_MS_MIN <= value <= limits.OCCURRED_MS_MAX else None
 
 
-def bucket_start(ms: int, interval: Interval, offset_minutes: int = 0) -> int:
-    """Return when the bucket that holds `ms` begins."""
-    offset_ms = offset_minutes * 60_000
-    width_ms = WIDTHS_MS.get(interval)
-    if width_ms is None:
-        return to_ms(_floor(in_zone(ms + offset_ms, UTC), interval)) - offset_ms
-    since_monday_ms = ms + offset_ms - _MONDAY_MS
-    return ms - since_monday_ms % width_ms
-
-
-def next_bucket(start_ms: int, interval: Interval, offset_minutes: int = 0) -> int:
-    """Return when the bucket after the one that begins at `start_ms` begins.
-
-    Shape: beyond every event's time when the calendar ends before that.
-    """
-    width_ms = WIDTHS_MS.get(interval)
-    if width_ms is not None:
-        return start_ms + width_ms
-    offset_ms = offset_minutes * 60_000
-    try:
-        later = _floor(in_zone(start_ms + offset_ms, UTC) + _LONGER_THAN[interval], interval)
-    except OverflowError:
-        later = _CALENDAR_END
-    return to_ms(later) - offset_ms
-
-
-WIDTHS_MS = {Interval.WEEK: 7 * DAY_MS, Interval.DAY: DAY_MS, Interval.HOUR: HOUR_MS}
-"""Intervals that are all of one length; without daylight saving time, days and weeks are."""
-
-_CALENDAR_END = datetime.max.replace(tzinfo=UTC)
-_MONDAY_MS = 4 * DAY_MS  # 5 January 1970
-_MONTHS = {Interval.YEAR: 12, Interval.QUARTER: 3, Interval.MONTH: 1}
-# From the beginning of a bucket, this leads into the next one and never beyond it.
-_LONGER_THAN = {
-    Interval.YEAR: timedelta(days=366),
-    Interval.QUARTER: timedelta(days=92),
-    Interval.MONTH: timedelta(days=31),
-}
-
-
-def _floor(moment: datetime, interval: Interval) -> datetime:
-    months = _MONTHS[interval]
-    day = moment.replace(hour=0, minute=0, second=0, microsecond=0)
-    return day.replace(month=day.month - (day.month - 1) % months, day=1)
-
-
 def _values(events: Iterable[Values], field: str) -> Iterator[Scalar]:
     return (value for values in events for value in values.of(field))
 
@@ -299,11 +248,8 @@ def _distances(events: Iterable[Values], request: Distances) -> list[float]:
 
 def _time_series(events: Iterable[Values], request: TimeSeries) -> TimeSeriesResult:
     moments = (moment_of(value) for value in _values(events, request.field))
-    counts = Counter(
-        bucket_start(ms, request.interval, request.offset_minutes)
-        for ms in moments
-        if ms is not None
-    )
+    start_of = request.calendar.start_of
+    counts = Counter(start_of(ms) for ms in moments if ms is not None)
     buckets = tuple(TimeCount(start, count) for start, count in sorted(counts.items()))
     return TimeSeriesResult(counts.total(), buckets)
 

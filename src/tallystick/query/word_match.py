@@ -13,7 +13,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 
-from tallystick.query.text import separated
+from tallystick.query.text import is_lone, separated
 
 SLOP_MAX = 1000
 """Moves that a phrase may ask for: bounds the work of looking for it."""
@@ -80,7 +80,8 @@ def parse_pattern(text: str) -> Pattern:
 def word_patterns(text: str) -> list[Pattern]:
     """Return one pattern a word: the pattern `text` analysed as text is, wildcards kept.
 
-    The patterns match words that follow each other: `big-ap*` is `big` and then `ap*`.
+    The patterns match words that follow each other: `big-ap*` is `big` and then `ap*`. Where a
+    character is a word by itself, `?` beside it is another word.
     """
     words: list[list[str]] = [[]]
     literal = ""
@@ -89,14 +90,35 @@ def word_patterns(text: str) -> list[Pattern]:
             literal += symbol[1]
             continue
         for character in separated(literal):
+            if is_lone(character) and {*words[-1]} == {ONE}:
+                words[-1:] = [[ONE] for _ in words[-1]]
+            if character == " " or _begins_word(words[-1], character):
+                words.append([])
             if character != " ":
                 words[-1].append(_ESCAPE + character)
-            elif words[-1]:
-                words.append([])
         literal = ""
+        if symbol == ONE and _is_beside_lone(words):
+            words.append([])
         words[-1].append(symbol)
     words[-1].pop()
     return [tuple(word) for word in words if word]
+
+
+def _begins_word(before: Sequence[str], character: str) -> bool:
+    """Tell whether a character cannot stand in one word with the symbols before it."""
+    if is_lone(character):
+        return any(symbol != ANY for symbol in before)
+    return _has_lone(before)
+
+
+def _is_beside_lone(words: Sequence[Sequence[str]]) -> bool:
+    """Tell whether the last word, apart from words of one `?`, is a lone character."""
+    last = next((word for word in reversed(words) if list(word) != [ONE]), ())
+    return _has_lone(last)
+
+
+def _has_lone(symbols: Sequence[str]) -> bool:
+    return any(symbol[0] == _ESCAPE and is_lone(symbol[1]) for symbol in symbols)
 
 
 def to_test(pattern: Pattern) -> Test:

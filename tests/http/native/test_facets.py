@@ -68,6 +68,22 @@ def test_a_histogram_counts_by_calendar_interval(shop: httpx2.Client) -> None:
     assert [bucket["count"] for bucket in buckets] == [4, 5]
 
 
+@pytest.mark.parametrize("q", [None, "data.n:*"], ids=["lists", "search"])
+def test_days_of_a_zone_are_as_long_as_its_clocks_say(http: httpx2.Client, q: str | None) -> None:
+    times = ("2025-03-09T04:30:00Z", "2025-03-10T04:30:00Z")
+    http.post("/v1/events", json=[{"kind": "a", "occurred_at": t, "data": {"n": 1}} for t in times])
+    params = {"interval": "day", "time_zone": "America/New_York", **({"q": q} if q else {})}
+    told = http.get("/v1/events/histogram", params=params).json()
+    assert told == {
+        "interval": "day",
+        "time_zone": "America/New_York",
+        "buckets": [
+            {"start": "2025-03-08T05:00:00.000Z", "local": "2025-03-08T00:00:00-05:00", "count": 1},
+            {"start": "2025-03-10T04:00:00.000Z", "local": "2025-03-10T00:00:00-04:00", "count": 1},
+        ],
+    }
+
+
 @pytest.mark.parametrize(
     ("path", "params", "pointer"),
     [
@@ -78,6 +94,10 @@ def test_a_histogram_counts_by_calendar_interval(shop: httpx2.Client) -> None:
         ("histogram", {"interval": "fortnight"}, "interval"),
         ("histogram", {"offset_minutes": "1441"}, "offset_minutes"),
         ("histogram", {"offset_minutes": "x"}, "offset_minutes"),
+        ("histogram", {"time_zone": "Oslo"}, "time_zone"),
+        ("histogram", {"time_zone": "../../etc/passwd"}, "time_zone"),
+        ("histogram", {"time_zone": "UTC", "offset_minutes": "0"}, "offset_minutes"),
+        ("facets", {"time_zone": "UTC"}, "time_zone"),
     ],
     ids=str,
 )

@@ -119,6 +119,28 @@ def test_bad_parameters_are_named(
         assert answer.json()["pointer"] == pointer
 
 
+def test_a_day_is_a_time_and_a_plus_in_a_url_is_explained(http: httpx2.Client) -> None:
+    days = ("2026-11-29T23:59:59.999Z", "2026-11-30T00:00:00Z", "2026-12-01T00:00:00Z")
+    http.post("/v1/events", json=[{"kind": "a", "occurred_at": day} for day in days])
+    params = {"from": "2026-11-30", "to": "2026-12-01", "total": "true"}
+    assert http.get("/v1/events", params=params).json()["total"] == 1
+    assert http.get("/v1/events?from=2026-11-30T00:00:00%2B02:00").status_code == 200
+    refused = http.get("/v1/events?from=2026-11-30T00:00:00+02:00")
+    assert (refused.status_code, refused.json()["pointer"]) == (400, "from")
+    assert "%2B" in refused.json()["hint"]
+    assert http.get("/v1/events?from=2026-11-31").status_code == 400
+
+
+def test_words_of_scripts_without_blanks_are_found(http: httpx2.Client) -> None:
+    texts = ("用户删除了合同", "ลบผู้ใช้แล้ว", "사용자가 삭제했습니다", "ユーザーを削除しました")
+    http.post("/v1/events", json=[{"kind": "cjk.e", "data": {"m": text}} for text in texts])
+    for word, text in zip(("删除", "ผู้ใช้", "삭제", "削除"), texts, strict=True):
+        for q in (f"data.m:{word}", f'kind:cjk.e AND "{word}"', f"data.m:{word}*"):
+            page = http.get("/v1/events", params={"q": q, "total": "true"}).json()
+            assert [event["data"]["m"] for event in page["events"]] == [text], q
+    assert http.get("/v1/events", params={"q": "data.m:除删"}).json()["events"] == []
+
+
 def test_a_walk_may_begin_at_an_offset(http: httpx2.Client, events: list[Json]) -> None:
     asked = {"limit": 2, "offset": 1}
     page = http.get("/v1/events", params=asked)

@@ -23,7 +23,6 @@ from tallystick.query.aggregate import (
     AggregateResult,
     Bounds,
     Distances,
-    Interval,
     Ranges,
     RangesResult,
     Stats,
@@ -33,6 +32,7 @@ from tallystick.query.aggregate import (
     TopValues,
     TopValuesResult,
 )
+from tallystick.query.calendar import Interval
 from tallystick.query.expr import Near
 from tallystick.query.lucene.geo import METRES
 from tallystick.query.lucene.scanner import number_of

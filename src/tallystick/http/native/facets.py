@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from zoneinfo import ZoneInfo
 
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
@@ -19,12 +20,12 @@ from tallystick.identity.access import Principal
 from tallystick.identity.access import Scope as Right
 from tallystick.query.aggregate import (
     Aggregate,
-    Interval,
     TimeSeries,
     TimeSeriesResult,
     TopValues,
     TopValuesResult,
 )
+from tallystick.query.calendar import Interval, check_zone
 
 Handler = Callable[[Request, Principal], Awaitable[Response]]
 Guard = Callable[[Right, Handler], Callable[[Request], Awaitable[Response]]]
@@ -76,13 +77,15 @@ class AnalysisApi:
     def _histogram(self, params: QueryParams, principal: Principal) -> Response:
         names = {interval.value: interval for interval in Interval}
         interval = parameters.one_of(params, "interval", names, "day")
+        zone = _time_zone(params)
         offset = _offset_minutes(params)
-        requests = [TimeSeries("occurred_ms", interval, offset)]
-        own = frozenset({"interval", "offset_minutes"})
+        requests = [TimeSeries("occurred_ms", interval, offset, zone)]
+        own = frozenset({"interval", "offset_minutes", "time_zone"})
         (result,) = self._aggregate(params, principal, requests, own)
         assert isinstance(result, TimeSeriesResult)
-        buckets = [{"start": times.to_rfc3339(at), "count": count} for at, count in result.buckets]
-        return _json({"interval": interval, "offset_minutes": offset, "buckets": buckets})
+        buckets = [_bucket(at, count, zone) for at, count in result.buckets]
+        clock: Json = {"offset_minutes": offset} if zone is None else {"time_zone": zone}
+        return _json({"interval": interval, **clock, "buckets": buckets})
 
     def _aggregate(
         self,
@@ -94,6 +97,22 @@ class AnalysisApi:
         tenant, visible = principal.tenant, access.visible(principal)
         question = parameters.question(self._ledger.reader, tenant, params, visible, more=own)
         return self._ledger.aggregate(tenant, question, requests, visible)
+
+
+def _bucket(start_ms: int, count: int, zone: str | None) -> Json:
+    start: Json = {"start": times.to_rfc3339(start_ms)}
+    if zone is not None:
+        start["local"] = times.in_zone(start_ms, ZoneInfo(zone)).isoformat()
+    return {**start, "count": count}
+
+
+def _time_zone(params: QueryParams) -> str | None:
+    name = params.get("time_zone")
+    if name is None:
+        return None
+    if "offset_minutes" in params:
+        raise Malformed("give time_zone or offset_minutes, not both", path="offset_minutes")
+    return check_zone(name, "time_zone")
 
 
 def _offset_minutes(params: QueryParams) -> int:

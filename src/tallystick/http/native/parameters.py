@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Set
 from typing import TypeVar
 
@@ -23,6 +24,8 @@ _FIND_PARAMETERS = frozenset(
         "sort", "limit", "cursor", "offset", "total", "view", "explain",
     }
 )  # fmt: skip
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_SPACED_OFFSET = re.compile(r" \d{2}:\d{2}\Z", re.ASCII)
 _RESOURCE_FILTERS = ("actor", "target", "scope")
 
 
@@ -130,7 +133,14 @@ def _time(params: QueryParams, name: str) -> int | None:
         return None
     if text.lstrip("-").isascii() and text.lstrip("-").isdigit() and len(text) < 18:
         return int(text)
-    return times.from_rfc3339(text, name)
+    if _SPACED_OFFSET.search(text):
+        raise Malformed(
+            f"{text[:64]!r} has a blank before its offset",
+            path=name,
+            hint="a + in a URL is a blank: send it as %2B",
+        )
+    is_day = _DAY.fullmatch(text) is not None
+    return times.from_rfc3339(f"{text}T00:00:00Z" if is_day else text, name)
 
 
 def _resource_text(text: str, name: str) -> str:

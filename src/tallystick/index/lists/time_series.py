@@ -6,7 +6,7 @@ without looking at any. What would take many runs is left to the search.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -14,15 +14,8 @@ from typing import NamedTuple
 from tallystick.index.lists.block import Block
 from tallystick.index.lists.block_query import Node, at_times_of
 from tallystick.index.lists.row_set import RowSet, count_between, highest, is_empty, lowest, size
-from tallystick.query.aggregate import (
-    WIDTHS_MS,
-    Interval,
-    TimeCount,
-    TimeSeries,
-    TimeSeriesResult,
-    bucket_start,
-    next_bucket,
-)
+from tallystick.query.aggregate import TimeCount, TimeSeries, TimeSeriesResult
+from tallystick.query.calendar import WIDTHS_MS, Buckets, Interval
 from tallystick.times import DAY_MS
 
 RUNS_MAX = 10_000
@@ -64,29 +57,9 @@ def series(blocks: Sequence[Block], node: Node, request: TimeSeries) -> TimeSeri
     return TimeSeriesResult(counts.total(), buckets)
 
 
-class _Buckets:
-    """The buckets that were met: the calendar is asked once for each."""
-
-    def __init__(self, request: TimeSeries) -> None:
-        self._request = request
-        self._starts: list[int] = []
-        self._ends: list[int] = []
-
-    def of(self, ms: int) -> tuple[int, int]:
-        """Return where the bucket of a time begins, and where the next one does."""
-        at = bisect_right(self._starts, ms) - 1
-        if at < 0 or ms >= self._ends[at]:
-            at += 1
-            interval, offset_minutes = self._request.interval, self._request.offset_minutes
-            start = bucket_start(ms, interval, offset_minutes)
-            self._starts.insert(at, start)
-            self._ends.insert(at, next_bucket(start, interval, offset_minutes))
-        return self._starts[at], self._ends[at]
-
-
 def _counted(matches: Sequence[_Matches], request: TimeSeries) -> Counter[int]:
     counts: Counter[int] = Counter()
-    buckets = _Buckets(request)
+    buckets = Buckets(request.calendar)
     for block, rows, first, last in matches:
         have_all = size(rows) == last - first + 1
         rank = first

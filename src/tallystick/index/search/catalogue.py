@@ -21,7 +21,7 @@ import apsw
 from tallystick.errors import StoreCorrupt, StoreFailed
 from tallystick.index.search.documents.hyperloglog import Sketch
 
-VERSION = 2
+VERSION = 3
 
 NUMBERS_PATH = 0
 """Stands for the path of words in numbers and booleans, which no field has."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 
 from tallystick import limits
 from tallystick.index.search import queries, terms
@@ -17,7 +17,6 @@ from tallystick.query.aggregate import (
     Aggregate,
     AggregateResult,
     Distances,
-    Interval,
     RangeCount,
     Ranges,
     RangesResult,
@@ -30,15 +29,16 @@ from tallystick.query.aggregate import (
     TopValuesResult,
     ValueCount,
     aggregate,
-    bucket_start,
     moment_of,
 )
+from tallystick.query.calendar import Buckets, Interval
 from tallystick.query.expr import Scalar
 from tallystick.query.order import order_of
 from tallystick.query.values import Values
 from tallystick.times import DAY_MS, HOUR_MS
 
 _DATE_CHARS = 8
+_QUARTER_MS = HOUR_MS // 4
 
 
 def aggregate_of(selector: Selector, query: Query, request: Aggregate) -> AggregateResult:
@@ -203,20 +203,39 @@ def _may_be_date(lead: str) -> bool:
     return lead[:4].isdecimal() and lead[4:5] == "-" and len(lead) == _DATE_CHARS
 
 
-def _series(moments: Sequence[tuple[int, int]], request: TimeSeries) -> TimeSeriesResult:
+def _series(moments: Iterable[tuple[int, int]], request: TimeSeries) -> TimeSeriesResult:
     counts: Counter[int] = Counter()
+    buckets = Buckets(request.calendar)
     for ms, count in moments:
-        counts[bucket_start(ms, request.interval, request.offset_minutes)] += count
-    buckets = tuple(TimeCount(start, count) for start, count in sorted(counts.items()))
-    return TimeSeriesResult(counts.total(), buckets)
+        counts[buckets.of(ms)[0]] += count
+    series = tuple(TimeCount(start, count) for start, count in sorted(counts.items()))
+    return TimeSeriesResult(counts.total(), series)
 
 
 def _calendar(selector: Selector, query: Query, request: TimeSeries) -> TimeSeriesResult:
     """Count events by hour or by day, as the index can, and join days to what was asked for."""
+    if request.zone is not None:
+        return _series(_quarters(selector, query, request), request)
     width = HOUR_MS if request.interval is Interval.HOUR else DAY_MS
     offset = -request.offset_minutes * 60_000 % width
     found = _histogram(selector, query, TIMES[request.field], (width, offset))
     return _series(found, request)
+
+
+def _quarters(selector: Selector, query: Query, request: TimeSeries) -> Iterator[tuple[int, int]]:
+    """Count events by quarter of an hour, and apart where a bucket ends inside one.
+
+    Zones of our days change on the quarter; those of the nineteenth century did not.
+    """
+    column, buckets = TIMES[request.field], Buckets(request.calendar)
+    for start, count in _histogram(selector, query, column, (_QUARTER_MS, 0)):
+        last = start + _QUARTER_MS - 1
+        while (end := buckets.of(start)[1]) <= last:
+            part = within(query, queries.between(column, start, end - 1))
+            before = selector.corpus.snapshot.count(part)
+            yield start, before
+            start, count = end, count - before
+        yield start, count
 
 
 def _histogram(

@@ -9,6 +9,7 @@ bounds of a range, by reading it.
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Sequence
 from typing import TypeGuard
 
@@ -408,7 +409,7 @@ def _read(corpus: Corpus, path: int, field: str, head: str) -> Bounds:
 
 def _said(corpus: Corpus, field: str, path: int, head: str) -> Match:
     """Match documents with the words that a text beginning with `head` surely has."""
-    words = tokens_of(head) if has_words(field) else []
+    words = tokens_of(_settled(head)) if has_words(field) else []
     if not words:
         return True
     *whole, begun = words
@@ -417,6 +418,16 @@ def _said(corpus: Corpus, field: str, path: int, head: str) -> Match:
     if not head.isascii() or not head[-1].isalnum():
         return row
     return queries.all_of((row, word_clauses.begun_at(corpus, field, path, begun).upper))
+
+
+def _settled(head: str) -> str:
+    """Return a beginning without marks at its end: one that follows may come to stand before."""
+    if head.isascii():
+        return head
+    head = unicodedata.normalize("NFKC", head)
+    while head and unicodedata.combining(head[-1]):
+        head = head[:-1]
+    return head
 
 
 def _head_of(pattern: Pattern) -> str:
