@@ -69,6 +69,16 @@ def is_lone(character: str) -> bool:
     return _is_lone(character) is not None
 
 
+def settled(head: str) -> str:
+    """Return a beginning without marks at its end: one that follows may come to stand before."""
+    if head.isascii():
+        return head
+    head = unicodedata.normalize("NFKC", head)
+    while head and unicodedata.combining(head[-1]):
+        head = head[:-1]
+    return head
+
+
 def text_of(value: Scalar) -> str:
     """Return how a plain value reads as text.
 

@@ -9,7 +9,6 @@ bounds of a range, by reading it.
 from __future__ import annotations
 
 import math
-import unicodedata
 from collections.abc import Sequence
 from typing import TypeGuard
 
@@ -33,7 +32,7 @@ from tallystick.index.search.queries import Match
 from tallystick.query.expr import Eq, Exists, In, Prefix, Range, Regex, Scalar, Wildcard
 from tallystick.query.regex import head_of
 from tallystick.query.regex_parser import parse_regex
-from tallystick.query.text import tokens_of
+from tallystick.query.text import settled, tokens_of
 from tallystick.query.word_match import ANY, ONE, Pattern, parse_pattern
 
 _INTEGERS = {"index": queries.KEY, "occurred_ms": queries.OCCURRED, "recorded_ms": queries.RECORDED}
@@ -409,7 +408,7 @@ def _read(corpus: Corpus, path: int, field: str, head: str) -> Bounds:
 
 def _said(corpus: Corpus, field: str, path: int, head: str) -> Match:
     """Match documents with the words that a text beginning with `head` surely has."""
-    words = tokens_of(_settled(head)) if has_words(field) else []
+    words = tokens_of(settled(head)) if has_words(field) else []
     if not words:
         return True
     *whole, begun = words
@@ -418,16 +417,6 @@ def _said(corpus: Corpus, field: str, path: int, head: str) -> Match:
     if not head.isascii() or not head[-1].isalnum():
         return row
     return queries.all_of((row, word_clauses.begun_at(corpus, field, path, begun).upper))
-
-
-def _settled(head: str) -> str:
-    """Return a beginning without marks at its end: one that follows may come to stand before."""
-    if head.isascii():
-        return head
-    head = unicodedata.normalize("NFKC", head)
-    while head and unicodedata.combining(head[-1]):
-        head = head[:-1]
-    return head
 
 
 def _head_of(pattern: Pattern) -> str:
