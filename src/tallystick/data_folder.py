@@ -24,6 +24,9 @@ BLOBS_FOLDER = "blobs"
 INDEX_FOLDER = "index"
 """What followers keep, which can be made again from the log."""
 
+HEADS_FOLDER = "heads"
+"""The latest head of every log, by which an older copy of the rest is noticed."""
+
 UPLOADS_FOLDER = "uploads"
 """Blobs on their way in; emptied at every start."""
 

@@ -31,6 +31,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """How clients reach the server, when that differs from what requests say."""
     database: str | None = None
     """URL of a PostgreSQL that holds the log and identity; None keeps them in the data folder."""
+    remembered_heads: str | None = None
+    """A second folder for the latest head of every log, best on another machine's disk."""
     dialects: tuple[str, ...] | None = None
     """The dialects to serve; None serves all."""
     mounts: dict[str, str] = {}

@@ -14,6 +14,7 @@ import pytest
 from psycopg import sql
 from structlog.testing import capture_logs
 
+from tallystick.log.keys import open_log_key
 from tests.cli.program import run, told
 from tests.support.live_server import TENANT, open_server
 
@@ -85,6 +86,8 @@ def test_a_server_with_another_key_refuses_to_extend(
 ) -> None:
     with open_server(tmp_path / "a", database=postgres_database) as first:
         key = first.admin_key
+    (tmp_path / "b").mkdir()
+    open_log_key(tmp_path / "b" / "log.key", "localhost")
     with (
         open_server(
             tmp_path / "b", database=postgres_database, tenant=None, checked=False
@@ -97,6 +100,17 @@ def test_a_server_with_another_key_refuses_to_extend(
         assert answer.status_code == 503
         assert "another key" in answer.json()["detail"]
         assert http.get("/readyz").status_code == 503
+
+
+@pytest.mark.needs("postgres")
+def test_a_server_without_the_key_of_the_database_makes_none(
+    postgres_database: str, tmp_path: Path
+) -> None:
+    place = ("--database", postgres_database, "--data")
+    run("tenants", "create", "acme", *place, str(tmp_path / "a"))
+    refused = run("events", "list", *place, str(tmp_path / "b"), code=1)
+    assert "holds no log.key" in refused.stderr
+    assert not (tmp_path / "b" / "log.key").exists()
 
 
 @pytest.mark.needs("postgres")

@@ -113,7 +113,7 @@ class LiveServer:
 
 def check_node(node: Node) -> None:
     """Verify the whole store of a node from its stored bytes."""
-    report = check(node.store, lambda origin: node.key.signer(origin).verifier)
+    report = check(node.store, lambda origin: node.key.signer(origin).verifier, replay=True)
     assert report.difference is None, report.difference
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
@@ -17,14 +18,15 @@ from tallystick.cli.target import Reach, with_reach
 from tallystick.data_folder import KEY_FILE, LEDGER_FILE
 from tallystick.dialects.datatrails.publiclog.follower import KEY_PURPOSE
 from tallystick.dialects.datatrails.publiclog.fsck import check_merklelog
-from tallystick.errors import SettingsError
+from tallystick.errors import SettingsError, StoreCorrupt, for_operator
 from tallystick.identity.records import Identity
 from tallystick.ledger.blobs import Blobs, check_blobs
-from tallystick.log.keys import LogKey, open_log_key
+from tallystick.log.keys import LogKey, read_log_key
 from tallystick.log.views import LogReader
 from tallystick.maintenance import backup as backups
 from tallystick.maintenance import fsck as checks
-from tallystick.store.truth import Truth, open_truth
+from tallystick.node.node import note_restored
+from tallystick.store.truth import Truth, has_ledger, open_truth
 from tallystick.tlog.note import Verifier
 
 DAMAGED = 3
@@ -36,7 +38,8 @@ def fsck(reach: Reach) -> None:
     """Recompute everything in a data folder from its stored bytes.
 
     With --database, what the database holds, and the folder gives the signing key. Works beside
-    running servers. Exits with 3 and names the first difference if there is one.
+    running servers, and writes nothing: the folder may be on a read-only medium, and belong to
+    somebody else. Exits with 3 and names the first difference if there is one.
     """
     report = _check(reach, reach.settings().database)
     told = {**msgspec.structs.asdict(report), "clean": report.clean}
@@ -47,16 +50,32 @@ def fsck(reach: Reach) -> None:
 
 def _check(reach: Reach, database: str | None) -> checks.Report:
     folder = reach.folder
-    needed = LEDGER_FILE if database is None else KEY_FILE
-    if not (folder / needed).exists():
-        what = "no store" if database is None else "no signing key"
-        raise SettingsError(f"{folder} holds {what}", hint="name the folder with --data")
-    key = open_log_key(folder / KEY_FILE, reach.settings().server_name)
-    truth = open_truth(folder, database)
-    try:
-        return check_truth(reach, truth, key)
-    finally:
-        truth.close()
+    if database is None and not has_ledger(folder):
+        raise SettingsError(f"{folder} holds no store", hint="name the folder with --data")
+    key = read_log_key(folder / KEY_FILE)
+    while True:
+        before = _state(folder)
+        try:
+            truth = open_truth(folder, database, read_only=True)
+        except StoreCorrupt as error:
+            return checks.Report(difference=for_operator(error))
+        try:
+            report = check_truth(reach, truth, key)
+        finally:
+            truth.close()
+        # A server that started meanwhile changes a file that was read as one that nobody changes.
+        if report.clean or database is not None or _state(folder) == before:
+            return report
+
+
+def _state(folder: Path) -> list[tuple[bool, int, int]]:
+    """Return what tells whether somebody began to write to a folder that was at rest."""
+    stats = [(folder / name).stat() for name in backups.DATABASES if (folder / name).exists()]
+    is_open = (folder / f"{LEDGER_FILE}-wal").exists()
+    return [
+        (is_open, 0 if is_open else stat.st_mtime_ns, 0 if is_open else stat.st_size)
+        for stat in stats
+    ]
 
 
 def check_truth(reach: Reach, truth: Truth, key: LogKey) -> checks.Report:
@@ -66,7 +85,7 @@ def check_truth(reach: Reach, truth: Truth, key: LogKey) -> checks.Report:
         return key.signer(origin).verifier
 
     with progress_bar(reach, "checking", "entries") as progress:
-        report = checks.check(truth.store, verifier_of, progress=progress)
+        report = checks.check(truth.store, verifier_of, progress=progress, replay=True)
     if report.clean:
         _check_beside(truth, key, report)
     return report
@@ -124,22 +143,49 @@ def backup(reach: Reach, file: Path) -> None:
 
 
 @click.command()
-@click.argument("file", type=click.File("rb"))
+@click.argument("file", type=click.File("rb"), required=False)
+@click.option(
+    "--accept",
+    metavar="NAME",
+    help="Go on from a state that was set back by other means; NAME says from what.",
+)
 @with_reach
-def restore(reach: Reach, file: IO[bytes]) -> None:
-    """Fill a new data folder (--data) from a backup, and check all of it."""
-    if reach.database is not None:
-        raise SettingsError(
-            "a backup is restored into a data folder", hint="tallystick copy takes it from there"
-        )
-    manifest = backups.restore(file, reach.folder)
-    report = _check(reach, None)
+def restore(reach: Reach, file: IO[bytes] | None, accept: str | None) -> None:
+    """Fill a new data folder (--data) from a backup FILE, and check all of it.
+
+    What is remembered of later heads is forgotten on purpose, and an entry log.restored of every
+    log says from which backup, at which size and time. With --accept instead of a FILE the same is
+    done for a folder, or a --database, that was brought back by other means.
+    """
+    if (file is None) == (accept is None):
+        raise click.UsageError("name a backup FILE, or what was brought back with --accept")
+    manifest = None
+    told: dict[str, object] = {"backup": accept}
+    if file is not None:
+        if reach.settings().database is not None:
+            raise SettingsError(
+                "a backup is restored into a data folder",
+                hint="tallystick copy takes it from there",
+            )
+        manifest = backups.restore(file, reach.folder)
+        told = {"backup": Path(file.name).name, **_digest_of(file)}
+    report = _check(reach, reach.settings().database)
+    if report.clean:
+        note_restored(reach.folder, reach.settings(), told)
+    files = {} if manifest is None else manifest.files
     reach.show(
-        {"files": manifest.files, "clean": report.clean, "difference": report.difference},
-        lambda: f"{len(manifest.files)} files restored to {reach.folder}\n{_report(report)}",
+        {"files": files, "clean": report.clean, "difference": report.difference},
+        lambda: f"{len(files)} files restored to {reach.folder}\n{_report(report)}",
     )
     if not report.clean:
         raise SystemExit(DAMAGED)
+
+
+def _digest_of(file: IO[bytes]) -> dict[str, object]:
+    if not file.seekable():
+        return {}
+    file.seek(0)
+    return {"sha256": hashlib.file_digest(file, "sha256").hexdigest()}  # type: ignore[arg-type]
 
 
 @click.command()

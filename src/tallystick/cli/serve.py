@@ -27,8 +27,9 @@ DEFAULT_TENANT = "default"
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port.  [default: 8080]")
 @click.option("--demo", is_flag=True, help="Fill an empty store with a little sample data.")
+@click.option("--new", is_flag=True, help="Begin an empty log in a folder whose ledger is gone.")
 @with_reach
-def serve(reach: Reach, host: str | None, port: int | None, demo: bool) -> None:
+def serve(reach: Reach, host: str | None, port: int | None, demo: bool, new: bool) -> None:
     """Run the server until Ctrl-C.
 
     An empty data folder gets a tenant `default` and an admin key, which is printed once. With
@@ -39,12 +40,11 @@ def serve(reach: Reach, host: str | None, port: int | None, demo: bool) -> None:
     configure_logging(settings.log_level)
     # The address first: whoever cannot listen should not have made a tenant and lost its key.
     listener = listen(settings.host, settings.port)
-    node = open_node(reach.folder, settings, followers=True)
+    node = open_node(reach.folder, settings, followers=True, new=new)
     try:
         key = _first_tenant(node)
-        failure = node.sequencer.failure
-        if failure is not None:
-            click.echo(f"tallystick: nothing can be recorded: {failure}", err=True)
+        for problem in node.problems:
+            click.echo(f"tallystick: {problem}", err=True)
         if demo:
             _fill(node, reach)
         app = App(node, DIALECTS)

@@ -39,10 +39,10 @@ class OpsApi:
 
     async def readyz(self, request: Request) -> Response:
         """Answer whether the server takes events."""
-        failure = self._node.sequencer.failure
-        if failure is not None:
-            return _json({"status": "failed", "reason": failure.message}, 503)
-        return _json({"status": "ready"})
+        reasons = self._node.problems
+        if not reasons:
+            return _json({"status": "ready"})
+        return _json({"status": "failed", "reason": reasons[0], "reasons": reasons}, 503)
 
     async def metrics(self, request: Request) -> Response:
         """Answer the metrics in Prometheus' text format."""

@@ -7,12 +7,12 @@ is in `administration`. Of keys, passwords and client secrets only hashes are ke
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
 import msgspec
 
-from tallystick.errors import NotFound
+from tallystick.errors import NotFound, StoreCorrupt
 from tallystick.events.event import Json
 from tallystick.identity import credentials
 from tallystick.identity.access import Grant, Principal, Scope
@@ -129,8 +129,14 @@ class Identity:
     ) -> None:
         self._store = store
         self._own_events_only = own_events_only
+        self._distrusted: frozenset[tuple[str, str, str]] = frozenset()
         self._principals = _Remembered[str, Principal | None](ttl_s)
         self._records = _Remembered[tuple[str, str, str], object](ttl_s)
+
+    def distrust(self, records: Iterable[tuple[str, str, str]]) -> None:
+        """Let no record among these (tenant, kind, id) stand for anybody from here on."""
+        self._distrusted = frozenset(records)
+        self.changed()
 
     def changed(self) -> None:
         """Forget everything remembered; called after identity was written."""
@@ -211,11 +217,17 @@ class Identity:
 
     def _read(self, record: type[Record], tenant: str, id: str) -> Record | None:
         row = stored(self._store, record, tenant, id)
-        return None if row is None else decode(row.doc, record)
+        return None if row is None or self._is_distrusted(row) else decode(row.doc, record)
+
+    def _is_distrusted(self, row: IdentityRow) -> bool:
+        # A tenant is no credential, and its log must stay readable.
+        return row.kind != "tenant" and (row.tenant, row.kind, row.id) in self._distrusted
 
     def _find(self, namespace: str, text: str, record: type[Record]) -> Record | None:
         row = self._store.find_identity(namespace, text)
-        return None if row is None else decode(row.doc, record)
+        if row is None or row.kind != _KINDS[record] or self._is_distrusted(row):
+            return None
+        return decode(row.doc, record)
 
 
 class _Remembered(Generic[K, V]):
@@ -254,8 +266,16 @@ def stored(store: Store, record: type[Record], tenant: str, id: str) -> Identity
 
 
 def decode(doc: bytes, record: type[Record]) -> Record:
-    """Return the record that a stored document is."""
-    return msgspec.json.decode(doc, type=record)
+    """Return the record that a stored document is.
+
+    Raises: StoreCorrupt.
+    """
+    try:
+        return msgspec.json.decode(doc, type=record)
+    except msgspec.DecodeError as error:
+        raise StoreCorrupt(
+            f"a {_KINDS[record]} on record does not decode", hint="run tallystick fsck"
+        ) from error
 
 
 def to_write(record: AnyRecord) -> IdentityWrite:
@@ -263,6 +283,14 @@ def to_write(record: AnyRecord) -> IdentityWrite:
     tenant = record.id if isinstance(record, Tenant) else record.tenant
     doc = msgspec.json.encode(record)
     return IdentityWrite(tenant, kind_of(record), record.id, doc, tuple(_lookups(record)))
+
+
+def lookups_of(kind: str, doc: bytes) -> tuple[tuple[str, str], ...]:
+    """Return all that a stored record is found by, in the order of the store."""
+    types = {name: record for record, name in _KINDS.items()}
+    if kind not in types:
+        return ()
+    return tuple(sorted(_lookups(msgspec.json.decode(doc, type=types[kind]))))
 
 
 def _lookups(record: AnyRecord) -> list[tuple[str, str]]:

@@ -10,6 +10,7 @@ it.
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
@@ -19,6 +20,8 @@ from tallystick.errors import (
     InvalidQuery,
     Malformed,
     NotFound,
+    StoreBusy,
+    StoreCorrupt,
     TooLarge,
     UnderHold,
 )
@@ -36,6 +39,7 @@ from tallystick.events.event import (
 )
 from tallystick.identity import acts
 from tallystick.identity.acts import Act
+from tallystick.identity.replay import IdentityReplay
 from tallystick.log.commit_plan import Item
 from tallystick.log.views import events_of, find_index, views_of
 from tallystick.query.expr import Expr, Range, all_of
@@ -43,9 +47,10 @@ from tallystick.query.lucene import parse
 from tallystick.query.match import to_predicate
 from tallystick.query.native_fields import NativeFields
 from tallystick.query.values import Values
-from tallystick.store.base import HOLD_HEAD, IdentityWrite, Store, head_key
+from tallystick.store.base import HOLD_HEAD, IdentityRow, IdentityWrite, Store, head_key
 
 _KIND = "hold"
+_LOOKS = 5
 _CHANGES = frozenset({Op.REVISE, Op.RETRACT})
 
 
@@ -102,10 +107,17 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Holds:
-    """Reads holds and checks them; keeps nothing, so that another server's holds count at once."""
+    """Reads holds and checks them; keeps none, so that another server's holds count at once.
+
+    Before something is taken away, the records are compared with the entries that placed and
+    lifted holds: one that was deleted or changed behind the program's back must not let it go.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        # What the log tells of holds, and up to where it was read, by tenant.
+        self._replays: dict[str, tuple[IdentityReplay, int]] = {}
+        self._replays_lock = threading.Lock()
 
     def all(self, tenant: str) -> list[Hold]:
         """Return every hold of a tenant, lifted ones too, by id."""
@@ -128,11 +140,10 @@ class Holds:
     def active(self, tenant: str) -> Sequence[Hold]:
         """Return the holds that were not lifted.
 
-        Cost: one point read for a tenant that never had a hold.
+        Raises: StoreCorrupt when the records are not those that the log tells of.
+        Cost: a few point reads.
         """
-        if self._latest(tenant).index is None:
-            return ()
-        return [hold for hold in self.all(tenant) if hold.active]
+        return self._proven(tenant)[1]
 
     def check(self, tenant: str, views: Iterable[View]) -> None:
         """Let entries pass that may be taken away, as of now.
@@ -163,17 +174,52 @@ class Holds:
         """Return items of which those that take something away are committed only under no hold.
 
         Such an item fails with StoreBusy when a hold was placed or lifted after this was asked.
-        Raises: UnderHold when a hold covers what one of them takes away.
-        Cost: nothing for items that only add; one point read for a tenant that never had a hold.
+        Raises: UnderHold when a hold covers what one of them takes away; StoreCorrupt when the
+        records of holds are not those that the log tells of.
+        Cost: nothing for items that only add, a few point reads for others.
         """
         if not any(map(takes_away, items)):
             return items
-        # Read first: whatever is placed or lifted from here on moves it.
-        latest = self._latest(tenant)
-        if latest.index is not None:
-            active = [hold for hold in self.all(tenant) if hold.active]
-            _check(active, self._taken_away(tenant, items) if active else ())
+        latest, active = self._proven(tenant)
+        if active:
+            _check(active, self._taken_away(tenant, items))
         return [_expecting(item, latest) if takes_away(item) else item for item in items]
+
+    def _proven(self, tenant: str) -> tuple[Expectation, list[Hold]]:
+        """Return the latest act on a hold, and the holds that were not lifted then.
+
+        Raises: StoreCorrupt when records and log contradict; StoreBusy when holds keep changing.
+        """
+        for _ in range(_LOOKS):
+            # Read first: whatever is placed or lifted from here on moves it.
+            latest = self._latest(tenant)
+            rows = self._store.identities(tenant, _KIND)
+            problem = self._problem(tenant, latest, rows)
+            if latest == self._latest(tenant):
+                if problem is not None:
+                    raise StoreCorrupt(
+                        f"nothing is taken away from {tenant!r}: {problem}",
+                        hint="run tallystick fsck, then restore a backup",
+                    )
+                holds = [msgspec.json.decode(row.doc, type=Hold) for row in rows]
+                return latest, [hold for hold in holds if hold.active]
+        raise StoreBusy("legal holds are being placed and lifted", hint="send again")
+
+    def _problem(self, tenant: str, latest: Expectation, rows: Sequence[IdentityRow]) -> str | None:
+        """Return in what the records of holds differ from what the log tells."""
+        head = self._store.log_head(tenant)
+        size = 0 if head is None else head.size
+        with self._replays_lock:
+            replay, start = self._replays.get(tenant) or (IdentityReplay(tenant, (_KIND,)), 0)
+            replay.advance(self._store, start, size)
+            self._replays[tenant] = (replay, max(start, size))
+            difference = next(replay.differences(rows), None)
+            last_index = replay.last_index
+        if difference is not None:
+            return str(difference)
+        if last_index != latest.index:
+            return f"the latest act on a hold is entry {last_index}, not {latest.index}"
+        return None
 
     def _latest(self, tenant: str) -> Expectation:
         head = self._store.resource_heads(tenant, [HOLD_HEAD]).get(HOLD_HEAD)

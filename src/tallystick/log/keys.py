@@ -64,26 +64,52 @@ def open_log_key(path: Path, server_name: str) -> LogKey:
 
     Raises: SettingsError when the file holds no key or others may read it.
     """
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return _read(path)
-    signer = Signer.generate(server_name)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(signer.to_private_text())
-        file.flush()
-        os.fsync(file.fileno())
-    return _read(path)
-
-
-def _read(path: Path) -> LogKey:
+    if not path.exists():
+        _make(path, server_name)
     if path.stat().st_mode & 0o077:
         raise SettingsError(
             f"{path.name} can be read by others than its owner", hint=f"chmod 600 {path}"
         )
+    return read_log_key(path)
+
+
+def read_log_key(path: Path) -> LogKey:
+    """Read the key in the file `path`, whoever else may read it, and change nothing.
+
+    Raises: SettingsError when there is no file, or none that can be read, or it holds no key.
+    """
     try:
         return LogKey(Signer.from_private_text(path.read_text("utf-8")))
+    except FileNotFoundError:
+        raise missing_key(path) from None
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise SettingsError(
             f"{path.name} holds no signing key", hint="restore it from a backup"
         ) from error
+
+
+def missing_key(path: Path) -> SettingsError:
+    """Return the error for a key that must be there already."""
+    return SettingsError(
+        f"{path.parent} holds no {path.name}, the signing key of its logs",
+        hint="bring it back from a backup: without it no log can be extended or checked",
+    )
+
+
+def _make(path: Path, server_name: str) -> None:
+    """Make a key; its file is there whole or not at all, whenever the process ends."""
+    begun = path.with_name(f"{path.name}.new")
+    begun.unlink(missing_ok=True)
+    handle = os.open(begun, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(Signer.generate(server_name).to_private_text())
+        file.flush()
+        os.fsync(file.fileno())
+    begun.rename(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -31,6 +31,7 @@ from tallystick.errors import (
     for_operator,
 )
 from tallystick.log.commit_plan import Accepted, Item, Outcome, Planner, Work
+from tallystick.log.head_proof import Precondition, ProvenHeads, is_being_copied
 from tallystick.log.keys import LogKey
 from tallystick.store.base import LogHead, Store, TenantCommit, Writer
 
@@ -91,6 +92,10 @@ class Sequencer:
     `committed` is called after each transaction, from the sequencer's thread, before the waiting
     requests are told: followers learn of new heads there. While `overrun` says that they cannot
     keep up, nothing is committed: works wait in the queue, and a full queue refuses more.
+
+    Before anything is signed on top of a head that this sequencer did not write itself, the head
+    is proven, and `precondition` is asked when that happens for the first time. A log whose head
+    cannot be proven is written to no more; other logs go on.
     """
 
     def __init__(
@@ -101,6 +106,7 @@ class Sequencer:
         *,
         committed: CommitListener = lambda heads, stats: None,
         overrun: Callable[[], bool] = lambda: False,
+        precondition: Precondition = lambda reads, tenant, head: None,
         threads: int = 4,
     ) -> None:
         self._store = store
@@ -108,6 +114,9 @@ class Sequencer:
         self._clock = clock
         self._committed = committed
         self._overrun = overrun
+        self._heads = ProvenHeads(key, precondition)
+        # Guarded by `_condition`: why logs are not written to, by tenant.
+        self._stopped: dict[str, TallystickError] = {}
         # Guarded by `_condition`: lanes, queued counts, busy tenants, wanted, stopping.
         self._condition = threading.Condition()
         self._lanes: OrderedDict[str, _Lane] = OrderedDict()
@@ -127,10 +136,44 @@ class Sequencer:
         for thread in self._threads:
             thread.start()
 
-    def refuse(self, error: TallystickError) -> None:
-        """Take nothing from now on, and tell everybody why."""
+    def refuse(self, error: TallystickError, tenant: str | None = None) -> None:
+        """Take nothing from now on, or nothing for one tenant, and say why to every caller."""
         with self._condition:
-            self.failure = error
+            if tenant is None:
+                self.failure = error
+            else:
+                self._stopped.setdefault(tenant, error)
+
+    @property
+    def failures(self) -> list[TallystickError]:
+        """Why nothing, or nothing for some tenants, is written."""
+        with self._condition:
+            everything = [] if self.failure is None else [self.failure]
+            return everything + [self._stopped[tenant] for tenant in sorted(self._stopped)]
+
+    def prove(self, tenants: Sequence[str], *, deadline_s: float) -> int:
+        """Prove the heads of logs before anybody writes to them; return how many were looked at.
+
+        Those that are left when time is up are proven before their first commit, as all would be.
+        """
+        end_s = time.monotonic() + deadline_s
+        for done, tenant in enumerate(tenants):
+            if time.monotonic() > end_s:
+                return done
+            try:
+                with self._store.transaction() as writer:
+                    self._heads.proven(writer, tenant)
+            except StoreCorrupt as error:
+                self.refuse(error, tenant)
+            except (StoreBusy, StoreError) as error:
+                _log.warning("head_not_proven", tenant=tenant, reason=for_operator(error))
+        return len(tenants)
+
+    def proven(self, tenants: Sequence[str]) -> list[LogHead]:
+        """Return the heads of those logs that were proven or written, and that are not stopped."""
+        with self._condition:
+            heads = [self._heads.known(each) for each in tenants if each not in self._stopped]
+            return [head for head in heads if head is not None]
 
     @property
     def queued(self) -> tuple[int, int]:
@@ -146,6 +189,8 @@ class Sequencer:
         with self._condition:
             if self.failure is not None:
                 raise self.failure
+            if work.tenant in self._stopped:
+                raise self._stopped[work.tenant]
             if self._stopping:
                 raise StoreBusy("the server is shutting down")
             lane = self._lanes.get(work.tenant)
@@ -293,27 +338,42 @@ class Sequencer:
             any(plan.identity for plan in plans),
         )
         self._last_events, self._committed_s = max(stats.events, 1), time.monotonic()
+        for plan in plans:
+            self._heads.written(plan.head)
         self._tell(plans, stats, batch)
 
     def _plan(self, writer: Writer, tenant: str, works: list[Work]) -> TenantCommit | None:
-        head = writer.head(tenant)
+        try:
+            head = self._heads.proven(writer, tenant)
+        except StoreCorrupt as error:
+            self._stop_log(tenant, error, works)
+            return None
         origin = works[0].origin if head is None else head.origin
         if origin is None:
             for work in works:
                 work.fail(NotFound(f"there is no tenant {tenant!r}"))
             return None
-        if head is not None and not head.key_id:
+        if head is not None and is_being_copied(head):
             for work in works:
                 work.fail(StoreBusy(f"the log of {tenant!r} is still being copied"))
             return None
-        signer = self._key.signer(origin)
-        if head is not None and head.key_id != signer.key_id:
-            raise another_key(tenant)
         planner = Planner(writer, tenant, head, self._clock.now_ms())
         planner.add(works)
         if not planner.rows:
             return None
-        return planner.finish(signer)
+        return planner.finish(self._key.signer(origin))
+
+    def _stop_log(self, tenant: str, error: TallystickError, works: Sequence[Work]) -> None:
+        """Write to one log no more, whose works are taken and wait; readers and others go on."""
+        _log.error("writing_stopped", tenant=tenant, reason=for_operator(error))
+        with self._condition:
+            self._stopped.setdefault(tenant, error)
+            lane = self._lanes.pop(tenant, _Lane())
+            self._queued_events -= lane.events
+            self._queued_bytes -= lane.size_bytes
+        for work in (*works, *lane.works):
+            work.fail(error)
+        self._tell((), CommitStats(0, 0.0, False), lane.works)
 
     def _settle(
         self, plans: list[TenantCommit], batch: Sequence[Work], error: TallystickError
@@ -380,14 +440,6 @@ class Sequencer:
         for work in (*batch, *waiting):
             work.fail(error)
         self._tell((), CommitStats(0, 0.0, False), (*batch, *waiting))
-
-
-def another_key(tenant: str) -> StoreCorrupt:
-    """Return what is told of a log that a server's key did not sign."""
-    return StoreCorrupt(
-        f"the log of {tenant!r} is signed with another key",
-        hint="start the server with the signing key that the log names",
-    )
 
 
 def _outcome_unknown() -> StoreBusy:

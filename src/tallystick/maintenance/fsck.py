@@ -19,9 +19,12 @@ from tallystick.errors import StoreError, VerificationError, for_operator
 from tallystick.events import entry, ids
 from tallystick.events.entry import SALT_BYTES, SECTIONS
 from tallystick.events.event import HOLD_LIFTED, HOLD_PLACED, Event, HeadSlot, Op
+from tallystick.identity.records import lookups_of
+from tallystick.identity.replay import KINDS, IdentityReplay
 from tallystick.store.base import (
     HOLD_HEAD,
     Claim,
+    IdentityRow,
     LogHead,
     LogRow,
     ResourceHead,
@@ -88,9 +91,16 @@ class _Entry(msgspec.Struct, forbid_unknown_fields=True):
 _entry_decoder = msgspec.json.Decoder(_Entry)
 
 
-def check(store: Store, verifier_of: VerifierOf, *, progress: Progress | None = None) -> Report:
+def check(
+    store: Store,
+    verifier_of: VerifierOf,
+    *,
+    progress: Progress | None = None,
+    replay: bool = False,
+) -> Report:
     """Recompute everything in `store` and report the first difference.
 
+    With `replay`, records of identity are also compared with the entries that tell of them.
     Cost: one pass over all logs, about 30 us an entry.
     """
     report = Report()
@@ -98,15 +108,16 @@ def check(store: Store, verifier_of: VerifierOf, *, progress: Progress | None = 
         heads = store.log_heads()
         total = sum(head.size for head in heads)
         for head in heads:
-            log = _LogCheck(store, head, report)
+            log = _LogCheck(store, head, report, replay=replay)
             for _ in log.check_entries():
                 if progress is not None:
                     progress(report.entries, total)
             log.check_head(verifier_of(head.origin))
             log.check_erasures()
             log.check_pointers()
+            log.check_identity()
             report.logs += 1
-        _check_identity(store, report)
+        _check_identity(store, report, {head.tenant for head in heads} if replay else None)
     except _Found as found:
         report.difference = str(found)
     except StoreError as error:
@@ -126,7 +137,9 @@ def erased_by(event: Event) -> Iterator[tuple[int, tuple[str, ...]]]:
 class _LogCheck:
     """One log on its way through the check."""
 
-    def __init__(self, store: Store, head: LogHead, report: Report) -> None:
+    def __init__(self, store: Store, head: LogHead, report: Report, *, replay: bool) -> None:
+        self._replay = IdentityReplay(head.tenant) if replay else None
+        self._system = 0
         self._store = store
         self._head = head
         self._tenant = head.tenant
@@ -168,6 +181,10 @@ class _LogCheck:
         event = entry.decode(self._tenant, row.index, row.entry, row.sections)
         if event.op is Op.ERASE:
             self._check_erase(event)
+        elif event.op is Op.SYSTEM:
+            self._system += 1
+            if self._replay is not None:
+                self._replay.apply(event)
         return event
 
     def _check_sections(self, row: LogRow, committed: dict[str, str]) -> None:
@@ -246,6 +263,23 @@ class _LogCheck:
         for index, names in sorted(self._missing.items()):
             names_text = ", ".join(sorted(names))
             self._differs(f"entry {index}", f"{names_text} is missing and no entry erased it")
+
+    def check_identity(self) -> None:
+        """Check the records of the tenant against the entries that made and changed them."""
+        size = self._head.size
+        if len(self._store.system_indexes(self._tenant, 0, size)) != self._system:
+            self._differs("index of system entries", "it is not that of the entries")
+        if self._replay is None:
+            return
+        rows = _records_of(self._store, self._tenant)
+        grown = self._store.log_head(self._tenant)
+        if grown is not None and grown.size > size:
+            # What was recorded meanwhile may be in the records already.
+            self._replay.advance(self._store, size, grown.size)
+            rows = _records_of(self._store, self._tenant)
+        difference = next(self._replay.differences(rows), None)
+        if difference is not None:
+            raise _Found(str(difference))
 
     # What points into the log. From the entries: each head is at least as late as the entry. From
     # the heads: each one's entry is such an entry. Together: each head is the latest there is.
@@ -382,7 +416,12 @@ def _claim_of_id(event_id: str) -> bytes:
     return b"i" + bytes.fromhex(event_id.replace("-", ""))
 
 
-def _check_identity(store: Store, report: Report) -> None:
+def _records_of(store: Store, tenant: str) -> list[IdentityRow]:
+    return [row for kind in KINDS for row in store.identities(tenant, kind)]
+
+
+def _check_identity(store: Store, report: Report, tenants: set[str] | None) -> None:
+    """Check that records decode and are found; given the tenants with logs, that each is one's."""
     after: tuple[str, str, str] | None = None
     while records := store.scan_identity(after, _PAGE):
         for record in records:
@@ -396,4 +435,8 @@ def _check_identity(store: Store, report: Report) -> None:
                 found = store.find_identity(namespace, text)
                 if found is None or found[:3] != after:
                     raise _Found(f"{where}: lookup {namespace}:{text!r} does not lead to it")
+            if tenants is not None and (record.tenant not in tenants or record.kind not in KINDS):
+                raise _Found(f"{where}: it has no log, or is of no kind that is recorded")
+            if tenants is not None and record.lookups != lookups_of(record.kind, record.doc or b""):
+                raise _Found(f"{where}: it is found by something else than it says")
             report.identities += 1

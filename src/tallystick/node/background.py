@@ -31,7 +31,7 @@ from tallystick.dialects.services import Background, BackgroundServices
 from tallystick.errors import TallystickError, for_operator
 from tallystick.followers import process as processes
 from tallystick.identity.records import Identity
-from tallystick.log.keys import open_log_key
+from tallystick.log.keys import read_log_key
 from tallystick.log.views import LogReader
 from tallystick.node.node import SHARED_IDENTITY_TTL_S
 from tallystick.settings import Settings
@@ -139,7 +139,7 @@ def main(arguments: Sequence[str]) -> None:
             clock=SystemClock(),
             log=log,
             public_files=truth.public_files,
-            derive_key=open_log_key(folder / KEY_FILE, settings.server_name).derive_ec_key,
+            derive_key=read_log_key(folder / KEY_FILE).derive_ec_key,
             shared=not store.many_tenants,
         )
     )

@@ -6,6 +6,7 @@ folder belongs to one process at a time, which the lock file in it makes sure of
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,22 +14,30 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tallystick.clock import Clock, SystemClock
-from tallystick.data_folder import KEY_FILE, UPLOADS_FOLDER, hold
-from tallystick.errors import SettingsError
+from tallystick.data_folder import HEADS_FOLDER, KEY_FILE, UPLOADS_FOLDER, held, hold
+from tallystick.errors import SettingsError, StoreCorrupt
+from tallystick.events.event import Draft, Json, Op, Resource
 from tallystick.identity.records import Identity
+from tallystick.identity.replay import Difference, identity_differences
 from tallystick.identity.tokens import Issuer
 from tallystick.index.open import Index, open_index
 from tallystick.ledger.blobs import Blobs
 from tallystick.ledger.ledger import Ledger
-from tallystick.log.keys import LogKey, open_log_key
-from tallystick.log.sequencer import CommitListener, CommitStats, Sequencer, another_key
+from tallystick.log.head_proof import is_being_copied
+from tallystick.log.keys import LogKey, missing_key, open_log_key, read_log_key
+from tallystick.log.remembered_heads import RememberedHeads
+from tallystick.log.sequencer import CommitListener, CommitStats, Sequencer
 from tallystick.settings import Settings
 from tallystick.store.base import LogHead, Store
 from tallystick.store.sqlite.blobs import forget_uploads
-from tallystick.store.truth import Truth, open_truth
+from tallystick.store.truth import Truth, open_truth, require_ledger
 
 SHARED_IDENTITY_TTL_S = 2.0
 """How long another process's change of identity may go unnoticed on a shared store."""
+
+
+PROVING_S = 5.0
+"""How long a start may spend on proving heads; the rest are proven before their first commit."""
 
 
 class Node:
@@ -57,8 +66,16 @@ class Node:
         self.commit_listeners: list[CommitListener] = []
         ttl_s = None if store.many_tenants else SHARED_IDENTITY_TTL_S
         self.identity = Identity(store, ttl_s=ttl_s, own_events_only=_own_events_only(settings))
+        self.remembered = RememberedHeads(
+            remembered_in(folder, settings), lambda origin: key.signer(origin).verifier
+        )
         self.sequencer = Sequencer(
-            store, key, clock, committed=self._committed, overrun=index.overrun
+            store,
+            key,
+            clock,
+            committed=self._committed,
+            overrun=index.overrun,
+            precondition=self.remembered.require,
         )
         self.ledger = Ledger(store, self.sequencer, index.reader, key, clock)
         url = settings.external_url or f"http://{settings.server_name}:{settings.port}"
@@ -66,15 +83,49 @@ class Node:
         self.issuer = Issuer(token_key, self.identity, clock, url=f"{url}/oauth/token")
         self.folder = folder
         self.followers = followers
+        self.warnings: list[str] = []
+        """What was found at the start and does not stop the writing of a log."""
         self._lock: int | None = None
 
     def hold(self, lock: int) -> None:
         """Keep the lock of the data folder until the node is closed."""
         self._lock = lock
 
+    def prove(self) -> None:
+        """Look at every log before anybody writes to it; what is found stops its writing."""
+        heads = [head for head in self.store.log_heads() if not is_being_copied(head)]
+        tenants = [head.tenant for head in heads]
+        strangers = [h for h in heads if h.key_id != self.key.signer(h.origin).key_id]
+        if heads and len(strangers) == len(heads):
+            self.sequencer.refuse(_another_key(tenants[0]))
+            return
+        self._prove_identity(heads)
+        vanished = self.remembered.vanished(tenants)
+        if vanished is not None:
+            self.sequencer.refuse(_vanished(vanished))
+        proven = self.sequencer.prove(tenants, deadline_s=PROVING_S)
+        self.remembered.committed(self.sequencer.proven(tenants[:proven]))
+
+    def _prove_identity(self, heads: Sequence[LogHead]) -> None:
+        """Let no record stand for anybody that contradicts the log; say which."""
+        found: list[Difference] = []
+        for head in heads:
+            try:
+                found += identity_differences(self.store, head.tenant, head.size)
+            except StoreCorrupt as error:
+                self.warnings.append(error.message)
+        self.identity.distrust((each.tenant, each.kind, each.id) for each in found)
+        self.warnings += [f"identity is not as the log tells: {each}" for each in found]
+
+    @property
+    def problems(self) -> list[str]:
+        """What is wrong with the store, as an operator must know it; empty when nothing is."""
+        return [failure.message for failure in self.sequencer.failures] + self.warnings
+
     def close(self) -> None:
         """Commit what is queued, stop the followers, release store and folder."""
         self.sequencer.close()
+        self.remembered.close()
         self.index.close()
         self._truth.close()
         if self._lock is not None:
@@ -84,9 +135,25 @@ class Node:
     def _committed(self, heads: Sequence[LogHead], stats: CommitStats) -> None:
         if stats.identity_changed:
             self.identity.changed()
+        self.remembered.committed(heads)
         self.index.committed(heads, stats)
         for listener in self.commit_listeners:
             listener(heads, stats)
+
+
+def _another_key(tenant: str) -> StoreCorrupt:
+    return StoreCorrupt(
+        f"the log of {tenant!r} is signed with another key",
+        hint="start the server with the signing key that the log names",
+    )
+
+
+def _vanished(path: Path) -> StoreCorrupt:
+    return StoreCorrupt(
+        f"{path} remembers a log that is not in this store",
+        hint="mount or restore the store that holds it; to go on without it: "
+        "tallystick restore --accept NAME",
+    )
 
 
 def _own_events_only(settings: Settings) -> bool:
@@ -97,20 +164,30 @@ def _own_events_only(settings: Settings) -> bool:
 
 
 def open_node(
-    folder: Path, settings: Settings, *, followers: bool, clock: Clock | None = None
+    folder: Path,
+    settings: Settings,
+    *,
+    followers: bool,
+    clock: Clock | None = None,
+    new: bool = False,
 ) -> Node:
     """Open the data folder, making it if there is none.
 
     With `followers` the indexes are kept by a child process, as a server wants it; without, by
-    this process whenever it asks, as a command wants it.
+    this process whenever it asks, as a command wants it. With `new` an empty log is begun in a
+    folder whose ledger is gone.
     Raises: StoreLocked when another process has the folder, SchemaMismatch, SettingsError.
     """
-    lock = hold(folder)
-    try:
-        key = open_log_key(folder / KEY_FILE, settings.server_name)
+    with contextlib.ExitStack() as undo:
+        lock = hold(folder)
+        undo.callback(os.close, lock)
+        if settings.database is None:
+            require_ledger(folder, new=new)
         truth = open_truth(folder, settings.database)
-        foreign = _foreign_log(truth.store, key)
+        undo.callback(truth.close)
+        key = _open_key(folder, settings, truth.store)
         index = open_index(folder, truth.store, settings.database, child=followers)
+        undo.callback(index.close)
         forget_uploads(folder / UPLOADS_FOLDER)
         node = Node(
             truth,
@@ -121,19 +198,53 @@ def open_node(
             folder=folder,
             followers=followers,
         )
-    except BaseException:
-        os.close(lock)
-        raise
+        undo.pop_all()
     node.hold(lock)
-    if foreign is not None:
-        # It can be read; that it cannot be extended is told before somebody tries.
-        node.sequencer.refuse(another_key(foreign))
+    if new:
+        node.remembered.reset(())
+    node.prove()
     return node
 
 
-def _foreign_log(store: Store, key: LogKey) -> str | None:
-    """Return whose log it is that another key has signed; one key signs all of a store."""
-    head = next((head for head in store.log_heads() if head.key_id), None)
-    if head is None or head.key_id == key.signer(head.origin).key_id:
-        return None
-    return head.tenant
+def _open_key(folder: Path, settings: Settings, store: Store) -> LogKey:
+    """Open the signing key; a new one is made for a store without logs only."""
+    path = folder / KEY_FILE
+    if not path.exists() and store.log_heads():
+        raise missing_key(path)
+    return open_log_key(path, settings.server_name)
+
+
+def remembered_in(folder: Path, settings: Settings) -> list[Path]:
+    """Return the folders in which heads are remembered."""
+    elsewhere = settings.remembered_heads
+    return [folder / HEADS_FOLDER, *([Path(elsewhere)] if elsewhere else [])]
+
+
+def note_restored(folder: Path, settings: Settings, told: Json) -> None:
+    """Let logs that were set back on purpose go on, and record in each what `told` says of it.
+
+    Raises: StoreLocked when another process has the folder, SettingsError, StoreError.
+    """
+    with held(folder):
+        key = read_log_key(folder / KEY_FILE)
+        with contextlib.closing(open_truth(folder, settings.database, read_only=True)) as truth:
+            heads = truth.store.log_heads()
+        remembered = RememberedHeads(
+            remembered_in(folder, settings), lambda origin: key.signer(origin).verifier
+        )
+        sizes = {head.tenant: remembered.latest_size(head) for head in heads}
+        remembered.reset(heads)
+        remembered.close()
+    with contextlib.closing(open_node(folder, settings, followers=False)) as node:
+        for head in heads:
+            data = told | {"size": head.size, "recorded_ms": head.recorded_ms}
+            if sizes[head.tenant] > head.size:
+                data["remembered_size"] = sizes[head.tenant]
+            draft = Draft(
+                kind="log.restored",
+                op=Op.SYSTEM,
+                target=Resource("log", head.origin),
+                data=data,
+                dialect="native",
+            )
+            node.ledger.append(head.tenant, [draft])

@@ -164,6 +164,12 @@ class Writer(Protocol):
     def leaves(self, tenant: str, start: int, stop: int) -> list[bytes]:
         """Return the leaf hashes of [start, stop)."""
 
+    def entries(self, tenant: str, start: int, stop: int) -> list[bytes]:
+        """Return the entry bytes of [start, stop), without their sections."""
+
+    def tile(self, tenant: str, level: int, number: int) -> bytes | None:
+        """Return the hashes of a complete tile."""
+
     def tile_roots(self, tenant: str, level: int, start: int, stop: int) -> list[bytes]:
         """Return the roots of the complete tiles [start, stop) of a level."""
 
@@ -204,6 +210,12 @@ class Store(Protocol):
 
     def entries(self, tenant: str, start: int, stop: int) -> list[bytes]:
         """Return the entry bytes of [start, stop), without their sections."""
+
+    def system_indexes(self, tenant: str, start: int, stop: int) -> list[int]:
+        """Return where entries of op `system` stand in [start, stop), in order.
+
+        Cost: one read of an index that holds nothing else, however many others the log has.
+        """
 
     def leaves(self, tenant: str, start: int, stop: int) -> list[bytes]:
         """Return the leaf hashes of [start, stop)."""

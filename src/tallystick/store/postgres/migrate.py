@@ -84,13 +84,16 @@ def migrate(url: str, *, upto: int | None = None) -> list[Migration]:
             applied.append(missing[0])
 
 
-def require_current(url: str) -> None:
-    """See that the database has what this program needs, making it if there is nothing at all.
+def require_current(url: str, *, make: bool = True) -> None:
+    """See that the database has what this program needs; `make` it if there is nothing at all.
 
-    Raises: SchemaMismatch when it was made by an older program, or by one too new.
+    Raises: SchemaMismatch when it was made by an older program, or by one too new, or holds no
+    store and none is to be made.
     """
     missing = pending(url)
     if missing and missing[0].number == 1:
+        if not make:
+            raise SchemaMismatch("the database holds no store", hint="see that the URL is right")
         migrate(url)
     elif missing:
         raise SchemaMismatch(

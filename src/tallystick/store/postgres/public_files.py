@@ -26,9 +26,9 @@ _CONNECTIONS = 4
 class PostgresPublicFiles:
     """Public files in one database; see `publicfiles` for what it promises."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, read_only: bool = False) -> None:
         with translated():
-            require_current(url)
+            require_current(url, make=not read_only)
         self._pool = Pool(url, name="public", size_max=_CONNECTIONS, timeouts=Timeouts())
 
     def tenants(self) -> list[str]:

@@ -111,6 +111,12 @@ WHERE tenant = %(tenant)b AND idx = ANY(%(idx)b::bigint[]);
 SELECT entry FROM log
 WHERE tenant = %(tenant)b AND idx >= %(start)b AND idx < %(stop)b ORDER BY idx;
 
+-- name: system_indexes
+-- Where entries of op system stand; the condition is that of the index log_system.
+SELECT idx FROM log
+WHERE tenant = %(tenant)b AND idx >= %(start)b AND idx < %(stop)b
+    AND substring(entry FROM 50 FOR 15) = '","op":"system"'::bytea ORDER BY idx;
+
 -- name: leaves
 -- The leaf hashes of a stretch.
 SELECT leaf FROM log

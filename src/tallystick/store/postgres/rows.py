@@ -41,9 +41,10 @@ def select(connection: Connection, statement: str, **values: Any) -> list[TupleR
 def log_head(tenant: str, row: TupleRow) -> LogHead:
     """Return the head that a row of `logs` describes."""
     origin, key_id, size, frontier, root, checkpoint, recorded_ms = row[:7]
+    # What was damaged must stay readable, so that it is found damaged.
     return LogHead(
-        tenant, from_bytes(origin), key_id, size, frontier, root, from_bytes(checkpoint),
-        recorded_ms,
+        tenant, origin.decode(errors="replace"), key_id, size, frontier, root,
+        checkpoint.decode(errors="replace"), recorded_ms,
     )  # fmt: skip
 
 
@@ -69,6 +70,19 @@ def leaves(connection: Connection, tenant: bytes, start: int, stop: int) -> list
     """Return the leaf hashes of [start, stop)."""
     found = select(connection, "leaves", tenant=tenant, start=start, stop=stop)
     return [leaf for (leaf,) in found]
+
+
+def entries(connection: Connection, tenant: bytes, start: int, stop: int) -> list[bytes]:
+    """Return the entry bytes of [start, stop)."""
+    found = select(connection, "entries", tenant=tenant, start=start, stop=stop)
+    return [entry for (entry,) in found]
+
+
+def tile(connection: Connection, tenant: bytes, level: int, number: int) -> bytes | None:
+    """Return the hashes of a complete tile."""
+    found = select(connection, "tile", tenant=tenant, level=level, number=number)
+    hashes: bytes | None = found[0][0] if found else None
+    return hashes
 
 
 def tile_roots(

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from tallystick.errors import StoreFailed
 from tallystick.store.base import (
     Claim,
     IdentityRow,
@@ -41,15 +42,17 @@ def open_postgres(
     readers: int = 12,
     timeouts: Timeouts = _TIMEOUTS,
     extension: Extension | None = None,
+    read_only: bool = False,
 ) -> PostgresStore:
     """Open the store in the database at `url`, making the tables if it is empty.
 
     `writers` and `readers` bound the connections of this process; `extension` writes its share
-    in the transaction of every batch.
+    in the transaction of every batch. With `read_only` nothing is made or written.
     Raises: SchemaMismatch, StoreBusy, StoreFailed.
     """
     with translated():
-        require_current(url)
+        require_current(url, make=not read_only)
+        writers = 0 if read_only else writers
         return PostgresStore(url, writers, readers, timeouts, extension)
 
 
@@ -69,9 +72,13 @@ class PostgresStore:
     ) -> None:
         self._extension = extension
         self._timeouts = timeouts
+        self._may_write = writers > 0
         self._writers = Pool(url, name="writer", size_max=writers, timeouts=timeouts)
         self._readers = Pool(url, name="reader", size_max=readers, timeouts=timeouts)
         self._cleaner = Cleaner(url)
+        if writers:
+            # Of what an earlier process erased, something may still be there.
+            self._cleaner.wake()
 
     # Writing
 
@@ -82,6 +89,7 @@ class PostgresStore:
     @contextmanager
     def transaction(self) -> Iterator[Writer]:
         """Open a transaction over one tenant; leaving the block commits it."""
+        self._require_writers()
         with translated():
             writer = PostgresWriter(self._writers, self._evict_stuck, self._extension)
             try:
@@ -98,6 +106,7 @@ class PostgresStore:
 
         Returns None if there is no log.
         """
+        self._require_writers()
         with translated():
             writer = PostgresWriter(self._writers, self._evict_stuck, self._extension)
             try:
@@ -107,6 +116,10 @@ class PostgresStore:
                 raise
             writer.commit()
         return result
+
+    def _require_writers(self) -> None:
+        if not self._may_write:
+            raise StoreFailed("the store was opened for reading only")
 
     def read(self, use: Callable[[Connection], Result]) -> Result:
         """Return what `use`, which only reads, makes of a connection; it may be tried twice."""
@@ -146,8 +159,12 @@ class PostgresStore:
 
     def entries(self, tenant: str, start: int, stop: int) -> list[bytes]:
         """Return the entry bytes of [start, stop)."""
-        found = self._read("entries", tenant=to_bytes(tenant), start=start, stop=stop)
-        return [entry for (entry,) in found]
+        return self.read(lambda c: reading.entries(c, to_bytes(tenant), start, stop))
+
+    def system_indexes(self, tenant: str, start: int, stop: int) -> list[int]:
+        """Return where entries of op `system` stand in [start, stop), in order."""
+        found = self._read("system_indexes", tenant=to_bytes(tenant), start=start, stop=stop)
+        return [index for (index,) in found]
 
     def leaves(self, tenant: str, start: int, stop: int) -> list[bytes]:
         """Return the leaf hashes of [start, stop)."""
@@ -155,9 +172,7 @@ class PostgresStore:
 
     def tile(self, tenant: str, level: int, number: int) -> bytes | None:
         """Return the hashes of a complete tile."""
-        found = self._read("tile", tenant=to_bytes(tenant), level=level, number=number)
-        hashes: bytes | None = found[0][0] if found else None
-        return hashes
+        return self.read(lambda c: reading.tile(c, to_bytes(tenant), level, number))
 
     def tile_roots(self, tenant: str, level: int, start: int, stop: int) -> list[bytes]:
         """Return the roots of the complete tiles [start, stop) of a level."""

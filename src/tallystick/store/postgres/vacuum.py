@@ -38,7 +38,7 @@ class ErasureHorizon(NamedTuple):
 
 
 class Cleaner:
-    """Vacuums tables with erased rows, in a thread that starts when there are any."""
+    """Vacuums tables with erased rows, in a thread that starts when it is first woken."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -47,7 +47,6 @@ class Cleaner:
         self._closed = False
         self._wanted = threading.Event()
         self._idle = threading.Event()
-        self.wake()
 
     def wake(self) -> None:
         """Look for tables with erased rows, now and until there are none to vacuum."""

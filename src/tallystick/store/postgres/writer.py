@@ -118,6 +118,14 @@ class PostgresWriter:
         """Return the roots of the complete tiles [start, stop) of a level."""
         return reading.tile_roots(self._held(tenant), to_bytes(tenant), level, start, stop)
 
+    def entries(self, tenant: str, start: int, stop: int) -> list[bytes]:
+        """Return the entry bytes of [start, stop)."""
+        return reading.entries(self._held(tenant), to_bytes(tenant), start, stop)
+
+    def tile(self, tenant: str, level: int, number: int) -> bytes | None:
+        """Return the hashes of a complete tile."""
+        return reading.tile(self._held(tenant), to_bytes(tenant), level, number)
+
     def _held(self, tenant: str) -> Connection:
         if self._tenant is None:
             self.head(tenant)

@@ -18,6 +18,7 @@ from tallystick.errors import Conflict, SchemaMismatch, StoreFailed
 from tallystick.store import file_chunks
 from tallystick.store.public_files import Cursor, Patch, Seal
 from tallystick.store.sqlite.connection import has_schema, open_connection, translated
+from tallystick.store.sqlite_read_only import open_read_only
 
 SCHEMA_VERSION = 1
 _FLAGS = apsw.SQLITE_OPEN_READWRITE
@@ -27,8 +28,9 @@ _CACHE_PAGES = 500
 class SqlitePublicFiles:
     """Public files in one SQLite file; see `publicfiles` for what it promises."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self.path = path
+        self._read_only = read_only
         self._local = threading.local()
         # Guards the list of all connections and `_closed`.
         self._lock = threading.Lock()
@@ -138,7 +140,10 @@ class SqlitePublicFiles:
         with self._lock:
             if self._closed:
                 raise StoreFailed("the public files are closed")
-            connection = open_connection(self.path, flags)
+            if self._read_only:
+                connection = open_read_only(self.path)
+            else:
+                connection = open_connection(self.path, flags)
             connection.execute(f"PRAGMA cache_size = {_CACHE_PAGES}")
             self._connections.append(connection)
             self._local.connection = connection

@@ -23,6 +23,16 @@ from tallystick.store.base import (
 INDEX_BITS = 40
 HEAD_COLUMNS = "tenant, origin, key_id, size, frontier, root, checkpoint, recorded_ms"
 
+# Texts as bytes: what was damaged must stay readable, so that it is found damaged.
+_HEAD = (
+    "CAST(tenant AS BLOB), CAST(origin AS BLOB), key_id, size, frontier, root,"
+    " CAST(checkpoint AS BLOB), recorded_ms"
+)
+
+# An entry begins with version and id, which are of one length, and then its op.
+_IS_SYSTEM = 'substr(entry, 50, 15) = CAST(\'","op":"system"\' AS BLOB)'
+CREATE_SYSTEM_INDEX = f"CREATE INDEX IF NOT EXISTS log_system ON log (pos) WHERE {_IS_SYSTEM}"
+
 _LEVEL_BITS = 35
 _TILE_BITS = 32
 _ROW_COLUMNS = "pos, entry, leaf, actor, target, place, data, previous"
@@ -43,16 +53,22 @@ def number(connection: apsw.Connection, tenant: str) -> int | None:
 
 def log_head(connection: apsw.Connection, tenant: str) -> LogHead | None:
     """Return the head of a tenant's log."""
-    row = connection.execute(
-        f"SELECT {HEAD_COLUMNS} FROM logs WHERE tenant = ?", (tenant,)
-    ).fetchone()
-    return None if row is None else LogHead(*row)
+    row = connection.execute(f"SELECT {_HEAD} FROM logs WHERE tenant = ?", (tenant,)).fetchone()
+    return None if row is None else _log_head(row)
 
 
 def log_heads(connection: apsw.Connection) -> list[LogHead]:
     """Return the heads of all logs, by tenant."""
-    rows = connection.execute(f"SELECT {HEAD_COLUMNS} FROM logs ORDER BY tenant")
-    return [LogHead(*row) for row in rows]
+    rows = connection.execute(f"SELECT {_HEAD} FROM logs ORDER BY tenant")
+    return [_log_head(row) for row in rows]
+
+
+def _log_head(row: Any) -> LogHead:
+    tenant, origin, key_id, size, frontier, root, checkpoint, recorded_ms = row
+    return LogHead(
+        tenant.decode(errors="replace"), origin.decode(errors="replace"), key_id, size,
+        frontier, root, checkpoint.decode(errors="replace"), recorded_ms,
+    )  # fmt: skip
 
 
 def rows(connection: apsw.Connection, log: int, start: int, stop: int) -> list[LogRow]:
@@ -81,6 +97,16 @@ def entries(connection: apsw.Connection, log: int, start: int, stop: int) -> lis
         "SELECT entry FROM log WHERE pos >= ? AND pos < ? ORDER BY pos", _stretch(log, start, stop)
     )
     return [row[0] for row in found]
+
+
+def system_indexes(connection: apsw.Connection, log: int, start: int, stop: int) -> list[int]:
+    """Return where entries of op `system` stand in [start, stop)."""
+    found = connection.execute(
+        f"SELECT pos FROM log WHERE {_IS_SYSTEM} AND pos >= ? AND pos < ? ORDER BY pos",
+        _stretch(log, start, stop),
+    )
+    base = log << INDEX_BITS
+    return [pos - base for (pos,) in found]
 
 
 def leaves(connection: apsw.Connection, log: int, start: int, stop: int) -> list[bytes]:

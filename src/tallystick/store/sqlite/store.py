@@ -30,16 +30,18 @@ from tallystick.store.base import (
 from tallystick.store.sqlite import rows as sqlite_rows
 from tallystick.store.sqlite.connection import BUSY_MS, has_schema, open_connection, translated
 from tallystick.store.sqlite.writer import SqliteWriter
+from tallystick.store.sqlite_read_only import open_read_only
 
 _TRUNCATE_WAIT_MS = 1_000
 
 
-def open_sqlite(path: Path) -> SqliteStore:
+def open_sqlite(path: Path, *, read_only: bool = False) -> SqliteStore:
     """Open the store in the file `path`, making it if there is none.
 
+    With `read_only` nothing is made or written, in the file or beside it.
     Raises: SchemaMismatch, StoreFailed, StoreCorrupt.
     """
-    return SqliteStore(path)
+    return SqliteStore(path, read_only=read_only)
 
 
 class SqliteStore:
@@ -48,8 +50,9 @@ class SqliteStore:
     name = "sqlite"
     many_tenants = True
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self.path = path
+        self._read_only = read_only
         self._local = threading.local()
         self._readers: list[apsw.Connection] = []
         self._readers_lock = threading.Lock()
@@ -60,13 +63,18 @@ class SqliteStore:
         # Whether erased bytes may still stand in the write-ahead log, also since a crash.
         self._truncate = True
         with translated():
+            if read_only:
+                self._connection = open_read_only(path)
+                self._check_version()
+                return
             self._connection = open_connection(
                 path, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
             )
-            self._create_or_check()
+            self._create()
+            self._check_version()
             self._truncate_wal()
 
-    def _create_or_check(self) -> None:
+    def _create(self) -> None:
         connection = self._connection
         if not has_schema(connection):
             script = (
@@ -74,6 +82,11 @@ class SqliteStore:
             )
             with connection:
                 connection.execute(script)
+        # Also in a file of an older program, which then keeps it up to date as well.
+        connection.execute(sqlite_rows.CREATE_SYSTEM_INDEX)
+
+    def _check_version(self) -> None:
+        connection = self._connection
         version = connection.execute("SELECT version FROM schema_version").get
         if version != SCHEMA_VERSION:
             raise SchemaMismatch(
@@ -87,6 +100,8 @@ class SqliteStore:
     @contextmanager
     def transaction(self) -> Iterator[Writer]:
         """Open a transaction over any number of tenants; leaving the block flushes it."""
+        if self._read_only:
+            raise StoreFailed("the store was opened for reading only")
         with self._write_lock, translated():
             connection = self._connection
             connection.execute("BEGIN IMMEDIATE")
@@ -134,8 +149,11 @@ class SqliteStore:
         with self._readers_lock:
             if self._closed:
                 raise StoreFailed("the store is closed")
-            connection = open_connection(self.path, apsw.SQLITE_OPEN_READWRITE)
-            connection.execute("PRAGMA query_only = ON")
+            if self._read_only:
+                connection = open_read_only(self.path)
+            else:
+                connection = open_connection(self.path, apsw.SQLITE_OPEN_READWRITE)
+                connection.execute("PRAGMA query_only = ON")
             self._local.connection = connection
             self._readers.append(connection)
             return connection
@@ -175,6 +193,14 @@ class SqliteStore:
         with self._reader() as connection:
             log = self._number(connection, tenant)
             return [] if log is None else sqlite_rows.entries(connection, log, start, stop)
+
+    def system_indexes(self, tenant: str, start: int, stop: int) -> list[int]:
+        """Return where entries of op `system` stand in [start, stop), in order."""
+        with self._reader() as connection:
+            log = self._number(connection, tenant)
+            if log is None:
+                return []
+            return sqlite_rows.system_indexes(connection, log, start, stop)
 
     def leaves(self, tenant: str, start: int, stop: int) -> list[bytes]:
         """Return the leaf hashes of [start, stop)."""

@@ -86,6 +86,16 @@ class SqliteWriter:
             return []
         return sqlite_rows.tile_roots(self._connection, log, level, start, stop)
 
+    def entries(self, tenant: str, start: int, stop: int) -> list[bytes]:
+        """Return the entry bytes of [start, stop)."""
+        log = self._number(tenant)
+        return [] if log is None else sqlite_rows.entries(self._connection, log, start, stop)
+
+    def tile(self, tenant: str, level: int, number: int) -> bytes | None:
+        """Return the hashes of a complete tile."""
+        log = self._number(tenant)
+        return None if log is None else sqlite_rows.tile(self._connection, log, level, number)
+
     def append(self, commit: TenantCommit) -> None:
         """Write one tenant's share of the transaction."""
         log = self._extend_head(commit)
