@@ -26,6 +26,7 @@ and body are not here: each dialect holds its own table from class to answer.
         StoreBusy
         SequencerFull
         FollowerBehind
+        AnswersWaiting          clients take long answers too slowly
       VerificationError         bytes and signatures disagree
         BadSignature  BadInclusionProof  BadConsistencyProof  ContentMismatch  MalformedNote
         MalformedReceipt
@@ -262,6 +263,12 @@ class SequencerFull(Pushback):
     """The queue of events to be written is full."""
 
     code = "sequencer_full"
+
+
+class AnswersWaiting(Pushback):
+    """Too many long answers are under way."""
+
+    code = "answers_waiting"
 
 
 class FollowerBehind(Pushback):

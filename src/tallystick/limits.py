@@ -36,6 +36,25 @@ LIST_LIMIT = 50
 LIST_LIMIT_MAX = 1000
 """Events on a page of the native API at most."""
 
+PAGE_BYTES = 4 * 1024 * 1024
+"""Sections of the events on one page with a cursor, unless a setting says otherwise: a page of
+larger events ends earlier, one of a single event never does."""
+
+SLICE_BYTES = 1024 * 1024
+"""Sections of the events that are read, and written to a client, in one step of a long answer."""
+
+ANSWER_BYTES = 256 * 1024 * 1024
+"""Answers under way to all clients, unless a setting says otherwise; beyond it they wait."""
+
+SMALL_ANSWER_BYTES = 64 * 1024
+"""An answer, or a piece of one, that is sent without asking whether there is room for it."""
+
+ANSWER_WAIT_S = 5.0
+"""How long an answer waits for room before it is 503."""
+
+ANSWERS_WAITING = 64
+"""Answers that wait for room; a further one is 503 at once. Each holds a slice or a page."""
+
 QUERY_BYTES = 8 * 1024
 """Text of one query, in UTF-8."""
 

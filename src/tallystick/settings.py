@@ -38,6 +38,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     mounts: dict[str, str] = {}
     """Prefixes by dialect, below which it is served too."""
     blob_bytes: int = limits.BLOB_BYTES
+    page_bytes: int = limits.PAGE_BYTES
+    """Content of the events on one page with a cursor."""
+    answer_bytes: int = limits.ANSWER_BYTES
+    """Memory for answers under way to all clients."""
     log_level: str = "info"
     orchestrate: dict[str, Any] = {}
     kvass: dict[str, Any] = {}

@@ -122,7 +122,17 @@ VALUES: dict[str, Any] = {
 @pytest.mark.parametrize(
     "name",
     [
-        *("lock_head", "log_head", "rows", "rows_at", "entries", "leaves", "tile", "tile_roots"),
+        *(
+            "lock_head",
+            "log_head",
+            "rows",
+            "rows_at",
+            "rows_within",
+            "entries",
+            "leaves",
+            "tile",
+            "tile_roots",
+        ),
         *("resource_heads", "claims", "identity", "identities", "find_lookup", "lookups_of"),
         *("scan_heads", "scan_claims", "delete_lookups", "delete_identity", "replace_identity"),
     ],
@@ -132,7 +142,7 @@ def test_statement_goes_by_an_index_on_the_tenant(
 ) -> None:
     connection.execute("SET enable_seqscan = off")
     text = STATEMENTS[name].decode().replace(")b", ")s")
-    values = VALUES | ({"idx": [5]} if name == "rows_at" else {})
+    values = VALUES | ({"idx": [5], "max_bytes": 1} if name in ("rows_at", "rows_within") else {})
     with psycopg.ClientCursor(connection) as cursor:
         plan = cursor.execute(f"EXPLAIN {text}".encode(), values).fetchall()
     conditions = [line for (line,) in plan if "Cond: " in line]

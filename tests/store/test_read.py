@@ -33,6 +33,21 @@ def test_points_are_read_in_any_order(store: Store, recorder: Recorder) -> None:
     assert store.rows_at(TENANT, iter([1])).keys() == {1}
 
 
+def test_points_are_read_in_order_as_far_as_they_fit(store: Store, recorder: Recorder) -> None:
+    recorder.fill(TENANT, 10)
+    wanted = [7, 2, 9, 10**9, 0]
+    rows = store.rows_at(TENANT, wanted)
+    sizes = [rows[index].section_bytes for index in (7, 2, 9, 0)]
+    assert min(sizes) > 0
+    for fitting in range(1, 5):
+        for max_bytes in (sum(sizes[:fitting]), sum(sizes[: fitting + 1]) - 1):
+            found = store.rows_within(TENANT, wanted, max_bytes)
+            assert list(found) == [7, 2, 9, 0][:fitting]
+            assert all(found[index] == rows[index] for index in found)
+    assert list(store.rows_within(TENANT, wanted, 0)) == [7]
+    assert store.rows_within(TENANT, [], 99) == {}
+
+
 def test_unknown_tenant_has_nothing(store: Store, recorder: Recorder) -> None:
     recorder.fill(TENANT, 3)
     nobody = "nobody"
@@ -40,7 +55,7 @@ def test_unknown_tenant_has_nothing(store: Store, recorder: Recorder) -> None:
     assert store.rows(nobody, 0, 9) == []
     assert store.entries(nobody, 0, 9) == store.leaves(nobody, 0, 9) == []
     assert store.tile_roots(nobody, 0, 0, 9) == []
-    assert store.rows_at(nobody, [0]) == {}
+    assert store.rows_at(nobody, [0]) == store.rows_within(nobody, [0], 99) == {}
     assert store.tile(nobody, 0, 0) is None
     assert store.resource_heads(nobody, [bytes(16)]) == {}
     assert store.claims(nobody, [b"k"]) == {}

@@ -35,10 +35,11 @@ from tallystick.http.admin.key_sets import AdminKeySetsApi
 from tallystick.http.admin.keys import AdminKeysApi
 from tallystick.http.admin.tenants import AdminTenantsApi
 from tallystick.http.admin.users import AdminUsersApi
+from tallystick.http.answer import Answer
 from tallystick.http.auth import Authenticator
 from tallystick.http.body import ClientGone, body_of, pieces_of
 from tallystick.http.bridge import Door
-from tallystick.http.dispatch import APPEND, Answer, error_of, request_id_of
+from tallystick.http.dispatch import APPEND, error_of, request_id_of
 from tallystick.http.metrics import Metrics
 from tallystick.http.mounts import mount_of, mounts_of
 from tallystick.http.native.append import Appender
@@ -48,6 +49,7 @@ from tallystick.http.oauth import OauthApi
 from tallystick.http.openapi import OpenapiApi
 from tallystick.http.ops import OpsApi
 from tallystick.http.problem import problem_response
+from tallystick.http.room import Room
 from tallystick.log.sequencer import CommitStats
 from tallystick.log.views import LogReader
 from tallystick.node.background import BackgroundProcess
@@ -89,6 +91,7 @@ class App:
         )
         self._background: list[Background] = []
         self._metrics = Metrics(node)
+        self._room = Room(node.settings.answer_bytes)
         self._appender = Appender(self.services, authenticator)
         # One of it, wherever it is reached: it counts attempts to log in.
         oauth = OauthApi(self.services).routes()
@@ -178,7 +181,7 @@ class App:
             scope, send = mount.below(scope), mount.back(send)
         owner = self._owner(scope["path"]) if mount is None else mount.dialect
         router = self._routers[owner and owner.name] if mount is None else mount.router
-        answer = Answer(send, request_id, owner, scope, self._metrics)
+        answer = Answer(send, request_id, owner, scope, self._metrics, self._room)
         try:
             if (scope["method"], scope["path"]) == APPEND and mount is None:
                 await self._appender(scope, receive, answer)
@@ -193,6 +196,8 @@ class App:
         except Exception:
             _log.exception("request failed", path=scope["path"], request_id=request_id)
             await self._fail(scope, receive, answer, Unexpected())
+        finally:
+            answer.end()
 
     def _owner(self, path: str) -> Dialect | None:
         return next((dialect for dialect in self._dialects if dialect.owns(path)), None)

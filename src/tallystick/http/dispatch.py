@@ -6,11 +6,9 @@ import itertools
 import secrets
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.routing import Match, Route, Router
-from starlette.types import Message, Scope, Send
+from starlette.types import Scope
 
-from tallystick.dialects.base import Dialect
 from tallystick.errors import (
     Malformed,
     MethodNotAllowed,
@@ -18,7 +16,6 @@ from tallystick.errors import (
     TallystickError,
 )
 from tallystick.http.body import header
-from tallystick.http.metrics import Metrics
 
 APPEND = ("POST", "/v1/events")
 _REQUEST_ID_CHARS_MAX = 128
@@ -26,44 +23,6 @@ _REQUEST_ID_CHARS_MAX = 128
 # Unique without asking the system for random bytes at every request.
 _REQUEST_ID_PREFIX = secrets.token_hex(8)
 _request_numbers = itertools.count(1)
-
-
-class Answer:
-    """Passes an answer on, adding what every answer carries, and counts it."""
-
-    __slots__ = ("_metrics", "_request_id", "_scope", "_send", "owner", "started")
-
-    def __init__(
-        self,
-        send: Send,
-        request_id: str,
-        owner: Dialect | None,
-        scope: Scope,
-        metrics: Metrics,
-    ) -> None:
-        self._send = send
-        self._request_id = request_id
-        self.owner = owner
-        self._scope = scope
-        self._metrics = metrics
-        self.started = False
-
-    async def __call__(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self.started = True
-            headers = message["headers"] = list(message.get("headers", ()))
-            headers.append((b"x-content-type-options", b"nosniff"))
-            if self.owner is None:
-                headers.append((b"x-request-id", self._request_id.encode("latin-1")))
-                name = "native"
-            else:
-                name = self.owner.name
-                extra = self.owner.headers(Request(self._scope))
-                headers += [(k.encode("latin-1"), v.encode("latin-1")) for k, v in extra.items()]
-                if self._scope["path"].startswith(f"/extensions/{name}/"):
-                    headers.append((b"x-tallystick-extension", name.encode("latin-1")))
-            self._metrics.count_request(name, message["status"])
-        await self._send(message)
 
 
 def request_id_of(scope: Scope) -> str:

@@ -58,7 +58,7 @@ class IndexReader:
         self._searched = {f"{name}.{term}" for name in rules for term in rules[name].searched.names}
         self._followers = followers
 
-    def find(self, tenant: str, question: Find, *, entries: bool = False) -> Found:
+    def find(self, tenant: str, question: Find, *, entry_bytes: int = 0) -> Found:
         """Return a page of entries; views never come along.
 
         Raises: InvalidQuery for what no index can answer, FollowerBehind.

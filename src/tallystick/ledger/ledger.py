@@ -8,7 +8,8 @@ Synchronous throughout; the asynchronous door is in `http`.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import msgspec
@@ -28,6 +29,7 @@ from tallystick.ledger.change_tracking import Differences
 from tallystick.ledger.erasure import erasure_item
 from tallystick.ledger.holds import Holds, takes_away
 from tallystick.ledger.identity_updates import Changes
+from tallystick.limits import SLICE_BYTES
 from tallystick.log.keys import LogKey
 from tallystick.log.proofs import Proofs
 from tallystick.log.sequencer import Accepted, Item, Outcome, Sequencer, Work
@@ -46,6 +48,32 @@ class Page(NamedTuple):
 
     views: Sequence[View]
     hits: Sequence[Hit]
+    more: bool
+    total: int | None
+    plan: Plan
+
+
+Row = tuple[View, Hit]
+"""A view with the row of the index it stands in."""
+
+
+class Slice(NamedTuple):
+    """Some rows of a page, one after the other; of those that were asked for, some may be gone."""
+
+    rows: Sequence[Row]
+    is_last: bool
+
+
+class Selection(NamedTuple):
+    """A page of which only the first slice is in memory: the others are read by iterating."""
+
+    slices: Iterator[Slice]
+    is_short: bool
+    """Whether the first slice is all."""
+    is_empty: bool
+    """Whether no row is left of those that were found."""
+    found: int
+    """How many rows the index found."""
     more: bool
     total: int | None
     plan: Plan
@@ -328,22 +356,87 @@ class Ledger:
         """Tell whether a view matches what a caller may see."""
         return isinstance(visible, Everything) or matches(visible, view)
 
-    def find(self, tenant: str, question: Find, visible: Expr) -> Page:
+    def find(
+        self, tenant: str, question: Find, visible: Expr, *, max_bytes: int | None = None
+    ) -> Page:
         """Return a page of views, in the order asked for.
+
+        With `max_bytes` it ends, and says that more follow, once its events have as many.
+        Raises: InvalidQuery, FollowerBehind.
+        """
+        step = SLICE_BYTES if max_bytes is None else min(max_bytes, SLICE_BYTES)
+        selection = self.select(tenant, question, visible, slice_bytes=step)
+        rows: list[Row] = []
+        is_cut = False
+        for part in selection.slices:
+            rows += part.rows
+            if max_bytes is not None and rows:
+                max_bytes -= step
+                is_cut = max_bytes < step and not part.is_last
+            if is_cut:
+                break
+        views, hits = [view for view, _ in rows], [hit for _, hit in rows]
+        return Page(views, hits, selection.more or is_cut, selection.total, selection.plan)
+
+    def select(
+        self, tenant: str, question: Find, visible: Expr, *, slice_bytes: int = SLICE_BYTES
+    ) -> Selection:
+        """Return a page whose views are read as they are asked for, in the order asked for.
 
         Raises: InvalidQuery, FollowerBehind.
         """
         asked = self._bound(question, visible)
         for _ in range(_LOOKS):
-            found: Found = self.reader.find(tenant, asked, entries=True)
-            views = found.views or self.views_at(tenant, [hit.index for hit in found.hits])
-            # What was taken away since the index was asked is simply no longer there.
-            shown = {i for i, view in views.items() if self.reader.shows(question, view)}
-            hits = [hit for hit in found.hits if hit.index in shown]
+            found = self.reader.find(tenant, asked, entry_bytes=slice_bytes)
+            selection = self.select_of(tenant, question, found, slice_bytes)
             # Without any row nobody could ask for what follows: worth another look.
-            if hits or not found.hits:
+            if not selection.is_empty or not found.hits:
                 break
-        return Page([views[hit.index] for hit in hits], hits, found.more, found.total, found.plan)
+        return selection
+
+    def select_of(
+        self, tenant: str, question: Find, found: Found, slice_bytes: int = SLICE_BYTES
+    ) -> Selection:
+        """Return a selection of rows that an index found for a question."""
+        slices = self._slices(tenant, question, found, slice_bytes)
+        first = next(slices, Slice((), is_last=True))
+        return Selection(
+            chain((first,), slices), first.is_last, first.is_last and not first.rows,
+            len(found.hits), found.more, found.total, found.plan,
+        )  # fmt: skip
+
+    def views_in_slices(self, tenant: str, indexes: Sequence[int]) -> Iterator[Mapping[int, View]]:
+        """Yield entries as readers see them, as many at a time as are not long together."""
+        at = 0
+        while at < len(indexes):
+            views = self._first_views(tenant, indexes[at:], SLICE_BYTES)
+            at += max((n for n, i in enumerate(indexes[at:], 1) if i in views), default=1)
+            yield views
+
+    def _slices(
+        self, tenant: str, question: Find, found: Found, slice_bytes: int
+    ) -> Iterator[Slice]:
+        """Yield the rows of a page, as many at a time as have `slice_bytes`, one at least."""
+        hits, views = found.hits, found.views
+        while hits:
+            if hits[0].index not in views:
+                views = self._first_views(tenant, [hit.index for hit in hits], slice_bytes)
+            end = max((n for n, hit in enumerate(hits, 1) if hit.index in views), default=len(hits))
+            part, hits = hits[:end], hits[end:]
+            # What was taken away since the index was asked is simply no longer there.
+            rows = [
+                (view, hit)
+                for hit in part
+                if (view := views.get(hit.index)) and self.reader.shows(question, view)
+            ]
+            yield Slice(rows, is_last=not hits)
+
+    def _first_views(
+        self, tenant: str, indexes: Sequence[int], max_bytes: int
+    ) -> Mapping[int, View]:
+        rows = self.store.rows_within(tenant, indexes, max_bytes)
+        views = views_of(self.store, tenant, list(rows.values()), max_bytes)
+        return {view.index: view for view in views}
 
     def count(self, tenant: str, where: Expr, visible: Expr, *, dialect: str = "native") -> int:
         """Return how many events match, exactly."""

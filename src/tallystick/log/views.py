@@ -79,10 +79,13 @@ class LogReader:
         return [Recorded(recorded_view(tenant, row), row.leaf) for row in rows]
 
 
-def views_of(store: Store, tenant: str, rows: Sequence[LogRow]) -> list[View]:
+def views_of(
+    store: Store, tenant: str, rows: Sequence[LogRow], max_bytes: int | None = None
+) -> list[View]:
     """Return entries as they are seen now, one view a row, in the order of `rows`.
 
     An event shows the content of its latest revision; what is no ordinary event shows its own.
+    With `max_bytes` the views end, after the first at least, where revisions have as many.
     Raises: StoreCorrupt.
     Cost: one lookup of heads, then one of the revisions if there are any.
     """
@@ -95,12 +98,16 @@ def views_of(store: Store, tenant: str, rows: Sequence[LogRow]) -> list[View]:
     heads = store.resource_heads(tenant, list(keys)) if keys else {}
     if not heads:
         return views
-    revisions = _events_at(store, tenant, {head.index for head in heads.values()})
-    replaced = {index for event in revisions.values() if (index := _before(event)) is not None}
-    revisions |= _events_at(store, tenant, replaced - revisions.keys())
-    for key, head in heads.items():
-        at = keys[key]
-        views[at] = _folded(views[at], head.index, revisions)
+    latest = {at: heads[key].index for key, at in keys.items() if key in heads}
+    revisions = _events_at(store, tenant, list(latest.values()), max_bytes)
+    before = {index: _before(event) for index, event in revisions.items()}
+    replaced = [index for index in before.values() if index is not None and index not in revisions]
+    revisions |= _events_at(store, tenant, replaced, max_bytes)
+    for at, head in latest.items():
+        # The first one is folded in any case: where an entry is missing, that says so.
+        if max_bytes and at and not {head, before.get(head) or head} <= revisions.keys():
+            return views[:at]
+        views[at] = _folded(views[at], head, revisions)
     return views
 
 
@@ -122,8 +129,13 @@ def find_index(store: Store, tenant: str, event_id: str) -> int | None:
     return None if found is None else found.index
 
 
-def _events_at(store: Store, tenant: str, indexes: Iterable[int]) -> dict[int, Event]:
-    rows = store.rows_at(tenant, indexes)
+def _events_at(
+    store: Store, tenant: str, indexes: Sequence[int], max_bytes: int | None
+) -> dict[int, Event]:
+    if max_bytes is None:
+        rows = store.rows_at(tenant, indexes)
+    else:
+        rows = store.rows_within(tenant, indexes, max_bytes)
     return {index: event_of(tenant, row) for index, row in rows.items()}
 
 

@@ -74,7 +74,7 @@ class Found(NamedTuple):
     total: int | None
     plan: Plan
     views: Mapping[int, View] = {}
-    """The entries of the page by index, where they were wanted and came along."""
+    """The first entries of the page by index, where they were wanted and came along."""
 
 
 class ResourceSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,10 +118,11 @@ class Reader(Protocol):
     FollowerBehind when that takes longer than a few seconds: never a stale answer.
     """
 
-    def find(self, tenant: str, question: Find, *, entries: bool = False) -> Found:
+    def find(self, tenant: str, question: Find, *, entry_bytes: int = 0) -> Found:
         """Return a page of entries.
 
-        With `entries` their views come along from where those cost no further question.
+        The views of the first ones, until they have `entry_bytes`, come along from where those cost
+        no further question.
         Raises: InvalidQuery for what no index can answer, FollowerBehind.
         """
 

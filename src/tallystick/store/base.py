@@ -50,6 +50,11 @@ class LogRow(NamedTuple):
     leaf: bytes
     sections: Sections
 
+    @property
+    def section_bytes(self) -> int:
+        """How long the sections are together."""
+        return sum([len(section) for section in self.sections if section is not None])
+
 
 class Tile(NamedTuple):
     """A complete tile: 256 hashes side by side, and the root over them."""
@@ -207,6 +212,12 @@ class Store(Protocol):
 
     def rows_at(self, tenant: str, indexes: Iterable[int]) -> dict[int, LogRow]:
         """Return the entries at `indexes` that exist."""
+
+    def rows_within(self, tenant: str, indexes: Sequence[int], max_bytes: int) -> dict[int, LogRow]:
+        """Return the entries at the first of `indexes`, in that order.
+
+        They are as many as have sections of `max_bytes` together, and one at least.
+        """
 
     def entries(self, tenant: str, start: int, stop: int) -> list[bytes]:
         """Return the entry bytes of [start, stop), without their sections."""

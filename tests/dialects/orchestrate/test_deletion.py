@@ -127,7 +127,7 @@ class Overtaken:
         self._reader = reader
         self._happens = happens
 
-    def find(self, tenant: str, question: Find, *, entries: bool = False) -> Found:
+    def find(self, tenant: str, question: Find, *, entry_bytes: int = 0) -> Found:
         """Answer, and let the rest happen before the answer is read, once."""
         found = self._reader.find(tenant, question)
         happens, self._happens = self._happens, lambda: None

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tallystick import json_text
+from tallystick.dialects.answers import COMPACT, Layout
 from tallystick.errors import InvalidQuery
 
 V2_TYPE = "application/json;charset=utf-8"
@@ -46,9 +47,13 @@ def indented(value: object) -> bytes:
 
 def v2_response(request: Request, value: object, status: int = 200, *, end: str = "") -> Response:
     """Return an answer of version 2: indented unless the request says `pretty=false`."""
-    plain = request.query_params.get("pretty", "true") in ("false", "0")
-    body = json_text.encode(value) if plain else indented(value)
+    body = json_text.encode(value) if _is_plain(request) else indented(value)
     return Response(body + end.encode(), status, media_type=V2_TYPE)
+
+
+def rows_layout(request: Request) -> Layout:
+    """Return how the rows of a list stand in an answer of version 2."""
+    return COMPACT if _is_plain(request) else _INDENTED
 
 
 def compact_response(value: object, status: int = 200) -> Response:
@@ -77,3 +82,17 @@ def headers(request: Request) -> Mapping[str, str]:
     token = _NO_TOKEN.sub("", given)[:_TOKEN_CHARS_MAX]
     own = str(uuid.uuid4())
     return {"X-VCAP-Request-ID": f"{token}::{own}" if token else own}
+
+
+def _is_plain(request: Request) -> bool:
+    return request.query_params.get("pretty", "true") in ("false", "0")
+
+
+def _indented_row(value: object) -> bytes:
+    # No line feed stands within a string. A line that is empty stays so.
+    deeper = indented(value).replace(b"\n", b"\n    ")
+    return deeper.replace(b"\n    \n", b"\n\n")
+
+
+# Only a number in a list stands on a line of its own, and no list here has any.
+_INDENTED = Layout(b"-0", b"\n    -0\n", b"\n    ", b",\n    ", b"\n", _indented_row)

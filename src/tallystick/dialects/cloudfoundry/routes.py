@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from tallystick import limits
+from tallystick.dialects.answers import rows_response
 from tallystick.dialects.cloudfoundry import discovery, inventory, listing, query, responses, wire
 from tallystick.dialects.cloudfoundry.caller import (
     Caller,
@@ -155,10 +156,8 @@ class V2Api:
     def _list_events(self, request: Request, caller: Caller) -> Response:
         asked = listing.parse(responses.parameters(request), listing.EVENT_ORDERS)
         sort = Sort("occurred_ms", descending=asked.paging.descending)
-        envelope = self._page(
-            caller, asked, "/v2/events", _conditions(asked), sort, listing.EVENT_ORDER
-        )
-        return responses.v2_response(request, envelope)
+        where, order = _conditions(asked), listing.EVENT_ORDER
+        return self._page(request, caller, asked, "/v2/events", where, sort, order)
 
     def _list_space_events(self, request: Request, caller: Caller) -> Response:
         guid = request.path_params["guid"]
@@ -168,17 +167,18 @@ class V2Api:
         where = all_of((Eq(query.SPACE_FIELD, guid), _conditions(asked)))
         path = f"/v2/spaces/{quote(guid, safe='')}/events"
         sort = Sort("index", descending=asked.paging.descending)
-        return responses.v2_response(request, self._page(caller, asked, path, where, sort))
+        return self._page(request, caller, asked, path, where, sort)
 
     def _page(
         self,
+        request: Request,
         caller: Caller,
         asked: listing.Listing,
         path: str,
         where: Expr,
         sort: Sort,
         order: Sequence[str] = (),
-    ) -> Json:
+    ) -> Response:
         question = Find(
             where=where,
             dialect=DIALECT,
@@ -187,9 +187,17 @@ class V2Api:
             offset=asked.paging.offset,
             total=True,
         )
-        page = self._ledger.find(caller.tenant, question, caller.visible)
-        resources = [wire.from_event(view, self._style, asked.relations) for view in page.views]
-        return listing.envelope(path, asked, page.total or 0, resources, order)
+        page = self._ledger.select(caller.tenant, question, caller.visible)
+        total = page.total or 0
+        return rows_response(
+            self._services.door(),
+            page,
+            lambda row: wire.from_event(row[0], self._style, asked.relations),
+            lambda rows: responses.v2_response(
+                request, listing.envelope(path, asked, total, rows, order)
+            ),
+            layout=responses.rows_layout(request),
+        )
 
     def _get_event(self, request: Request, caller: Caller) -> Response:
         view = self._events.view(caller.tenant, request.path_params["guid"])

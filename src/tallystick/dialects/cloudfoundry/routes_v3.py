@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from tallystick.dialects.answers import rows_response
 from tallystick.dialects.cloudfoundry import discovery, inventory, responses, v3
 from tallystick.dialects.cloudfoundry.caller import Caller, reader_of
 from tallystick.dialects.cloudfoundry.errors import NoSuchEvent
@@ -70,11 +71,15 @@ class V3Api:
             offset=asked.paging.offset,
             total=True,
         )
-        page = self._ledger.find(caller.tenant, question, caller.visible)
+        page = self._ledger.select(caller.tenant, question, caller.visible)
         base = base_url(self._services, request)
-        resources = [v3.from_event(view, base) for view in page.views]
         url = f"{base}/v3/audit_events"
-        return responses.compact_response(v3.envelope(url, asked, page.total or 0, resources))
+        return rows_response(
+            self._services.door(),
+            page,
+            lambda row: v3.from_event(row[0], base),
+            lambda rows: responses.compact_response(v3.envelope(url, asked, page.total or 0, rows)),
+        )
 
     def _get_event(self, request: Request, caller: Caller) -> Response:
         guid = request.path_params["guid"]

@@ -5,6 +5,7 @@ Synchronous: the routes run it in worker threads.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from tallystick.dialects.datatrails import attachments, filters, rendering, wire
@@ -12,6 +13,7 @@ from tallystick.dialects.datatrails.caller import Caller
 from tallystick.dialects.services import Services
 from tallystick.errors import NotFound
 from tallystick.events.event import Json, Op, View
+from tallystick.ledger.ledger import Row, Selection
 from tallystick.query.expr import RECORDED_ORDER
 from tallystick.query.question import Find
 
@@ -21,13 +23,6 @@ class Published(NamedTuple):
 
     committed: int
     confirmed: int
-
-
-class Found(NamedTuple):
-    """A page of events as the API shows them, and how many match in all."""
-
-    events: list[Json]
-    total: int
 
 
 class Events:
@@ -61,8 +56,10 @@ class Events:
         """
         return self._rendered(caller, self.view(caller, uuid), self._published(caller))
 
-    def search(self, caller: Caller, asked: wire.Search) -> Found:
+    def search(self, caller: Caller, asked: wire.Search) -> tuple[Selection, Callable[[Row], Json]]:
         """Return a page of the events that match a filter, in the order they were recorded.
+
+        With it comes what shows each as the API does.
 
         Raises: InvalidQuery, FollowerBehind.
         """
@@ -78,9 +75,8 @@ class Events:
             offset=asked.skip,
             total=True,
         )
-        page = self._ledger.find(caller.tenant, question, caller.visible)
-        events = [self._rendered(caller, view, published) for view in page.views]
-        return Found(events, page.total or 0)
+        page = self._ledger.select(caller.tenant, question, caller.visible)
+        return page, lambda row: self._rendered(caller, row[0], published)
 
     def require_attachment(self, caller: Caller, uuid: str, blob_id: str) -> None:
         """Let the caller have a blob through an event that names it.

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from tallystick import json_text, limits
+from tallystick.dialects.answers import rows_response
 from tallystick.dialects.datatrails import attachments, errors, quotas, rendering, wire
 from tallystick.dialects.datatrails.applications import is_application
 from tallystick.dialects.datatrails.caller import Caller, actor_of, caller_of
@@ -84,8 +85,17 @@ class EventsApi:
         """Answer a page of events and how many match."""
         caller = self._caller(request, Scope.READ)
         asked = wire.decode_search(await self._services.body(request, _SEARCH_BYTES))
-        found = await self._services.door().run(self._events.search, caller, asked)
-        return json_response({"events": found.events}, headers={TOTAL_COUNT: str(found.total)})
+        return await self._services.door().run(self._page, caller, asked)
+
+    def _page(self, caller: Caller, asked: wire.Search) -> Response:
+        page, render = self._events.search(caller, asked)
+        headers = {TOTAL_COUNT: str(page.total or 0)}
+        return rows_response(
+            self._services.door(),
+            page,
+            render,
+            lambda rows: json_response({"events": rows}, headers=headers),
+        )
 
     def _caller(self, request: Request, right: Scope) -> Caller:
         caller = caller_of(self._services, request, right)

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from tallystick import json_text, limits
+from tallystick.dialects.answers import rows_response
 from tallystick.dialects.kvass import parameters, wire
 from tallystick.dialects.kvass.caller import KEY_HEADERS, Caller, caller_of
 from tallystick.dialects.kvass.kinds import KINDS, is_update
@@ -85,9 +86,13 @@ class KvassApi:
     def _page(self, request: Request, *, search: bool) -> Response:
         caller = caller_of(self._services, request, Scope.READ)
         question = parameters.to_question(request.query_params, search=search)
-        page = self._ledger.find(caller.tenant, question, caller.visible)
-        shown = [wire.render(view, caller.company) for view in page.views]
-        return _json(shown, headers={TOTAL_HEADER: str(page.total)})
+        page = self._ledger.select(caller.tenant, question, caller.visible)
+        return rows_response(
+            self._services.door(),
+            page,
+            lambda row: wire.render(row[0], caller.company),
+            lambda rows: _json(rows, headers={TOTAL_HEADER: str(page.total)}),
+        )
 
     def _get(self, request: Request) -> Response:
         caller = caller_of(self._services, request, Scope.READ)

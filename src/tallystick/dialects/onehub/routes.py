@@ -15,6 +15,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from tallystick import json_text, limits
+from tallystick.dialects.answers import rows_response
 from tallystick.dialects.onehub import parameters, timestamps, wire
 from tallystick.dialects.onehub.parameters import Given
 from tallystick.dialects.onehub.wire import DIALECT
@@ -103,11 +104,16 @@ class OnehubApi:
         asked = parameters.to_filter(given, zone, principal)
         page = parameters.to_page(given)
         question = parameters.to_question(all_of((where, asked)), page)
-        found = self._ledger.find(principal.tenant, question, access.visible(principal))
-        assert found.total is not None, "the question asks for a total"
-        items = [wire.render(view, zone) for view in found.views]
-        return _json(
-            wire.page_of(items, total=found.total, offset=page.offset, per_page=page.per_page)
+        found = self._ledger.select(principal.tenant, question, access.visible(principal))
+        total = found.total
+        assert total is not None, "the question asks for a total"
+        return rows_response(
+            self._services.door(),
+            found,
+            lambda row: wire.render(row[0], zone),
+            lambda items: _json(
+                wire.page_of(items, total=total, offset=page.offset, per_page=page.per_page)
+            ),
         )
 
     def _zone_of(self, principal: Principal) -> tzinfo:

@@ -5,11 +5,13 @@ Source: wire specification, sections 4 and 5.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 import msgspec
 from starlette.responses import Response
 
+from tallystick import limits
 from tallystick.dialects.orchestrate import paging, wire
 from tallystick.dialects.orchestrate.items import item_row
 from tallystick.dialects.orchestrate.paging import Parameter
@@ -23,6 +25,7 @@ from tallystick.query.question import Find, Over, ResourceQuery
 DELETE_CHUNK = 500
 """Items or events that one step of deleting a collection takes away."""
 
+_CHUNK_BYTES = 16 * 1024 * 1024
 _PARAMETER = "search_param_invalid"
 _BOUNDS = ("startKey", "afterKey", "beforeKey", "endKey")
 
@@ -42,10 +45,10 @@ async def list_items(exchange: Exchange, collection: str) -> Response:
     limit = paging.limit_of(exchange.parameters, _PARAMETER)
     values = exchange.flag("values", default=True, code=_PARAMETER)
     keys = key_range_of(exchange.parameters)
-    found: list[Event] = await exchange.door.run(_page, exchange, collection, keys, limit + 1)
-    rows = [item_row(exchange, document, values=values) for document in found[:limit]]
+    found, more = await exchange.door.run(_page, exchange, collection, keys, limit)
+    rows = [item_row(exchange, document, values=values) for document in found]
     links = {}
-    if len(found) > limit:
+    if more:
         front = [("afterKey", rows[-1]["path"]["key"]), ("limit", str(limit))]
         links["next"] = paging.link(
             exchange.path, front, exchange.parameters, without=("startKey", "query")
@@ -95,9 +98,29 @@ def key_range_of(parameters: list[Parameter]) -> KeyRange:
     return keys
 
 
-def _page(exchange: Exchange, collection: str, keys: KeyRange, count: int) -> list[Event]:
-    """Return the first items of a range that the caller may see."""
-    ledger, found = exchange.ledger, list[Event]()
+def _page(
+    exchange: Exchange, collection: str, keys: KeyRange, limit: int
+) -> tuple[list[Event], bool]:
+    """Return the first items of a range that the caller may see, and whether more follow."""
+    found: list[Event] = []
+    size, max_bytes = 0, exchange.services.settings.page_bytes
+    for views in _slices(exchange, collection, keys, limit + 1):
+        found += [
+            view.first
+            for view in views
+            if wire.is_document(view.first) and exchange.ledger.may_see(view, exchange.visible)
+        ]
+        size += limits.SLICE_BYTES
+        if len(found) > limit or (found and size >= max_bytes):
+            # Of what ends a page early, nobody knows whether it is the last.
+            return found[:limit], True
+    return found, False
+
+
+def _slices(
+    exchange: Exchange, collection: str, keys: KeyRange, count: int
+) -> Iterator[Collection[View]]:
+    """Yield the items of a range in the order of their keys, some at a time."""
     while True:
         question = ResourceQuery(
             type=collection,
@@ -108,16 +131,12 @@ def _page(exchange: Exchange, collection: str, keys: KeyRange, count: int) -> li
             live=True,
             limit=count,
         )
-        summaries = ledger.resources(exchange.tenant, question)
+        summaries = exchange.ledger.resources(exchange.tenant, question)
         indexes = [summary.document for summary in summaries if summary.document is not None]
-        views = ledger.views_at(exchange.tenant, indexes)
-        for index in indexes:
-            if wire.is_document(views[index].first) and ledger.may_see(
-                views[index], exchange.visible
-            ):
-                found.append(views[index].first)
-        if len(found) >= count or len(summaries) < count:
-            return found[:count]
+        for views in exchange.ledger.views_in_slices(exchange.tenant, indexes):
+            yield views.values()
+        if len(summaries) < count:
+            return
         keys = keys._replace(low=summaries[-1].id, low_inclusive=False)
 
 
@@ -128,7 +147,9 @@ def _check_holds(exchange: Exchange, where: Expr, over: Over) -> None:
     """
     question: Find | None = _first(where, over)
     while question is not None:
-        page = exchange.ledger.find(exchange.tenant, question, exchange.visible)
+        page = exchange.ledger.find(
+            exchange.tenant, question, exchange.visible, max_bytes=_CHUNK_BYTES
+        )
         exchange.ledger.holds.check(exchange.tenant, page.views)
         after = page.hits[-1].position if page.more and page.hits else None
         question = None if after is None else msgspec.structs.replace(question, after=after)
@@ -156,7 +177,11 @@ async def _retract_events(exchange: Exchange, where: Expr) -> None:
 
 async def _chunk(exchange: Exchange, where: Expr, over: Over) -> list[View]:
     page = await exchange.door.run(
-        exchange.ledger.find, exchange.tenant, _first(where, over), exchange.visible
+        exchange.ledger.find,
+        exchange.tenant,
+        _first(where, over),
+        exchange.visible,
+        max_bytes=_CHUNK_BYTES,
     )
     return list(page.views)
 

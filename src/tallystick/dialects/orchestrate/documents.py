@@ -125,12 +125,12 @@ def history(ledger: Ledger, tenant: str, target: Resource, visible: Expr) -> Ite
     offset = 0
     while True:
         indexes = ledger.reader.history(tenant, target.type, target.id, limit=_CHUNK, offset=offset)
-        views = ledger.views_at(tenant, indexes)
-        for index in indexes:
-            document = views[index].first
+        slices = ledger.views_in_slices(tenant, indexes)
+        for view in (view for part in slices for view in part.values()):
+            document = view.first
             if _is_whole(document, target) and wire.ends_history(document):
                 return
-            if _is_whole(document, target) and ledger.may_see(views[index], visible):
+            if _is_whole(document, target) and ledger.may_see(view, visible):
                 yield document
         if len(indexes) < _CHUNK:
             return
@@ -159,7 +159,8 @@ def _purge(exchange: Exchange, target: Resource, condition: Condition) -> None:
     for _ in range(ATTEMPTS):
         current = current_of(ledger, tenant, target, exchange.visible)
         condition.check(current.ref)
-        documents = list(history(ledger, tenant, target, exchange.visible))
+        # Of each only what names it: their contents together may be large.
+        documents = [(d.index, d.id) for d in history(ledger, tenant, target, exchange.visible)]
         if not documents:
             return
         draft = wire.delete_draft(target, purged=True, actor=exchange.actor)
@@ -167,7 +168,7 @@ def _purge(exchange: Exchange, target: Resource, condition: Condition) -> None:
         draft = msgspec.structs.replace(draft, expects=(expectation,))
         try:
             ledger.append_erasing(
-                tenant, draft, [d.index for d in documents], subject=documents[0].id
+                tenant, draft, [index for index, _ in documents], subject=documents[0][1]
             )
         except PreconditionFailed:
             continue

@@ -250,10 +250,12 @@ def _page(exchange: Exchange, address: Address, type: str, limit: int) -> tuple[
     # One row ahead: indexes know bounds by time only, so they cannot tell whether what follows
     # is still within the span.
     question = find_series(address, type, span, limit + 1)
-    page = exchange.ledger.find(exchange.tenant, question, exchange.visible)
+    page = exchange.ledger.find(
+        exchange.tenant, question, exchange.visible, max_bytes=exchange.services.settings.page_bytes
+    )
     # Rows come newest first, so what lies before an ordinal is a tail of the page.
     views = [view for view in page.views if (view.first.occurred_ms, view.index) >= span.low]
-    # Fewer than asked for, yet more to come: some were deleted meanwhile.
+    # Fewer than asked for, yet more to come: these are large, or some were deleted meanwhile.
     cut_short = page.more and 0 < len(views) == len(page.views)
     return views[:limit], cut_short or len(views) > limit
 

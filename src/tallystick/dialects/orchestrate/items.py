@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from itertools import islice
 from typing import Any
 
+import msgspec
 from starlette.responses import Response
 
 from tallystick import json_text
@@ -110,13 +110,12 @@ async def list_versions(exchange: Exchange, collection: str, key: str) -> Respon
     offset = paging.offset_of(exchange.parameters, _PARAMETER)
     values = exchange.flag("values", code=_PARAMETER)
     address = Address(collection, key)
-    found: list[Event] = await exchange.door.run(
-        _versions, exchange, _target(address), offset + limit + 1
+    rows, seen = await exchange.door.run(
+        _versions, exchange, _target(address), (offset, offset + limit), values=values
     )
-    if not found:
+    if not seen:
         raise items_not_found(*address)
-    rows = [_version_row(exchange, event, values) for event in found[offset : offset + limit]]
-    links = offset_links(exchange, limit, offset, more=len(found) > offset + limit)
+    links = offset_links(exchange, limit, offset, more=seen > offset + limit)
     return exchange.page(rows, links)
 
 
@@ -157,9 +156,20 @@ def item_row(exchange: Exchange, document: Event, *, values: bool = True) -> Jso
     return row
 
 
-def _versions(exchange: Exchange, target: Resource, count: int) -> list[Event]:
-    documents_of = documents.history(exchange.ledger, exchange.tenant, target, exchange.visible)
-    return list(islice(documents_of, count))
+def _versions(
+    exchange: Exchange, target: Resource, span: tuple[int, int], *, values: bool
+) -> tuple[list[msgspec.Raw], int]:
+    """Return the versions of a span as JSON text, and how many were seen, one beyond it at most."""
+    rows: list[msgspec.Raw] = []
+    seen = 0
+    for document in documents.history(exchange.ledger, exchange.tenant, target, exchange.visible):
+        seen += 1
+        if seen > span[1]:
+            break
+        if seen > span[0]:
+            # As text it takes a fraction of the memory.
+            rows.append(msgspec.Raw(json_text.encode(_version_row(exchange, document, values))))
+    return rows, seen
 
 
 def _version_row(exchange: Exchange, document: Event, values: bool) -> Json:

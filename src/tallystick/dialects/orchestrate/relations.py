@@ -5,6 +5,7 @@ Source: wire specification, section 14.
 
 from __future__ import annotations
 
+import msgspec
 from starlette.responses import Response
 
 from tallystick import json_text
@@ -79,11 +80,11 @@ async def walk(exchange: Exchange, collection: str, key: str, *kinds: str) -> Re
     if len(kinds) > HOPS_MAX:
         raise Refusal(_PARAMETER, {"info": f"a walk has {HOPS_MAX} hops at most"})
     start = Address(collection, key)
-    found: list[Event] | None = await exchange.door.run(_walk, exchange, start, kinds)
+    found = await exchange.door.run(_walk, exchange, start, kinds, (offset, offset + limit))
     if found is None:
         raise items_not_found(*start)
-    rows = [item_row(exchange, document) for document in found[offset : offset + limit]]
-    links = offset_links(exchange, limit, offset, more=len(found) > offset + limit)
+    rows, seen = found
+    links = offset_links(exchange, limit, offset, more=seen > offset + limit)
     return exchange.page(rows, links)
 
 
@@ -102,8 +103,13 @@ async def _require_ends(exchange: Exchange, relation: Relation) -> None:
         raise items_not_found(*end)
 
 
-def _walk(exchange: Exchange, start: Address, kinds: tuple[str, ...]) -> list[Event] | None:
-    """Return the items at the end of a walk, each once; None when the start is no item."""
+def _walk(
+    exchange: Exchange, start: Address, kinds: tuple[str, ...], span: tuple[int, int]
+) -> tuple[list[msgspec.Raw], int] | None:
+    """Return a span of the items at the end of a walk, each once; None when the start is no item.
+
+    They are JSON text. With them comes how many were seen, one beyond the span at most.
+    """
     if _item(exchange, start) is None:
         return None
     reached = [start]
@@ -115,7 +121,15 @@ def _walk(exchange: Exchange, start: Address, kinds: tuple[str, ...]) -> list[Ev
             if len(ahead) > NODES_MAX:
                 raise Refusal(_PARAMETER, {"info": f"a walk may reach {NODES_MAX:,} items a hop"})
         reached = list(ahead)
-    return [item for address in reached if (item := _item(exchange, address)) is not None]
+    rows: list[msgspec.Raw] = []
+    seen = 0
+    for item in (item for address in reached if (item := _item(exchange, address)) is not None):
+        seen += 1
+        if seen > span[1]:
+            break
+        if seen > span[0]:
+            rows.append(msgspec.Raw(json_text.encode(item_row(exchange, item))))
+    return rows, seen
 
 
 def _neighbours(exchange: Exchange, source: Address, kind: str) -> list[Address]:

@@ -11,15 +11,17 @@ import secrets
 import uuid
 import zlib
 from base64 import b64decode
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from urllib.parse import unquote_to_bytes
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope
 
 from tallystick import json_text, limits
+from tallystick.dialects.answers import COMPACT, pieces_of, streamed
 from tallystick.dialects.orchestrate import errors, paging, preconditions
 from tallystick.dialects.orchestrate.field_filter import FieldFilter, names_of
 from tallystick.dialects.orchestrate.preconditions import Condition
@@ -30,6 +32,7 @@ from tallystick.events.event import Draft, Json, Resource
 from tallystick.identity import access, actors
 from tallystick.identity.access import Principal
 from tallystick.identity.access import Scope as Right
+from tallystick.ledger.ledger import Row, Selection
 from tallystick.log.sequencer import Accepted, Item
 from tallystick.query.expr import Expr
 
@@ -157,13 +160,37 @@ class Exchange:
         return _response(self.request, status, body, headers or {})
 
     def page(
-        self, rows: Sequence[Json], links: dict[str, str], more: Json | None = None
+        self, rows: Sequence[Json | msgspec.Raw], links: dict[str, str], more: Json | None = None
     ) -> Response:
         """Return a page of rows with the links to its neighbours."""
         prefix = self.request.scope.get("root_path", "")
         links = {name: prefix + target for name, target in links.items()}
         body: Json = {"count": len(rows), **(more or {}), "results": rows, **links}
         return self.reply(200, body, paging.link_header(links))
+
+    def rows_page(
+        self,
+        selection: Selection,
+        render: Callable[[Row], Json],
+        links: dict[str, str],
+        more: Json,
+    ) -> Response:
+        """Return a page of a selection, however long its rows are."""
+        if selection.is_short:
+            shown = [render(row) for part in selection.slices for row in part.rows]
+            return self.page(shown, links, more)
+        # Said before the rows are read: one that is deleted meanwhile is counted, but not shown.
+        text = json_text.encode(
+            {"count": selection.found, **more, "results": [msgspec.Raw(COMPACT.mark)], **links}
+        )
+        headers = {**paging.link_header(links), "Content-Type": _JSON, "Vary": "Accept-Encoding"}
+        pieces = pieces_of(text, selection, render)
+        if _takes_gzip(self.headers.get("accept-encoding", "")):
+            headers["Content-Encoding"] = "gzip"
+            pieces = _each_compressed(pieces)
+        if self.method == "HEAD":
+            return Response(None, 200, headers)
+        return streamed(self.door, pieces, 200, headers)
 
 
 def error_response(request: Request, error: TallystickError) -> Response:
@@ -230,6 +257,13 @@ def _response(
 def _compressed(content: bytes) -> bytes:
     packer = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_WINDOW)
     return packer.compress(content) + packer.flush()
+
+
+def _each_compressed(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    packer = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_WINDOW)
+    for piece in pieces:
+        yield packer.compress(piece) + packer.flush(zlib.Z_SYNC_FLUSH)
+    yield packer.flush()
 
 
 def _takes_gzip(accepted: str) -> bool:

@@ -16,6 +16,7 @@ from tallystick.dialects.orchestrate.request import Exchange
 from tallystick.errors import InvalidQuery, TooLarge
 from tallystick.events.event import Json, Op, View
 from tallystick.identity.access import Scope
+from tallystick.ledger.ledger import Selection
 from tallystick.query.aggregate import (
     AggregateResult,
     TopValues,
@@ -50,7 +51,7 @@ class _Asked(NamedTuple):
 class _Answer(NamedTuple):
     """What a search found."""
 
-    rows: list[tuple[View, Hit | None]]
+    page: Selection
     total: int
     results: list[AggregateResult]
 
@@ -69,13 +70,21 @@ async def _search(exchange: Exchange, collection: str | None) -> Response:
     exchange.require(Scope.READ)
     values = exchange.flag("values", default=True, code=_PARAMETER)
     asked = _asked(exchange, collection)
-    answer: _Answer = await exchange.door.run(_answer, exchange, asked)
-    near = asked.question.near
-    rows = [_row(exchange, view, hit, near, values=values) for view, hit in answer.rows]
+    return await exchange.door.run(_page, exchange, asked, values=values)
+
+
+def _page(exchange: Exchange, asked: _Asked, *, values: bool) -> Response:
+    answer = _answer(exchange, asked)
     more: Json = {"total_count": answer.total}
     if asked.clauses:
         more["aggregates"] = aggregates.tell(asked.clauses, answer.results)
-    return exchange.page(rows, _links(exchange, asked, answer.total), more)
+    links = _links(exchange, asked, answer.total)
+    if not asked.limit:
+        return exchange.page([], links, more)
+    near = asked.question.near
+    return exchange.rows_page(
+        answer.page, lambda row: _row(exchange, *row, near, values=values), links, more
+    )
 
 
 def _asked(exchange: Exchange, collection: str | None) -> _Asked:
@@ -113,7 +122,7 @@ def _answer(exchange: Exchange, asked: _Asked) -> _Answer:
         over=asked.question.over,
         dialect=wire.DIALECT,
         sort=asked.order.sorts,
-        # Indexes count what they find; a page of none is cut below.
+        # Indexes count what they find; a page of none is not shown.
         limit=max(1, asked.limit),
         offset=asked.offset,
         total=True,
@@ -121,9 +130,8 @@ def _answer(exchange: Exchange, asked: _Asked) -> _Answer:
     results = _aggregated(exchange, find, asked)
     if asked.order.seed is not None:
         return _shuffled(exchange, asked, results)
-    page = ledger.find(tenant, find, visible)
-    rows: list[tuple[View, Hit | None]] = list(zip(page.views, page.hits, strict=True))
-    return _Answer(rows[: asked.limit], page.total or 0, results)
+    page = ledger.select(tenant, find, visible)
+    return _Answer(page, page.total or 0, results)
 
 
 def _aggregated(exchange: Exchange, find: Find, asked: _Asked) -> list[AggregateResult]:
@@ -176,21 +184,15 @@ def _shuffled(exchange: Exchange, asked: _Asked, results: list[AggregateResult])
     if found.more:
         raise Refusal(_PARAMETER, {"sort": "_random", "info": f"for {RANDOM_MAX:,} rows at most"})
     seed = (asked.order.seed or "").encode("utf-8", "surrogatepass")
-    indexes = sorted(
-        (hit.index for hit in found.hits),
-        key=lambda index: blake2b(b"%d:%b" % (index, seed), digest_size=8).digest(),
+    hits = sorted(
+        (Hit(hit.index, hit.position) for hit in found.hits),
+        key=lambda hit: blake2b(b"%d:%b" % (hit.index, seed), digest_size=8).digest(),
     )[asked.offset : asked.offset + asked.limit]
-    views = exchange.ledger.views_at(exchange.tenant, indexes)
-    shows = exchange.ledger.reader.shows
-    rows: list[tuple[View, Hit | None]] = [
-        (views[index], None) for index in indexes if shows(find, views[index])
-    ]
-    return _Answer(rows, found.total or 0, results)
+    page = exchange.ledger.select_of(exchange.tenant, find, found._replace(hits=hits))
+    return _Answer(page, found.total or 0, results)
 
 
-def _row(
-    exchange: Exchange, view: View, hit: Hit | None, near: Near | None, *, values: bool
-) -> Json:
+def _row(exchange: Exchange, view: View, hit: Hit, near: Near | None, *, values: bool) -> Json:
     is_document = view.first.op is Op.DOCUMENT
     path = wire.document_path(view.first) if is_document else wire.event_path(view)
     row: Json = {"path": path}
@@ -200,7 +202,7 @@ def _row(
     if distance is not None:
         row["distance"] = distance
     else:
-        row["score"] = _NO_SCORE if hit is None or hit.score is None else hit.score
+        row["score"] = _NO_SCORE if hit.score is None else hit.score
     row["reftime"] = path["reftime"]
     return row
 

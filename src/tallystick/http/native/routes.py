@@ -86,7 +86,9 @@ class NativeApi:
             position = cursor.decode(params["cursor"], fingerprint)
             # An offset says where to begin; a client may send it along on every page.
             question = msgspec.structs.replace(question, after=position, offset=0)
-        page = self._ledger.find(principal.tenant, question, visible)
+        page = self._ledger.find(
+            principal.tenant, question, visible, max_bytes=self._services.settings.page_bytes
+        )
         render = _recorded if question.over is Over.LOG else wire.from_view
         answer: Json = {"events": [render(view) for view in page.views], "next": None}
         headers: dict[str, str] = {}

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from psycopg import sql
 
+from tallystick.events.entry import SECTIONS
 from tallystick.index.lists.block_query import (
     AllOf,
     AnyOf,
@@ -100,9 +101,9 @@ class Question:
         after: tuple[int, ...] | None,
         offset: int,
         limit: int,
-        entries: bool = False,
+        entry_bytes: int = 0,
     ) -> list[Row]:
-        """Return a page of entries, with what the log holds of each if `entries` are wanted."""
+        """Return a page of entries, with what the log holds of the first `entry_bytes`."""
         self._choose(connection)
         begin: Span | None = None
         if offset > _DEEP and after is None and self._totals is not None:
@@ -119,11 +120,11 @@ class Question:
                 skipped, begin = found
                 offset -= skipped
         statement = self._statement(order, after, begin, offset, limit)
-        if not entries:
+        if not entry_bytes:
             return [Row(*row) for row in fetch_composed(connection, *statement)]
-        statement = self._with_entries(statement, order)
+        statement = self._with_entries(statement, order, entry_bytes)
         return [
-            Row(idx, ms, LogRow(idx, entry, leaf, tuple(sections)))
+            Row(idx, ms, None if leaf is None else LogRow(idx, entry, leaf, tuple(sections)))
             for idx, ms, entry, leaf, *sections in fetch_composed(connection, *statement)
         ]
 
@@ -259,9 +260,11 @@ class Question:
         )
         return Condition(text, (*values, limit, offset))
 
-    def _with_entries(self, page: Condition, order: Order) -> Condition:
-        text = _ENTRIES.format(page=page.text, ordered=_ordered(order, "found"))
-        return Condition(text, (*page.values, self._tenant, self._size))
+    def _with_entries(self, page: Condition, order: Order, max_bytes: int) -> Condition:
+        text = _ENTRIES.format(
+            page=page.text, ordered=_ordered(order, "found"), again=_ordered(order, "sized")
+        )
+        return Condition(text, (max_bytes, *page.values, self._tenant, self._size))
 
     # What drives
 
@@ -320,10 +323,17 @@ class Question:
         return Condition(text, (self._tenant, self._size))
 
 
+_LENGTH = " + ".join(f"coalesce(octet_length({name}), 0)" for name in SECTIONS)
+_FITTING = ", ".join(f"CASE WHEN fits THEN {name} END" for name in ("entry", "leaf", *SECTIONS))
+# Lengths are known without reading what is stored out of line, which is read only where it fits.
 _ENTRIES = sql.SQL(
-    "SELECT found.idx, found.ms, entry, leaf, actor, target, place, data, previous"
+    f"SELECT idx, ms, {_FITTING}"
+    f" FROM (SELECT found.idx, found.ms, entry, leaf, {', '.join(SECTIONS)},"
+    f" sum({_LENGTH}) OVER following <= %b OR row_number() OVER following = 1 AS fits"
     " FROM ({page}) AS found"
-    " JOIN log ON log.tenant = %b AND log.idx < %b AND log.idx = found.idx ORDER BY {ordered}"
+    " JOIN log ON log.tenant = %b AND log.idx < %b AND log.idx = found.idx"
+    " WINDOW following AS (ORDER BY {ordered} ROWS UNBOUNDED PRECEDING)) AS sized"
+    " ORDER BY {again}"
 )
 _LISTS = sql.SQL("lists AS l")
 _PLACES = sql.SQL("places AS p")

@@ -90,8 +90,8 @@ class PostgresReader:
         self._lists = lists
         self._searching = searching
 
-    def find(self, tenant: str, question: Find, *, entries: bool = False) -> Found:
-        """Return a page of entries; with `entries` their views come along from lists.
+    def find(self, tenant: str, question: Find, *, entry_bytes: int = 0) -> Found:
+        """Return a page of entries; views come along from lists until they have `entry_bytes`.
 
         Raises: InvalidQuery for what no index can answer, FollowerBehind.
         """
@@ -115,7 +115,7 @@ class PostgresReader:
                 after=after,
                 offset=question.offset,
                 limit=question.limit + 1,
-                entries=entries,
+                entry_bytes=entry_bytes,
             )
             return rows, asked.count(connection) if question.total else None
 
@@ -124,7 +124,7 @@ class PostgresReader:
         more = len(rows) > question.limit
         rows = rows[: question.limit]
         stored = [row.stored for row in rows if row.stored is not None]
-        views = {view.index: view for view in views_of(self._store, tenant, stored)}
+        views = {view.index: view for view in views_of(self._store, tenant, stored, entry_bytes)}
         return Found(self._hits(tenant, rows, question), more, total, LISTED, views)
 
     def shows(self, question: Find, view: View) -> bool:

@@ -106,6 +106,21 @@ WHERE tenant = %(tenant)b AND idx >= %(start)b AND idx < %(stop)b ORDER BY idx;
 SELECT idx, entry, leaf, actor, target, place, data, previous FROM log
 WHERE tenant = %(tenant)b AND idx = ANY(%(idx)b::bigint[]);
 
+-- name: rows_within
+-- Entries here and there, in the order asked for, as many as have so many bytes, one at least.
+-- Lengths are known without reading what is stored out of line.
+SELECT idx, entry, leaf, actor, target, place, data, previous FROM (
+  SELECT log.*, wanted.n, row_number() OVER following AS place_in_order, sum(
+    coalesce(octet_length(actor), 0) + coalesce(octet_length(target), 0)
+    + coalesce(octet_length(place), 0) + coalesce(octet_length(data), 0)
+    + coalesce(octet_length(previous), 0)
+  ) OVER following AS bytes
+  FROM unnest(%(idx)b::bigint[]) WITH ORDINALITY AS wanted (idx, n)
+  JOIN log ON log.tenant = %(tenant)b AND log.idx = wanted.idx
+  WINDOW following AS (ORDER BY wanted.n ROWS UNBOUNDED PRECEDING)
+) AS sized
+WHERE bytes <= %(max_bytes)b OR place_in_order = 1 ORDER BY n;
+
 -- name: entries
 -- The entry bytes of a stretch.
 SELECT entry FROM log

@@ -66,6 +66,18 @@ def rows_at(connection: Connection, tenant: bytes, indexes: Iterable[int]) -> di
     return {row[0]: LogRow(row[0], row[1], row[2], row[3:]) for row in found}
 
 
+def rows_within(
+    connection: Connection, tenant: bytes, indexes: Sequence[int], max_bytes: int
+) -> dict[int, LogRow]:
+    """Return the entries at the first of `indexes` that have `max_bytes` together."""
+    if not indexes:
+        return {}
+    found = select(
+        connection, "rows_within", tenant=tenant, idx=int8s(indexes), max_bytes=max_bytes
+    )
+    return {row[0]: LogRow(row[0], row[1], row[2], row[3:]) for row in found}
+
+
 def leaves(connection: Connection, tenant: bytes, start: int, stop: int) -> list[bytes]:
     """Return the leaf hashes of [start, stop)."""
     found = select(connection, "leaves", tenant=tenant, start=start, stop=stop)

@@ -157,6 +157,10 @@ class PostgresStore:
         wanted = list(indexes)
         return self.read(lambda c: reading.rows_at(c, to_bytes(tenant), wanted))
 
+    def rows_within(self, tenant: str, indexes: Sequence[int], max_bytes: int) -> dict[int, LogRow]:
+        """Return the entries at the first of `indexes` that have `max_bytes` together."""
+        return self.read(lambda c: reading.rows_within(c, to_bytes(tenant), indexes, max_bytes))
+
     def entries(self, tenant: str, start: int, stop: int) -> list[bytes]:
         """Return the entry bytes of [start, stop)."""
         return self.read(lambda c: reading.entries(c, to_bytes(tenant), start, stop))

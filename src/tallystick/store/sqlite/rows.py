@@ -91,6 +91,25 @@ def rows_at(connection: apsw.Connection, log: int, indexes: Iterable[int]) -> di
     return {row[0] - base: LogRow(row[0] - base, row[1], row[2], row[3:]) for row in found}
 
 
+def rows_within(
+    connection: apsw.Connection, log: int, indexes: Sequence[int], max_bytes: int
+) -> dict[int, LogRow]:
+    """Return the entries at the first of `indexes` that have `max_bytes` together."""
+    base = log << INDEX_BITS
+    found: dict[int, LogRow] = {}
+    # Rows are read as they are asked for, so what lies behind the bound is never read.
+    for row in connection.execute(
+        f"SELECT {_ROW_COLUMNS} FROM json_each(?) CROSS JOIN log ON log.pos = json_each.value",
+        (json.dumps([base + index for index in indexes]),),
+    ):
+        stored = LogRow(row[0] - base, row[1], row[2], row[3:])
+        max_bytes -= stored.section_bytes
+        if max_bytes < 0 and found:
+            break
+        found[stored.index] = stored
+    return found
+
+
 def entries(connection: apsw.Connection, log: int, start: int, stop: int) -> list[bytes]:
     """Return the entry bytes of [start, stop)."""
     found = connection.execute(

@@ -188,6 +188,14 @@ class SqliteStore:
             log = self._number(connection, tenant)
             return {} if log is None else sqlite_rows.rows_at(connection, log, indexes)
 
+    def rows_within(self, tenant: str, indexes: Sequence[int], max_bytes: int) -> dict[int, LogRow]:
+        """Return the entries at the first of `indexes` that have `max_bytes` together."""
+        with self._reader() as connection:
+            log = self._number(connection, tenant)
+            if log is None:
+                return {}
+            return sqlite_rows.rows_within(connection, log, indexes, max_bytes)
+
     def entries(self, tenant: str, start: int, stop: int) -> list[bytes]:
         """Return the entry bytes of [start, stop)."""
         with self._reader() as connection:

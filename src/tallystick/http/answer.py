@@ -1,0 +1,103 @@
+"""An answer on its way to a client."""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.requests import Request
+from starlette.types import Message, Scope, Send
+
+from tallystick import limits
+from tallystick.dialects.base import Dialect
+from tallystick.http.metrics import Metrics
+from tallystick.http.room import Room
+
+# Beside the piece that is sent, what it was made of is still there.
+_COPIES = 3
+
+
+class Answer:
+    """Passes an answer on, adding what every answer carries, and counts it.
+
+    A long one goes out in pieces, each when the client has taken the last, and begins when there is
+    room for it.
+    """
+
+    __slots__ = (
+        "_metrics",
+        "_request_id",
+        "_room",
+        "_scope",
+        "_send",
+        "_start",
+        "_taken",
+        "owner",
+        "started",
+    )
+
+    def __init__(
+        self,
+        send: Send,
+        request_id: str,
+        owner: Dialect | None,
+        scope: Scope,
+        metrics: Metrics,
+        room: Room,
+    ) -> None:
+        self._send = send
+        self._request_id = request_id
+        self.owner = owner
+        self._scope = scope
+        self._metrics = metrics
+        self._room = room
+        self._start: Message | None = None
+        self._taken = 0
+        self.started = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            # Sent with the first piece: until there is room for that, another answer may be given.
+            self._start = message
+            return
+        body: bytes = message.get("body", b"")
+        more: bool = message.get("more_body", False)
+        if self._start is not None:
+            await self._begin(self._start, len(body), more)
+        step = limits.SMALL_ANSWER_BYTES
+        if len(body) <= step:
+            await self._send(message)
+            return
+        for at in range(0, len(body), step):
+            is_last = not more and at + step >= len(body)
+            await self._send({**message, "body": body[at : at + step], "more_body": not is_last})
+            # What was sent is written in the next turn of the loop; only then may sending pause.
+            await asyncio.sleep(0)
+
+    async def _begin(self, start: Message, size_bytes: int, more: bool) -> None:
+        if more:
+            self._taken = await self._room.take(_COPIES * size_bytes)
+        elif size_bytes > limits.SMALL_ANSWER_BYTES:
+            self._taken = await self._room.take(size_bytes)
+        self.started, self._start = True, None
+        self._add_headers(start)
+        await self._send(start)
+
+    def _add_headers(self, message: Message) -> None:
+        headers = message["headers"] = list(message.get("headers", ()))
+        headers.append((b"x-content-type-options", b"nosniff"))
+        if self.owner is None:
+            headers.append((b"x-request-id", self._request_id.encode("latin-1")))
+            name = "native"
+        else:
+            name = self.owner.name
+            extra = self.owner.headers(Request(self._scope))
+            headers += [(k.encode("latin-1"), v.encode("latin-1")) for k, v in extra.items()]
+            if self._scope["path"].startswith(f"/extensions/{name}/"):
+                headers.append((b"x-tallystick-extension", name.encode("latin-1")))
+        self._metrics.count_request(name, message["status"])
+
+    def end(self) -> None:
+        """Make room for others: nothing of the answer is held any more."""
+        if self._taken:
+            self._room.give_back(self._taken)
+            self._taken = 0
