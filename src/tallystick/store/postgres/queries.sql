@@ -116,7 +116,7 @@ SELECT idx, entry, leaf, actor, target, place, data, previous FROM (
     + coalesce(octet_length(previous), 0)
   ) OVER following AS bytes
   FROM unnest(%(idx)b::bigint[]) WITH ORDINALITY AS wanted (idx, n)
-  JOIN log ON log.tenant = %(tenant)b AND log.idx = wanted.idx
+  JOIN log ON log.idx = wanted.idx WHERE tenant = %(tenant)b
   WINDOW following AS (ORDER BY wanted.n ROWS UNBOUNDED PRECEDING)
 ) AS sized
 WHERE bytes <= %(max_bytes)b OR place_in_order = 1 ORDER BY n;
