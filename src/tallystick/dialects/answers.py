@@ -14,7 +14,7 @@ from starlette.responses import Response, StreamingResponse
 
 from tallystick import json_text
 from tallystick.dialects.services import Door
-from tallystick.ledger.ledger import Row, Selection
+from tallystick.ledger.selections import Row, Selection
 
 
 class Layout(NamedTuple):

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import chain
-from typing import NamedTuple
+from functools import partial
 
 import msgspec
 
@@ -29,6 +28,14 @@ from tallystick.ledger.change_tracking import Differences
 from tallystick.ledger.erasure import erasure_item
 from tallystick.ledger.holds import Holds, takes_away
 from tallystick.ledger.identity_updates import Changes
+from tallystick.ledger.selections import (
+    Page,
+    Row,
+    Selection,
+    first_views,
+    selection_of,
+    views_in_slices,
+)
 from tallystick.limits import SLICE_BYTES
 from tallystick.log.keys import LogKey
 from tallystick.log.proofs import Proofs
@@ -37,46 +44,10 @@ from tallystick.log.views import find_index, views_of
 from tallystick.query.aggregate import Aggregate, AggregateResult
 from tallystick.query.expr import Everything, Expr, all_of
 from tallystick.query.match import matches
-from tallystick.query.question import Find, Found, Hit, Plan, Reader, ResourceQuery, ResourceSummary
+from tallystick.query.question import Find, Found, Reader, ResourceQuery, ResourceSummary
 from tallystick.store.base import ResourceHead, Store, head_key
 
 _LOOKS = 3
-
-
-class Page(NamedTuple):
-    """A page of views with the rows they stand in."""
-
-    views: Sequence[View]
-    hits: Sequence[Hit]
-    more: bool
-    total: int | None
-    plan: Plan
-
-
-Row = tuple[View, Hit]
-"""A view with the row of the index it stands in."""
-
-
-class Slice(NamedTuple):
-    """Some rows of a page, one after the other; of those that were asked for, some may be gone."""
-
-    rows: Sequence[Row]
-    is_last: bool
-
-
-class Selection(NamedTuple):
-    """A page of which only the first slice is in memory: the others are read by iterating."""
-
-    slices: Iterator[Slice]
-    is_short: bool
-    """Whether the first slice is all."""
-    is_empty: bool
-    """Whether no row is left of those that were found."""
-    found: int
-    """How many rows the index found."""
-    more: bool
-    total: int | None
-    plan: Plan
 
 
 class Ledger:
@@ -398,45 +369,15 @@ class Ledger:
         self, tenant: str, question: Find, found: Found, slice_bytes: int = SLICE_BYTES
     ) -> Selection:
         """Return a selection of rows that an index found for a question."""
-        slices = self._slices(tenant, question, found, slice_bytes)
-        first = next(slices, Slice((), is_last=True))
-        return Selection(
-            chain((first,), slices), first.is_last, first.is_last and not first.rows,
-            len(found.hits), found.more, found.total, found.plan,
-        )  # fmt: skip
+        return selection_of(
+            partial(first_views, self.store, tenant, max_bytes=slice_bytes),
+            found,
+            partial(self.reader.shows, question),
+        )
 
     def views_in_slices(self, tenant: str, indexes: Sequence[int]) -> Iterator[Mapping[int, View]]:
         """Yield entries as readers see them, as many at a time as are not long together."""
-        at = 0
-        while at < len(indexes):
-            views = self._first_views(tenant, indexes[at:], SLICE_BYTES)
-            at += max((n for n, i in enumerate(indexes[at:], 1) if i in views), default=1)
-            yield views
-
-    def _slices(
-        self, tenant: str, question: Find, found: Found, slice_bytes: int
-    ) -> Iterator[Slice]:
-        """Yield the rows of a page, as many at a time as have `slice_bytes`, one at least."""
-        hits, views = found.hits, found.views
-        while hits:
-            if hits[0].index not in views:
-                views = self._first_views(tenant, [hit.index for hit in hits], slice_bytes)
-            end = max((n for n, hit in enumerate(hits, 1) if hit.index in views), default=len(hits))
-            part, hits = hits[:end], hits[end:]
-            # What was taken away since the index was asked is simply no longer there.
-            rows = [
-                (view, hit)
-                for hit in part
-                if (view := views.get(hit.index)) and self.reader.shows(question, view)
-            ]
-            yield Slice(rows, is_last=not hits)
-
-    def _first_views(
-        self, tenant: str, indexes: Sequence[int], max_bytes: int
-    ) -> Mapping[int, View]:
-        rows = self.store.rows_within(tenant, indexes, max_bytes)
-        views = views_of(self.store, tenant, list(rows.values()), max_bytes)
-        return {view.index: view for view in views}
+        return views_in_slices(partial(first_views, self.store, tenant), indexes)
 
     def count(self, tenant: str, where: Expr, visible: Expr, *, dialect: str = "native") -> int:
         """Return how many events match, exactly."""

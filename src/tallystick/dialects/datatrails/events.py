@@ -13,7 +13,7 @@ from tallystick.dialects.datatrails.caller import Caller
 from tallystick.dialects.services import Services
 from tallystick.errors import NotFound
 from tallystick.events.event import Json, Op, View
-from tallystick.ledger.ledger import Row, Selection
+from tallystick.ledger.selections import Row, Selection
 from tallystick.query.expr import RECORDED_ORDER
 from tallystick.query.question import Find
 

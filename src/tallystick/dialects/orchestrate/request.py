@@ -32,7 +32,7 @@ from tallystick.events.event import Draft, Json, Resource
 from tallystick.identity import access, actors
 from tallystick.identity.access import Principal
 from tallystick.identity.access import Scope as Right
-from tallystick.ledger.ledger import Row, Selection
+from tallystick.ledger.selections import Row, Selection
 from tallystick.log.sequencer import Accepted, Item
 from tallystick.query.expr import Expr
 

@@ -16,7 +16,7 @@ from tallystick.dialects.orchestrate.request import Exchange
 from tallystick.errors import InvalidQuery, TooLarge
 from tallystick.events.event import Json, Op, View
 from tallystick.identity.access import Scope
-from tallystick.ledger.ledger import Selection
+from tallystick.ledger.selections import Selection
 from tallystick.query.aggregate import (
     AggregateResult,
     TopValues,
