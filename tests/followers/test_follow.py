@@ -110,6 +110,28 @@ def test_a_slice_ends_with_the_log(world: World) -> None:
         assert read_slice(world.store, TENANT, "uuid", 5, 100).stop == 5
 
 
+def test_a_slice_of_large_entries_is_short_and_a_tenant_beside_them_has_its_turn(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tallystick.followers.follow.SLICE_BYTES", 2_500)
+    with world:
+        world.append(*(Draft(kind="large", data={"text": "x" * 1_000}) for _ in range(8)))
+        assert read_slice(world.store, TENANT, "uuid", 0, 8).stop == 3
+        monkeypatch.setattr("tallystick.followers.follow.SLICE_BYTES", 10)
+        assert read_slice(world.store, TENANT, "uuid", 5, 8).stop == 6
+        world.recorder.append("small", *map(sale, range(3)))
+        (tmp_path / "other").mkdir()
+        writer = ViewsWriter(tmp_path / "other", world.store, rules(), sealed_rows=16)
+        following = Following(world.store, writer)
+        following.learn_heads([(TENANT, 8), ("small", 3)])
+        following.take(following.read())
+        following.commit(urgent=True)
+        assert following.readable == {TENANT: 1, "small": 1}
+        following.catch_up()
+        assert following.readable == {TENANT: 8, "small": 3}
+        writer.close()
+
+
 def test_entries_that_are_not_there_are_not_taken(world: World) -> None:
     """A follower that was told of more than the log has, as before a failover, takes them later."""
     with world:

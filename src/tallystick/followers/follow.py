@@ -21,6 +21,10 @@ from tallystick.store.base import LogRow, ResourceHead, Store, head_key
 SLICE_ROWS = 2_048
 """Entries of one slice at most."""
 
+SLICE_BYTES = 1 << 19
+"""Bytes of a tenant's entries in one slice, but for the last: a turn of large events is not to keep
+other tenants waiting."""
+
 
 class Follower(Protocol):
     """Keeps something derived from the log; used by one thread."""
@@ -143,8 +147,11 @@ def tenant_uuid(store: Store, tenant: str) -> str:
 
 
 def read_slice(store: Store, tenant: str, uuid: str, start: int, stop: int) -> Slice:
-    """Read entries [start, stop) of a log, with the earlier entries that they change."""
-    rows = store.rows(tenant, start, stop)
+    """Read entries [start, stop) of a log, with the earlier entries that they change.
+
+    Shape: fewer where these are more than `SLICE_BYTES`, but always one if there is one.
+    """
+    rows = _within_bytes(store.rows(tenant, start, stop))
     fresh = [recorded_view(tenant, row) for row in rows]
     stop = rows[-1].index + 1 if rows else start
     touched = _touched(store, tenant, [view.first for view in fresh], stop)
@@ -158,6 +165,16 @@ def read_slice(store: Store, tenant: str, uuid: str, start: int, stop: int) -> S
                 changed.append(view)
     current = _current_documents(store, tenant, fresh, changed, stop)
     return Slice(tenant, uuid, start, stop, fresh, changed, current)
+
+
+def _within_bytes(rows: Sequence[LogRow]) -> Sequence[LogRow]:
+    """Return the first rows, up to and with the one that fills a slice."""
+    room = SLICE_BYTES
+    for count, row in enumerate(rows, 1):
+        room -= sum(len(section) for section in row.sections if section is not None)
+        if room <= 0:
+            return rows[:count]
+    return rows
 
 
 def _touched(store: Store, tenant: str, events: Iterable[Event], stop: int) -> set[int]:
