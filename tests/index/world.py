@@ -250,7 +250,7 @@ class Model:
         name: str | None = None
         parents: tuple[tuple[str, str], ...] = ()
         sighted: list[View] = []
-        for view in self.views:
+        for view in sorted(self.views, key=lambda view: (view.first.occurred_ms, view.index)):
             for resource, inside in _mentions(view.event):
                 if resource.key == key:
                     name = name if resource.name is None else resource.name

@@ -141,6 +141,9 @@ class OauthApi:
             id = shown
         if id is None:
             raise _bad_client()
+        if id in PUBLIC_CLIENTS and secret:
+            # Its secret is known to be empty: another one is a mistake, as everywhere.
+            raise _bad_client()
         if id in self._public:
             return _Credentials(id, None)
         client = self._identity.client(id)

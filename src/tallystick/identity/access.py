@@ -138,6 +138,19 @@ def token_scopes(grants: Iterable[Grant]) -> tuple[str, ...]:
     return (_READ, _WRITE) if strongest is None else _TOKEN_SCOPES[strongest]
 
 
+def within_scopes(grants: Iterable[Grant], names: frozenset[str]) -> tuple[Grant, ...]:
+    """Return the grants that a token with some scope names exercises.
+
+    A token that was asked with no more than what roles allow has no role in the whole tenant.
+    """
+    kept = tuple(grants)
+    if not names or not names <= SCOPES_BY_ROLE:
+        return kept
+    return tuple(
+        grant for grant in kept if grant.scope != WHOLE_TENANT or grant.role not in _SEES_TENANT
+    )
+
+
 def require(principal: Principal, scope: Scope) -> None:
     """Let the principal pass if its credential allows `scope`.
 

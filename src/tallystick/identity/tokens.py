@@ -245,7 +245,7 @@ class Issuer:
             if access.PLATFORM_ADMIN not in access.token_scopes(user.grants):
                 # An administrator who is none any more is none at once, not when the token ends.
                 names.discard(access.PLATFORM_ADMIN)
-            principal = self._identity.principal_of_user(user, scopes_of(names))
+            principal = _narrowed(self._identity.principal_of_user(user, scopes_of(names)), names)
             return Bearer(principal, claims, user, str(claims["client_id"]))
         client = self._identity.get(Client, str(claims["tenant"]), str(claims["client_id"]))
         if client is None:
@@ -265,7 +265,7 @@ class Issuer:
             user = self._identity.get(User, client.tenant, client.user)
             if user is None or user.disabled:
                 raise Unauthenticated("the user of this client is gone")
-            principal = self._identity.principal_of_user(user, scopes)
+            principal = _narrowed(self._identity.principal_of_user(user, scopes), names)
             return msgspec.structs.replace(principal, client=client.id)
         by_role = names <= access.SCOPES_BY_ROLE
         return Principal(
@@ -274,6 +274,12 @@ class Issuer:
             user=client.id if by_role else None,
             client=client.id,
         )
+
+
+def _narrowed(principal: Principal, names: set[str]) -> Principal:
+    """Return a principal that reads no more than the scopes of its token say."""
+    grants = access.within_scopes(principal.grants, frozenset(names))
+    return msgspec.structs.replace(principal, grants=grants)
 
 
 def is_secret_of(client: Client, secret: str, now_ms: int) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from tests.dialects.cloudfoundry.conftest import Deployment, follow
+from tests.dialects.cloudfoundry.conftest import Deployment, follow, guids
 from tests.dialects.cloudfoundry.samples import Json, resource
 from tests.support.live_server import open_server
 
@@ -222,9 +224,12 @@ def test_roles_decide_which_resources_are_known(
     assert listed("/v2/spaces") == spaces
     assert len(listed("/v2/apps")) == apps
     for space in ("s-1", "s-2", "s-3"):
-        status = 200 if space in spaces else 404
-        assert client.get(f"/v2/spaces/{space}/events").status_code == status
-        assert client.get(f"/v3/spaces/{space}").status_code == status
+        known = space in spaces
+        for path in ("", "/events", "/apps", "/routes"):
+            answer = client.get(f"/v2/spaces/{space}{path}")
+            assert answer.status_code == (200 if known else 403), path
+            assert known or answer.json()["code"] == 10003
+        assert client.get(f"/v3/spaces/{space}").status_code == (200 if known else 404)
 
 
 @pytest.mark.row("C-75")
@@ -236,3 +241,172 @@ def test_organization_of_a_space_that_was_never_a_target_is_still_found(
         "resources"
     ]
     assert space["metadata"]["guid"] == "space-1"
+
+
+def app_event(guid: str, day: int, what: str = "update", **entity: Any) -> Json:
+    """Return an event of an app named shop on a day of June 2014."""
+    return resource(
+        type=f"audit.app.{what}", actee=guid, timestamp=f"2014-06-{day:02}T00:00:00Z", **entity
+    )
+
+
+def shops(deployment: Deployment) -> list[list[str]]:
+    """Return the guids of the apps named shop as each generation of clients asks for them."""
+    paths = (
+        "/v3/apps?names=shop", "/v3/apps?names=shop&space_guids=space-1", "/v2/apps?q=name:shop",
+        "/v2/spaces/space-1/apps?q=name:shop&inline-relations-depth=1",
+    )  # fmt: skip
+    return [guids(deployment.admin.get(path).json()["resources"]) for path in paths]
+
+
+@pytest.mark.row("C-75")
+def test_deleted_app_does_not_shadow_a_live_one_of_its_name(deployment: Deployment) -> None:
+    deployment.record(app_event("a", 1, "create"))
+    assert shops(deployment) == [["a"]] * 4
+    deployment.record(app_event("a", 2, "delete-request"))
+    # Its events are still there, so it is still found.
+    assert shops(deployment) == [["a"]] * 4
+    deployment.record(app_event("z", 3, "create"))
+    assert shops(deployment) == [["z"]] * 4
+    # What comes late of it does not bring it back.
+    deployment.record(app_event("a", 1, "stop"), app_event("a", 4, "process.crash"))
+    assert shops(deployment) == [["z"]] * 4
+    several = deployment.admin.get("/v3/apps?names=other,shop").json()
+    assert guids(several["resources"]) == ["z"]
+    assert guids(deployment.admin.get("/v3/apps").json()["resources"]) == ["z"]
+    # The one that is gone is still there by its guid.
+    assert deployment.admin.get("/v3/apps/a").json()["name"] == "shop"
+
+
+@pytest.mark.row("C-75")
+def test_latest_created_of_several_live_ones_comes_first(deployment: Deployment) -> None:
+    created = {"b": 2, "a": 1, "d": 4, "c": 3}
+    deployment.record(*(app_event(guid, day, "create") for guid, day in created.items()))
+    deployment.record(app_event("a", 9))
+    assert shops(deployment) == [["d", "c", "b", "a"]] * 4
+    get = deployment.admin.get
+    for order, expected in (
+        ("created_at", "abcd"), ("-created_at", "dcba"), ("updated_at", "bcda"),
+        ("name", "dcba"), ("-name", "dcba"),
+    ):  # fmt: skip
+        answer = get(f"/v3/apps?names=shop&order_by={order}").json()
+        assert guids(answer["resources"]) == list(expected), order
+    pages = [get(f"/v3/apps?names=shop&per_page=1&page={n}").json() for n in range(1, 5)]
+    assert [guids(page["resources"]) for page in pages] == [["d"], ["c"], ["b"], ["a"]]
+
+
+@pytest.mark.row("C-75")
+@pytest.mark.parametrize(
+    ("type", "kind", "paths"),
+    [
+        ("space", "audit.space", ("/v2/spaces?q=name:shop", "/v3/spaces?names=shop")),
+        (
+            "organization",
+            "audit.organization",
+            ("/v2/organizations?q=name:shop", "/v3/organizations?names=shop"),
+        ),
+    ],
+)
+def test_deleted_spaces_and_organizations_shadow_none_either(
+    deployment: Deployment, type: str, kind: str, paths: tuple[str, ...]
+) -> None:
+    for guid, day, what in (("a", 1, "create"), ("a", 2, "delete-request"), ("z", 3, "create")):
+        deployment.record(
+            resource(
+                type=f"{kind}.{what}", actee=guid, actee_type=type,
+                timestamp=f"2014-06-{day:02}T00:00:00Z", space_guid="", organization_guid="",
+            )
+        )  # fmt: skip
+    for path in paths:
+        assert guids(deployment.admin.get(path).json()["resources"]) == ["z"]
+
+
+@pytest.mark.row("C-75")
+def test_late_event_of_an_older_time_does_not_rename(deployment: Deployment) -> None:
+    deployment.record(app_event("a", 5, "create", actee_name="new"))
+    deployment.record(app_event("a", 2, actee_name="old", space_guid="space-0"))
+    get = deployment.admin.get
+    assert get("/v2/apps/a").json()["entity"] | {"space_url": ""} == {
+        "name": "new", "space_guid": "space-1", "space_url": ""
+    }  # fmt: skip
+    assert guids(get("/v3/apps?names=new").json()["resources"]) == ["a"]
+    assert guids(get("/v3/apps?names=old").json()["resources"]) == []
+    deployment.record(app_event("a", 6, actee_name="newest"))
+    assert get("/v3/apps/a").json()["name"] == "newest"
+    assert get("/v3/apps/a").json()["created_at"] == "2014-06-02T00:00:00Z"
+    assert get("/v3/apps/a").json()["updated_at"] == "2014-06-06T00:00:00Z"
+
+
+@pytest.mark.row("C-75")
+def test_version_3_resources_have_every_member_that_clients_need(platform: Deployment) -> None:
+    get = platform.admin.get
+    app = get("/v3/apps/shop-s-1").json()
+    assert app["state"] == "STARTED"
+    assert app["lifecycle"]["type"] == "buildpack"
+    assert app["lifecycle"]["data"] == {"buildpacks": [], "stack": ""}
+    for path in ("/v3/apps", "/v3/spaces", "/v3/organizations"):
+        for row in get(path).json()["resources"]:
+            assert row["created_at"] <= row["updated_at"]
+            assert row["name"]
+    platform.record(resource(actee="nameless", actee_name="", space_guid="s-1"))
+    assert get("/v3/apps/nameless").json()["name"] == "nameless"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v3/users?per_page=5000", "/v3/processes?space_guids=s-1", "/v3/domains?order_by=name",
+        "/v3/routes?app_guids=a,b&include=domain", "/v3/apps/shop-s-1/processes",
+        "/v3/organizations/o-1/domains", "/v3/stacks/",
+        "/v2/shared_domains", "/v2/spaces/s-1/routes?inline-relations-depth=1",
+        "/v2/organizations/o-1/users?order-by=id", "/v2/users/",
+    ],
+)  # fmt: skip
+def test_lists_of_what_no_event_tells_are_empty_pages(platform: Deployment, path: str) -> None:
+    answer = platform.admin.get(path)
+    assert answer.status_code == 200, answer.text
+    page = answer.json()
+    assert page["resources"] == []
+    assert page.get("total_results", page.get("pagination", {}).get("total_results")) == 0
+    assert platform.anonymous.get(path).status_code == 401
+    size = "per_page=0" if path.startswith("/v3") else "results-per-page=0"
+    assert platform.admin.get(path + ("&" if "?" in path else "?") + size).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/v3/nope", "/v3/apps/none/processes", "/v3/apps/shop-s-1/domains", "/v3/users/someone/roles",
+     "/v3/processes/x", "/v2/spaces/none/routes", "/v2/spaces/s-1/buildpacks"],
+)  # fmt: skip
+def test_lists_that_there_are_not_are_not_found(platform: Deployment, path: str) -> None:
+    assert platform.admin.get(path).status_code == 404
+
+
+def test_version_3_info_needs_no_token(deployment: Deployment) -> None:
+    info = deployment.anonymous.get("/v3/info").json()
+    assert type(info["version"]) is int
+    assert info["links"]["self"]["href"] == f"{deployment.server.url}/v3/info"
+    assert deployment.http("a.b.c").get("/v3/info").json() == info
+
+
+def test_slash_at_the_end_changes_nothing(platform: Deployment) -> None:
+    for path in ("/v2/info", "/v3", "/v3/info", "/login", "/info"):
+        plain, slashed = (platform.anonymous.get(path + end) for end in ("", "/"))
+        assert (plain.status_code, slashed.status_code) == (200, 200), path
+    [event] = platform.record(resource("an-event"))
+    assert event["metadata"]["guid"] == "an-event"
+    for path in (
+        "/v2/events", "/v2/events/an-event", "/v2/spaces/s-1/events", "/v2/spaces", "/v2/apps",
+        "/v2/organizations/o-1", "/v2/spaces/s-1/apps", "/v3/audit_events",
+        "/v3/audit_events/an-event", "/v3/apps/shop-s-1", "/v3/spaces", "/v3/organizations",
+    ):  # fmt: skip
+        plain, slashed = (platform.admin.get(path + end) for end in ("", "/"))
+        assert plain.json() == slashed.json(), path
+    assert platform.admin.delete("/v2/events/an-event/").status_code == 403
+
+
+def test_spaces_of_an_organization(platform: Deployment) -> None:
+    get = platform.admin.get
+    assert guids(get("/v2/organizations/o-1/spaces").json()["resources"]) == ["s-1", "s-2"]
+    assert guids(get("/v2/organizations/o-1/spaces?q=name:test").json()["resources"]) == ["s-2"]
+    assert get("/v2/organizations/none/spaces").json()["code"] == 30003

@@ -389,8 +389,12 @@ def test_request_id_is_built_on_the_caller_s(
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("GET", "/v2/events/"),
         ("GET", "/v2/nope"),
+        ("GET", "/v2/nope/"),
+        ("GET", "/v2/events//"),
+        ("GET", "/v2/apps/app-1/nope"),
+        ("GET", "/v2/nope/app-1/routes"),
+        ("POST", "/v2/routes"),
         ("GET", "/v2"),
         ("GET", "/v2/apps/app-1/events"),
         ("GET", "/v2/organizations/org-1/events"),

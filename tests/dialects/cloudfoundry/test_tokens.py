@@ -165,6 +165,61 @@ def test_wanted_scopes_narrow_those_there_are(deployment: Deployment) -> None:
 
 
 @pytest.mark.row("C-76")
+@pytest.mark.parametrize("role", ["admin", "admin_read_only", "global_auditor"])
+def test_token_with_a_narrower_scope_reads_no_more_than_it(
+    deployment: Deployment, role: str
+) -> None:
+    deployment.record(resource("seen"), resource("hidden", space_guid="space-9"))
+    login = deployment.user("dev", ("tenant:*", role), ("space:space-1", "space_developer"))
+    grant = {"grant_type": "password", "username": login, "password": PASSWORD}
+
+    def read_with(scope: str) -> Json:
+        answer = ask(deployment.anonymous, **grant, scope=scope)
+        assert answer.status_code == 200, answer.text
+        issued: Json = answer.json()
+        return issued
+
+    def seen_with(token: str) -> list[str]:
+        client = deployment.http(token)
+        shown = guids(client.get("/v2/events").json()["resources"])
+        assert client.get("/v1/events?total=true").json()["total"] == len(shown)
+        assert guids(client.get("/v3/audit_events").json()["resources"]) == shown
+        return shown
+
+    assert seen_with(read_with("")["access_token"]) == ["seen", "hidden"]
+    assert seen_with(read_with(f"cloud_controller.{role}")["access_token"]) == ["seen", "hidden"]
+    narrow = read_with("cloud_controller.read openid")
+    assert narrow["scope"] == "cloud_controller.read"
+    assert seen_with(narrow["access_token"]) == ["seen"]
+    again = ask(
+        deployment.anonymous, grant_type="refresh_token", refresh_token=narrow["refresh_token"]
+    )
+    assert seen_with(again.json()["access_token"]) == ["seen"]
+    if role == "admin":
+        writer = deployment.http(read_with("cloud_controller.write")["access_token"])
+        answer = writer.get("/v2/events")
+        assert (answer.status_code, answer.json()["code"]) == (403, 10007)
+
+
+@pytest.mark.row("C-72")
+def test_wrong_secret_of_the_built_in_client_is_refused(deployment: Deployment) -> None:
+    login = deployment.user("dev")
+    grant = {"grant_type": "password", "username": login, "password": PASSWORD}
+    wrong: list[tuple[tuple[str, str] | None, dict[str, str]]] = [
+        (("cf", "wrong"), {}),
+        (None, {"client_id": "cf", "client_secret": "wrong"}),
+    ]
+    for auth, fields in wrong:
+        answer = ask(deployment.anonymous, auth, **grant, **fields)
+        assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
+        assert answer.headers["www-authenticate"].startswith("Basic")
+    issued = ask(deployment.anonymous, **grant).json()
+    refresh = {"grant_type": "refresh_token", "refresh_token": issued["refresh_token"]}
+    assert ask(deployment.anonymous, ("cf", "wrong"), **refresh).status_code == 401
+    assert ask(deployment.anonymous, None, **grant, client_id="cf").status_code == 200
+
+
+@pytest.mark.row("C-76")
 @pytest.mark.parametrize("scopes", [("cloud_controller.read",), ("read", "write")])
 def test_client_with_a_user_has_the_roles_of_that_user(
     deployment: Deployment, scopes: tuple[str, ...]

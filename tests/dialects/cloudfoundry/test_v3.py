@@ -91,6 +91,18 @@ def test_what_is_no_event_of_version_3_is_refused(event: dict[str, object]) -> N
         ("created_ats[gt]=2014-06-20T00:18:45Z&created_ats[lt]=2014-06-20T00:18:47Z", True),
         ("updated_ats%5Bgt%5D=2014-06-20T00:18:45Z", True),
         ("types=app.crash&types=audit.app.update", True),
+        ("types=app.crash, audit.app.update", True),
+        ("types=%20audit.app.update%20,app.crash", True),
+        ("types=audit.app.update,", True),
+        ("types=audit.app%20.update", False),
+        ("types=%2520audit.app.update", False),
+        ("target_guids=x , app-1", True),
+        ("target_guids[not]=x , app-1", False),
+        ("space_guids=x,+space-1&organization_guids=+org-1", True),
+        ("guids=other, event-17", True),
+        ("created_ats=2014-06-20T00:18:45Z, 2014-06-20T00:18:46Z", True),
+        ("created_ats=2014-06-20T00:18:46Z+,", True),
+        ("updated_ats[lte]= 2014-06-20T00:18:46Z", True),
     ],
 )
 def test_filters(query: str, expected: bool) -> None:

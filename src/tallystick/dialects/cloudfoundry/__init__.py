@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Route
 
 from tallystick.dialects.base import Dialect
 from tallystick.dialects.cloudfoundry import responses, timestamps, wire
@@ -41,12 +41,17 @@ def style_of(settings: Settings) -> Style:
 
 
 def routes(services: Services) -> Sequence[BaseRoute]:
-    """Return the routes of both versions.
+    """Return the routes of both versions; a slash at the end changes nothing.
 
     Raises: SettingsError.
     """
     style = style_of(services.settings)
-    return [*V2Api(services, style).routes(), *V3Api(services).routes()]
+    routes = [*V2Api(services, style).routes(), *V3Api(services).routes()]
+    return [*routes, *(_with_slash(route) for route in routes if route.path != "/")]
+
+
+def _with_slash(route: Route) -> Route:
+    return Route(f"{route.path}/", route.endpoint, methods=list(route.methods or ()))
 
 
 def owns(path: str) -> bool:
@@ -64,6 +69,8 @@ CLOUDFOUNDRY = Dialect(
     rules=DialectRules(
         shows=wire.shows,
         derived=_derived,
+        # Since version 2, indexes call a resource by the name of what occurred last.
+        version=2,
         listed=SomeTerms(frozenset(("space_guid", "organization_guid", "source")), _derived),
     ),
     routes=routes,

@@ -13,6 +13,8 @@ V2_VERSION = "2.293.0"
 V3_VERSION = "3.228.0"
 """The versions whose events this is; clients refuse to work, or warn, below others."""
 
+_NAME = "Tallystick"
+_DESCRIPTION = "A tamper-evident store of Cloud Foundry's events"
 _SERVED_BY_V3 = ("apps", "audit_events", "organizations", "spaces")
 _ELSEWHERE = (
     "app_ssh", "credhub", "log_cache", "log_stream", "logging", "network_policy_v0",
@@ -35,11 +37,11 @@ def root(base_url: str) -> Json:
 def v2_info(base_url: str, user: str | None) -> Json:
     """Return the description of the server; `user` is the guid of whoever asks, if known."""
     info: Json = {
-        "name": "Tallystick",
+        "name": _NAME,
         "build": __version__,
         "support": "",
         "version": 0,
-        "description": "A tamper-evident store of Cloud Foundry's events",
+        "description": _DESCRIPTION,
         "authorization_endpoint": base_url,
         "token_endpoint": base_url,
         "min_cli_version": None,
@@ -52,6 +54,21 @@ def v2_info(base_url: str, user: str | None) -> Json:
         "osbapi_version": None,
     }
     return info if user is None else info | {"user": user}
+
+
+def v3_info(base_url: str) -> Json:
+    """Return the description of the server as version 3 tells it."""
+    return {
+        "build": __version__,
+        "cli_version": {"minimum": "", "recommended": ""},
+        "custom": {},
+        "description": _DESCRIPTION,
+        "name": _NAME,
+        "version": 0,
+        "osbapi_version": "",
+        "rate_limits": {"enabled": False, "general_limit": 0, "reset_interval_in_minutes": 0},
+        "links": {"self": {"href": f"{base_url}/v3/info"}, "support": {"href": ""}},
+    }
 
 
 def v3_root(base_url: str) -> Json:

@@ -1,17 +1,22 @@
 """Organizations, spaces and apps by name, as far as events tell of them.
 
-They are there so that a client can be pointed at a space and an app; deleted ones are still
-found, since their events are. What no event tells (times, state, quotas) is not made up. Source:
-wire specification of Cloud Foundry 4 and 7.
+They are there so that a client can be pointed at a space and an app. Deleted ones are still found,
+since their events are, but not beside a live one of the same name; of several live ones the latest
+created comes first, since clients take the first. Source: wire specification of Cloud Foundry 4
+and 7.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from tallystick.dialects.cloudfoundry.caller import Caller
+from tallystick.dialects.cloudfoundry.errors import NoSuchApp, NoSuchOrganization, NoSuchSpace
+from tallystick.dialects.cloudfoundry.timestamps import to_text
 from tallystick.dialects.cloudfoundry.wire import (
     DIALECT,
     ORGANIZATION,
@@ -20,9 +25,10 @@ from tallystick.dialects.cloudfoundry.wire import (
     relation_url,
     scope_id,
 )
-from tallystick.events.event import Json, Resource
+from tallystick.errors import Forbidden, NotFound
+from tallystick.events.event import Event, Json, Resource
 from tallystick.ledger.ledger import Ledger
-from tallystick.query.expr import Eq, Everything, all_of
+from tallystick.query.expr import NEWEST_FIRST, Eq, Everything, In, all_of
 from tallystick.query.question import Find, ResourceQuery, ResourceSummary
 
 APP = "app"
@@ -33,14 +39,28 @@ PARENTS: dict[str, tuple[str, ...]] = {
 }
 """What a resource of a type is inside of, nearest first."""
 
+NOT_FOUND: dict[str, type[NotFound]] = {
+    ORGANIZATION: NoSuchOrganization,
+    SPACE: NoSuchSpace,
+    APP: NoSuchApp,
+}
+
 _ROWS_AT_ONCE = 500
+_LIVES_AT_ONCE = 200
+_EVENTS_AT_ONCE = 1000
+_DELETED = "delete-request"
 
 
 class Row(NamedTuple):
-    """One organization, space or app; `parents` are guids by type, empty when no event tells."""
+    """One organization, space or app; `parents` are guids by type, empty when no event tells.
+
+    The times are those of the first and the last event that tell of it.
+    """
 
     resource: Resource
     parents: dict[str, str]
+    created_ms: int
+    updated_ms: int
 
     def value(self, key: str) -> str:
         """Return what a filter's key means of this row."""
@@ -60,18 +80,76 @@ class Inventory:
 
     def find(self, type: str, guid: str) -> Row | None:
         """Return one resource; None when there is none or the caller may not know of it."""
+        try:
+            return self.require(type, guid)
+        except (Forbidden, NotFound):
+            return None
+
+    def require(self, type: str, guid: str) -> Row:
+        """Return one resource, as version 2 does: hidden ones are told apart from none.
+
+        Raises: NoSuchOrganization, NoSuchSpace, NoSuchApp, Forbidden.
+        """
         summary = self._ledger.resource(self._caller.tenant, type, guid)
         if summary is None:
-            return None
+            raise NOT_FOUND[type](guid)
         row = self._row(summary)
-        return row if self._may_know(row) else None
+        if not self._may_know(row):
+            raise Forbidden(f"the {type} is outside the caller's roles")
+        return row
 
     def select(
         self, type: str, wanted: Callable[[Row], bool], *, name: str | None = None
     ) -> list[Row]:
-        """Return the resources of a type that are wanted, by guid; `name` makes it quick."""
+        """Return the resources of a type that are wanted; `name` makes it quick.
+
+        They are in the order of their guids, but those of one name stand together, the latest
+        created first, and without the deleted ones if any is live.
+        """
         rows = (self._row(summary) for summary in self._summaries(type, name))
-        return [row for row in rows if wanted(row) and self._may_know(row)]
+        named: dict[str, list[Row]] = {}
+        for row in rows:
+            if wanted(row) and self._may_know(row):
+                named.setdefault(row.resource.name or row.resource.id, []).append(row)
+        namesakes = [row.resource.id for group in named.values() if group[1:] for row in group]
+        deleted = self._deleted(type, namesakes)
+        found: list[Row] = []
+        for group in named.values():
+            live = [row for row in group if row.resource.id not in deleted]
+            found += sorted(live or group, key=lambda row: -row.created_ms)
+        return found
+
+    def _deleted(self, type: str, guids: Sequence[str]) -> set[str]:
+        """Return which of some resources were deleted, and not created again after that."""
+        deleted: set[str] = set()
+        for start in range(0, len(guids), _LIVES_AT_ONCE):
+            unknown = set(guids[start : start + _LIVES_AT_ONCE])
+            for event in self._lives(type, sorted(unknown)):
+                guid = "" if event.target is None else event.target.id
+                # The newest comes first and decides.
+                if guid in unknown and event.kind.endswith(_DELETED):
+                    deleted.add(guid)
+                unknown.discard(guid)
+                if not unknown:
+                    break
+        return deleted
+
+    def _lives(self, type: str, guids: Sequence[str]) -> Iterator[Event]:
+        """Yield the events that tell of the creation or deletion of resources, newest first."""
+        kinds = tuple(f"audit.{type}.{what}" for what in ("create", _DELETED))
+        about = In("target", tuple(f"{type}:{guid}" for guid in guids))
+        question = Find(
+            where=all_of((about, In("kind", kinds))),
+            dialect=DIALECT,
+            sort=NEWEST_FIRST,
+            limit=_EVENTS_AT_ONCE,
+        )
+        while True:
+            views = self._ledger.find(self._caller.tenant, question, Everything()).views
+            yield from (view.first for view in views)
+            if len(views) < _EVENTS_AT_ONCE:
+                return
+            question = msgspec.structs.replace(question, offset=question.offset + len(views))
 
     def _summaries(self, type: str, name: str | None) -> Iterator[ResourceSummary]:
         question = ResourceQuery(type=type, name=name, limit=_ROWS_AT_ONCE)
@@ -89,7 +167,8 @@ class Inventory:
         parents = {type: known.get(type, "") for type in PARENTS[summary.type]}
         if summary.type == SPACE and not parents[ORGANIZATION]:
             parents[ORGANIZATION] = self._organization_of(summary.id)
-        return Row(Resource(summary.type, summary.id, summary.name), parents)
+        resource = Resource(summary.type, summary.id, summary.name)
+        return Row(resource, parents, summary.first_ms, summary.last_ms)
 
     def _organization_of(self, space: str) -> str:
         """Return the organization that the newest event inside a space names."""
@@ -132,20 +211,39 @@ def to_v2(row: Row) -> Json:
 
 
 def to_v3(row: Row, base_url: str) -> Json:
-    """Return a row as version 3 shows it; its times are null, since no event tells them."""
+    """Return a row as version 3 shows it: with every member that clients cannot do without.
+
+    What no event tells in passing (state, lifecycle, quotas) has the value that means nothing
+    special.
+    """
     resource = row.resource
     nearest = PARENTS[resource.type][:1]
     return {
         "guid": resource.id,
-        "created_at": None,
-        "updated_at": None,
-        "name": resource.name,
+        "created_at": to_text(row.created_ms),
+        "updated_at": to_text(row.updated_ms),
+        "name": resource.name or resource.id,
+        **_V3_MEMBERS[resource.type],
         "relationships": {
-            type: {"data": {"guid": row.parents[type]} if row.parents[type] else None}
-            for type in nearest
+            **{
+                type: {"data": {"guid": row.parents[type]} if row.parents[type] else None}
+                for type in nearest
+            },
+            **{name: {"data": None} for name in _V3_RELATIONS[resource.type]},
         },
         "metadata": {"labels": {}, "annotations": {}},
         "links": {
             "self": {"href": base_url + relation_url(resource.type, resource.id, "v3")},
         },
     }
+
+
+_V3_MEMBERS: dict[str, Json] = {
+    ORGANIZATION: {"suspended": False},
+    SPACE: {},
+    APP: {
+        "state": "STARTED",
+        "lifecycle": {"type": "buildpack", "data": {"buildpacks": [], "stack": ""}},
+    },
+}
+_V3_RELATIONS = {ORGANIZATION: ("quota",), SPACE: ("quota",), APP: ("current_droplet",)}

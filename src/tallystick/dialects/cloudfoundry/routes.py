@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 
 from tallystick import limits
 from tallystick.dialects.answers import rows_response
@@ -23,13 +23,7 @@ from tallystick.dialects.cloudfoundry.caller import (
     v2_reader_of,
     writer_of,
 )
-from tallystick.dialects.cloudfoundry.errors import (
-    Immutable,
-    NoSuchApp,
-    NoSuchEvent,
-    NoSuchOrganization,
-    NoSuchSpace,
-)
+from tallystick.dialects.cloudfoundry.errors import Immutable, NoSuchEvent
 from tallystick.dialects.cloudfoundry.inventory import APP, PARENTS, Inventory, Row
 from tallystick.dialects.cloudfoundry.timestamps import to_text
 from tallystick.dialects.cloudfoundry.wire import DIALECT, ORGANIZATION, SPACE, Style
@@ -43,12 +37,27 @@ from tallystick.log.sequencer import Item, Outcome
 from tallystick.query.expr import NEWEST_FIRST, Eq, Expr, Sort, all_of
 from tallystick.query.question import Find
 
-NOT_FOUND: dict[str, type[NotFound]] = {
-    ORGANIZATION: NoSuchOrganization,
-    SPACE: NoSuchSpace,
-    APP: NoSuchApp,
-}
 _RESOURCE_ORDERS = ("name", "id")
+
+EMPTY_LISTS: dict[str | None, frozenset[str]] = {
+    None: frozenset({
+        "app_usage_events", "buildpacks", "domains", "private_domains", "quota_definitions",
+        "route_mappings", "routes", "security_groups", "service_bindings", "service_brokers",
+        "service_instances", "service_keys", "service_plan_visibilities", "service_plans",
+        "service_usage_events", "services", "shared_domains", "space_quota_definitions", "stacks",
+        "user_provided_service_instances", "users",
+    }),
+    "organizations": frozenset({
+        "auditors", "billing_managers", "domains", "managers", "private_domains", "services",
+        "space_quota_definitions", "users",
+    }),
+    "spaces": frozenset({
+        "auditors", "developers", "domains", "managers", "routes", "security_groups",
+        "service_instances", "services", "staging_security_groups",
+    }),
+    "apps": frozenset({"route_mappings", "routes", "service_bindings"}),
+}  # fmt: skip
+"""Lists that clients ask for on their way, of which no event tells, by what they are inside."""
 
 Handler = Callable[[Request, Caller], Response]
 
@@ -99,7 +108,7 @@ class V2Api:
         self._style = style
         self._events = Events(services)
 
-    def routes(self) -> Sequence[BaseRoute]:
+    def routes(self) -> Sequence[Route]:
         """Return the routes."""
         get, read = ["GET"], self._reading
         return [
@@ -113,12 +122,19 @@ class V2Api:
             Route("/v2/events/{guid}", self.refuse, methods=["PUT", "DELETE"]),
             Route("/v2/organizations", read(self._list_of(ORGANIZATION)), methods=get),
             Route("/v2/organizations/{guid}", read(self._one_of(ORGANIZATION)), methods=get),
+            Route(
+                "/v2/organizations/{guid}/spaces",
+                read(self._list_inside(ORGANIZATION, SPACE)),
+                methods=get,
+            ),
             Route("/v2/spaces", read(self._list_of(SPACE)), methods=get),
             Route("/v2/spaces/{guid}", read(self._one_of(SPACE)), methods=get),
             Route("/v2/spaces/{guid}/events", read(self._list_space_events), methods=get),
-            Route("/v2/spaces/{guid}/apps", read(self._list_space_apps), methods=get),
+            Route("/v2/spaces/{guid}/apps", read(self._list_inside(SPACE, APP)), methods=get),
             Route("/v2/apps", read(self._list_of(APP)), methods=get),
             Route("/v2/apps/{guid}", read(self._one_of(APP)), methods=get),
+            Route("/v2/{list}", read(self._list_nothing), methods=get),
+            Route("/v2/{type}/{guid}/{list}", read(self._list_nothing), methods=get),
             Route("/extensions/cloudfoundry/events", self.record, methods=["POST"]),
             Route("/extensions/cloudfoundry/imports", self.imports, methods=get),
         ]
@@ -161,8 +177,7 @@ class V2Api:
 
     def _list_space_events(self, request: Request, caller: Caller) -> Response:
         guid = request.path_params["guid"]
-        if Inventory(self._ledger, caller).find(SPACE, guid) is None:
-            raise NoSuchSpace(guid)
+        Inventory(self._ledger, caller).require(SPACE, guid)
         asked = listing.parse(responses.parameters(request), listing.EVENT_ORDERS)
         where = all_of((Eq(query.SPACE_FIELD, guid), _conditions(asked)))
         path = f"/v2/spaces/{quote(guid, safe='')}/events"
@@ -221,13 +236,28 @@ class V2Api:
 
         return handler
 
-    def _list_space_apps(self, request: Request, caller: Caller) -> Response:
-        guid = request.path_params["guid"]
-        if Inventory(self._ledger, caller).find(SPACE, guid) is None:
-            raise NoSuchSpace(guid)
-        path = f"/v2/spaces/{quote(guid, safe='')}/apps"
-        inside = query.Condition("space_guid", ":", guid)
-        return self._list_resources(request, caller, APP, path, [inside])
+    def _list_inside(self, parent: str, type: str) -> Handler:
+        def handler(request: Request, caller: Caller) -> Response:
+            guid = request.path_params["guid"]
+            Inventory(self._ledger, caller).require(parent, guid)
+            path = f"/v2/{parent}s/{quote(guid, safe='')}/{type}s"
+            inside = query.Condition(f"{parent}_guid", ":", guid)
+            return self._list_resources(request, caller, type, path, [inside])
+
+        return handler
+
+    def _list_nothing(self, request: Request, caller: Caller) -> Response:
+        """Answer with the empty page of a list of what no event tells."""
+        parent, guid = request.path_params.get("type"), request.path_params.get("guid")
+        name = request.path_params["list"]
+        if name not in EMPTY_LISTS.get(parent, ()):
+            raise NotFound
+        if parent is not None:
+            Inventory(self._ledger, caller).require(parent.removesuffix("s"), guid or "")
+        pairs = [pair for pair in responses.parameters(request) if pair[0] != "order-by"]
+        asked = listing.parse(pairs, ())
+        path = "/v2/" + "/".join(quote(part, safe="") for part in (parent, guid, name) if part)
+        return responses.v2_response(request, listing.envelope(path, asked, 0, []))
 
     def _list_resources(
         self,
@@ -247,8 +277,8 @@ class V2Api:
         names = (c.value for c in conditions if (c.key, c.operator) == ("name", ":"))
         rows = Inventory(self._ledger, caller).select(type, wanted, name=next(names, None))
         if asked.order_by == "name":
-            rows.sort(key=lambda row: row.value("name"))
-        if asked.paging.descending:
+            rows.sort(key=lambda row: row.value("name"), reverse=asked.paging.descending)
+        elif asked.paging.descending:
             rows.reverse()
         offset, size = asked.paging.offset, asked.paging.size
         shown = [inventory.to_v2(row) for row in rows[offset : offset + size]]
@@ -259,9 +289,7 @@ class V2Api:
     def _one_of(self, type: str) -> Handler:
         def handler(request: Request, caller: Caller) -> Response:
             guid = request.path_params["guid"]
-            row = Inventory(self._ledger, caller).find(type, guid)
-            if row is None:
-                raise NOT_FOUND[type](guid)
+            row = Inventory(self._ledger, caller).require(type, guid)
             return responses.v2_response(request, inventory.to_v2(row))
 
         return handler

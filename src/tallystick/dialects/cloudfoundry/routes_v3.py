@@ -6,22 +6,55 @@ Source: wire specification of Cloud Foundry 1, 4 and 11.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 
 from tallystick.dialects.answers import rows_response
 from tallystick.dialects.cloudfoundry import discovery, inventory, responses, v3
 from tallystick.dialects.cloudfoundry.caller import Caller, reader_of
 from tallystick.dialects.cloudfoundry.errors import NoSuchEvent
-from tallystick.dialects.cloudfoundry.inventory import APP, PARENTS, Inventory, Row
-from tallystick.dialects.cloudfoundry.routes import NOT_FOUND, Events, base_url
+from tallystick.dialects.cloudfoundry.inventory import (
+    APP,
+    NOT_FOUND,
+    PARENTS,
+    Inventory,
+    Row,
+)
+from tallystick.dialects.cloudfoundry.routes import Events, base_url
 from tallystick.dialects.cloudfoundry.wire import DIALECT, ORGANIZATION, SPACE
 from tallystick.dialects.services import Services
+from tallystick.errors import NotFound
 from tallystick.query.question import Find
 
-_RESOURCE_ORDERS = ("created_at", "updated_at", "name")
+_RESOURCE_ORDERS: dict[str, Callable[[Row], Any]] = {
+    "created_at": lambda row: row.created_ms,
+    "updated_at": lambda row: row.updated_ms,
+    "name": lambda row: row.value("name"),
+}
+
+EMPTY_LISTS: dict[str | None, frozenset[str]] = {
+    None: frozenset({
+        "app_usage_events", "buildpacks", "builds", "deployments", "domains", "droplets",
+        "feature_flags", "isolation_segments", "organization_quotas", "packages", "processes",
+        "revisions", "roles", "route_policies", "routes", "security_groups", "service_brokers",
+        "service_credential_bindings", "service_instances", "service_offerings", "service_plans",
+        "service_route_bindings", "service_usage_events", "space_quotas", "stacks", "tasks",
+        "users",
+    }),
+    "organizations": frozenset({"domains", "users"}),
+    "spaces": frozenset({
+        "features", "running_security_groups", "staging_security_groups", "users",
+    }),
+    "apps": frozenset({
+        "builds", "droplets", "features", "packages", "processes", "revisions", "routes",
+        "sidecars", "tasks",
+    }),
+}  # fmt: skip
+"""Lists that clients ask for on their way, of which no event tells, by what they are inside."""
 
 Handler = Callable[[Request, Caller], Response]
 
@@ -34,11 +67,12 @@ class V3Api:
         self._ledger = services.ledger
         self._events = Events(services)
 
-    def routes(self) -> Sequence[BaseRoute]:
+    def routes(self) -> Sequence[Route]:
         """Return the routes."""
         get, read = ["GET"], self._reading
         return [
             Route("/v3", self.root, methods=get),
+            Route("/v3/info", self.info, methods=get),
             Route("/v3/audit_events", read(self._list_events), methods=get),
             Route("/v3/audit_events/{guid}", read(self._get_event), methods=get),
             Route("/v3/organizations", read(self._list_of(ORGANIZATION)), methods=get),
@@ -47,6 +81,8 @@ class V3Api:
             Route("/v3/spaces/{guid}", read(self._one_of(SPACE)), methods=get),
             Route("/v3/apps", read(self._list_of(APP)), methods=get),
             Route("/v3/apps/{guid}", read(self._one_of(APP)), methods=get),
+            Route("/v3/{list}", read(self._list_nothing), methods=get),
+            Route("/v3/{type}/{guid}/{list}", read(self._list_nothing), methods=get),
         ]
 
     def _reading(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
@@ -60,6 +96,10 @@ class V3Api:
     async def root(self, request: Request) -> Response:
         """Answer where everything of version 3 is."""
         return responses.compact_response(discovery.v3_root(base_url(self._services, request)))
+
+    async def info(self, request: Request) -> Response:
+        """Answer what the server is."""
+        return responses.compact_response(discovery.v3_info(base_url(self._services, request)))
 
     def _list_events(self, request: Request, caller: Caller) -> Response:
         asked = v3.parse(responses.parameters(request), v3.EVENT_FILTERS, v3.EVENT_ORDERS)
@@ -93,7 +133,7 @@ class V3Api:
         filters = ("guids", "names", *(f"{parent}_guids" for parent in PARENTS[type]))
 
         def handler(request: Request, caller: Caller) -> Response:
-            asked = v3.parse(responses.parameters(request), filters, _RESOURCE_ORDERS)
+            asked = v3.parse(responses.parameters(request), filters, tuple(_RESOURCE_ORDERS))
             rows = self._rows(caller, type, asked)
             offset, size = asked.paging.offset, asked.paging.size
             base = base_url(self._services, request)
@@ -112,11 +152,24 @@ class V3Api:
         names = allowed.get("name", ())
         name = names[0] if len(names) == 1 else None
         rows = Inventory(self._ledger, caller).select(type, wanted, name=name)
-        if asked.order == "name":
-            rows.sort(key=lambda row: row.value("name"))
-        if asked.paging.descending:
-            rows.reverse()
+        if asked.order is not None:
+            rows.sort(key=_RESOURCE_ORDERS[asked.order], reverse=asked.paging.descending)
         return rows
+
+    def _list_nothing(self, request: Request, caller: Caller) -> Response:
+        """Answer with the empty page of a list of what no event tells."""
+        parent, guid = request.path_params.get("type"), request.path_params.get("guid")
+        name = request.path_params["list"]
+        if name not in EMPTY_LISTS.get(parent, ()):
+            raise NotFound
+        if parent is not None:
+            type = parent.removesuffix("s")
+            if Inventory(self._ledger, caller).find(type, guid or "") is None:
+                raise NOT_FOUND[type](guid)
+        asked = v3.parse_any(responses.parameters(request))
+        path = "/".join(quote(part, safe="") for part in (parent, guid, name) if part)
+        url = f"{base_url(self._services, request)}/v3/{path}"
+        return responses.compact_response(v3.envelope(url, asked, 0, []))
 
     def _one_of(self, type: str) -> Handler:
         def handler(request: Request, caller: Caller) -> Response:

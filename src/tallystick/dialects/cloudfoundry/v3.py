@@ -73,6 +73,16 @@ def parse(pairs: Pairs, filters: Collection[str], orders: Sequence[str]) -> List
     )
 
 
+def parse_any(pairs: Pairs) -> Listing:
+    """Return what a request for a list of which nothing is known asks for: any filter and order.
+
+    Raises: InvalidQuery for a page that is none.
+    """
+    last = dict(pairs)
+    column = last.get("order_by", "").lstrip("+- ")
+    return parse(pairs, [_base(name) for name in last], [column])
+
+
 def where(listing: Listing, indexes_of: Callable[[Sequence[str]], Sequence[int]]) -> Expr:
     """Return what the filters of a list of audit events mean.
 
@@ -101,8 +111,14 @@ def sort(listing: Listing) -> tuple[Sort, ...]:
 
 
 def split(text: str) -> tuple[str, ...]:
-    """Return the values of a comma list; a comma within a value is escaped once more."""
-    return tuple(unquote(part) for part in text.split(","))
+    """Return the values of a comma list; a comma within a value is escaped once more.
+
+    Blanks around commas do not count, nor does what is empty at the end.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    while len(parts) > 1 and not parts[-1]:
+        parts.pop()
+    return tuple(unquote(part) for part in parts)
 
 
 def from_event(view: View, base_url: str) -> Json:
@@ -199,14 +215,14 @@ def _filters(
 
 def _times(base: str, operator: str | None, text: str) -> Expr:
     if operator is None:
-        return any_of(within_second(_time(base, one), ":") for one in text.split(","))
+        return any_of(within_second(_time(base, one), ":") for one in split(text))
     if operator not in _RELATIONS:
         raise InvalidQuery(f"{_title(base)} Invalid relational operator: '{operator}'")
     if "," in text:
         raise InvalidQuery(
             f"{_title(base)} only accepts one value when using a relational operator"
         )
-    return within_second(_time(base, text), _RELATIONS[operator])
+    return within_second(_time(base, text.strip()), _RELATIONS[operator])
 
 
 def _time(base: str, text: str) -> int:

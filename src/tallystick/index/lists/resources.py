@@ -1,16 +1,17 @@
 """What is known of each resource: its latest name, document and parents, by (type, id).
 
-The latest is what was recorded last. A resource is sighted where an entry has it as actor, target
-or scope; its parents are the scopes it stood in when last a target, or the scopes named before it
-when last a scope (scopes are named from the outside in). Rows change only when something
-new is learnt, so most entries cost a lookup in memory. Counts and first and last times are not
-kept: the blocks know them.
+The latest name and parents are those of the entry that occurred last, so that an event that comes
+late renames nothing; the latest document is the one recorded last. A resource is sighted where an
+entry has it as actor, target or scope; its parents are the scopes it stood in when last a target,
+or the scopes named before it when last a scope (scopes are named from the outside in). Rows change
+only when something new is learnt, so most entries cost a lookup in memory. Counts and first and
+last times are not kept: the blocks know them.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import apsw
 import msgspec
@@ -20,15 +21,115 @@ from tallystick.events.event import Event, Op, Resource, View
 _CACHED = 20_000
 
 Identity = tuple[str, str]
+Moment = tuple[int, int]
+"""When an entry occurred, and its index."""
+
+Sightings = Callable[[Identity], Iterator[Event]]
+"""Yields the listed entries that name a resource, the last to occur first."""
+
+_NEVER = (-(1 << 63), -1)
+
+
+class Latest(msgspec.Struct):
+    """The last entry known to tell a name, or parents, since the row was read.
+
+    It is `exact` when no entry that occurred later is listed. It is kept in memory only: in a row
+    it would have to be written for every entry.
+    """
+
+    at: Moment = _NEVER
+    exact: bool = True
+
+    def takes(self, moment: Moment, is_same: bool, stored: Callable[[], Moment]) -> bool:
+        """Tell whether what the entry of a moment tells replaces what is known.
+
+        `stored` finds the latest moment in the lists: asked only when something else is told.
+        """
+        if is_same:
+            self.at = max(self.at, moment)
+            return False
+        if moment > self.at and not self.exact:
+            self.at, self.exact = max(self.at, stored()), True
+        if moment < self.at:
+            return False
+        self.at = moment
+        return True
 
 
 class State(msgspec.Struct):
-    """What a resource's row says."""
+    """What a resource's row says, and which entries it owes that to."""
 
     name: str | None = None
     document: int | None = None
     parents: tuple[Identity, ...] = ()
     new: bool = False
+    named: Latest = msgspec.field(default_factory=Latest)
+    placed: Latest = msgspec.field(default_factory=Latest)
+
+    @classmethod
+    def of_row(cls, name: str | None, document: int | None, parents: tuple[Identity, ...]) -> State:
+        """Return the state of a stored row: the lists know since when its values hold."""
+        return cls(
+            name=name,
+            document=document,
+            parents=parents,
+            named=Latest(exact=name is None),
+            placed=Latest(exact=not parents),
+        )
+
+
+class Learnt(msgspec.Struct):
+    """What a sighting changed of a state; `sources` are the entries that decided it."""
+
+    name: str | None
+    parents: tuple[Identity, ...]
+    sources: list[int]
+
+
+def learn(
+    state: State,
+    event: Event,
+    sighting: tuple[Resource, tuple[Identity, ...]],
+    sightings_of: Sightings,
+) -> Learnt:
+    """Return the name and the parents of a resource after a sighting of it."""
+    (resource, inside), key = sighting, sighting[0].key
+    moment = (event.occurred_ms, event.index)
+    learnt = Learnt(state.name, state.parents, [])
+    if resource.name is not None:
+        same = resource.name == state.name
+        if state.named.takes(moment, same, lambda: _last(key, sightings_of(key), _names)):
+            learnt.name = resource.name
+        elif not same:
+            # The later entry that kept the name: without it, this one would give it.
+            learnt.sources.append(state.named.at[1])
+    if inside:
+        same = inside == state.parents
+        if state.placed.takes(moment, same, lambda: _last(key, sightings_of(key), _places)):
+            learnt.parents = inside
+        elif not same:
+            learnt.sources.append(state.placed.at[1])
+    return learnt
+
+
+def _names(resource: Resource, inside: tuple[Identity, ...]) -> bool:
+    return resource.name is not None
+
+
+def _places(resource: Resource, inside: tuple[Identity, ...]) -> bool:
+    return bool(inside)
+
+
+def _last(
+    key: Identity,
+    last_first: Iterable[Event],
+    tells: Callable[[Resource, tuple[Identity, ...]], bool],
+) -> Moment:
+    """Return when the last of some entries told something of a resource."""
+    for event in last_first:
+        if any(one.key == key and tells(one, inside) for one, inside in sightings(event)):
+            return event.occurred_ms, event.index
+    return _NEVER
 
 
 class ResourceTable:
@@ -42,7 +143,13 @@ class ResourceTable:
         """Drop what is kept in memory, after a transaction failed."""
         self._known.clear()
 
-    def learn(self, tenant: int, views: Iterable[View], current: frozenset[int]) -> list[int]:
+    def learn(
+        self,
+        tenant: int,
+        views: Iterable[View],
+        current: frozenset[int],
+        sightings_of: Sightings,
+    ) -> list[int]:
         """Take in entries in their order; return the documents that are no longer the latest."""
         changed: dict[Identity, State] = {}
         replaced: list[int] = []
@@ -58,8 +165,9 @@ class ResourceTable:
                     if document is not None:
                         replaced.append(document)
                     document = event.index if event.index in current else None
-                name = state.name if resource.name is None else resource.name
-                parents = inside or state.parents
+                learnt = learn(state, event, (resource, inside), sightings_of)
+                sources += ((tenant, index, *key) for index in learnt.sources)
+                name, parents = learnt.name, learnt.parents
                 if parents != state.parents:
                     moved.setdefault(key, state.parents)
                 elif (name, document) == (state.name, state.document) and not state.new:
@@ -80,11 +188,11 @@ class ResourceTable:
         return [(type, id) for type, id in rows]
 
     def relearn(
-        self, tenant: int, key: Identity, newest_first: Iterable[Event], document: int | None
+        self, tenant: int, key: Identity, last_first: Iterable[Event], document: int | None
     ) -> None:
         """Replace what a row says by what the entries that are left tell."""
         self._remove(tenant, key)
-        state, sources = retold(key, newest_first, document)
+        state, sources = retold(key, last_first, document)
         if state is not None:
             rows = [(tenant, index, *key) for index in sorted(sources)]
             self._write(tenant, {key: state}, rows, {key: ()})
@@ -119,9 +227,11 @@ class ResourceTable:
         sources: Sequence[tuple[int, int, str, str]],
         moved: dict[Identity, tuple[Identity, ...]],
     ) -> None:
+        many = self._connection.executemany
+        if sources:
+            many("INSERT OR IGNORE INTO sources VALUES (?, ?, ?, ?)", sources)
         if not changed:
             return
-        many = self._connection.executemany
         many(
             "INSERT OR REPLACE INTO resources VALUES (?, ?, ?, ?, ?, ?)",
             [
@@ -129,7 +239,6 @@ class ResourceTable:
                 for key, state in sorted(changed.items(), key=lambda item: item[0])
             ],
         )
-        many("INSERT OR IGNORE INTO sources VALUES (?, ?, ?, ?)", sources)
         many(
             "DELETE FROM children WHERE tenant = ? AND parent_type = ? AND parent_id = ?"
             " AND type = ? AND id = ?",
@@ -167,7 +276,7 @@ def sightings(event: Event) -> Iterator[tuple[Resource, tuple[Identity, ...]]]:
 
 
 def retold(
-    key: Identity, newest_first: Iterable[Event], document: int | None
+    key: Identity, last_first: Iterable[Event], document: int | None
 ) -> tuple[State | None, set[int]]:
     """Return what entries tell of a resource, and the indexes of those that do.
 
@@ -176,7 +285,7 @@ def retold(
     state = State(document=document)
     sources: set[int] = set() if document is None else {document}
     sighted = False
-    for event in newest_first:
+    for event in last_first:
         # Where an entry names a resource twice, the last mention wins, as it did at first.
         for resource, inside in reversed(tuple(sightings(event))):
             if resource.key != key:
@@ -194,7 +303,7 @@ def retold(
 
 
 def _state_of(name: str | None, document: int | None, parents: str | None) -> State:
-    return State(name, document, parents_of(parents))
+    return State.of_row(name, document, parents_of(parents))
 
 
 def parents_of(text: str | None) -> tuple[Identity, ...]:

@@ -12,6 +12,7 @@ from array import array
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from tallystick import limits
@@ -20,7 +21,7 @@ from tallystick.events.dialect_rules import Rules
 from tallystick.events.event import Event, HeadSlot, Op, View
 from tallystick.followers.follow import Slice
 from tallystick.index.document import derived_terms, seen_by
-from tallystick.index.lists.block import IndexOrder, Key
+from tallystick.index.lists.block import IndexOrder, Key, TimeOrder
 from tallystick.index.lists.block_query import AllOf, AnyOf, HasTerm, Node
 from tallystick.index.lists.compaction import Tidier
 from tallystick.index.lists.paging import page
@@ -150,7 +151,9 @@ class ViewsWriter:
         shelf = self._shelf(part.tenant)
         if shelf.next != part.start:
             raise StoreCorrupt(f"the lists are at {shelf.next}, the slice begins at {part.start}")
-        replaced = self._resources.learn(shelf.number, part.fresh, part.current)
+        replaced = self._resources.learn(
+            shelf.number, part.fresh, part.current, partial(self._sightings, shelf, part.tenant)
+        )
         again = {view.index: view for view in part.changed}
         earlier = [index for index in replaced if index < part.start and index not in again]
         for view in self._recorded(part.tenant, earlier):
@@ -260,6 +263,8 @@ class ViewsWriter:
     def _relearn(self, shelf: Shelf, part: Slice, index: int) -> None:
         """Work out anew what is known of the resources that owe something to an erased entry."""
         shelf.open.rank()
+        # What is kept in memory may owe to the erased entry when a name was last told.
+        self._resources.forget()
         keys = self._resources.sourced_by(shelf.number, index)
         self._resources.unlink(shelf.number, index)
         for key in keys:
@@ -268,7 +273,8 @@ class ViewsWriter:
             self._resources.relearn(shelf.number, key, events, document)
 
     def _sightings(self, shelf: Shelf, tenant: str, key: Identity) -> Iterator[Event]:
-        """Yield the entries that name a resource, the last recorded first."""
+        """Yield the entries that name a resource, the last to occur first."""
+        shelf.open.rank()
         number_of, value = self._hash, f"{key[0]}:{key[1]}"
         named = AnyOf(
             tuple(HasTerm((number_of(role, value),)) for role in ("actor", "target", "scope"))
@@ -277,7 +283,7 @@ class ViewsWriter:
         after: Key | None = None
         while True:
             rows = page(
-                shelf.blocks, node, IndexOrder, descending=True, after=after, limit=_READ_AT_ONCE
+                shelf.blocks, node, TimeOrder, descending=True, after=after, limit=_READ_AT_ONCE
             )
             stored = self._store.rows_at(tenant, [row.entry for row in rows])
             yield from events_of(tenant, [stored[row.entry] for row in rows])

@@ -184,15 +184,18 @@ SELECT type, id FROM sources WHERE tenant = %(tenant)b AND idx = %(idx)b;
 DELETE FROM sources WHERE tenant = %(tenant)b AND idx = %(idx)b;
 
 -- name: sightings
--- Entries that name a resource, the last recorded first.
-SELECT idx FROM (
-    SELECT idx FROM lists WHERE tenant = %(tenant)b AND idx < %(before)b
-        AND target_id = %(target_id)b AND terms && %(named)b::bigint[]
-    UNION SELECT idx FROM lists WHERE tenant = %(tenant)b AND idx < %(before)b
-        AND actor_id = %(actor_id)b AND terms && %(named)b::bigint[]
-    UNION SELECT idx FROM places WHERE tenant = %(tenant)b AND idx < %(before)b
-        AND term = %(scope)b
-) AS named ORDER BY idx DESC LIMIT %(limit)b;
+-- Entries that name a resource, the last to occur first; each list is walked from its end.
+SELECT ms, idx FROM (
+    (SELECT ms, idx FROM lists WHERE tenant = %(tenant)b AND idx < %(before)b
+        AND (ms, idx) < (%(ms)b, %(idx)b) AND target_id = %(target_id)b
+        AND terms && %(named)b::bigint[] ORDER BY ms DESC, idx DESC LIMIT %(limit)b)
+    UNION (SELECT ms, idx FROM lists WHERE tenant = %(tenant)b AND idx < %(before)b
+        AND (ms, idx) < (%(ms)b, %(idx)b) AND actor_id = %(actor_id)b
+        AND terms && %(named)b::bigint[] ORDER BY ms DESC, idx DESC LIMIT %(limit)b)
+    UNION (SELECT ms, idx FROM places WHERE tenant = %(tenant)b AND idx < %(before)b
+        AND (ms, idx) < (%(ms)b, %(idx)b) AND term = %(scope)b
+        ORDER BY ms DESC, idx DESC LIMIT %(limit)b)
+) AS named ORDER BY ms DESC, idx DESC LIMIT %(limit)b;
 
 -- name: history
 -- The documents of a resource, the latest first.

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from tallystick.events.event import Event, Op, View
-from tallystick.index.lists.resources import Identity, State, retold, sightings
+from tallystick.index.lists.resources import Identity, Sightings, State, learn, retold, sightings
 from tallystick.index.postgres.sql import execute, select
 from tallystick.index.postgres.terms import Numbering
 from tallystick.store.postgres.binary_arrays import (
@@ -42,7 +42,11 @@ class Resources:
         self._moved: dict[Identity, tuple[Identity, ...]] = {}
 
     def read(
-        self, connection: Connection, views: Sequence[View], current: frozenset[int]
+        self,
+        connection: Connection,
+        views: Sequence[View],
+        current: frozenset[int],
+        sightings_of: Sightings,
     ) -> list[int]:
         """Take in entries in their order; return the documents that are no longer the latest."""
         self._changed, self._sources, self._moved = {}, [], {}
@@ -56,16 +60,16 @@ class Resources:
         replaced: list[int] = []
         for event, key, resource, inside in seen:
             state = known[key]
-            name, document, parents = state.name, state.document, state.parents
+            document = state.document
             if event.op is Op.DOCUMENT and resource is event.target:
                 if document is not None:
                     replaced.append(document)
                 document = event.index if event.index in current else None
-            if resource.name is not None:
-                name = resource.name
-            if inside and inside != parents:
-                self._moved.setdefault(key, parents)
-                parents = inside
+            learnt = learn(state, event, (resource, inside), sightings_of)
+            self._sources += ((index, key) for index in learnt.sources)
+            name, parents = learnt.name, learnt.parents
+            if parents != state.parents:
+                self._moved.setdefault(key, state.parents)
             elif name == state.name and document == state.document and not state.new:
                 continue
             state.name, state.document, state.parents = name, document, parents
@@ -80,6 +84,10 @@ class Resources:
         if len(self._known) > _CACHED:
             self._known.clear()
 
+    def forget(self) -> None:
+        """Drop what is kept in memory: when a name was last told may be what an entry told."""
+        self._known.clear()
+
     def sourced_by(self, connection: Connection, index: int) -> list[Identity]:
         """Return the resources that owe something to an entry, which tells nothing any more."""
         found = select(connection, "sourced_by", tenant=self._tenant, idx=index)
@@ -90,7 +98,7 @@ class Resources:
         self,
         connection: Connection,
         key: Identity,
-        newest_first: Iterable[Event],
+        last_first: Iterable[Event],
         document: int | None,
     ) -> None:
         """Replace what is known of a resource by what the entries that are left tell."""
@@ -102,7 +110,7 @@ class Resources:
         execute(connection, "delete_child", **place, parents=parents)
         execute(connection, "delete_left_child", **place)
         execute(connection, "delete_resource", **place)
-        state, sources = retold(key, newest_first, document)
+        state, sources = retold(key, last_first, document)
         if state is not None:
             rows = [(index, key) for index in sorted(sources)]
             self._write(connection, {key: state}, rows, {key: ()})
@@ -122,7 +130,7 @@ class Resources:
         for key in missing:
             self._known[key] = State(new=True)
         for type, id, name, document, parents in found:
-            self._known[numbered[type, id]] = State(
+            self._known[numbered[type, id]] = State.of_row(
                 None if name is None else from_bytes(name), document, parents_of(parents)
             )
 
@@ -133,6 +141,16 @@ class Resources:
         sources: Sequence[tuple[int, Identity]],
         moved: dict[Identity, tuple[Identity, ...]],
     ) -> None:
+        if sources:
+            execute(
+                connection,
+                "insert_sources",
+                tenant=self._tenant,
+                idx=int8s(index for index, _ in sources),
+                numbers=int8s(resource_number(self._number_of, key) for _, key in sources),
+                types=byteas(to_bytes(key[0]) for _, key in sources),
+                ids=byteas(to_bytes(key[1]) for _, key in sources),
+            )
         if not changed:
             return
         keys = [self._keys(key) for key in changed]
@@ -147,15 +165,6 @@ class Resources:
             documents=int8s_or_null([state.document for state in changed.values()]),
             parents=byteas(msgspec.json.encode(state.parents) for state in changed.values()),
             named=int8s_or_null([None if n is None else self._number_of("name", n) for n in names]),
-        )
-        execute(
-            connection,
-            "insert_sources",
-            tenant=self._tenant,
-            idx=int8s(index for index, _ in sources),
-            numbers=int8s(resource_number(self._number_of, key) for _, key in sources),
-            types=byteas(to_bytes(key[0]) for _, key in sources),
-            ids=byteas(to_bytes(key[1]) for _, key in sources),
         )
         self._move(connection, [(key, old, changed[key].parents) for key, old in moved.items()])
 

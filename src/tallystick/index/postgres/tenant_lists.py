@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import accumulate, islice
 
 from tallystick import limits
@@ -32,6 +33,7 @@ from tallystick.store.postgres.rows import from_bytes, to_bytes
 from tallystick.store.postgres.statements import STATEMENTS as STORE_STATEMENTS
 
 _READ_AT_ONCE = 64
+_INT8_MAX = (1 << 63) - 1
 _SAYING_WHO = frozenset(("actor", "target", "place"))
 _READABLE = ("resources", "children", "sources")
 """Tables that hold ids and names as they are: what was erased from them is to be vacuumed."""
@@ -63,7 +65,8 @@ class Listing:
 
     def begin(self, connection: Connection, part: Slice) -> Taking:
         """Begin to list a slice, reading what is not known yet of what it names."""
-        replaced = self._resources.read(connection, part.fresh, part.current)
+        sightings_of = partial(self._sightings, connection, part.start)
+        replaced = self._resources.read(connection, part.fresh, part.current, sightings_of)
         return Taking(self, part, replaced, self._new_kinds(connection, part.fresh))
 
     def row_of(self, view: View, current: frozenset[int]) -> Listed:
@@ -119,9 +122,10 @@ class Listing:
 
     def _relearn(self, connection: Connection, part: Slice, index: int) -> None:
         """Work out anew what is known of the resources that owe something to an erased entry."""
+        self._resources.forget()
         for key in self._resources.sourced_by(connection, index):
             document = self._latest_document(connection, part, key)
-            events = self._sightings(connection, part, key)
+            events = self._sightings(connection, part.stop, key)
             self._resources.relearn(connection, key, events, document)
         [(xid,)] = connection.execute("SELECT pg_current_xact_id()::text").fetchall()
         for relation in _READABLE:
@@ -130,24 +134,25 @@ class Listing:
                 {"tenant": self._tenant, "relation": relation.encode(), "xid": xid},
             )
 
-    def _sightings(self, connection: Connection, part: Slice, key: Identity) -> Iterator[Event]:
-        """Yield the entries that name a resource, the last recorded first."""
-        inside, before = InsideStore(connection), part.stop
+    def _sightings(self, connection: Connection, before: int, key: Identity) -> Iterator[Event]:
+        """Yield the entries below an index that name a resource, the last to occur first."""
+        inside, ms, idx = InsideStore(connection), _INT8_MAX, _INT8_MAX
         while True:
             found = select(
                 connection,
                 "sightings",
                 tenant=self._tenant,
                 before=before,
+                ms=ms,
+                idx=idx,
                 limit=_READ_AT_ONCE,
                 **named(self._number_of, key),
             )
-            indexes = [index for (index,) in found]
-            rows = inside.rows_at(self._name, indexes)
-            yield from events_of(self._name, [rows[index] for index in indexes])
-            if len(indexes) < _READ_AT_ONCE:
+            rows = inside.rows_at(self._name, [index for _, index in found])
+            yield from events_of(self._name, [rows[index] for _, index in found])
+            if len(found) < _READ_AT_ONCE:
                 return
-            before = indexes[-1]
+            ms, idx = found[-1]
 
     def _latest_document(self, connection: Connection, part: Slice, key: Identity) -> int | None:
         found = documents(
