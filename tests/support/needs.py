@@ -75,6 +75,15 @@ def _node() -> str | None:
     return None if shutil.which("node") else "no program 'node' on the path"
 
 
+def _java() -> str | None:
+    missing = [name for name in ("java", "javac", "mvn") if shutil.which(name) is None]
+    return f"no program {' or '.join(missing)} on the path" if missing else None
+
+
+def _go() -> str | None:
+    return None if shutil.which("go") else "no program 'go' on the path"
+
+
 def _chromium() -> str | None:
     return None if chromium() else f"no program {' or '.join(CHROMIUM_NAMES)} on the path"
 
@@ -83,5 +92,7 @@ _CHECKS: Mapping[str, Callable[[], str | None]] = {
     "data": _data,
     "postgres": _postgres,
     "node": _node,
+    "java": _java,
+    "go": _go,
     "chromium": _chromium,
 }

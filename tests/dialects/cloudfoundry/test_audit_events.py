@@ -163,7 +163,7 @@ def test_missing_and_bad_tokens_are_told_apart(
 @pytest.mark.row("C-61")
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("GET", "/v3/nope"), ("GET", "/v3/"), ("DELETE", "/v3/audit_events/event-1"),
+    [("GET", "/v3/nope"), ("GET", "/v3//"), ("DELETE", "/v3/audit_events/event-1"),
      ("POST", "/v3/audit_events")],
 )  # fmt: skip
 def test_unknown_path_or_verb_is_not_found(many: Deployment, method: str, path: str) -> None:

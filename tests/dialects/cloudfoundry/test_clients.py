@@ -1,7 +1,7 @@
 """The original clients, unmodified, against a real server: PyPI `cloudfoundry-client`, npm
-`cf-client`.
+`cf-client`, both `go-cfclient` and the Java client's `cloudfoundry-client-reactor`.
 
-Both log in, list, filter, page to the end and go on after their token has expired.
+They log in, list, filter and page to the end; the first two go on after their token has expired.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from cloudfoundry_client.client import (  # type: ignore[import-untyped]  # comes without types
@@ -23,6 +24,7 @@ from oauth2_client.credentials_manager import (  # type: ignore[import-untyped] 
     OAuthError,
 )
 
+from tests import golang, jvm
 from tests.dialects.cloudfoundry.clocks import SetClock
 from tests.dialects.cloudfoundry.conftest import PASSWORD, SECRET, Deployment
 from tests.dialects.cloudfoundry.samples import resource
@@ -31,6 +33,9 @@ from tests.support.live_server import open_server
 from tests.support.needs import ROOT
 
 NODE_CLIENT = ROOT / "tests" / "clients" / "cf"
+GO_CLIENTS = ROOT / "tests" / "clients" / "cf-go"
+JAVA_CLIENT = ROOT / "tests" / "clients" / "cf-java"
+_ANSWER_S = 120
 
 
 class Platform:
@@ -50,6 +55,7 @@ class Platform:
                     actee=f"app-{number % 2}",
                     timestamp=f"2014-06-{20 + number}T10:00:00Z",
                     organization={"entity": {"name": "acme"}},
+                    space={"entity": {"name": "prod"}},
                 )
                 for number, type in enumerate(types)
             )
@@ -187,3 +193,58 @@ def test_node_client(platform: Platform) -> None:
     assert (told["spaces"], told["organizations"]) == (["space-1"], ["org-1"])
     assert json.loads(told["expired"])["error_code"] == "CF-InvalidAuthToken"
     assert told["renewed"] == {"total": 5, "guids": ALL}
+
+
+@pytest.mark.needs("go")
+@pytest.mark.row("C-1", "C-22", "C-24", "C-32", "C-64", "C-65", "C-68", "C-73", "C-74", "C-75")
+def test_go_clients(platform: Platform) -> None:
+    """Version 3 of `go-cfclient`, and the one of its community that speaks version 2."""
+    told = json.loads(output_of([str(golang.built(GO_CLIENTS)), platform.url], platform))
+    assert "unauthorized" in told.pop("refused")
+    assert "CF-ResourceNotFound" in told.pop("unknown")
+    assert told == {
+        "all": ALL,
+        "newest first": ALL[::-1],
+        "filtered": ["event-1", "event-3", "event-4"],
+        "without": ["event-1", "event-3"],
+        "one": ["event-3", "audit.app.stop", "app-1", "2014-06-23"],
+        "organizations": ["acme"],
+        "spaces": ["prod in org-1"],
+        "apps": ["app-1 STARTED buildpack 2014", "app-0 STARTED buildpack 2014"],
+        "empty": 0,
+        "v2 all": ALL,
+        "v2 filtered": ["event-1", "event-3"],
+        "v2 total": 5,
+        "v2 place": ["org-1", "space-1", "app-1"],
+    }
+
+
+@pytest.mark.needs("java")
+@pytest.mark.row("C-1", "C-22", "C-24", "C-64", "C-65", "C-68", "C-73", "C-75")
+def test_java_client(platform: Platform) -> None:
+    address = urlsplit(platform.url)
+    command = [*jvm.compiled(JAVA_CLIENT), str(address.hostname), str(address.port)]
+    told = dict(line.split("\t") for line in output_of(command, platform).splitlines())
+    assert told == {
+        "stranger": "refused",
+        "v2 name": "Tallystick",
+        "v2 all": f"[{', '.join(ALL)}]",
+        "v2 filtered": "[event-1, event-3]",
+        "v2 since": "[event-3, event-4]",
+        "v2 apps": "[app-1, app-0]",
+        "v3 all": f"[{', '.join(ALL)}]",
+        "v3 filtered": "[event-1, event-3, event-4]",
+        "v3 organizations": "[acme]",
+        "v3 spaces": "[prod]",
+        "v3 app": "app-0 STARTED buildpack 2014",
+        "v3 empty": "0",
+    }
+
+
+def output_of(command: list[str], platform: Platform) -> str:
+    """Return what a program prints that is given the user's login and password last."""
+    result = subprocess.run(
+        [*command, platform.login, PASSWORD], capture_output=True, text=True, timeout=_ANSWER_S
+    )
+    assert result.returncode == 0, result.stdout + result.stderr[-3000:]
+    return result.stdout

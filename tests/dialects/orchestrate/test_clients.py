@@ -1,7 +1,8 @@
 """The original clients, unmodified, against a real server.
 
 npm `orchestrate` 0.8.2 brings its own tests, written against the live service; PyPI `porc` 0.5.4
-is imported through a shim (see `clients/porc_shim.py`).
+is imported through a shim (see `clients/porc_shim.py`); the vendor's Java client 0.13.0 is driven
+through everything that it can do.
 """
 
 from __future__ import annotations
@@ -13,14 +14,18 @@ import subprocess
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
+from tests import jvm
 from tests.dialects.orchestrate.client import Api
 from tests.dialects.orchestrate.clients.porc_shim import import_porc
 from tests.support import npm
+from tests.support.needs import ROOT
 
 PROJECT = Path(__file__).parent / "clients" / "js"
+JAVA_CLIENT = ROOT / "tests" / "clients" / "orchestrate-java"
 
 REFS_OF_THE_ORIGINAL = {
     "Key-Value Get by ref",
@@ -169,3 +174,15 @@ def test_porc_searches(porc: Any, client: Any) -> None:
     second = pages.next()
     assert [row["value"]["n"] for row in second["results"]] == [0]
     assert pages.prev()["count"] == 2
+
+
+@pytest.mark.needs("java")
+@pytest.mark.row("O-1", "O-4", "O-12", "O-14", "O-19", "O-25", "O-35", "O-40", "O-62", "O-63")
+@pytest.mark.row("O-79", "O-81")
+def test_java_client(api: Api) -> None:
+    address = urlsplit(api.url)
+    command = [*jvm.compiled(JAVA_CLIENT), str(address.hostname), str(address.port), api.key]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stdout + result.stderr[-3000:]
+    told = dict(line.split("\t") for line in result.stdout.splitlines())
+    assert told == {}
