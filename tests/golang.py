@@ -32,7 +32,7 @@ def built(project: Path) -> Path:
 def _build(project: Path, program: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="tallystick-go-") as folder:
         made = Path(folder) / "driver"
-        command = ["go", "build", "-mod=readonly", "-o", made, "."]
+        command = ["go", "build", "-mod=readonly", "-o", str(made), "."]
         environment = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local"}
         try:
             result = subprocess.run(

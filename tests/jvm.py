@@ -51,13 +51,14 @@ def _compile(project: Path, cache: Path) -> None:
             "--quiet",
             "--strict-checksums",
             "--file",
-            project / "pom.xml",
+            str(project / "pom.xml"),
         ]
         jars = folder / "classpath"
         _run([*fetch, "dependency:build-classpath", f"-Dmdep.outputFile={jars}"], _FETCH_S)
         driver = project / "Driver.java"
-        _run(["javac", "-cp", jars.read_text("utf-8").strip(), "-d", folder, driver], _COMPILE_S)
-        jars.write_text(jars.read_text("utf-8").strip(), "utf-8")
+        classpath = jars.read_text("utf-8").strip()
+        jars.write_text(classpath, "utf-8")
+        _run(["javac", "-cp", classpath, "-d", str(folder), str(driver)], _COMPILE_S)
         try:
             os.rename(folder, cache)
         except OSError:
@@ -67,7 +68,7 @@ def _compile(project: Path, cache: Path) -> None:
             os.mkdir(folder)
 
 
-def _run(command: list[str | Path], timeout_s: int) -> None:
+def _run(command: list[str], timeout_s: int) -> None:
     try:
         result = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s)
     except subprocess.TimeoutExpired:

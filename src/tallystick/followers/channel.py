@@ -20,15 +20,22 @@ class Channel:
     """One follower as the server sees it; safe to share between threads.
 
     `commits` says that what the follower took can be read only after a commit, which a read that
-    waits has to ask for.
+    waits has to ask for. Behind by `near` entries at most, it answers within the read wait.
     """
 
     def __init__(
-        self, name: str, generations: Generations, heads: dict[str, int], *, commits: bool
+        self,
+        name: str,
+        generations: Generations,
+        heads: dict[str, int],
+        *,
+        commits: bool,
+        near: int,
     ) -> None:
         self.name = name
         self.generations = generations
         self._commits = commits
+        self._near = near
         # Guards everything below; told whenever cursors, the folder or the socket changed.
         self._changed = threading.Condition()
         self._heads = dict(heads)
@@ -43,6 +50,10 @@ class Channel:
         self._urgent = False
         self._waiting = 0
         self._swap: str | None = None
+        # Whether the process came near the end of the log since it started, and since a read gave
+        # up waiting for it.
+        self._came_near = False
+        self._gave_up_s = float("-inf")
         self._residue = False
         self._closed = False
 
@@ -50,7 +61,7 @@ class Channel:
         """Begin with a process that was just started."""
         with self._changed:
             self._socket = server
-            self._unanswered = False
+            self._unanswered = self._came_near = False
             self._untold = dict(self._heads)
             # One that died may have been told and have done nothing yet.
             self._urgent |= self._commits and self._waiting > 0
@@ -123,6 +134,7 @@ class Channel:
             )
             self._waiting -= 1
             if not self._has(tenant, size):
+                self._came_near, self._gave_up_s = False, time.monotonic()
                 raise FollowerBehind(
                     f"{self.name} is behind the log by {self._behind:,} entries",
                     hint="send again after the given time",
@@ -159,6 +171,23 @@ class Channel:
         """Return by how many entries the follower is behind, over all tenants."""
         with self._changed:
             return self._behind
+
+    def answers(self) -> bool:
+        """Tell whether reads are answered; never waits.
+
+        A follower that came near the end of the log goes on to answer, however much is written,
+        until a read gives up: commits wait for one that falls behind. One that is not yet near is
+        hurried, as by a read.
+        """
+        with self._changed:
+            if not self._came_near and self._moved_s > self._gave_up_s:
+                self._came_near = self._behind <= self._near and (
+                    self._folder is not None or not self._heads
+                )
+            if not self._came_near and self._commits:
+                self._urgent = True
+                self._flush()
+            return self._came_near
 
     def has_residue(self) -> bool:
         """Tell whether only a rebuild destroys what is left of erased content."""

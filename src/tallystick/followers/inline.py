@@ -66,6 +66,10 @@ class InlineFollowers:
                 running.search = open_search(running.folder, self._store, self._rules)
             return running.search
 
+    def late(self) -> Sequence[str]:
+        """Return nothing: a read does the following first."""
+        return ()
+
     def lag(self) -> Mapping[str, int]:
         """Return by how many entries each follower is behind, over all tenants."""
         heads = {head.tenant: head.size for head in self._store.log_heads()}

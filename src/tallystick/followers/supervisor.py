@@ -87,6 +87,7 @@ class SupervisedFollowers:
                 Generations(command.root / name, rules),
                 heads,
                 commits=name in COMMITTING,
+                near=LAG_MAX[name] // 2,
             )
             for name in names
         }
@@ -145,6 +146,10 @@ class SupervisedFollowers:
     def lag(self) -> Mapping[str, int]:
         """Return by how many entries each follower is behind, over all tenants."""
         return {name: channel.lag() for name, channel in self._channels.items()}
+
+    def late(self) -> Sequence[str]:
+        """Return the followers that do not answer reads yet."""
+        return [name for name, channel in self._channels.items() if not channel.answers()]
 
     def overrun(self) -> bool:
         """Tell whether commits should wait so that followers keep up.

@@ -16,6 +16,10 @@ from tallystick.http.metrics import Metrics
 from tallystick.index.followers import NAMES
 from tallystick.node.node import Node
 
+_PAUSE_S = 0.05
+_PATIENCE = 15
+"""Pauses that a question about readiness waits: less than what probes give up after, a second."""
+
 
 class OpsApi:
     """Handlers for operators; none of them needs a credential or tells about tenants."""
@@ -38,11 +42,22 @@ class OpsApi:
         return _json({"status": "ok", "version": __version__})
 
     async def readyz(self, request: Request) -> Response:
-        """Answer whether the server takes events."""
+        """Answer whether the server takes events and answers reads.
+
+        After a start it may take followers a moment to come up: that is waited for here, so that
+        the first question is not answered in vain.
+        """
         reasons = self._node.problems
-        if not reasons:
-            return _json({"status": "ready"})
-        return _json({"status": "failed", "reason": reasons[0], "reasons": reasons}, 503)
+        if reasons:
+            return _json({"status": "failed", "reason": reasons[0], "reasons": reasons}, 503)
+        patience = _PATIENCE
+        while late := self._node.index.late():
+            if not patience:
+                reason = f"reads are not answered before {' and '.join(late)} caught up with the log"
+                return _json({"status": "starting", "reason": reason}, 503)
+            patience -= 1
+            await asyncio.sleep(_PAUSE_S)
+        return _json({"status": "ready"})
 
     async def metrics(self, request: Request) -> Response:
         """Answer the metrics in Prometheus' text format."""

@@ -31,6 +31,9 @@ class Followers(Protocol):
     def lag(self) -> Mapping[str, int]:
         """Return by how many entries each follower is behind."""
 
+    def late(self) -> Sequence[str]:
+        """Return the followers that do not answer reads yet; must not wait."""
+
     def overrun(self) -> bool:
         """Tell whether commits should wait."""
 
@@ -55,6 +58,10 @@ class Index:
     def lag(self) -> Mapping[str, int]:
         """Return by how many entries each follower is behind, over all tenants."""
         return self._followers.lag()
+
+    def late(self) -> Sequence[str]:
+        """Return the followers that do not answer reads yet: none once they caught up."""
+        return self._followers.late()
 
     def overrun(self) -> bool:
         """Tell whether commits should wait so that followers keep up."""

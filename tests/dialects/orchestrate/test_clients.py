@@ -185,4 +185,26 @@ def test_java_client(api: Api) -> None:
     result = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert result.returncode == 0, result.stdout + result.stderr[-3000:]
     told = dict(line.split("\t") for line in result.stdout.splitlines())
-    assert told == {}
+    assert told == {
+        "stranger": "refused",
+        "item": "users/kate",
+        "if absent": "ItemAlreadyPresentException",
+        "patched": '{"n":2,"m":1}',
+        "first version": '{"n":1}',
+        "if match": "ItemVersionMismatchException",
+        "none": "null",
+        "posted deleted": "true",
+        "event": "log at 5",
+        "event patched": '{"n":2,"new":1}',
+        "same ordinal": "true",
+        "events": '6{"n":9}5{"n":2,"new":1}',
+        "event purged": "true",
+        "event gone": "null",
+        "relation": "true",
+        "related": 'kim{"n":7}',
+        "relation purged": "true",
+        "bulk": "SUCCESS 3",
+        "search": "1 of 2, more: true",
+        "event found": '{"word":"trip"}',
+        "collection deleted": "true",
+    }

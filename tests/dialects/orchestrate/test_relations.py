@@ -180,8 +180,9 @@ def test_stream_of_all_kinds_is_stored(api: Api, glue: str) -> None:
     )
     assert (answer["status"], answer["success_count"]) == ("success", 5)
     assert [r["operation_index"] for r in answer["results"]] == list(range(5))
-    relation, first, _, stored, _ = (r["item"]["path"] for r in answer["results"])
-    assert relation["relation"] == "friends"
+    # The vendor's Java client cannot read an item in the result of a relation.
+    assert answer["results"][0] == {"operation_index": 0, "status": "success"}
+    first, _, stored, _ = (r["item"]["path"] for r in answer["results"][1:])
     assert api.get("/v0/users/a/relation/friends/users/b").json == {"best": True}
     assert first == api.page("/v0/users?limit=1")["results"][0]["path"]
     rows = api.page("/v0/users/a/events/t")["results"]
@@ -209,8 +210,8 @@ def test_kinds_are_taken_in_any_case(api: Api, spell: Callable[[str], str]) -> N
         {"path": {**ends, "relation": "rivals", "kind": None}, "value": {"best": 2}},
     )
     assert answer["status"] == "success", answer
-    kinds = [result["item"]["path"]["kind"] for result in answer["results"]]
-    assert kinds == ["item", "item", "event", "event", "relationship", "relationship"]
+    kinds = [result["item"]["path"]["kind"] for result in answer["results"][:4]]
+    assert kinds == ["item", "item", "event", "event"]
     rows = api.page("/v0/users/a/events/t")["results"]
     assert [row["value"] for row in rows] == [{"n": 2}, {"n": 1}]
     assert api.get("/v0/users/a/relation/friends/users/b").json == {"best": 1}

@@ -207,13 +207,16 @@ def _results(
     for number, (operation, outcome) in enumerate(zip(operations, outcomes, strict=True)):
         result: Json = {"operation_index": number}
         if isinstance(outcome, Accepted) and operation.prepared is not None:
-            # What was moved in before is told as it is now.
-            path = (
-                wire.event_path(known[number])
-                if number in known
-                else _path(operation.prepared.draft, outcome)
-            )
-            result |= {"status": "success", "item": {"path": path}}
+            result["status"] = "success"
+            # The vendor's Java client takes no path of a relation for one of an item.
+            if not _is_relation(operation.prepared.draft):
+                # What was moved in before is told as it is now.
+                path = (
+                    wire.event_path(known[number])
+                    if number in known
+                    else _path(operation.prepared.draft, outcome)
+                )
+                result["item"] = {"path": path}
         else:
             assert isinstance(outcome, TallystickError), "what was not stored has a reason"
             result |= {"status": "failure", "error": errors.tell(outcome).body}

@@ -37,6 +37,10 @@ class PostgresFollowers:
         """Return by how many entries the search is behind, over all tenants."""
         return self._searching.lag()
 
+    def late(self) -> Sequence[str]:
+        """Return the search as long as it does not answer; lists are written with the batch."""
+        return self._searching.late()
+
     def overrun(self) -> bool:
         """Tell whether commits should wait for the search; lists are written with the batch."""
         return self._searching.overrun()

@@ -1,0 +1,104 @@
+"""What the server knows of a follower: whether it answers reads yet."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tallystick import limits
+from tallystick.errors import FollowerBehind
+from tallystick.followers.channel import Channel
+from tallystick.followers.generations import Generations
+from tallystick.followers.messages import Report
+from tests.index.world import rules
+
+SIZE, NEAR = 1_000, 100
+
+
+@pytest.fixture
+def generations(tmp_path: Path) -> Generations:
+    """Return the generations of a follower, one of them served."""
+    generations = Generations(tmp_path / "search", rules())
+    generations.current()
+    return generations
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Return the ends of a connection with a follower."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        yield ours, theirs
+
+
+def channel_of(generations: Generations, heads: dict[str, int]) -> Channel:
+    return Channel("search", generations, heads, commits=True, near=NEAR)
+
+
+def serve(channel: Channel, generations: Generations, upto: int) -> None:
+    """Let the follower say that it serves its generation up to an entry."""
+    folder = generations.current().name
+    channel.hear(Report(folder=folder, cursors={"acme": upto}, answer=True))
+
+
+def test_fresh_log_is_answered_at_once(generations: Generations) -> None:
+    channel = channel_of(generations, {})
+    assert channel.answers()
+    channel.tell([("acme", 10 * SIZE)])
+    assert channel.answers()
+
+
+def test_reads_are_answered_once_the_follower_came_near_the_end(
+    generations: Generations, ends: tuple[socket.socket, socket.socket]
+) -> None:
+    channel = channel_of(generations, {"acme": SIZE})
+    assert not channel.answers()
+    channel.attach(ends[0])
+    assert not channel.answers()
+    serve(channel, generations, SIZE - NEAR - 1)
+    assert not channel.answers()
+    serve(channel, generations, SIZE - NEAR)
+    assert channel.answers()
+    # What is written from here on does not make it unready, however far ahead that is.
+    channel.tell([("acme", 100 * SIZE)])
+    assert channel.answers()
+    # One that was started again has to come near again.
+    channel.detach()
+    assert channel.answers()
+    channel.attach(ends[0])
+    assert not channel.answers()
+    serve(channel, generations, 100 * SIZE)
+    assert channel.answers()
+
+
+def test_short_log_waits_for_the_follower_to_start(
+    generations: Generations, ends: tuple[socket.socket, socket.socket]
+) -> None:
+    channel = channel_of(generations, {"acme": NEAR})
+    assert not channel.answers()
+    channel.attach(ends[0])
+    assert not channel.answers()
+    serve(channel, generations, NEAR)
+    assert channel.answers()
+
+
+def test_read_that_gave_up_says_that_reads_are_not_answered(
+    generations: Generations,
+    ends: tuple[socket.socket, socket.socket],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "READ_WAIT_S", 0.01)
+    channel = channel_of(generations, {"acme": SIZE})
+    channel.attach(ends[0])
+    serve(channel, generations, SIZE)
+    assert channel.answers()
+    channel.tell([("acme", SIZE + 1)])
+    with pytest.raises(FollowerBehind):
+        channel.wait("acme", None)
+    assert not channel.answers(), "it has not come on since"
+    serve(channel, generations, SIZE + 1)
+    assert channel.answers()
+    assert channel.wait("acme", None) == SIZE + 1
