@@ -6,12 +6,15 @@ import base64
 import hashlib
 import threading
 from typing import Any
+from xml.etree import ElementTree
 
 import cbor2
+import httpx2
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 
+from tallystick.events import ids
 from tallystick.events.event import Draft
 from tallystick.http.app import App
 from tallystick.query.expr import Everything
@@ -20,6 +23,7 @@ from tests.dialects.datatrails.conftest import HEIGHT, LOGS, Account, Json, even
 from tests.support.live_server import LiveServer
 
 RECEIPTS = "/extensions/datatrails/receipts"
+MERKLE_LOGS = "/verifiabledata/merklelogs"
 MASSIF_LEAVES = 1 << (HEIGHT - 1)
 
 
@@ -158,7 +162,104 @@ def test_file_that_is_not_there(account: Account, path: str) -> None:
     filled = path.replace("{uuid}", account.uuid).replace("{tenant}", account.tenant)
     answer = account.anonymous.get(f"{LOGS}/{filled}")
     assert answer.status_code == 404
-    assert answer.json()["code"] == 5
+    assert answer.headers["x-ms-error-code"] == "BlobNotFound"
+    assert answer.headers["content-type"].startswith("application/xml")
+    error = parsed(answer)
+    assert (error.tag, error.findtext("Code")) == ("Error", "BlobNotFound")
+    assert str(error.findtext("Message")).startswith("The specified blob does not exist.")
+    assert account.anonymous.head(f"{LOGS}/{filled}").headers["x-ms-error-code"] == "BlobNotFound"
+
+
+def parsed(answer: httpx2.Response) -> ElementTree.Element:
+    """Return an answer in XML, which is our own server's."""
+    return ElementTree.fromstring(answer.content)  # noqa: S314  # it is not from a stranger
+
+
+def tagged(account: Account, where: str) -> dict[str, dict[str, str]]:
+    """Return the tags that a search tells of the account's own files, by their paths."""
+    asked = {"comp": "blobs", "where": where}
+    answer = account.anonymous.get("/verifiabledata/", params=asked)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, dict[str, str]] = {}
+    root = parsed(answer)
+    assert root.findtext("Where") == where
+    for blob in root.iterfind("Blobs/Blob"):
+        assert blob.findtext("ContainerName") == "merklelogs"
+        tags = {
+            str(tag.findtext("Key")): str(tag.findtext("Value"))
+            for tag in blob.iterfind("Tags/TagSet/Tag")
+        }
+        found[str(blob.findtext("Name"))] = tags
+    return {name: tags for name, tags in found.items() if f"/{account.uuid}/" in name}
+
+
+def test_files_are_found_by_the_last_idtimestamp(account: Account) -> None:
+    """What the vendor's program asks to learn which logs grew."""
+    made = [account.create(attributes={"n": str(n)})["identity"] for n in range(MASSIF_LEAVES + 2)]
+    account.confirmed(made[-1])
+    last = account.read(made[-1])["ledger_entry"]["idtimestamp"]
+    _, leaf = ids.place_of_idtimestamp(int(last, 16))
+    number = leaf // MASSIF_LEAVES
+    massifs = [f"v1/mmrs/tenant/{account.uuid}/0/massifs/{n:016d}.log" for n in range(number + 1)]
+    seals = [f"v1/mmrs/tenant/{account.uuid}/0/massifseals/{n:016d}.sth" for n in range(number + 1)]
+    found = tagged(account, "\"lastid\">='0'")
+    assert found.keys() == {*massifs, *seals}
+    assert found[massifs[-1]] == found[seals[-1]] == {"lastid": last}
+    # Full massifs end where their seals do.
+    assert [found[one] for one in massifs] == [found[one] for one in seals]
+    before = found[massifs[-2]]["lastid"]
+    assert before < last
+    newer = tagged(account, f"\"lastid\" > '{before}'")
+    assert newer.keys() == {massifs[-1], seals[-1]}
+    assert tagged(account, f"\"lastid\">='{last}f'") == {}
+    older = tagged(account, f"lastid<'{last}' AND @container='merklelogs'")
+    assert older.keys() == {*massifs[:-1], *seals[:-1]}
+    second = tagged(account, f"\"firstindex\">'{0:016x}' and \"lastid\"='{last}'")
+    [tags] = second.values()
+    first = number * MASSIF_LEAVES
+    assert int(tags["firstindex"], 16) == 2 * first - first.bit_count()
+    assert tagged(account, "\"other\">=''") == {}
+    assert account.anonymous.get(f"{MERKLE_LOGS}/{massifs[-1]}").status_code == 200
+    # A log that is not public is not found either.
+    account.admin.patch(f"/v1/admin/tenants/{account.tenant}", json={"public_log": False})
+    assert tagged(account, "\"lastid\">='0'") == {}
+
+
+def test_searches_by_tags_are_paged(account: Account) -> None:
+    account.confirmed(account.create()["identity"])
+    names: list[str] = []
+    marker = ""
+    while True:
+        asked = {"comp": "blobs", "where": "\"lastid\">='0'", "maxresults": "1", "marker": marker}
+        answer = account.anonymous.get("/verifiabledata", params=asked)
+        page = parsed(answer)
+        names += [str(one.text) for one in page.iterfind("Blobs/Blob/Name")]
+        marker = page.findtext("NextMarker") or ""
+        if not marker:
+            break
+    assert len(names) == len(set(names)) >= 2
+    assert sum(account.uuid in name for name in names) == 2
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "code"),
+    [
+        ("", 404, "BlobNotFound"),
+        ("comp=list", 404, "BlobNotFound"),
+        ("comp=blobs", 400, "InvalidQueryParameterValue"),
+        ("comp=blobs&where=lastid", 400, "InvalidQueryParameterValue"),
+        ("comp=blobs&where=lastid~'1'", 400, "InvalidQueryParameterValue"),
+        ("comp=blobs&where=lastid='1' OR lastid='2'", 400, "InvalidQueryParameterValue"),
+        ("comp=blobs&where=lastid='1'&maxresults=0", 400, "InvalidQueryParameterValue"),
+        ("comp=blobs&where=lastid='1'&marker=x", 400, "InvalidQueryParameterValue"),
+    ],
+)
+def test_bad_search_by_tags_is_told_as_storage_does(
+    account: Account, query: str, status: int, code: str
+) -> None:
+    answer = account.anonymous.get(f"/verifiabledata/?{query}")
+    assert (answer.status_code, answer.headers["x-ms-error-code"]) == (status, code)
+    assert parsed(answer).findtext("Code") == code
 
 
 def test_a_log_that_is_not_public_is_read_with_a_key_of_its_tenant(

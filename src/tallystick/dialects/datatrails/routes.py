@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 
 from tallystick import json_text, limits
 from tallystick.dialects.answers import rows_response
-from tallystick.dialects.datatrails import attachments, errors, quotas, rendering, wire
+from tallystick.dialects.datatrails import attachments, errors, quotas, rendering, storage, wire
 from tallystick.dialects.datatrails.applications import is_application
 from tallystick.dialects.datatrails.caller import Caller, actor_of, caller_of
 from tallystick.dialects.datatrails.events import Events
@@ -178,7 +178,10 @@ def owns(path: str) -> bool:
 
 
 def error_response(request: Request, error: TallystickError) -> Response:
-    """Return the answer that tells of an error."""
+    """Return the answer that tells of an error; of the public log's files, as storage does."""
+    missing = storage.error_response(request, error)
+    if missing is not None:
+        return missing
     state = request.scope["state"]
     told = errors.answer(
         error, request_id=state.get("request_id"), tenant=state.get("tenant_identity")

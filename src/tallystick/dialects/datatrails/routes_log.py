@@ -6,23 +6,24 @@ Source: wire specification of DataTrails 4.5 and 6; receipts and trails are exte
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from tallystick.dialects.datatrails import range_header, trails, wire
+from tallystick.dialects.datatrails import range_header, storage, trails, wire
 from tallystick.dialects.datatrails.caller import Caller, caller_of
 from tallystick.dialects.datatrails.events import Events
 from tallystick.dialects.datatrails.merklelog.receipts import Form
-from tallystick.dialects.datatrails.publiclog import receipts
+from tallystick.dialects.datatrails.publiclog import receipts, tags
 from tallystick.dialects.datatrails.publiclog.follower import Follower
 from tallystick.dialects.datatrails.publiclog.log import open_public_log
 from tallystick.dialects.datatrails.rendering import DIALECT, created_at
 from tallystick.dialects.datatrails.routes import json_response
 from tallystick.dialects.datatrails.routes_blobs import unsatisfiable
 from tallystick.dialects.services import Services
-from tallystick.errors import Malformed, NotFound
+from tallystick.errors import InvalidQuery, Malformed, NotFound
 from tallystick.events.event import Json
 from tallystick.identity.access import Scope
 from tallystick.identity.records import Tenant
@@ -35,6 +36,7 @@ _NUMBER_DIGITS = 16
 _FOREVER = "public, max-age=31536000, immutable"
 _SHORTLY = "no-cache"
 _TOP, _TOP_MAX = 20, 50
+_FOUND_MAX = 5_000
 
 
 class LogApi:
@@ -49,7 +51,12 @@ class LogApi:
         return [
             Route(f"{LOGS}/massifs/{{number}}.log", self.massif, methods=["GET"]),
             Route(f"{LOGS}/massifseals/{{number}}.sth", self.seal, methods=["GET"]),
+            *(Route(storage.ROOT + end, self.search, methods=["GET"]) for end in ("", "/")),
         ]
+
+    async def search(self, request: Request) -> Response:
+        """Answer which files of the logs have some tags."""
+        return await self._services.door().run(self._search, request)
 
     async def massif(self, request: Request) -> Response:
         """Answer a massif file, or those of its bytes that a range asks for."""
@@ -58,6 +65,28 @@ class LogApi:
     async def seal(self, request: Request) -> Response:
         """Answer the latest seal of a massif."""
         return await self._services.door().run(self._seal, request)
+
+    def _search(self, request: Request) -> Response:
+        """Answer a page of the files of all public logs that satisfy `where`."""
+        asked = request.query_params
+        if asked.get("comp") != "blobs":
+            raise NotFound("the logs are not listed: ask for files, or for tags with comp=blobs")
+        where = asked.get("where", "")
+        conditions = storage.conditions_of(where)
+        size, start = _page(asked.get("maxresults"), asked.get("marker"))
+        found = (
+            blob
+            for tenant in self._services.identity.tenants()
+            if tenant.public_log
+            for blob in tags.blobs_of(self._files, tenant)
+            if storage.satisfies(conditions, blob)
+        )
+        page = list(islice(found, start, start + size + 1))
+        following = str(start + size) if len(page) > size else ""
+        prefix = request.scope.get("root_path", "")
+        endpoint = str(request.url.replace(path=f"{prefix}{storage.ROOT}/", query=""))
+        search = storage.Search(endpoint, where, conditions)
+        return storage.found_response(search, page[:size], following)
 
     def _massif(self, request: Request) -> Response:
         tenant, number = self._tenant(request), _number(request)
@@ -177,6 +206,19 @@ class ExtensionApi:
             for trail in found
         ]
         return json_response({"trails": shown})
+
+
+def _page(size: str | None, marker: str | None) -> tuple[int, int]:
+    """Return how many files a page of a search may have, and how many come before it."""
+    numbers: list[int] = []
+    for text, default in ((size, _FOUND_MAX), (marker, 0)):
+        given = text or str(default)
+        if not (given.isascii() and given.isdigit()) or len(given) > 18:
+            raise InvalidQuery("maxresults and marker are natural numbers")
+        numbers.append(int(given))
+    if not 1 <= numbers[0] <= _FOUND_MAX:
+        raise InvalidQuery(f"maxresults is from 1 to {_FOUND_MAX}")
+    return numbers[0], numbers[1]
 
 
 def _number(request: Request) -> int:

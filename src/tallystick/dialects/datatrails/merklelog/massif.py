@@ -82,6 +82,11 @@ def seal_path_of(tenant_uuid: str, number: int) -> str:
     return f"v1/mmrs/tenant/{tenant_uuid}/0/massifseals/{number:016d}.sth"
 
 
+def last_idtimestamp(header: bytes) -> bytes:
+    """Return the 9 bytes of idtimestamp of a massif's last leaf, from its header."""
+    return header[_EPOCH][-1:] + header[_LAST_ID]
+
+
 def slot_start(leaf_index: int, height: int) -> int:
     """Return the offset of a leaf's index entry in its massif."""
     number = massif_of_leaf(leaf_index, height)
