@@ -12,7 +12,9 @@ from tests.support.needs import ROOT
 RECORDED = ("tests/vectors/",)
 MACHINE_PATH = re.compile(r"(?<![\w.}>-])/(?:work|home|root|Users)/[\w.-]+")
 REGISTRY = re.compile(
-    r"(?:pypi|pythonhosted|npmjs|yarnpkg|golang|crates|debian)\.(?:org|com|io)\b|--(?:extra-)?index"
+    # What has a path behind it and google. before it, or /x/ behind it, is a Go module's name.
+    r"(?:pypi|pythonhosted|npmjs|yarnpkg|(?<!google\.)golang|crates|debian)\.(?:org|com|io)\b(?!/x/)"
+    r"|--(?:extra-)?index"
 )
 
 

@@ -24,11 +24,10 @@ from oauth2_client.credentials_manager import (  # type: ignore[import-untyped] 
     OAuthError,
 )
 
-from tests import golang, jvm
 from tests.dialects.cloudfoundry.clocks import SetClock
 from tests.dialects.cloudfoundry.conftest import PASSWORD, SECRET, Deployment
 from tests.dialects.cloudfoundry.samples import resource
-from tests.support import npm
+from tests.support import golang, jvm, npm
 from tests.support.live_server import open_server
 from tests.support.needs import ROOT
 

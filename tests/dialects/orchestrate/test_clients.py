@@ -18,10 +18,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests import jvm
 from tests.dialects.orchestrate.client import Api
 from tests.dialects.orchestrate.clients.porc_shim import import_porc
-from tests.support import npm
+from tests.support import jvm, npm
 from tests.support.needs import ROOT
 
 PROJECT = Path(__file__).parent / "clients" / "js"
