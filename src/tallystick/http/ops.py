@@ -53,7 +53,7 @@ class OpsApi:
         patience = _PATIENCE
         while late := self._node.index.late():
             if not patience:
-                reason = f"reads are not answered before {' and '.join(late)} caught up with the log"
+                reason = f"reads wait until {' and '.join(late)} caught up with the log"
                 return _json({"status": "starting", "reason": reason}, 503)
             patience -= 1
             await asyncio.sleep(_PAUSE_S)
