@@ -12,8 +12,8 @@ from urllib.parse import quote
 import click
 import msgspec
 from rich.console import Console
-from rich.table import Table
 
+from tallystick.cli import table
 from tallystick.client.client import Client, Json
 from tallystick.data_folder import SOCKET_FILE
 from tallystick.identity.tenants import only_tenant
@@ -124,13 +124,16 @@ class Reach:
 
     def show_table(self, rows: Sequence[Json], columns: Sequence[str]) -> None:
         """Print rows as JSON if that was asked for, else as a table."""
-        table = Table(box=None, pad_edge=False)
-        for column in columns:
-            # Ids are there to be copied: rather two lines than an ellipsis.
-            table.add_column(column, overflow="fold")
-        for row in rows:
-            table.add_row(*(_cell(row.get(column)) for column in columns))
-        self.show(rows, lambda: table)
+        if self.as_json:
+            self.show(rows, str)
+            return
+        width = self.console.width if self.console.is_terminal else None
+        (head, *body), left_out = table.lines(rows, columns, width)
+        click.secho(head, bold=True)
+        for line in body:
+            click.echo(line)
+        if left_out:
+            click.echo(f"not shown: {', '.join(left_out)} (--json shows all)", err=True)
 
 
 _OPTIONS = (
@@ -185,14 +188,3 @@ def _answers(socket: Path) -> bool:
     finally:
         probe.close()
     return True
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, dict):
-        name = value.get("name") or value.get("id")
-        return str(name) if name is not None else msgspec.json.encode(value).decode()
-    if isinstance(value, list):
-        return ", ".join(map(_cell, value))
-    return str(value)
