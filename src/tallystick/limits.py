@@ -71,6 +71,10 @@ QUERY_PATTERNS = 64
 """Walks through parts of a dictionary that wildcards, prefixes and ranges of texts in one query
 may cause; a pattern or a fuzzy term in free text, which may walk all of it, counts for four."""
 
+QUERY_SECONDS = 5.0
+"""Processor time of one search; it is looked at between steps, the longest of which is one question
+to the index."""
+
 REGEX_CHARS = 1_000
 """Characters of one regular expression."""
 

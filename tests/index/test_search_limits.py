@@ -278,3 +278,12 @@ def test_too_many_different_values_are_refused(
             searched.aggregate(TopValues(field))
     few = Range("data.n", 10, 20)
     assert searched.aggregate(TopValues("data.n"), few).value_count == 11
+
+
+def test_a_question_ends_when_its_time_is_used_up(
+    searched: Searched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "QUERY_SECONDS", -1.0)
+    for where in (Near("data.at", 1.0, 1.0, 5e6), Wildcard(None, "w*d1"), Term(None, "common")):
+        with pytest.raises(InvalidQuery, match="processor time"):
+            searched.find(where)

@@ -61,6 +61,7 @@ Recall = Callable[[str, Sequence[int]], Sequence[tuple[View, Terms]]]
 """Reads events of a tenant by index as they are seen now, with the terms derived from them."""
 
 _BOOST_MAX = 1e6
+_READ_AT_ONCE = 500
 
 
 class Selection(NamedTuple):
@@ -127,7 +128,12 @@ class Selector:
 
     def recall(self, keys: Sequence[int]) -> Sequence[tuple[View, Terms]]:
         """Read events by the keys of their documents."""
-        return self._recall(self._tenant, [key & INDEX_MAX for key in keys]) if keys else ()
+        found: list[tuple[View, Terms]] = []
+        for at in range(0, len(keys), _READ_AT_ONCE):
+            self.corpus.check_time()
+            part = [key & INDEX_MAX for key in keys[at : at + _READ_AT_ONCE]]
+            found += self._recall(self._tenant, part)
+        return found
 
     def _decided(self, where: Expr, base: Match, bounds: Bounds) -> Match:
         undecided = queries.all_of((base, bounds.upper, queries.none_of(bounds.lower)))
@@ -135,9 +141,11 @@ class Selector:
             return bounds.lower
         test = to_predicate(where)
         read = self.read(queries.to_query(undecided), "what the query asks")
-        keys = [
-            self.corpus.above | view.index for view, derived in read if test(Values(view, derived))
-        ]
+        keys: list[int] = []
+        for view, derived in read:
+            self.corpus.check_time()
+            if test(Values(view, derived)):
+                keys.append(self.corpus.above | view.index)
         return queries.any_of((bounds.lower, queries.keys_in(keys)))
 
     def _bounds(self, expr: Expr, scored: bool) -> Bounds:

@@ -8,6 +8,7 @@ documents that may. Where the two differ, events are read to decide.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -90,6 +91,8 @@ class Corpus:
         """The documents in which relevance counts words, where it is asked for."""
         self._terms = self._patterns = 0
         self._size: int | None = None
+        # Of the thread, so that a busy machine makes no question too long.
+        self._started_s = time.thread_time()
 
     def path(self, field: str) -> int | None:
         """Return the ordinal of a field where the tenant has values."""
@@ -149,11 +152,23 @@ class Corpus:
         having = self.snapshot.count(queries.to_query(queries.all_of((self.audience, found))))
         return math.log(1 + (self._size - having + 0.5) / (having + 0.5))
 
+    def check_time(self) -> None:
+        """Let a question go on that has not used up its time; called by the thread that began it.
+
+        Raises: InvalidQuery.
+        """
+        if time.thread_time() - self._started_s > limits.QUERY_SECONDS:
+            raise InvalidQuery(
+                f"the query takes more than {limits.QUERY_SECONDS:g} seconds of processor time",
+                hint="narrow it, by a time range for example",
+            )
+
     def count_terms(self, count: int) -> None:
         """Count terms that the question expands to.
 
         Raises: InvalidQuery when they become too many.
         """
+        self.check_time()
         self._terms += count
         if self._terms > limits.QUERY_TERMS:
             raise InvalidQuery(
@@ -163,6 +178,7 @@ class Corpus:
 
     def count_pattern(self, weight: int = 1) -> None:
         """Count a walk through a dictionary, likewise; `weight` says through how much of it."""
+        self.check_time()
         self._patterns += weight
         if self._patterns > limits.QUERY_PATTERNS:
             raise InvalidQuery(
