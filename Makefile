@@ -13,11 +13,11 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.14 python
 	>/dev/null 2>&1 && { echo $$name; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench soak lock clean
+.PHONY: help run test t check fix docs coverage bench soak lock clean
 .SILENT:
 
 help: ## List the targets
-	sed -n 's/^\([a-z]*\):.*## \(.*\)/\1#\2/p' $(MAKEFILE_LIST) | awk -F'#' '{ printf "make %-7s %s\n", $$1, $$2 }'
+	sed -n 's/^\([a-z]*\):.*## \(.*\)/\1#\2/p' $(MAKEFILE_LIST) | awk -F'#' '{ printf "make %-8s %s\n", $$1, $$2 }'
 
 run: $(VENV)/.run ## Start the server on ./tallystick-data (DATA=DIR for another) with a little sample data
 	exec $(BIN)/tallystick serve --data $(DATA) --demo
@@ -25,11 +25,27 @@ run: $(VENV)/.run ## Start the server on ./tallystick-data (DATA=DIR for another
 test: $(VENV)/.dev ## Run the whole test suite, a process a core (ARGS="-k name" is passed on to pytest)
 	$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder $(ARGS)
 
+t: $(VENV)/.dev ## Run the tests that T names, in this process (T=tests/log/test_sequencer.py)
+	$(BIN)/python -m pytest -x -p no:randomly $(or $(T),$(error name the tests: make t T=tests/log/test_sequencer.py)) $(ARGS)
+
 check: $(VENV)/.dev ## Check style, types and layers
 	echo "==> ruff check" && $(BIN)/ruff check
 	echo "==> ruff format --check" && $(BIN)/ruff format --check
 	echo "==> mypy --strict" && $(BIN)/mypy
 	echo "==> lint-imports" && $(BIN)/lint-imports --no-logo
+
+fix: $(VENV)/.dev ## Sort imports, format, mend what ruff can mend
+	$(BIN)/ruff check --fix && $(BIN)/ruff format
+
+docs: $(VENV)/.dev ## Write the generated reference pages
+	$(BIN)/python -m tests.docs.reference
+
+coverage: $(VENV)/.dev ## Run the whole suite and demand its coverage: 95 % of src, all of tlog, log and events
+	rm -f .coverage .coverage.*
+	$(BIN)/coverage run -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --fail-under=95
+	$(BIN)/coverage report --fail-under=100 --include='src/tallystick/tlog/*,src/tallystick/log/*,src/tallystick/events/*'
 
 bench: $(VENV)/.bench ## Measure the server beside its peers and print medians and raw rounds
 	$(BIN)/python -m bench $(ARGS)

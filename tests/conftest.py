@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from hypothesis.internal.detection import is_hypothesis_test
 
 import tallystick
 from tests.support import needs
@@ -27,12 +28,7 @@ settings.register_profile(
 )
 settings.load_profile("suite")
 
-# Hypothesis draws from the constants of our modules that are loaded: were it not always all of
-# them, what is drawn would depend on which tests came before.
 SOURCE = Path(tallystick.__file__).parent
-for path in sorted(SOURCE.rglob("*.py")):
-    parts = path.relative_to(SOURCE.parent).with_suffix("").parts
-    importlib.import_module(".".join(part for part in parts if part != "__init__"))
 
 
 # Files whose few tests take long, each test starting processes of its own.
@@ -42,7 +38,21 @@ SLOW = ("tests/cli/", "tests/faults/", "tests/docs/test_quickstart", "/test_kill
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the slow files: a file is run by one process, and the last one by one alone."""
+    if any(is_hypothesis_test(getattr(item, "obj", None)) for item in items):
+        import_everything()
     items.sort(key=lambda item: not any(name in item.nodeid for name in SLOW))
+
+
+def import_everything() -> None:
+    """Import every module of the product.
+
+    Hypothesis draws from the constants of our modules that are loaded. If those were not always
+    all of them, its examples would depend on the tests that ran before. A run without properties
+    does not wait for it.
+    """
+    for path in sorted(SOURCE.rglob("*.py")):
+        parts = path.relative_to(SOURCE.parent).with_suffix("").parts
+        importlib.import_module(".".join(part for part in parts if part != "__init__"))
 
 
 def pytest_report_header() -> list[str]:

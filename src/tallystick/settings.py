@@ -26,7 +26,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     server_name: str = "localhost"
     """Names new logs and issues tokens; fixed for a log once it exists."""
     host: str = "127.0.0.1"
+    """Address to listen on."""
     port: int = 8080
+    """Port to listen on; 0 takes a free one."""
     external_url: str | None = None
     """How clients reach the server, when that differs from what requests say."""
     database: str | None = None
@@ -38,16 +40,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     mounts: dict[str, str] = {}
     """Prefixes by dialect, below which it is served too."""
     blob_bytes: int = limits.BLOB_BYTES
+    """Size of one uploaded blob at most."""
     page_bytes: int = limits.PAGE_BYTES
     """Content of the events on one page with a cursor."""
     answer_bytes: int = limits.ANSWER_BYTES
     """Memory for answers under way to all clients."""
     log_level: str = "info"
+    """Least level of what the server logs: debug, info, warning or error."""
     orchestrate: dict[str, Any] = {}
+    """Settings of the Orchestrate.io API, as its README lists them."""
     kvass: dict[str, Any] = {}
+    """Settings of the Kvass API."""
     datatrails: dict[str, Any] = {}
+    """Settings of the DataTrails API."""
     cloudfoundry: dict[str, Any] = {}
+    """Settings of the Cloud Foundry API."""
     onehub: dict[str, Any] = {}
+    """Settings of the Onehub API."""
 
     def of_dialect(self, name: str) -> Mapping[str, Any]:
         """Return the settings table of one dialect."""

@@ -54,6 +54,7 @@ def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Kept:
     url = str(request.getfixturevalue("postgres_database"))
     with psycopg.connect(url) as connection:
         connection.execute(lzma.decompress((FIXTURES / "database.sql.xz").read_bytes()))
+    run("migrate", "--database", url)
     return Kept(name, tmp_path, url)
 
 
