@@ -173,7 +173,12 @@ class LedgerMachine(RuleBasedStateMachine):
         expected = known.revision - 1 if stale else known.revision
         try:
             view = self.node.ledger.revise(
-                TENANT, known.id, data, visible=Everything(), dialect="native", expected=expected
+                TENANT,
+                known.id,
+                data,
+                visible=Everything(),
+                dialect="native",
+                expected=frozenset((expected,)),
             )
         except NotFound:
             assert known.retracted

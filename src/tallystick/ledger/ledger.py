@@ -130,11 +130,11 @@ class Ledger:
         dialect: str,
         actor: Resource | None = None,
         previous: Json | None = None,
-        expected: int | None = None,
+        expected: frozenset[int] | None = None,
     ) -> View:
         """Show the event with other `data` from here on; its first content stays in the log.
 
-        `expected` is the revision the caller saw.
+        `expected` are the revisions that the caller would change; None for any.
         Raises: NotFound, Conflict for an event of another dialect, UnderHold, PreconditionFailed.
         """
         view = self._changeable(tenant, id, visible, dialect, expected)
@@ -160,7 +160,7 @@ class Ledger:
         visible: Expr,
         dialect: str,
         actor: Resource | None = None,
-        expected: int | None = None,
+        expected: frozenset[int] | None = None,
         erase: bool = False,
     ) -> Accepted:
         """Stop showing the event; with `erase` its content is destroyed in the same transaction.
@@ -185,7 +185,7 @@ class Ledger:
         *,
         visible: Expr,
         actor: Resource | None = None,
-        expected: int | None = None,
+        expected: frozenset[int] | None = None,
     ) -> tuple[Op, Accepted]:
         """Retract an event that any dialect wrote and destroy its content, as one.
 
@@ -276,7 +276,7 @@ class Ledger:
         return _accepted(self.append_each(tenant, [item], atomic=True))[0]
 
     def _changeable(
-        self, tenant: str, id: str, visible: Expr, dialect: str, expected: int | None
+        self, tenant: str, id: str, visible: Expr, dialect: str, expected: frozenset[int] | None
     ) -> View:
         view = self.get(tenant, id, visible)
         _check_dialect(view, dialect)
@@ -433,6 +433,7 @@ def _check_dialect(view: View, dialect: str) -> None:
         )
 
 
-def _check_revision(view: View, expected: int | None) -> None:
-    if expected is not None and expected != view.revision:
-        raise PreconditionFailed(f"the event is at revision {view.revision}, not {expected}")
+def _check_revision(view: View, expected: frozenset[int] | None) -> None:
+    if expected is not None and view.revision not in expected:
+        named = ", ".join(map(str, sorted(expected)))
+        raise PreconditionFailed(f"the event is at revision {view.revision}, not {named}")

@@ -202,7 +202,7 @@ def test_any_query_string_parses_and_links_are_ascii(query: bytes) -> None:
      'W/"00242d00737faf60"', "00242d00737faf60-gzip"],
 )  # fmt: skip
 def test_ref_is_read_with_and_without_ornament(text: str) -> None:
-    assert preconditions.parse_condition(text, None) == Condition(ref="00242d00737faf60")
+    assert preconditions.parse_condition([text], []) == Condition(frozenset(["00242d00737faf60"]))
 
 
 @pytest.mark.row("O-15")
@@ -215,7 +215,7 @@ def test_ref_that_is_no_hexadecimal_number_is_malformed(text: str) -> None:
 
 @pytest.mark.row("O-15")
 def test_short_ref_is_well_formed_and_matches_nothing() -> None:
-    condition = preconditions.parse_condition('"86754321"', None)
+    condition = preconditions.parse_condition(['"86754321"'], [])
     with pytest.raises(Refusal) as caught:
         condition.check("0000000086754321")
     assert caught.value.answer == "item_version_mismatch"
@@ -223,15 +223,15 @@ def test_short_ref_is_well_formed_and_matches_nothing() -> None:
 
 @pytest.mark.row("O-14")
 def test_conditions_hold_or_say_which_did_not() -> None:
-    assert preconditions.parse_condition(None, None).is_open
-    absent = preconditions.parse_condition(None, '"*"')
-    assert absent == preconditions.parse_condition(None, "*") == Condition(absent=True)
+    assert preconditions.parse_condition([], []).is_open
+    absent = preconditions.parse_condition([], ['"*"'])
+    assert absent == preconditions.parse_condition([], ["*"]) == Condition(absent=True)
     absent.check(None)
     with pytest.raises(Refusal) as caught:
         absent.check("0000000000000001")
     assert caught.value.answer == "item_already_present"
     with pytest.raises(Refusal) as caught:
-        Condition(ref="1").check(None)
+        Condition(frozenset(["1"])).check(None)
     assert caught.value.answer == "item_version_mismatch"
 
 
@@ -244,4 +244,21 @@ def test_conditions_that_make_no_sense_are_refused(
     if_match: str | None, if_none_match: str, absence: bool
 ) -> None:
     with pytest.raises(Malformed):
-        preconditions.parse_condition(if_match, if_none_match, absence=absence)
+        preconditions.parse_condition(
+            [] if if_match is None else [if_match],
+            [if_none_match],
+            absence=absence,
+        )
+
+
+def test_row_30_a_condition_may_name_several_refs_in_several_headers() -> None:
+    condition = preconditions.parse_condition(['"aa", W/"bb"', '"cc-gzip"'], [])
+    for ref in ("aa", "bb", "cc"):
+        condition.check(ref)
+    for other in ("dd", None):
+        with pytest.raises(Refusal):
+            condition.check(other)
+    there = preconditions.parse_condition(["*"], [])
+    there.check("aa")
+    with pytest.raises(Refusal):
+        there.check(None)

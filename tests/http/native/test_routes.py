@@ -186,6 +186,32 @@ def test_if_match_keeps_two_writers_apart(http: httpx2.Client) -> None:
     assert (same.status_code, same.content) == (304, b"")
 
 
+def test_row_30_conditions_are_lists_and_may_come_in_several_headers(http: httpx2.Client) -> None:
+    first = post(http)
+    path, etag = f"/v1/events/{first['id']}", f'"{first["revision"]}"'
+    for known in (f'"999", W/{etag}', "*", f'"998",{etag},"997"'):
+        assert http.get(path, headers={"If-None-Match": known}).status_code == 304
+    several = [("If-None-Match", '"999"'), ("If-None-Match", etag)]
+    assert http.get(path, headers=several).status_code == 304
+    assert http.get(path, headers={"If-None-Match": '"999"'}).status_code == 200
+
+    def revise(*headers: tuple[str, str]) -> int:
+        return http.post(f"{path}/revise", json={"data": {}}, headers=list(headers)).status_code
+
+    assert revise(("If-None-Match", "*")) == 412
+    assert revise(("If-None-Match", etag)) == 412
+    assert revise(("If-Match", '"998", "999"')) == 412
+    assert revise(("If-Match", '"998", x')) == 400
+    assert revise(("If-Match", f'"998", {etag}')) == 200
+    assert revise(("If-Match", etag), ("If-Match", '"999"')) == 412
+    now = http.get(path).headers["etag"]
+    assert revise(("If-Match", '"999"'), ("If-Match", now)) == 200
+    assert revise(("If-Match", "*")) == 200
+    unknown = "/v1/events/22222222-3333-4444-8555-666666666699/revise"
+    answer = http.post(unknown, json={"data": {}}, headers={"If-None-Match": "*"})
+    assert answer.status_code == 404
+
+
 def test_a_retracted_event_is_no_longer_shown_but_stays_in_the_log(http: httpx2.Client) -> None:
     event = post(http, data={"secret": "x"})
     answer = http.post(f"/v1/events/{event['id']}/retract", json={})

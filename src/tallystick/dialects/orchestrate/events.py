@@ -181,7 +181,7 @@ async def _revise(
                 visible=exchange.visible,
                 dialect=wire.DIALECT,
                 actor=exchange.actor,
-                expected=view.revision,
+                expected=frozenset((view.revision,)),
             )
         except PreconditionFailed:
             continue
@@ -204,7 +204,7 @@ def _purge(exchange: Exchange, name: Name, condition: Condition) -> None:
                 visible=exchange.visible,
                 dialect=wire.DIALECT,
                 actor=exchange.actor,
-                expected=view.revision,
+                expected=frozenset((view.revision,)),
                 erase=True,
             )
         except PreconditionFailed:

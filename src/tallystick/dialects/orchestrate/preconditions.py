@@ -6,6 +6,7 @@ Source: wire specification, sections 4 and 17.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from tallystick.dialects.orchestrate.errors import Refusal
@@ -17,43 +18,47 @@ _ANY = ("*", '"*"')
 
 
 class Condition(NamedTuple):
-    """What must be there for a write to happen: a version, nothing, or no matter what."""
+    """What must be there for a write to happen: one of some versions, anything, or nothing."""
 
-    ref: str | None = None
+    refs: frozenset[str] = frozenset()
+    present: bool = False
     absent: bool = False
 
     @property
     def is_open(self) -> bool:
         """Tell whether the write happens in any case."""
-        return self.ref is None and not self.absent
+        return not (self.refs or self.present or self.absent)
 
     def check(self, current: str | None) -> None:
         """Let a write pass if what is there now has the ref `current` (None: nothing is there).
 
         Raises: Refusal item_version_mismatch or item_already_present.
         """
-        if self.ref is not None and self.ref != current:
+        if (self.refs and current not in self.refs) or (self.present and current is None):
             raise Refusal("item_version_mismatch")
         if self.absent and current is not None:
             raise Refusal("item_already_present")
 
 
 def parse_condition(
-    if_match: str | None, if_none_match: str | None, *, absence: bool = True
+    if_match: Sequence[str], if_none_match: Sequence[str], *, absence: bool = True
 ) -> Condition:
-    """Return the condition that a request's headers set.
+    """Return the condition that a request's headers set; each may come several times.
 
     `absence` False refuses If-None-Match, which only a PUT may have.
     Raises: Refusal item_ref_malformed; Malformed for both headers, or for an If-None-Match that
     is no star.
     """
-    if if_none_match is None:
-        return Condition(None if if_match is None else parse_ref(if_match))
-    if if_match is not None:
+    if not if_none_match:
+        tags = [tag for header in if_match for tag in header.split(",")]
+        if [tag.strip() for tag in tags] == ["*"]:
+            return Condition(present=True)
+        return Condition(frozenset(map(parse_ref, tags)))
+    if if_match:
         raise Malformed("If-Match and If-None-Match exclude each other", path="If-None-Match")
     if not absence:
         raise Malformed("If-None-Match has no meaning here", path="If-None-Match")
-    if if_none_match.strip() not in _ANY:
+    if any(header.strip() not in _ANY for header in if_none_match):
         raise Malformed('If-None-Match can only be "*"', path="If-None-Match")
     return Condition(absent=True)
 

@@ -107,7 +107,9 @@ class Exchange:
         Raises: Refusal, Malformed.
         """
         return preconditions.parse_condition(
-            self.headers.get("if-match"), self.headers.get("if-none-match"), absence=absence
+            self.headers.getlist("if-match"),
+            self.headers.getlist("if-none-match"),
+            absence=absence,
         )
 
     def require(self, *rights: Right) -> None:

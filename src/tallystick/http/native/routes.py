@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute, Route
 
 from tallystick import json_text, limits, times
 from tallystick.dialects.services import Services
-from tallystick.errors import NotFound
+from tallystick.errors import NotFound, PreconditionFailed
 from tallystick.events.event import Json, Op, View
 from tallystick.http.auth import Authenticator
 from tallystick.http.body import body_of
@@ -105,7 +105,7 @@ class NativeApi:
         """Answer one event, its latest revision folded in."""
         view = await self._view(request, principal)
         headers = {"ETag": wire.etag(view.revision)}
-        if wire.is_known(request.headers.get("if-none-match"), view.revision):
+        if wire.is_known(request.headers.getlist("if-none-match"), view.revision):
             return Response(status_code=304, headers=headers)
         return _json(wire.from_view(view), headers=headers)
 
@@ -134,7 +134,7 @@ class NativeApi:
         revision = json_text.decode_as(wire.REVISION, body)
         run = self._services.door().run
         actor = revision.actor or await run(self._authenticator.actor, principal)
-        expected = wire.expected_revision(request.headers.get("if-match"))
+        expected = await self._expected(request, principal)
         with of_body():
             view = await run(
                 self._ledger.revise,
@@ -155,7 +155,7 @@ class NativeApi:
         retraction = json_text.decode_as(wire.RETRACTION, body or b"{}")
         run = self._services.door().run
         actor = retraction.actor or await run(self._authenticator.actor, principal)
-        expected = wire.expected_revision(request.headers.get("if-match"))
+        expected = await self._expected(request, principal)
         event_id = request.path_params["id"]
 
         def take_away() -> tuple[Op, Accepted]:
@@ -182,6 +182,18 @@ class NativeApi:
                 "receipt": wire.receipt_link(accepted.id),
             }
         )
+
+    async def _expected(self, request: Request, principal: Principal) -> frozenset[int] | None:
+        """Return the revisions that a change is meant for; None for any.
+
+        Raises: Malformed; PreconditionFailed, NotFound where If-None-Match names the event.
+        """
+        unwanted = request.headers.getlist("if-none-match")
+        if unwanted:
+            view = await self._view(request, principal)
+            if wire.is_known(unwanted, view.revision):
+                raise PreconditionFailed(f"the event is there, at revision {view.revision}")
+        return wire.expected_revisions(request.headers.getlist("if-match"))
 
     async def checkpoint(self, request: Request, principal: Principal) -> Response:
         """Answer the signed checkpoint of the caller's log."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from tallystick import json_text, times
@@ -228,20 +230,21 @@ def etag(revision: int) -> str:
     return f'"{revision}"'
 
 
-def is_known(if_none_match: str | None, revision: int) -> bool:
-    """Tell whether an If-None-Match value names a revision, weakly or among others."""
-    tags = [] if if_none_match is None else if_none_match.split(",")
-    return any(tag.strip().removeprefix("W/") in ("*", etag(revision)) for tag in tags)
+def is_known(if_none_match: Sequence[str], revision: int) -> bool:
+    """Tell whether If-None-Match headers name a revision, weakly or among others."""
+    tags = (tag.strip() for header in if_none_match for tag in header.split(","))
+    return any(tag.removeprefix("W/") in ("*", etag(revision)) for tag in tags)
 
 
-def expected_revision(if_match: str | None) -> int | None:
-    """Return the revision that an If-Match value names; None for no condition.
+def expected_revisions(if_match: Sequence[str]) -> frozenset[int] | None:
+    """Return the revisions that If-Match headers name, any of which will do; None for no condition.
 
     Raises: Malformed.
     """
-    if if_match is None or if_match.strip() == "*":
+    tags = [tag.strip() for header in if_match for tag in header.split(",") if tag.strip()]
+    if not if_match or tags == ["*"]:
         return None
-    text = if_match.strip().removeprefix("W/").strip('"')
-    if not (text.isascii() and text.isdigit() and len(text) < 16):
-        raise Malformed('If-Match names a revision, such as "17"', path="If-Match")
-    return int(text)
+    texts = [tag.removeprefix("W/").strip('"') for tag in tags]
+    if not tags or not all(t.isascii() and t.isdigit() and len(t) < 16 for t in texts):
+        raise Malformed('If-Match names revisions, such as "17", or is *', path="If-Match")
+    return frozenset(map(int, texts))
