@@ -10,18 +10,18 @@ from itertools import count
 from pathlib import Path
 
 from tallystick.index.search import SearchWriter
-from tests.index.search_world import TENANT, document, event
+from tests.index.search_world import TENANT, at, document, event
 
 
 def fill(folder: Path) -> None:
     """Go on from the cursor and never end."""
     writer = SearchWriter(folder)
-    cursor = writer.cursors().get(TENANT, 0)
+    cursor = writer.cursors().get(TENANT, at(0)).next
     for batch in count():
         size = 1 + batch % 5
         views = [event(n, {"n": n, f"path{n}": "x"}) for n in range(cursor, cursor + size)]
         cursor += size
-        writer.apply(TENANT, [document(view) for view in views], [], cursor)
+        writer.apply(TENANT, [document(view) for view in views], [], at(cursor))
         print("applied", cursor, flush=True)
         if batch % 3 == 2:
             writer.commit()

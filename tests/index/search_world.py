@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 
 from tallystick.events.event import Event, Json, Op, Resource, View
+from tallystick.index.damage import Cursor
 from tallystick.index.document import Document
 from tallystick.index.search import SearchReader, SearchWriter
 from tallystick.query.aggregate import Aggregate, AggregateResult, StatsResult, aggregate
@@ -41,6 +42,11 @@ def event(index: int, data: Json | None = None, **members: object) -> View:
         "data": data or {},
     }
     return view_of(Event(**{**defaults, **members}))  # type: ignore[arg-type]  # fields by name
+
+
+def at(position: int) -> Cursor:
+    """Return a cursor; what is marked there is for tests of its own."""
+    return Cursor(position, b"")
 
 
 def document(view: View, terms: Terms = NO_TERMS, *, fresh: bool = True) -> Document:
@@ -83,7 +89,7 @@ class Searched:
         for begin in range(0, len(views), size):
             part = views[begin : begin + size]
             documents = [document(view, self.terms_of(view)) for view in part]
-            writer.apply(TENANT, documents, [], start + begin + len(part))
+            writer.apply(TENANT, documents, [], at(start + begin + len(part)))
             writer.commit()
         writer.close()
 

@@ -13,7 +13,7 @@ from tallystick.index.lists import row_set as sets
 from tallystick.index.lists.merge import finish, merge_steps, seal
 from tallystick.index.lists.open_block import OpenBlock
 from tallystick.index.lists.row_set import ROWS_MAX, RowSet
-from tallystick.index.lists.sealed_block import Segment
+from tallystick.index.lists.sealed_block import Segment, digest_of
 
 _NUMBERS = st.frozensets(st.integers(0, ROWS_MAX - 1) | st.integers(0, 40), max_size=60)
 _RUNS = st.builds(
@@ -93,7 +93,8 @@ def test_merged_blocks_hold_what_was_not_gone(
                 kept[index] = (ms, terms)
             index += 1
         if seal(block, folder / f"{number}").rows:
-            sealed.append(Segment(number, folder / f"{number}"))
+            path = folder / f"{number}"
+            sealed.append(Segment(number, path, digest_of(path.read_bytes())))
     for segment in sealed:
         for row in range(segment.rows):
             if segment.index[row] in gone:
@@ -101,7 +102,7 @@ def test_merged_blocks_hold_what_was_not_gone(
                 del kept[segment.index[row]]
     merged = finish(merge_steps(sealed, folder / "all"))
     assert merged.rows == len(kept)
-    whole = Segment(99, folder / "all")
+    whole = Segment(99, folder / "all", digest_of((folder / "all").read_bytes()))
     order = sorted(kept, key=lambda index: (kept[index][0], index))
     assert list(whole.index) == order
     assert list(whole.ms) == [kept[index][0] for index in order]
@@ -123,7 +124,7 @@ def test_a_full_block_is_written_and_read(tmp_path: Path) -> None:
     for index in range(ROWS_MAX):
         block.add(index, index, (1, 2 + index % 2, 1_000_000 + index))
     seal(block, tmp_path / "full")
-    segment = Segment(1, tmp_path / "full")
+    segment = Segment(1, tmp_path / "full", digest_of((tmp_path / "full").read_bytes()))
     assert sets.size(segment.posting(1)) == ROWS_MAX
     assert sets.size(segment.posting(2)) == sets.size(segment.posting(3)) == ROWS_MAX // 2
     assert list(sets.upwards(segment.posting(1_000_000 + 777), 0)) == [777]
@@ -136,4 +137,4 @@ def test_a_full_block_is_written_and_read(tmp_path: Path) -> None:
 def test_a_damaged_file_is_told(tmp_path: Path, damage: bytes) -> None:
     (tmp_path / "bad").write_bytes(damage)
     with pytest.raises(StoreCorrupt):
-        Segment(1, tmp_path / "bad")
+        Segment(1, tmp_path / "bad", digest_of((tmp_path / "bad").read_bytes()))

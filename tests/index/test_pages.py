@@ -16,7 +16,7 @@ from tallystick.index.lists.block_query import AllOf, AnyOf, HappenedWithin, Has
 from tallystick.index.lists.merge import seal
 from tallystick.index.lists.open_block import OpenBlock
 from tallystick.index.lists.paging import count, extent, page
-from tallystick.index.lists.sealed_block import Segment
+from tallystick.index.lists.sealed_block import Segment, digest_of
 
 ROWS = 3_000
 BLOCKS = 6
@@ -79,7 +79,7 @@ def made(times: Callable[[int], int], folder: Path) -> tuple[list[Block], list[E
             continue
         path = folder / f"{number}.block"
         seal(block, path)
-        blocks.append(Segment(number, path))
+        blocks.append(Segment(number, path, digest_of((path).read_bytes())))
     # Rows may go after a block was sealed, too.
     for sealed in blocks[:-1]:
         for row in range(0, sealed.rows, 11):

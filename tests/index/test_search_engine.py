@@ -22,6 +22,7 @@ from tallystick.query.word_match import stands_in, within_edits
 
 NUMBERS = [0.0, 1.0, -1.0, 0.5, 2.5, 1e300, -1e300, 5e-324, 2.0**53, -(2.0**53), 1e16, 3.0]
 ROWS = len(NUMBERS)
+ID = "test"
 
 
 class Small:
@@ -29,8 +30,8 @@ class Small:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.writer = engine.IndexWriter(folder, 15_000_000)
-        self.index = engine.open_index(folder)
+        self.writer = engine.IndexWriter(folder, ID, 15_000_000)
+        self.index = engine.open_index(folder, ID)
 
     def add(self, key: int, words: str = "", facts: str = "f", **numbers: list[float]) -> None:
         """Add a document whose time is a third of its key."""

@@ -35,7 +35,7 @@ from tallystick.query.expr import (
 from tallystick.query.text import text_of, tokens_of
 from tallystick.query.values import flatten
 from tallystick.times import from_rfc3339
-from tests.index.search_world import NOW_MS, Searched, assert_same, document, event
+from tests.index.search_world import NOW_MS, Searched, assert_same, at, document, event
 
 RECORDS = 350
 QUESTIONS = 120
@@ -162,7 +162,7 @@ def test_lists_of_the_records_are_in_the_order_asked_for(searched: Searched) -> 
 
 def test_the_index_is_smaller_than_the_records(records: list[View], tmp_path: Path) -> None:
     writer = SearchWriter(tmp_path)
-    writer.apply("t", [document(view) for view in records], [], len(records))
+    writer.apply("t", [document(view) for view in records], [], at(len(records)))
     writer.commit()
     writer.close()
     size = sum(path.stat().st_size for path in (tmp_path / "segments").iterdir())

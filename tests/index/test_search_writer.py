@@ -17,6 +17,7 @@ from tallystick.errors import StoreCorrupt
 from tallystick.events.event import Resource, View
 from tallystick.events.ids import event_id
 from tallystick.index.document import Document
+from tallystick.index.page_checksums import open_checked
 from tallystick.index.search import SearchReader, SearchWriter
 from tallystick.index.search.documents.hyperloglog import Sketch
 from tallystick.query.aggregate import TopValues
@@ -34,7 +35,7 @@ from tallystick.query.expr import (
 )
 from tallystick.query.question import Find
 from tallystick.query.values import Terms
-from tests.index.search_world import NOW_MS, SEEN, TENANT, Searched, document, event, item
+from tests.index.search_world import NOW_MS, SEEN, TENANT, Searched, at, document, event, item
 from tests.support.needs import ROOT
 
 
@@ -54,9 +55,9 @@ def found(folder: Path, where: Expr = Everything(), *, tenant: str = TENANT) -> 
 
 def test_a_revised_event_is_found_by_its_new_content_only(tmp_path: Path) -> None:
     writer = SearchWriter(tmp_path)
-    writer.apply(TENANT, [document(event(0, {"a": "old"})), document(event(1))], [], 2)
+    writer.apply(TENANT, [document(event(0, {"a": "old"})), document(event(1))], [], at(2))
     writer.commit()
-    writer.apply(TENANT, [document(event(0, {"a": "new"}), fresh=False)], [], 3)
+    writer.apply(TENANT, [document(event(0, {"a": "new"}), fresh=False)], [], at(3))
     writer.commit()
     assert found(tmp_path, Term(None, "old")) == []
     assert found(tmp_path, Eq("data.a", "new")) == [0]
@@ -66,24 +67,24 @@ def test_a_revised_event_is_found_by_its_new_content_only(tmp_path: Path) -> Non
 
 def test_removed_keys_are_found_no_more(tmp_path: Path) -> None:
     writer = SearchWriter(tmp_path)
-    writer.apply(TENANT, [document(event(n)) for n in range(5)], [], 5)
-    writer.apply("other", [document(event(n)) for n in range(5)], [], 5)
+    writer.apply(TENANT, [document(event(n)) for n in range(5)], [], at(5))
+    writer.apply("other", [document(event(n)) for n in range(5)], [], at(5))
     writer.commit()
-    writer.apply(TENANT, [document(event(5))], ["1", "3"], 6)
+    writer.apply(TENANT, [document(event(5))], ["1", "3"], at(6))
     writer.commit()
     assert found(tmp_path) == [0, 2, 4, 5]
     assert found(tmp_path, tenant="other") == [0, 1, 2, 3, 4]
-    assert writer.cursors() == {TENANT: 6, "other": 5}
+    assert writer.cursors() == {TENANT: at(6), "other": at(5)}
     writer.close()
 
 
 def test_a_later_document_of_an_item_takes_the_place_of_the_earlier(tmp_path: Path) -> None:
     writer = SearchWriter(tmp_path)
-    writer.apply(TENANT, [item(0, "a b", {"v": 1}), item(1, "c\0d", {"v": 1})], [], 2)
-    writer.apply(TENANT, [item(2, "a b", {"v": 2})], [], 3)
+    writer.apply(TENANT, [item(0, "a b", {"v": 1}), item(1, "c\0d", {"v": 1})], [], at(2))
+    writer.apply(TENANT, [item(2, "a b", {"v": 2})], [], at(3))
     writer.commit()
     assert found(tmp_path) == [1, 2]
-    writer.apply(TENANT, [], ["ithings\0c\0d"], 4)
+    writer.apply(TENANT, [], ["ithings\0c\0d"], at(4))
     writer.commit()
     assert found(tmp_path) == [2]
     writer.close()
@@ -92,7 +93,7 @@ def test_a_later_document_of_an_item_takes_the_place_of_the_earlier(tmp_path: Pa
 def test_only_names_that_see_a_document_find_it(tmp_path: Path) -> None:
     writer = SearchWriter(tmp_path)
     shown = Document(("0",), event(0), ("native", "a b"), {"a b.size": 3}, True)
-    writer.apply(TENANT, [shown, document(event(1))], [], 2)
+    writer.apply(TENANT, [shown, document(event(1))], [], at(2))
     writer.commit()
     reader = SearchReader(tmp_path, no_recall)
     assert reader.count(TENANT, Everything(), ("a b",)) == 1
@@ -108,7 +109,7 @@ def test_tenants_know_nothing_of_each_other(tmp_path: Path) -> None:
     writer = SearchWriter(tmp_path)
     for number in range(40):
         data = {"word": f"secret{number}", f"path{number}": number}
-        writer.apply(f"t{number}", [document(event(0, data))], [], 1)
+        writer.apply(f"t{number}", [document(event(0, data))], [], at(1))
     writer.commit()
     reader = SearchReader(tmp_path, no_recall)
     assert reader.count("t3", Term(None, "secret3"), SEEN) == 1
@@ -135,7 +136,7 @@ def test_a_path_is_known_with_all_above_it(tmp_path: Path) -> None:
 def test_a_reader_shows_a_commit_after_it_is_refreshed(tmp_path: Path) -> None:
     writer = SearchWriter(tmp_path)
     reader = SearchReader(tmp_path, no_recall)
-    writer.apply(TENANT, [document(event(0))], [], 1)
+    writer.apply(TENANT, [document(event(0))], [], at(1))
     reader.refresh()
     assert reader.count(TENANT, Everything(), SEEN) == 0
     writer.commit()
@@ -147,14 +148,14 @@ def test_a_reader_shows_a_commit_after_it_is_refreshed(tmp_path: Path) -> None:
 
 def test_uncommitted_documents_are_dropped_and_read_again(tmp_path: Path) -> None:
     writer = SearchWriter(tmp_path)
-    writer.apply(TENANT, [document(event(0, {"a": "x"}))], [], 1)
+    writer.apply(TENANT, [document(event(0, {"a": "x"}))], [], at(1))
     writer.commit()
-    writer.apply(TENANT, [document(event(1, {"new": {"path": "y"}}))], [], 2)
+    writer.apply(TENANT, [document(event(1, {"new": {"path": "y"}}))], [], at(2))
     writer.close()
     writer.close()
     again = SearchWriter(tmp_path)
-    assert again.cursors() == {TENANT: 1}
-    again.apply(TENANT, [document(event(1, {"other": "z", "new": {"path": "y"}}))], [], 2)
+    assert again.cursors() == {TENANT: at(1)}
+    again.apply(TENANT, [document(event(1, {"other": "z", "new": {"path": "y"}}))], [], at(2))
     again.commit()
     again.close()
     assert found(tmp_path) == [0, 1]
@@ -166,25 +167,25 @@ def test_a_cursor_written_for_a_commit_that_failed_never_becomes_true(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writer = SearchWriter(tmp_path)
-    writer.apply(TENANT, [document(event(0))], [], 1)
+    writer.apply(TENANT, [document(event(0))], [], at(1))
     writer.commit()
 
     def fail() -> None:
         raise OSError("the disk is full")
 
-    writer.apply(TENANT, [document(event(1))], [], 2)
+    writer.apply(TENANT, [document(event(1))], [], at(2))
     with monkeypatch.context() as patched:
         patched.setattr(writer._index, "commit", fail)
         with pytest.raises(OSError, match="full"):
             writer.commit()
     writer.close()
     again = SearchWriter(tmp_path)
-    assert again.cursors() == {TENANT: 1}
-    again.apply("other", [document(event(0))], [], 1)
+    assert again.cursors() == {TENANT: at(1)}
+    again.apply("other", [document(event(0))], [], at(1))
     again.commit()
     again.close()
     last = SearchWriter(tmp_path)
-    assert last.cursors() == {TENANT: 1, "other": 1}
+    assert last.cursors() == {TENANT: at(1), "other": at(1)}
     last.close()
 
 
@@ -206,7 +207,7 @@ def test_killed_at_any_moment_it_goes_on_from_what_was_committed(tmp_path: Path)
         process.wait()
         process.stdout.close()
         writer = SearchWriter(tmp_path)
-        cursor = writer.cursors().get(TENANT, 0)
+        cursor = writer.cursors().get(TENANT, at(0)).next
         writer.close()
         assert found(tmp_path) == list(range(cursor))
         assert found(tmp_path, Range("data.n", 0, None)) == list(range(cursor))
@@ -221,18 +222,19 @@ def test_erased_words_are_in_no_file_of_a_folder_filled_afterwards(tmp_path: Pat
     for folder in (old, new):
         folder.mkdir()
     writer = SearchWriter(old)
-    writer.apply(TENANT, [document(view) for view in views], [], 2)
+    writer.apply(TENANT, [document(view) for view in views], [], at(2))
     writer.commit()
-    assert writer.residue() == 0
-    writer.apply(TENANT, [document(erased, fresh=False)], [], 3)
+    assert not writer.residue()
+    writer.apply(TENANT, [document(erased, fresh=False)], [], at(3))
+    writer.has_erased()
     writer.commit()
-    assert writer.residue() > 0
+    assert writer.residue()
     writer.close()
     assert found(old, Term(None, secret)) == []
     rebuilt = SearchWriter(new)
-    rebuilt.apply(TENANT, [document(erased), document(views[1])], [], 3)
+    rebuilt.apply(TENANT, [document(erased), document(views[1])], [], at(3))
     rebuilt.commit()
-    assert rebuilt.residue() == 0
+    assert not rebuilt.residue()
     rebuilt.close()
     assert found(new, Term(None, other)) == found(old, Term(None, other)) == [1]
     assert traces(old, other)
@@ -333,7 +335,8 @@ def test_a_folder_of_another_version_is_not_opened(tmp_path: Path) -> None:
     SearchWriter(tmp_path).close()
     import apsw
 
-    with apsw.Connection(str(tmp_path / "names.db")) as names:
+    flags = apsw.SQLITE_OPEN_READWRITE
+    with open_checked(tmp_path / "names.db", flags) as names:
         names.execute("UPDATE about SET version = 99")
     names.close()
     with pytest.raises(StoreCorrupt, match="version 99"):
@@ -345,7 +348,7 @@ def test_a_damaged_folder_is_reported_as_one_to_be_made_again(tmp_path: Path) ->
         folder = tmp_path / str(number)
         folder.mkdir()
         writer = SearchWriter(folder)
-        writer.apply(TENANT, [document(event(0))], [], 1)
+        writer.apply(TENANT, [document(event(0))], [], at(1))
         writer.commit()
         writer.close()
         if damage is None:

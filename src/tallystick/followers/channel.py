@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import threading
 import time
 from collections.abc import Iterable
 
+import structlog
+
 from tallystick import limits
 from tallystick.errors import FollowerBehind
 from tallystick.followers.generations import Generations
 from tallystick.followers.messages import Report, Told, send
+from tallystick.index.damage import Health
 
 _HEADS_A_MESSAGE = 500
 _REBUILD_RETRY_S = 10.0
+_VERIFY_EVERY_S = 60.0
+
+_log = structlog.get_logger("tallystick.index")
 
 
 class Channel:
@@ -56,6 +63,13 @@ class Channel:
         self._gave_up_s = float("-inf")
         self._residue = False
         self._closed = False
+        # Doubts whether the follower's index is sound: raised, said, settled. Nobody is answered
+        # while one is open.
+        self._doubts = self._doubts_told = self._doubts_settled = 0
+        self._damaged = False
+        self._verify = False
+        self._verified_s = -math.inf
+        self._health = Health()
 
     def attach(self, server: socket.socket) -> None:
         """Begin with a process that was just started."""
@@ -63,6 +77,7 @@ class Channel:
             self._socket = server
             self._unanswered = self._came_near = False
             self._untold = dict(self._heads)
+            self._doubts_told = self._doubts_settled
             # One that died may have been told and have done nothing yet.
             self._urgent |= self._commits and self._waiting > 0
             self._flush()
@@ -89,9 +104,44 @@ class Channel:
                     self._heads[tenant] = self._untold[tenant] = size
             self._flush()
 
+    def doubt(self, tenant: str, size: int) -> None:
+        """Let nobody be answered until it is settled that the index is of the log as it is now.
+
+        `size` is that of a log which was found to be another one than the follower was told of.
+        """
+        with self._changed:
+            self._behind += size - self._heads.get(tenant, 0)
+            self._heads[tenant] = self._untold[tenant] = size
+            self._doubts += 1
+            self._flush()
+
+    def distrust(self, folder: str, why: str) -> None:
+        """Let nobody be answered from a generation that a read found damaged."""
+        with self._changed:
+            if folder != self._folder or self._damaged:
+                return
+            _log.error("index_damaged", follower=self.name, generation=folder, reason=why)
+            self._damaged = True
+            self._doubts += 1
+            self._flush()
+
+    def suspect(self) -> None:
+        """Have the checksums of the index compared, after a failure that damage would explain."""
+        with self._changed:
+            if time.monotonic() - self._verified_s > _VERIFY_EVERY_S:
+                self._verified_s = time.monotonic()
+                self._verify = True
+                self._flush()
+
+    def health(self) -> Health:
+        """Return how the index is."""
+        with self._changed:
+            return self._health
+
     def hear(self, report: Report) -> None:
         """Take in what the follower says."""
         with self._changed:
+            self._note(report)
             if report.folder is not None:
                 self._folder = report.folder
                 self._unknown = self.generations.unknown_to(self.generations.folder(report.folder))
@@ -105,6 +155,9 @@ class Channel:
             for tenant, cursor in report.cursors.items():
                 self._behind -= cursor - self._cursors.get(tenant, 0)
                 self._cursors[tenant] = cursor
+            self._doubts_settled = max(self._doubts_settled, report.checked)
+            if self._behind <= 0 and self._is_settled():
+                self._health = self._health._replace(remaking=None)
             if report.cursors:
                 self._moved_s = time.monotonic()
             if report.answer:
@@ -135,10 +188,7 @@ class Channel:
             self._waiting -= 1
             if not self._has(tenant, size):
                 self._came_near, self._gave_up_s = False, time.monotonic()
-                raise FollowerBehind(
-                    f"{self.name} is behind the log by {self._behind:,} entries",
-                    hint="send again after the given time",
-                )
+                raise self._is_behind()
             return size
 
     def swap(self, generation: str, timeout_s: float) -> bool:
@@ -200,24 +250,69 @@ class Channel:
             return self._socket is not None and time.monotonic() - self._moved_s < within_s
 
     def _has(self, tenant: str, size: int) -> bool:
-        return self._folder is not None and self._cursors.get(tenant, 0) >= size
+        return (
+            self._folder is not None and self._is_settled() and self._cursors.get(tenant, 0) >= size
+        )
+
+    def _is_behind(self) -> FollowerBehind:
+        """Return what a read is told that waited in vain."""
+        state = f"behind the log by {max(self._behind, 0):,} entries"
+        if self._health.remaking is not None or not self._is_settled():
+            state = f"being made again, and {state}"
+        return FollowerBehind(f"{self.name} is {state}", hint="send again after the given time")
+
+    def _is_settled(self) -> bool:
+        return self._doubts_settled >= self._doubts
+
+    def _note(self, report: Report) -> None:
+        """Note, and say in the server's log, what was wrong with an index."""
+        if report.folder is not None:
+            self._damaged = False
+        if report.remade is None:
+            return
+        health = self._health
+        self._health = Health(report.remade, health.remade + 1, health.set_back)
+        _log.error("index_made_again", follower=self.name, reason=report.remade)
+        for tenant, position in report.set_back.items():
+            self._health = self._health._replace(set_back=self._health.set_back + 1)
+            _log.critical(
+                "log_set_back",
+                follower=self.name,
+                tenant=tenant,
+                followed_to=position,
+                size=self._heads.get(tenant, 0),
+                meaning="acknowledged entries are not in the log any more",
+            )
 
     def _flush(self) -> None:
         """Send what is to be said, unless the last message is still unanswered."""
         if self._socket is None or self._unanswered:
             return
-        if not (self._untold or self._urgent or self._swap):
+        check = self._doubts if self._doubts > self._doubts_told else 0
+        if not (self._untold or self._urgent or self._swap or check or self._verify):
             return
         heads = dict(list(self._untold.items())[:_HEADS_A_MESSAGE])
         urgent = self._urgent and len(heads) == len(self._untold)
         swap = None if self._swap == self._folder else self._swap
         try:
-            send(self._socket, Told(heads=heads, urgent=urgent, swap=swap))
+            send(
+                self._socket,
+                Told(
+                    heads=heads,
+                    urgent=urgent,
+                    swap=swap,
+                    check=check,
+                    damaged=self._damaged and check > 0,
+                    verify=self._verify,
+                ),
+            )
         except OSError:
             # It died; whoever watches it will attach another one and say everything again.
             self._socket = None
             return
         self._unanswered = True
+        self._doubts_told = self._doubts
+        self._verify = False
         self._urgent = self._urgent and not urgent
         for tenant in heads:
             del self._untold[tenant]

@@ -23,12 +23,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tallystick.data_folder import INDEX_FOLDER
-from tallystick.errors import StoreBusy, StoreCorrupt, TallystickError, for_operator
+from tallystick.errors import StoreBusy, TallystickError, for_operator
 from tallystick.events.dialect_rules import Rules
 from tallystick.followers.follow import SLICE_ROWS, Following
 from tallystick.followers.generations import Generations
 from tallystick.followers.messages import Lines, Report, Told, receive, send
 from tallystick.followers.registry import load_rules
+from tallystick.index.damage import IndexDamaged, LogSetBack
 from tallystick.index.followers import COMMITTING, open_follower
 from tallystick.store.base import Store
 from tallystick.store.opening import open_store
@@ -51,6 +52,9 @@ _FOLLOW_NICE = 5
 _REBUILD_NICE = 10
 """On top of that, so that a rebuild slows nobody down."""
 _PROGRESS_EVERY_S = 0.2
+_WRONG = (IndexDamaged, LogSetBack)
+"""What an index is made again for."""
+
 _NEARLY_ROWS = 4 * SLICE_ROWS
 """A rebuild that is so close leaves the rest to the follower itself."""
 
@@ -75,8 +79,8 @@ class Loop:
         self._gone = False
         try:
             self._following = self._open(self._generations.current())
-        except StoreCorrupt as error:
-            self._following = self._start_over(error)
+        except _WRONG as error:
+            self._following = self._empty(error)
 
     def run(self) -> None:
         """Work until the server is gone."""
@@ -128,18 +132,20 @@ class Loop:
             self._following.learn_heads(told.heads.items())
             if told.swap is not None:
                 self._swap(told.swap)
+            if told.check or told.damaged or told.verify:
+                self._doubt(told)
 
     def _take(self) -> bool:
-        parts = self._following.read()
-        if not parts:
-            # A store that was set back, as by a failover, may come to have them again.
-            time.sleep(_BUSY_S)
-            return False
-        self._untidy = True
         try:
+            parts = self._following.read()
+            if not parts:
+                # A store that was set back, as by a failover, may come to have them again.
+                time.sleep(_BUSY_S)
+                return False
+            self._untidy = True
             self._following.take(parts)
-        except StoreCorrupt as error:
-            self._following = self._start_over(error)
+        except _WRONG as error:
+            self._start_over(error)
         if not self._following.behind():
             self._caught_up_s = time.monotonic()
         return True
@@ -161,6 +167,22 @@ class Loop:
                 self._untidy = self._following.follower.tidy()
         except StoreBusy:
             self._untidy = True
+        except IndexDamaged as error:
+            self._start_over(error)
+
+    def _doubt(self, told: Told) -> None:
+        """Settle whether what is kept is sound and of the log as it is now."""
+        try:
+            if told.damaged:
+                raise IndexDamaged("a read found it damaged")
+            if told.verify:
+                self._following.follower.verify()
+            if told.check:
+                self._following.check()
+        except _WRONG as error:
+            self._start_over(error)
+        if told.check:
+            self._send(Report(cursors=self._following.readable, checked=told.check))
 
     def _swap(self, generation: str) -> None:
         """Go on with a generation that was rebuilt."""
@@ -169,18 +191,35 @@ class Loop:
         self._following = self._open(folder)
         self._generations.remove_others(folder)
 
-    def _start_over(self, error: StoreCorrupt) -> Following:
-        why = for_operator(error)
-        print(f"tallystick: {self._name} is made anew: {why}", file=sys.stderr, flush=True)
-        return self._open(self._generations.begin())
+    def _start_over(self, error: IndexDamaged | LogSetBack) -> None:
+        """Go on with an empty generation instead of one that is wrong."""
+        self._following.follower.close()
+        self._following = self._empty(error)
 
-    def _open(self, folder: Path) -> Following:
+    def _empty(self, error: IndexDamaged | LogSetBack) -> Following:
+        """Begin an empty generation beside what is wrong, and tell the server why."""
+        folder = self._generations.begin()
+        following = self._open(folder, error)
+        self._generations.remove_others(folder)
+        return following
+
+    def _open(self, folder: Path, error: IndexDamaged | LogSetBack | None = None) -> Following:
         follower = open_follower(self._name, folder, self._store, self._rules)
-        following = Following(self._store, follower)
+        try:
+            following = Following(self._store, follower)
+        except BaseException:
+            follower.close()
+            raise
         following.learn_heads((head.tenant, head.size) for head in self._store.log_heads())
         self._generations.promote(folder)
         self._send(
-            Report(cursors=following.readable, folder=folder.name, residue=follower.residue())
+            Report(
+                cursors=following.readable,
+                folder=folder.name,
+                residue=follower.residue(),
+                remade=None if error is None else for_operator(error),
+                set_back=_set_back(error),
+            )
         )
         return following
 
@@ -189,6 +228,12 @@ class Loop:
             send(self._server, report)
         except OSError:
             self._gone = True
+
+
+def _set_back(error: IndexDamaged | LogSetBack | None) -> dict[str, int]:
+    if not isinstance(error, LogSetBack):
+        return {}
+    return {tenant: cursor.next for tenant, cursor in error.cursors.items()}
 
 
 def rebuild(name: str, folder: Path, store: Store, rules: Rules, server: socket.socket) -> None:

@@ -12,9 +12,10 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from tallystick.errors import StoreCorrupt
 from tallystick.events import ids
 from tallystick.events.event import Event, HeadSlot, Op, View
+from tallystick.index.cursors import check_cursors, mark_of
+from tallystick.index.damage import Cursor, LogSetBack
 from tallystick.log.views import event_of, events_of, find_index, recorded_view, views_of
 from tallystick.store.base import LogRow, ResourceHead, Store, head_key
 
@@ -33,8 +34,8 @@ class Follower(Protocol):
     def name(self) -> str:
         """What it is called in commands and metrics."""
 
-    def cursors(self) -> Mapping[str, int]:
-        """Return for each tenant the index up to which its entries can be read here."""
+    def cursors(self) -> Mapping[str, Cursor]:
+        """Return for each tenant how far its log can be read here."""
 
     def apply(self, parts: Sequence[Slice]) -> None:
         """Take in one slice of each of some tenants, in the order of the log."""
@@ -43,7 +44,16 @@ class Follower(Protocol):
         """Make what was applied readable, if it is time or urgent; tell whether cursors moved."""
 
     def tidy(self) -> bool:
-        """Do a few milliseconds of housekeeping; tell whether there is more to do."""
+        """Do a few milliseconds of housekeeping; tell whether there is more to do.
+
+        Checks of what is stored belong to it. Raises: IndexDamaged.
+        """
+
+    def verify(self) -> None:
+        """Compare the checksums of all files.
+
+        Raises: IndexDamaged.
+        """
 
     def residue(self) -> bool:
         """Tell whether only a rebuild destroys what is left of erased content."""
@@ -59,14 +69,16 @@ class Following:
         self._store = store
         self.slice_rows = slice_rows
         self._uuids: dict[str, str] = {}
+        self._origins: dict[str, str] = {}
         self.follower = follower
-        self.readable = dict(follower.cursors())
+        self._cursors = dict(follower.cursors())
+        check_cursors(store, self._cursors.items())
+        self.readable = {tenant: cursor.next for tenant, cursor in self._cursors.items()}
         """For each tenant the index up to which its entries can be read."""
         self._taken = dict(self.readable)
         self._unread: dict[str, int] = {}
         # Heads of the logs that are ahead of what was taken; the longest waiting first.
         self._ahead: dict[str, int] = {}
-        self._check_cursors()
 
     def learn_heads(self, heads: Iterable[tuple[str, int]]) -> None:
         """Note that logs have at least these sizes."""
@@ -82,14 +94,14 @@ class Following:
     def read(self) -> list[Slice]:
         """Return the next slice of tenants that have one, together within the size of one.
 
-        Raises: StoreCorrupt for a log that does not decode.
+        Raises: StoreCorrupt for a log that does not decode, LogSetBack.
         """
         parts: list[Slice] = []
         room = self.slice_rows
         for tenant, size in self._ahead.items():
             start = self._taken.get(tenant, 0)
             stop = min(size, start + room)
-            part = read_slice(self._store, tenant, self._uuid_of(tenant), start, stop)
+            part = self._read(tenant, start, stop)
             if part.stop > part.start:
                 parts.append(part)
                 room -= part.stop - part.start
@@ -105,6 +117,7 @@ class Following:
         self.follower.apply(parts)
         for part in parts:
             self._taken[part.tenant] = self._unread[part.tenant] = part.stop
+            self._cursors[part.tenant] = Cursor(part.stop, part.mark)
             # Whoever was served goes to the back, so that no tenant starves another.
             size = self._ahead.pop(part.tenant)
             if size > part.stop:
@@ -124,14 +137,35 @@ class Following:
             self.take(parts)
         self.commit(urgent=True)
 
-    def _check_cursors(self) -> None:
-        """Refuse what was made from a log that is not this one, as after restoring a backup."""
-        sizes = {head.tenant: head.size for head in self._store.log_heads()}
-        for tenant, taken in self._taken.items():
-            if taken > sizes.get(tenant, 0):
-                raise StoreCorrupt(
-                    f"{self.follower.name} is ahead of the log", hint="it is made anew"
-                )
+    def check(self) -> None:
+        """Check that what was taken is still in the log.
+
+        Raises: LogSetBack.
+        """
+        check_cursors(self._store, self._cursors.items())
+
+    def _read(self, tenant: str, start: int, stop: int) -> Slice:
+        """Read a slice, with the entry before it: that one must still be the one taken last."""
+        rows = self._store.rows(tenant, max(start - 1, 0), stop)
+        origin = self._origin_of(tenant)
+        if start:
+            taken = self._cursors[tenant]
+            if not rows or mark_of(origin, rows[0].leaf) != taken.mark:
+                raise LogSetBack({tenant: taken})
+            rows = rows[1:]
+        rows = within_bytes(rows)
+        part = slice_of(self._store, tenant, self._uuid_of(tenant), start, rows)
+        return part._replace(mark=mark_of(origin, rows[-1].leaf)) if rows else part
+
+    def _origin_of(self, tenant: str) -> str:
+        origin = self._origins.get(tenant)
+        if origin is None:
+            head = self._store.log_head(tenant)
+            # Without a head there are no entries that a mark would be of.
+            origin = "" if head is None else head.origin
+            if head is not None:
+                self._origins[tenant] = origin
+        return origin
 
     def _uuid_of(self, tenant: str) -> str:
         uuid = self._uuids.get(tenant)
@@ -151,7 +185,11 @@ def read_slice(store: Store, tenant: str, uuid: str, start: int, stop: int) -> S
 
     Shape: fewer where these are more than `SLICE_BYTES`, but always one if there is one.
     """
-    rows = _within_bytes(store.rows(tenant, start, stop))
+    return slice_of(store, tenant, uuid, start, within_bytes(store.rows(tenant, start, stop)))
+
+
+def slice_of(store: Store, tenant: str, uuid: str, start: int, rows: Sequence[LogRow]) -> Slice:
+    """Return entries from `start` on as a slice, with the earlier entries that they change."""
     fresh = [recorded_view(tenant, row) for row in rows]
     stop = rows[-1].index + 1 if rows else start
     touched = _touched(store, tenant, [view.first for view in fresh], stop)
@@ -167,7 +205,7 @@ def read_slice(store: Store, tenant: str, uuid: str, start: int, stop: int) -> S
     return Slice(tenant, uuid, start, stop, fresh, changed, current)
 
 
-def _within_bytes(rows: Sequence[LogRow]) -> Sequence[LogRow]:
+def within_bytes(rows: Sequence[LogRow]) -> Sequence[LogRow]:
     """Return the first rows, up to and with the one that fills a slice."""
     room = SLICE_BYTES
     for count, row in enumerate(rows, 1):
@@ -240,7 +278,7 @@ class Slice(NamedTuple):
     `fresh` holds one view for each of them, in order. `changed` holds earlier entries as they are
     seen from here on, by index: their content, or whether they are shown, may differ from what
     was given before. `current` are the indexes of documents, in either list, that are the latest
-    of their resource and no deletion.
+    of their resource and no deletion. `mark` is that of the cursor behind them; see `cursors`.
     """
 
     tenant: str
@@ -250,3 +288,4 @@ class Slice(NamedTuple):
     fresh: Sequence[View]
     changed: Sequence[View]
     current: frozenset[int]
+    mark: bytes = b""

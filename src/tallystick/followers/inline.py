@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tallystick.errors import NotFound, StoreCorrupt
+from tallystick.errors import FollowerBehind, NotFound
 from tallystick.events.dialect_rules import Rules
 from tallystick.followers.follow import Following
 from tallystick.followers.generations import Generations
+from tallystick.index.damage import Health, IndexDamaged, LogSetBack
 from tallystick.index.followers import NAMES, SEARCH, VIEWS, open_follower, open_search, open_views
 from tallystick.index.lists.reader import ViewsReader
 from tallystick.store.base import LogHead, Store
@@ -76,6 +77,21 @@ class InlineFollowers:
         with self._lock:
             return {name: self._get(name).lag(heads) for name in self._names}
 
+    def damaged(self, error: IndexDamaged) -> FollowerBehind:
+        """Make an index again that a read found damaged; return what the read is told."""
+        with self._lock:
+            for name, running in self._running.items():
+                if error.follower in (name, None):
+                    running.start_over()
+        return FollowerBehind(f"{error.follower or 'an index'} was damaged and is made again")
+
+    def suspected(self) -> None:
+        """Do nothing: what a command opens was checked just before."""
+
+    def health(self) -> Mapping[str, Health]:
+        """Return how each index is."""
+        return dict.fromkeys(self._names, Health())
+
     def overrun(self) -> bool:
         """Tell that nothing has to wait: whoever reads does the following."""
         return False
@@ -118,11 +134,23 @@ class _Running:
             folder = self._generations.begin()
         try:
             self._open(folder)
-        except StoreCorrupt:
+        except (IndexDamaged, LogSetBack):
             self._open(self._generations.begin())
 
     def catch_up(self, heads: Sequence[tuple[str, int]]) -> None:
         """Take in logs up to the given sizes."""
+        try:
+            self._catch_up(heads)
+        except (IndexDamaged, LogSetBack):
+            self.start_over()
+            self._catch_up(heads)
+
+    def start_over(self) -> None:
+        """Go on with an empty generation."""
+        self.close()
+        self._open(self._generations.begin())
+
+    def _catch_up(self, heads: Sequence[tuple[str, int]]) -> None:
         self._following.learn_heads(heads)
         if self._following.behind():
             self._following.catch_up()
@@ -159,7 +187,11 @@ class _Running:
 
     def _open(self, folder: Path) -> None:
         follower = open_follower(self._name, folder, self._store, self._rules)
-        self._following = Following(self._store, follower)
+        try:
+            self._following = Following(self._store, follower)
+        except BaseException:
+            follower.close()
+            raise
         self.folder = folder
         self._generations.promote(folder)
         self._generations.remove_others(folder)

@@ -26,6 +26,12 @@ class Told(msgspec.Struct, omit_defaults=True):
     """A read waits for these heads."""
     swap: str | None = None
     """The generation to go on with."""
+    check: int = 0
+    """The number of the doubt for which to check that what was taken is still in the log."""
+    damaged: bool = False
+    """A reader found the index damaged: it is to be made again."""
+    verify: bool = False
+    """A reader suspects that it is damaged."""
 
 
 class Report(msgspec.Struct, omit_defaults=True):
@@ -40,6 +46,12 @@ class Report(msgspec.Struct, omit_defaults=True):
     folder: str | None = None
     residue: bool = False
     """Only a rebuild destroys what is left of erased content."""
+    checked: int = 0
+    """The latest doubt that was settled; what is wrong with the index was said before."""
+    remade: str | None = None
+    """Why the index that `folder` names is made from the beginning."""
+    set_back: dict[str, int] = {}
+    """Positions to which logs had been followed whose entries there are gone."""
     done: int = 0
     total: int = 0
 

@@ -13,19 +13,28 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from tallystick.data_folder import INDEX_FOLDER
-from tallystick.errors import NotFound, StoreFailed, TallystickError, for_operator
+from tallystick.errors import (
+    FollowerBehind,
+    NotFound,
+    StoreFailed,
+    TallystickError,
+    for_operator,
+)
 from tallystick.events.dialect_rules import Rules
 from tallystick.followers import process as processes
 from tallystick.followers.channel import Channel
 from tallystick.followers.generations import Generations
 from tallystick.followers.inline import Progress
 from tallystick.followers.messages import Lines, Report, receive
+from tallystick.index.damage import Health, IndexDamaged
 from tallystick.index.followers import COMMITTING, NAMES, SEARCH, VIEWS, open_search, open_views
+from tallystick.index.known_heads import KnownHeads
 from tallystick.index.lists.reader import ViewsReader
 from tallystick.store.base import LogHead, Store
 
@@ -80,7 +89,9 @@ class SupervisedFollowers:
         self._residue_s = residue_s
         self._store = store
         self._rules = rules
-        heads = {head.tenant: head.size for head in store.log_heads()}
+        found = store.log_heads()
+        self._heads = KnownHeads(store, found)
+        heads = {head.tenant: head.size for head in found}
         self._channels = {
             name: Channel(
                 name,
@@ -107,10 +118,29 @@ class SupervisedFollowers:
         self._keeper.start()
 
     def committed(self, heads: Sequence[LogHead]) -> None:
-        """Tell the followers how far logs have come."""
+        """Tell the followers how far logs have come, and of those that were set back."""
+        gone = self._heads.learn(heads)
         told = [(head.tenant, head.size) for head in heads]
         for channel in self._channels.values():
+            for head in gone:
+                channel.doubt(head.tenant, head.size)
             channel.tell(told)
+
+    def damaged(self, error: IndexDamaged) -> FollowerBehind:
+        """Have an index made again that a read found damaged; return what the read is told."""
+        for name, opened in ((VIEWS, self._views), (SEARCH, self._search)):
+            if opened is not None and error.follower in (name, None):
+                self._channels[name].distrust(opened[0], for_operator(error))
+        return FollowerBehind(f"{error.follower or 'an index'} is being made again")
+
+    def suspected(self) -> None:
+        """Have the checksums of the search compared, after a failure that damage would explain."""
+        if SEARCH in self._channels:
+            self._channels[SEARCH].suspect()
+
+    def health(self) -> Mapping[str, Health]:
+        """Return how each index is."""
+        return {name: channel.health() for name, channel in self._channels.items()}
 
     def wait(self, follower: str, tenant: str, dialect: str | None = None) -> int:
         """Wait until a follower has all of a tenant's log as of now; return that size.
@@ -126,7 +156,8 @@ class SupervisedFollowers:
         with self._lock:
             if self._views is None or self._views[0] != name:
                 # Whoever still reads the old one keeps it until done.
-                self._views = (name, open_views(channel.generations.folder(name)))
+                with self._distrusting(channel, name):
+                    self._views = (name, open_views(channel.generations.folder(name)))
             return self._views[1]
 
     def search(self) -> SearchReader:
@@ -136,8 +167,18 @@ class SupervisedFollowers:
         with self._lock:
             if self._search is None or self._search[0] != name:
                 folder = channel.generations.folder(name)
-                self._search = (name, open_search(folder, self._store, self._rules))
+                with self._distrusting(channel, name):
+                    self._search = (name, open_search(folder, self._store, self._rules))
             return self._search[1]
+
+    @contextmanager
+    def _distrusting(self, channel: Channel, generation: str) -> Iterator[None]:
+        """Have a generation made again that cannot be opened for reading."""
+        try:
+            yield
+        except IndexDamaged as error:
+            channel.distrust(generation, for_operator(error))
+            raise
 
     def wait_for_generation(self, name: str, generation: str, timeout_s: float) -> bool:
         """Wait until a follower serves a generation; tell whether it does."""

@@ -44,6 +44,15 @@ class Metrics:
             "tallystick_follower_lag_entries", "Entries a follower is behind.", ("follower",),
             registry=registry,
         )  # fmt: skip
+        self._remade = Gauge(
+            "tallystick_index_remade", "How often an index was wrong and made again.",
+            ("follower",), registry=registry,
+        )  # fmt: skip
+        self._set_back = Gauge(
+            "tallystick_log_set_back",
+            "How often acknowledged entries that a follower had read were gone from a log.",
+            ("follower",), registry=registry,
+        )  # fmt: skip
         self._node = node
         node.commit_listeners.append(self._committed)
 
@@ -59,6 +68,9 @@ class Metrics:
         """Return everything in the text format."""
         for follower, behind in self._node.index.lag().items():
             self._lag.labels(follower).set(behind)
+        for follower, health in self._node.index.health().items():
+            self._remade.labels(follower).set(health.remade)
+            self._set_back.labels(follower).set(health.set_back)
         return generate_latest(self._registry)
 
     def _gauge(self, name: str, text: str, value: Callable[[], float]) -> None:

@@ -57,7 +57,16 @@ class OpsApi:
                 return _json({"status": "starting", "reason": reason}, 503)
             patience -= 1
             await asyncio.sleep(_PAUSE_S)
-        return _json({"status": "ready"})
+        answer: dict[str, object] = {"status": "ready"}
+        remaking = {
+            name: health.remaking
+            for name, health in self._node.index.health().items()
+            if health.remaking is not None
+        }
+        if remaking:
+            # Writes and reads of single events go on; lists or searches answer 503 meanwhile.
+            answer["indexes_made_again"] = remaking
+        return _json(answer)
 
     async def metrics(self, request: Request) -> Response:
         """Answer the metrics in Prometheus' text format."""

@@ -34,7 +34,7 @@ def open_follower(name: str, folder: Path, store: Store, rules: Rules) -> Follow
     # The library of the search index is large: a process that only keeps lists goes without.
     from tallystick.index.search import SearchWriter
 
-    return SearchFollower(SearchWriter(folder), folder, rules)
+    return SearchFollower(SearchWriter(folder), rules)
 
 
 def open_views(folder: Path) -> ViewsReader:

@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Protocol
 
 from tallystick.data_folder import INDEX_FOLDER
+from tallystick.errors import FollowerBehind
 from tallystick.events.dialect_rules import Rules
 from tallystick.followers.inline import InlineFollowers, Progress
 from tallystick.followers.registry import load_rules
 from tallystick.followers.shared import SharedFollowers
 from tallystick.followers.supervisor import Command, SupervisedFollowers
+from tallystick.index.damage import Health, IndexDamaged
 from tallystick.index.followers import NAMES, SEARCH
+from tallystick.index.guarded import GuardedReader
 from tallystick.index.reader import IndexReader
 from tallystick.log.sequencer import CommitStats
 from tallystick.query.question import Reader
@@ -37,6 +40,15 @@ class Followers(Protocol):
     def overrun(self) -> bool:
         """Tell whether commits should wait."""
 
+    def damaged(self, error: IndexDamaged) -> FollowerBehind:
+        """Have an index made again that a read found damaged; return what the read is told."""
+
+    def suspected(self) -> None:
+        """Have checksums compared, after a failure that damage would explain."""
+
+    def health(self) -> Mapping[str, Health]:
+        """Return how each index is."""
+
     def rebuild(self, name: str, progress: Progress) -> None:
         """Make what a follower keeps from the beginning."""
 
@@ -48,7 +60,7 @@ class Index:
     """The followers of a data folder and the reader over what they keep."""
 
     def __init__(self, reader: Reader, followers: Followers) -> None:
-        self.reader = reader
+        self.reader: Reader = GuardedReader(reader, followers.damaged, followers.suspected)
         self._followers = followers
 
     def committed(self, heads: Sequence[LogHead], stats: CommitStats) -> None:
@@ -62,6 +74,10 @@ class Index:
     def late(self) -> Sequence[str]:
         """Return the followers that do not answer reads yet: none once they caught up."""
         return self._followers.late()
+
+    def health(self) -> Mapping[str, Health]:
+        """Return how each index is, and what happened to it."""
+        return self._followers.health()
 
     def overrun(self) -> bool:
         """Tell whether commits should wait so that followers keep up."""

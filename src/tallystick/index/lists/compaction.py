@@ -72,15 +72,15 @@ class Tidier:
         if merged.rows:
             self._publish(path.with_suffix(".new"), path)
             execute(
-                "UPDATE blocks SET sealed = 1, rows = ?, gone = 0, erased = 0, bytes = ?"
-                " WHERE id = ?",
-                (merged.rows, merged.bytes, block.id),
+                "UPDATE blocks SET sealed = 1, rows = ?, gone = 0, erased = 0, "
+                " bytes = ?, digest = ? WHERE id = ?",
+                (merged.rows, *merged.file, block.id),
             )
-            shelf.sealed.append(Segment(block.id, path))
+            shelf.sealed.append(Segment(block.id, path, merged.file.digest))
         else:
             path.with_suffix(".new").unlink()
             execute("DELETE FROM blocks WHERE id = ?", (block.id,))
-        execute("INSERT INTO blocks VALUES (NULL, ?, 0, 0, 0, 0, 0)", (shelf.number,))
+        execute("INSERT INTO blocks VALUES (NULL, ?, 0, 0, 0, 0, 0, x'')", (shelf.number,))
         shelf.open = OpenBlock(self._connection.last_insert_rowid())
 
     @property
@@ -152,8 +152,8 @@ class Tidier:
             block_id = None
             if merged.rows:
                 execute(
-                    "INSERT INTO blocks VALUES (NULL, ?, 1, ?, ?, ?, ?)",
-                    (job.shelf.number, merged.rows, len(late), erased, merged.bytes),
+                    "INSERT INTO blocks VALUES (NULL, ?, 1, ?, ?, ?, ?, ?)",
+                    (job.shelf.number, merged.rows, len(late), erased, *merged.file),
                 )
                 block_id = self._connection.last_insert_rowid()
                 base = block_id << ROW_BITS
@@ -167,7 +167,7 @@ class Tidier:
         job.shelf.shape += 1
         kept = [block for block in job.shelf.sealed if block not in job.sources]
         if block_id is not None:
-            block = Segment(block_id, block_path(self.folder, block_id))
+            block = Segment(block_id, block_path(self.folder, block_id), merged.file.digest)
             for row in late:
                 block.gone |= 1 << row
             kept.append(block)

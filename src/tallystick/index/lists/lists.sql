@@ -1,4 +1,4 @@
--- Lists, totals and resources, version 1. Derived from the log: may be thrown away at any time.
+-- Lists, totals and resources, version 2. Derived from the log: may be thrown away at any time.
 -- pos = number of the block * 2^16 + row number.
 
 CREATE TABLE meta (
@@ -10,6 +10,7 @@ CREATE TABLE tenants (
     number INTEGER PRIMARY KEY,
     tenant TEXT NOT NULL UNIQUE,
     next   INTEGER NOT NULL, -- every entry below is in the lists
+    mark   BLOB NOT NULL,    -- of the cursor there
     shape  INTEGER NOT NULL  -- grows when blocks or what is gone of them change
 ) STRICT;
 
@@ -20,7 +21,8 @@ CREATE TABLE blocks (
     rows   INTEGER NOT NULL,
     gone   INTEGER NOT NULL,
     erased INTEGER NOT NULL, -- rows that are gone because their content was destroyed
-    bytes  INTEGER NOT NULL
+    bytes  INTEGER NOT NULL,
+    digest BLOB NOT NULL     -- of the file
 ) STRICT;
 CREATE INDEX blocks_by_tenant ON blocks (tenant);
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from tallystick.index.lists.block import Block
 from tallystick.index.lists.open_block import OpenBlock
 from tallystick.index.lists.row_set import RowSet, any_of, is_empty, upwards
-from tallystick.index.lists.sealed_block import Rows, Segment, SegmentWriter
+from tallystick.index.lists.sealed_block import Rows, Segment, SegmentWriter, Written
 
 _GONE = -1
 _TERMS_A_STEP = 1_000
@@ -27,7 +27,7 @@ class Merged(NamedTuple):
     """What became of the rows: for each source, the new rank of each rank, or -1."""
 
     rows: int
-    bytes: int
+    file: Written
     ranks: Sequence[Sequence[int]]
 
 
@@ -61,8 +61,7 @@ def merge_steps(blocks: Sequence[OpenBlock | Segment], path: Path) -> Generator[
     for part in range(parts):
         _add_terms(writer, sources, _NUMBERS * (part + 1) // parts)
         yield
-    size_bytes = writer.write(path)
-    return Merged(len(rows.ms), size_bytes, ranks)
+    return Merged(len(rows.ms), writer.write(path), ranks)
 
 
 def _ranked(blocks: Sequence[Block]) -> tuple[list[Sequence[int]], Rows]:

@@ -12,10 +12,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tallystick.errors import StoreCorrupt
+from tallystick.index.damage import ListsDamaged
 from tallystick.index.lists.resources import Identity, parents_of
 from tallystick.index.lists.tenant_blocks import (
     Shelf,
+    close_tables,
     open_reader,
     read_meta,
     tenant_number,
@@ -56,7 +57,7 @@ class ViewsReader:
         with translated():
             key = read_meta(self._connection, "key")
         if key is None:
-            raise StoreCorrupt("the index lost its key", hint="rebuild the index")
+            raise ListsDamaged("the index lost its key", hint="rebuild the index")
         self._hasher = TermHasher(key)
         self._shelves: OrderedDict[str, tuple[threading.RLock, Shelf]] = OrderedDict()
 
@@ -116,7 +117,7 @@ class ViewsReader:
     def close(self) -> None:
         """Close the files; idempotent."""
         with self._lock:
-            self._connection.close()
+            close_tables(self._folder, self._connection)
 
     def _entry(self, tenant: str) -> tuple[threading.RLock, Shelf] | None:
         with self._lock:
@@ -142,7 +143,7 @@ class ViewsReader:
             except FileNotFoundError:
                 # A merge took the file away between our look at the table and at the folder.
                 shelf.shape = -1
-        raise StoreCorrupt("the index lost a file", hint="rebuild the index")
+        raise ListsDamaged("the index lost a file", hint="rebuild the index")
 
 
 def resource_sql(

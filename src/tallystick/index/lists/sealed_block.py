@@ -10,7 +10,8 @@
               words as a bitmap of all rows has is that bitmap
 
 Everything is little-endian, as is every machine this runs on; a file from elsewhere is refused and
-the index rebuilt. Rows that went after the file was written are kept beside it, in a table.
+the index rebuilt. The digest of the file stands in the table and is compared before the file is
+used. Rows that went after the file was written are kept beside it, in a table.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ import sys
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
+from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
-from tallystick.errors import StoreCorrupt
+from tallystick.index.damage import ListsDamaged
 from tallystick.index.lists.block import Block
 from tallystick.index.lists.row_set import EMPTY, ROWS_MAX, RowSet, to_bits, upwards
 
@@ -34,6 +36,14 @@ _MAGIC = b"TLYSEG1\n"
 _DENSE_INDEX, _SPARSE_INDEX, _PERMUTED_INDEX = range(3)
 _KEPT_BITMAPS = 24
 _MAPPED_BYTES = 1 << 20
+_DIGEST_BYTES = 16
+
+
+class Written(NamedTuple):
+    """How large a file is, and its digest."""
+
+    size_bytes: int
+    digest: bytes
 
 
 class Rows(NamedTuple):
@@ -46,10 +56,12 @@ class Rows(NamedTuple):
 class Segment(Block):
     """A sealed block, read from its file."""
 
-    def __init__(self, id: int, path: Path) -> None:
+    def __init__(self, id: int, path: Path, digest: bytes) -> None:
         super().__init__()
         self.id = id
         data = _contents(path)
+        if digest_of(data) != digest:
+            raise _damaged(path)
         try:
             magic, rows, terms, words, form, low, _ = _HEAD.unpack_from(data)
         except struct.error as error:
@@ -140,8 +152,8 @@ class SegmentWriter:
         self._numbers.append(number)
         self._ends.append(len(self._words))
 
-    def write(self, path: Path) -> int:
-        """Write the file, so that it is there once its row in the table is; return its size."""
+    def write(self, path: Path) -> Written:
+        """Write the file, so that it is there once its row in the table is."""
         ms, index = self._rows
         form, by_index = _form(index)
         low = min(index) if len(index) else 0
@@ -157,12 +169,28 @@ class SegmentWriter:
             _padded(self._ends),
             self._words,
         )
+        digest = _digest()
         with path.open("wb") as file:
             for part in parts:
+                digest.update(part)
                 file.write(part)
             file.flush()
             os.fsync(file.fileno())
-            return file.tell()
+            return Written(file.tell(), digest.digest())
+
+
+def digest_of(data: bytes | memoryview) -> bytes:
+    """Return what stands in the table for a file's bytes.
+
+    Cost: about 1 ms a megabyte.
+    """
+    digest = _digest()
+    digest.update(data)
+    return digest.digest()
+
+
+def _digest() -> blake2b:
+    return blake2b(digest_size=_DIGEST_BYTES)
 
 
 def _form(index: Sequence[int]) -> tuple[int, Sequence[int]]:
@@ -217,5 +245,5 @@ def _contents(path: Path) -> memoryview:
         return memoryview(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ))
 
 
-def _damaged(path: Path) -> StoreCorrupt:
-    return StoreCorrupt(f"the index file {path.name} is damaged", hint="rebuild the index")
+def _damaged(path: Path) -> ListsDamaged:
+    return ListsDamaged(f"the index file {path.name} is damaged", hint="rebuild the index")

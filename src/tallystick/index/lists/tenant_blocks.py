@@ -16,13 +16,16 @@ from typing import Any
 
 import apsw
 
-from tallystick.errors import StoreBusy, StoreCorrupt, StoreError, StoreFailed, TallystickError
+from tallystick.errors import StoreBusy, StoreError, StoreFailed, TallystickError
+from tallystick.index.damage import ListsDamaged
 from tallystick.index.lists.block import Block
 from tallystick.index.lists.open_block import OpenBlock
 from tallystick.index.lists.row_set import to_bits
 from tallystick.index.lists.sealed_block import Segment
+from tallystick.index.log_tip import forget_tip
+from tallystick.index.page_checksums import open_checked
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 ROW_BITS = 16
 
 _FILE = "views.db"
@@ -55,7 +58,7 @@ class Shelf:
             "SELECT next, shape FROM tenants WHERE number = ?", (self.number,)
         ).fetchone()
         if row is None:
-            raise StoreCorrupt("the index lost a tenant", hint="rebuild the index")
+            raise ListsDamaged("the index lost a tenant", hint="rebuild the index")
         changed = row[1] != self.shape
         if changed:
             self._read_blocks(folder, connection)
@@ -68,27 +71,28 @@ class Shelf:
     def hide_sealed(self, index: int) -> tuple[int, int]:
         """Mark the row of an entry in a sealed block as gone; return the block and the row.
 
-        Raises: StoreCorrupt when no block shows it.
+        Raises: ListsDamaged when no block shows it.
         """
         for block in reversed(self.sealed):
             row = block.row_of(index)
             if row is not None and not block.gone >> row & 1:
                 block.gone |= 1 << row
                 return block.id, row
-        raise StoreCorrupt(f"entry {index} is not listed", hint="rebuild the index")
+        raise ListsDamaged(f"entry {index} is not listed", hint="rebuild the index")
 
     def _read_blocks(self, folder: Path, connection: apsw.Connection) -> None:
         known = {block.id: block for block in self.sealed}
         sealed: list[Segment] = []
         rows: Iterable[Any] = connection.execute(
-            "SELECT id, sealed, gone FROM blocks WHERE tenant = ? ORDER BY id", (self.number,)
+            "SELECT id, sealed, gone, digest FROM blocks WHERE tenant = ? ORDER BY id",
+            (self.number,),
         )
-        for id, is_sealed, gone in tuple(rows):
+        for id, is_sealed, gone, digest in tuple(rows):
             if not is_sealed:
                 if self.open.id != id:
                     self.open = OpenBlock(id)
                 continue
-            block = known.get(id) or Segment(id, block_path(folder, id))
+            block = known.get(id) or Segment(id, block_path(folder, id), digest)
             if self._gone_rows.get(id, 0) != gone:
                 block.gone = to_bits(read_gone(connection, id))
                 self._gone_rows[id] = gone
@@ -118,6 +122,25 @@ def read_gone(connection: apsw.Connection, block: int) -> list[int]:
     return [pos & _ROW_MASK for (pos,) in rows]
 
 
+def verify_folder(folder: Path, connection: apsw.Connection) -> None:
+    """Compare the checksums of the tables' pages and the digests of all blocks.
+
+    Raises: ListsDamaged.
+    Cost: a pass over all files.
+    """
+    with translated():
+        # Reads every page, whose checksums are compared on the way.
+        found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(1)")]
+        blocks = list(connection.execute("SELECT id, digest FROM blocks WHERE sealed"))
+    if found != ["ok"]:
+        raise ListsDamaged(f"the tables of the lists contradict themselves: {found[0]}")
+    for id, digest in blocks:
+        try:
+            Segment(id, block_path(folder, id), digest)
+        except FileNotFoundError as error:
+            raise ListsDamaged("the index lost a file") from error
+
+
 def block_path(folder: Path, id: int) -> Path:
     """Return where a sealed block lies."""
     return folder / f"{id}.block"
@@ -134,7 +157,7 @@ def tenant_number(connection: apsw.Connection, tenant: str) -> int | None:
 def open_writer(folder: Path) -> apsw.Connection:
     """Open the tables for writing, making them if there are none.
 
-    Raises: StoreCorrupt for tables of another version, StoreFailed.
+    Raises: ListsDamaged for tables of another version, StoreFailed.
     """
     with translated():
         flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
@@ -146,7 +169,7 @@ def open_writer(folder: Path) -> apsw.Connection:
                 write_meta(connection, "version", b"%d" % SCHEMA_VERSION)
                 write_meta(connection, "key", os.urandom(32))
         if read_meta(connection, "version") != b"%d" % SCHEMA_VERSION:
-            raise StoreCorrupt("the lists were written by another version")
+            raise ListsDamaged("the lists were written by another version")
         return connection
 
 
@@ -159,6 +182,12 @@ def open_reader(folder: Path) -> apsw.Connection:
         connection = _open(folder / _FILE, apsw.SQLITE_OPEN_READWRITE)
         connection.execute("PRAGMA query_only = ON")
         return connection
+
+
+def close_tables(folder: Path, connection: apsw.Connection) -> None:
+    """Close the tables; idempotent."""
+    connection.close()
+    forget_tip(folder / _FILE)
 
 
 def read_meta(connection: apsw.Connection, key: str) -> bytes | None:
@@ -198,10 +227,9 @@ def translated() -> Iterator[None]:
 
 
 def _open(path: Path, flags: int) -> apsw.Connection:
-    connection = apsw.Connection(str(path), flags=flags)
+    connection = open_checked(path, flags)
     connection.set_busy_timeout(5_000)
     for pragma in (
-        "page_size = 8192",
         "journal_mode = WAL",
         "synchronous = NORMAL",
         "secure_delete = ON",
@@ -217,7 +245,7 @@ def _ours(error: Any) -> TallystickError:
     if isinstance(error, apsw.BusyError | apsw.LockedError):
         return StoreBusy("the index is busy")
     if isinstance(error, apsw.CorruptError | apsw.NotADBError | apsw.SchemaChangeError):
-        return StoreCorrupt("the index is damaged", hint="rebuild the index")
+        return ListsDamaged("the index is damaged", hint="rebuild the index")
     if isinstance(error, apsw.FullError | apsw.IOError | apsw.ReadOnlyError | apsw.CantOpenError):
         return StoreFailed("the index cannot be used", hint="check disk and rights")
     return StoreError("the index refused")

@@ -16,10 +16,11 @@ from functools import partial
 from pathlib import Path
 
 from tallystick import limits
-from tallystick.errors import StoreBusy, StoreCorrupt
+from tallystick.errors import StoreBusy
 from tallystick.events.dialect_rules import Rules
 from tallystick.events.event import Event, HeadSlot, Op, View
 from tallystick.followers.follow import Slice
+from tallystick.index.damage import Cursor, ListsDamaged
 from tallystick.index.document import derived_terms, seen_by
 from tallystick.index.lists.block import IndexOrder, Key, TimeOrder
 from tallystick.index.lists.block_query import AllOf, AnyOf, HasTerm, Node
@@ -29,11 +30,13 @@ from tallystick.index.lists.resources import Identity, ResourceTable
 from tallystick.index.lists.tenant_blocks import (
     ROW_BITS,
     Shelf,
+    close_tables,
     open_writer,
     read_meta,
     tenant_number,
     transaction,
     translated,
+    verify_folder,
 )
 from tallystick.index.lists.term_hash import TermHasher
 from tallystick.log.views import event_of, events_of, recorded_view
@@ -74,7 +77,7 @@ class ViewsWriter:
         with translated():
             key = read_meta(self._connection, "key")
         if key is None:
-            raise StoreCorrupt("the index lost its key", hint="rebuild the index")
+            raise ListsDamaged("the index lost its key", hint="rebuild the index")
         self._hash = TermHasher(key)
         self._resources = ResourceTable(self._connection)
         self._tidier = Tidier(
@@ -85,10 +88,11 @@ class ViewsWriter:
         self._arrivals: list[tuple[int, int, int, bytes]] = []
         self._reshaped: set[int] = set()
 
-    def cursors(self) -> dict[str, int]:
-        """Return for each tenant the index up to which its entries are listed."""
+    def cursors(self) -> dict[str, Cursor]:
+        """Return for each tenant how far its log is listed."""
         with translated():
-            return dict(self._connection.execute("SELECT tenant, next FROM tenants"))
+            rows = self._connection.execute("SELECT tenant, next, mark FROM tenants")
+            return {tenant: Cursor(next, mark) for tenant, next, mark in rows}
 
     def number_of(self, field: str, value: Scalar) -> int:
         """Return the number by which the blocks know a term."""
@@ -126,13 +130,21 @@ class ViewsWriter:
             self._forget()
             raise
 
+    def verify(self) -> None:
+        """Compare the checksums of the tables' pages and of every block.
+
+        Raises: ListsDamaged.
+        Cost: a pass over all files.
+        """
+        verify_folder(self._tidier.folder, self._connection)
+
     def residue(self) -> bool:
         """There is never any: blocks that held what was erased are written anew by `tidy`."""
         return False
 
     def close(self) -> None:
         """Close the files; idempotent."""
-        self._connection.close()
+        close_tables(self._tidier.folder, self._connection)
 
     def _empty_write_ahead_log(self) -> None:
         """Leave nothing in it of what was erased; a reader at work puts that off."""
@@ -150,7 +162,7 @@ class ViewsWriter:
     def _apply(self, part: Slice) -> None:
         shelf = self._shelf(part.tenant)
         if shelf.next != part.start:
-            raise StoreCorrupt(f"the lists are at {shelf.next}, the slice begins at {part.start}")
+            raise ListsDamaged(f"the lists are at {shelf.next}, the slice begins at {part.start}")
         replaced = self._resources.learn(
             shelf.number, part.fresh, part.current, partial(self._sightings, shelf, part.tenant)
         )
@@ -179,8 +191,8 @@ class ViewsWriter:
             self._reshaped.discard(shelf.number)
         shelf.next = part.stop
         execute(
-            "UPDATE tenants SET next = ?, shape = ? WHERE number = ?",
-            (shelf.next, shelf.shape, shelf.number),
+            "UPDATE tenants SET next = ?, mark = ?, shape = ? WHERE number = ?",
+            (shelf.next, part.mark, shelf.shape, shelf.number),
         )
 
     def _shelf(self, tenant: str) -> Shelf:
@@ -197,9 +209,9 @@ class ViewsWriter:
 
     def _add_tenant(self, tenant: str) -> int:
         execute = self._connection.execute
-        execute("INSERT INTO tenants (tenant, next, shape) VALUES (?, 0, 0)", (tenant,))
+        execute("INSERT INTO tenants (tenant, next, mark, shape) VALUES (?, 0, x'', 0)", (tenant,))
         number = self._connection.last_insert_rowid()
-        execute("INSERT INTO blocks VALUES (NULL, ?, 0, 0, 0, 0, 0)", (number,))
+        execute("INSERT INTO blocks VALUES (NULL, ?, 0, 0, 0, 0, 0, x'')", (number,))
         return number
 
     def _add(self, shelf: Shelf, view: View, part: Slice) -> None:

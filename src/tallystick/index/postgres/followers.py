@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from functools import partial
 
-from tallystick.errors import NotFound
+from tallystick.errors import FollowerBehind, NotFound
 from tallystick.events.dialect_rules import Rules
 from tallystick.followers.inline import InlineFollowers, Progress
 from tallystick.followers.supervisor import SupervisedFollowers
+from tallystick.index.damage import Health, IndexDamaged
 from tallystick.index.followers import SEARCH, VIEWS
 from tallystick.index.postgres.reader import PostgresReader
 from tallystick.index.postgres.sql import select
@@ -40,6 +41,18 @@ class PostgresFollowers:
     def late(self) -> Sequence[str]:
         """Return the search as long as it does not answer; lists are written with the batch."""
         return self._searching.late()
+
+    def damaged(self, error: IndexDamaged) -> FollowerBehind:
+        """Have the search made again that a read found damaged; return what the read is told."""
+        return self._searching.damaged(error)
+
+    def suspected(self) -> None:
+        """Have the search's checksums compared."""
+        self._searching.suspected()
+
+    def health(self) -> Mapping[str, Health]:
+        """Return how the search is; what befalls lists befalls the log beside them."""
+        return self._searching.health()
 
     def overrun(self) -> bool:
         """Tell whether commits should wait for the search; lists are written with the batch."""

@@ -1,16 +1,18 @@
 """What the index calls tenants and paths, and how far it has read: a small file beside it.
 
 The index and this file are two things that no transaction covers. So the file is written first:
-for each tenant it holds the cursor before the coming commit of the index, the cursor after it, and
-the stamp of the commit before. Whoever opens both sees by the index's own stamp which of the two
-is true. Names are never given to anything else, so a name without documents does no harm.
+for each tenant it holds the cursor before the coming commit of the index and the cursor after it;
+once the commit is made, that is noted too. Where a crash left it open whether a commit happened,
+the cursor before it counts, and the writer takes out of the index whatever is beyond a cursor
+before it adds anything there: reading on twice is harmless. Names are never given to anything else,
+so a name without documents does no harm.
 """
 
 from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
@@ -18,10 +20,13 @@ from typing import NamedTuple
 
 import apsw
 
-from tallystick.errors import StoreCorrupt, StoreFailed
+from tallystick.errors import StoreFailed
+from tallystick.index.damage import Cursor, SearchDamaged
+from tallystick.index.log_tip import forget_tip
+from tallystick.index.page_checksums import open_checked
 from tallystick.index.search.documents.hyperloglog import Sketch
 
-VERSION = 3
+VERSION = 4
 
 NUMBERS_PATH = 0
 """Stands for the path of words in numbers and booleans, which no field has."""
@@ -48,26 +53,34 @@ class TenantRow(NamedTuple):
 
     tenant: str
     ordinal: int
-    before: int
-    after: int
+    before: Cursor
+    after: Cursor
     latest_ms: int
 
 
 class NamesWriter:
     """The writing side; used by one thread."""
 
-    def __init__(self, file: Path, stamp: int) -> None:
+    def __init__(self, file: Path) -> None:
+        self._file = file
         self._connection = _open(file, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
         with _failures():
             self._create()
-            # What the file says of a commit that never was must not come true by the next one.
-            self._connection.execute("UPDATE tenants SET after = before WHERE base = ?", (stamp,))
-            self.secret: bytes = self._connection.execute("SELECT secret FROM about").get
+            about: tuple[str, bytes, int, int] = self._connection.execute(
+                "SELECT id, secret, commits, stamp FROM about"
+            ).get
+            self.id, self.secret, self._commits, self.stamp = about
+            # What the file says of a commit that may never have been must not come true by the
+            # next one.
+            self._connection.execute(
+                "UPDATE tenants SET after = before, after_mark = before_mark WHERE base = ?",
+                (self._commits,),
+            )
 
-    def tenants(self) -> dict[str, tuple[int, int]]:
+    def tenants(self) -> dict[str, tuple[int, Cursor]]:
         """Return ordinal and cursor of every tenant."""
-        rows = self._connection.execute("SELECT tenant, ordinal, after FROM tenants")
-        return {tenant: (ordinal, cursor) for tenant, ordinal, cursor in rows}
+        rows = self._connection.execute("SELECT tenant, ordinal, after, after_mark FROM tenants")
+        return {tenant: (ordinal, Cursor(*cursor)) for tenant, ordinal, *cursor in rows}
 
     def paths(self, tenant: int) -> dict[str, tuple[int, bytes]]:
         """Return ordinal and sketch of every path of a tenant."""
@@ -76,16 +89,22 @@ class NamesWriter:
         )
         return {path: (ordinal, sketch) for path, ordinal, sketch in rows}
 
-    def write(self, stamp: int, tenants: Iterable[TenantRow], paths: Iterable[NewPath]) -> None:
-        """Write what becomes true with the first commit behind `stamp`; it is on disk then."""
+    def write(
+        self, tenants: Iterable[TenantRow], paths: Iterable[NewPath], *, erased: bool
+    ) -> None:
+        """Write what becomes true with the coming commit; it is on disk then.
+
+        `erased` says that the commit takes away what was erased.
+        """
         with _failures(), self._connection:
             self._connection.executemany(
-                "INSERT INTO tenants VALUES (:tenant, :ordinal, :base, :before, :after, :latest_ms)"
-                " ON CONFLICT (tenant) DO UPDATE SET"
-                " base = excluded.base, before = excluded.before, after = excluded.after,"
+                "INSERT INTO tenants VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT (tenant) DO UPDATE SET base = excluded.base,"
+                " before = excluded.before, before_mark = excluded.before_mark,"
+                " after = excluded.after, after_mark = excluded.after_mark,"
                 " latest_ms = max(latest_ms, excluded.latest_ms)",
                 [
-                    (row.tenant, row.ordinal, stamp, row.before, row.after, row.latest_ms)
+                    (row.tenant, row.ordinal, self._commits, *row.before, *row.after, row.latest_ms)
                     for row in tenants
                 ],
             )
@@ -94,10 +113,43 @@ class NamesWriter:
                 " ON CONFLICT (tenant, path) DO UPDATE SET sketch = excluded.sketch",
                 paths,
             )
+            if erased:
+                self._connection.execute("UPDATE about SET erased = 1")
+
+    def committed(self, stamp: int) -> None:
+        """Note that the commit happened; should that be lost, it is only made again."""
+        with _failures():
+            self._connection.execute("PRAGMA synchronous = NORMAL")
+            self._connection.execute("UPDATE about SET commits = commits + 1, stamp = ?", (stamp,))
+            self._connection.execute("PRAGMA synchronous = FULL")
+        self._commits += 1
+        self.stamp = stamp
+
+    def erased(self) -> bool:
+        """Tell whether words of what was erased may be in the files of the index."""
+        with _failures():
+            return bool(self._connection.execute("SELECT erased FROM about").get)
+
+    def forget_erased(self) -> None:
+        """Note that they are not."""
+        with _failures():
+            self._connection.execute("UPDATE about SET erased = 0")
+
+    def verify(self) -> None:
+        """Compare the checksums of all pages.
+
+        Raises: SearchDamaged.
+        """
+        with _failures():
+            # Reads every page, whose checksums are compared on the way.
+            found = [str(row[0]) for row in self._connection.execute("PRAGMA integrity_check(1)")]
+        if found != ["ok"]:
+            raise SearchDamaged(f"the names of the search index contradict themselves: {found[0]}")
 
     def close(self) -> None:
         """Close the file; idempotent."""
         self._connection.close()
+        forget_tip(self._file)
 
     def _create(self) -> None:
         found = self._connection.execute(
@@ -108,11 +160,12 @@ class NamesWriter:
             with self._connection:
                 self._connection.execute(script)
                 self._connection.execute(
-                    "INSERT INTO about VALUES (?, ?)", (VERSION, secrets.token_bytes(16))
+                    "INSERT INTO about VALUES (?, ?, ?, 0, 0, 0)",
+                    (VERSION, secrets.token_hex(16), secrets.token_bytes(16)),
                 )
         version = self._connection.execute("SELECT version FROM about").get
         if version != VERSION:
-            raise StoreCorrupt(f"the search index has version {version}, not {VERSION}")
+            raise SearchDamaged(f"the search index has version {version}, not {VERSION}")
 
 
 class NamesReader:
@@ -122,7 +175,8 @@ class NamesReader:
         self._lock = threading.Lock()
         self._connection = _open(file, apsw.SQLITE_OPEN_READONLY)
         with _failures():
-            self.secret: bytes = self._connection.execute("SELECT secret FROM about").get
+            about: tuple[str, bytes] = self._connection.execute("SELECT id, secret FROM about").get
+            self.id, self.secret = about
         # Both only grow; what is in them stays true.
         self._tenants: dict[str, int] = {}
         self._paths: dict[tuple[int, str], int] = {}
@@ -184,9 +238,9 @@ class NamesReader:
 
 def _open(file: Path, flags: int) -> apsw.Connection:
     with _failures():
-        connection = apsw.Connection(str(file), flags=flags)
+        connection = open_checked(file, flags)
         connection.set_busy_timeout(_BUSY_MS)
-        # The stamp in the file must not be older than the index it speaks of, even after a crash.
+        # The file must not be older than the index it speaks of, even after a crash.
         connection.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")
         return connection
 
@@ -196,13 +250,8 @@ def _failures() -> Iterator[None]:
     try:
         yield
     except (apsw.CorruptError, apsw.NotADBError) as error:
-        raise StoreCorrupt("the names of the search index cannot be read") from error
+        raise SearchDamaged("the names of the search index cannot be read") from error
     except apsw.Error as error:
         raise StoreFailed(
             "the names of the search index cannot be used", hint="check disk and rights"
         ) from error
-
-
-def cursors_of(tenants: Mapping[str, tuple[int, int]]) -> dict[str, int]:
-    """Return the cursor of every tenant that has one."""
-    return {tenant: cursor for tenant, (_, cursor) in tenants.items()}

@@ -24,17 +24,18 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
-import msgspec
 import tantivy
 from tantivy import Order
 
 from tallystick.errors import (
     InvalidQuery,
-    StoreCorrupt,
+    StoreBusy,
     StoreFailed,
     TallystickError,
     Unexpected,
 )
+from tallystick.index.damage import SearchDamaged
+from tallystick.index.search.integrity import META, read_meta, remove_strangers, verify_segments
 from tallystick.index.search.queries import (
     FACTS,
     INTEGERS,
@@ -42,20 +43,22 @@ from tallystick.index.search.queries import (
     NUMBERS,
     OCCURRED,
     RECORDED,
-    SCHEMA,
     TOKENIZER,
     WORDS,
     Match,
     Query,
     all_of,
+    between,
     has_number,
+    schema_of,
+    to_query,
 )
 from tallystick.index.search.terms import FILLER
 
 Address: TypeAlias = tantivy.DocAddress
 
-_META = "meta.json"
 _BUCKET_LIMIT = "bucket limit was exceeded"
+_LOCKED = "LockBusy"
 _EXPANSIONS = "exceeded max expansions"
 _INTEGRAL = float(2**52)
 """From here on doubles have no fraction."""
@@ -68,26 +71,13 @@ class Row(NamedTuple):
     address: Address
 
 
-class _Meta(msgspec.Struct):
-    opstamp: int
-    segments: list[_Segment]
+def open_index(folder: Path, id: str) -> tantivy.Index:
+    """Open the index with an id in a folder, making it if there is none.
 
-
-class _Deletes(msgspec.Struct):
-    num_deleted_docs: int
-
-
-class _Segment(msgspec.Struct):
-    deletes: _Deletes | None = None
-
-
-def open_index(folder: Path) -> tantivy.Index:
-    """Open the index in a folder, making it if there is none.
-
-    Raises: StoreCorrupt for a folder that has to be filled again, StoreFailed.
+    Raises: SearchDamaged for a folder that has to be filled again, StoreFailed.
     """
     with _opening:
-        index = tantivy.Index(SCHEMA, path=str(folder))
+        index = tantivy.Index(schema_of(id), path=str(folder))
         blanks = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace())
         index.register_tokenizer(
             TOKENIZER, blanks.filter(tantivy.Filter.custom_stopword([FILLER])).build()
@@ -104,30 +94,37 @@ def reload(index: tantivy.Index) -> None:
 
 def stamp_of(folder: Path) -> int:
     """Return the stamp of the latest commit."""
-    return _meta(folder).opstamp
+    return read_meta(folder).opstamp
 
 
 def residue_of(folder: Path) -> int:
     """Return how many deleted documents are still in the files."""
-    segments = _meta(folder).segments
+    segments = read_meta(folder).segments
     return sum(part.deletes.num_deleted_docs for part in segments if part.deletes is not None)
 
 
 def version_of(folder: Path) -> tuple[int, int]:
     """Return what differs from one commit to the next, at the price of one look at a file."""
     with _translated:
-        status = (folder / _META).stat()
+        status = (folder / META).stat()
     return (status.st_ino, status.st_mtime_ns)
 
 
 class IndexWriter:
     """Adds and removes documents; nothing shows before `commit`."""
 
-    def __init__(self, folder: Path, heap_bytes: int) -> None:
-        self._index = open_index(folder)
+    def __init__(self, folder: Path, id: str, heap_bytes: int) -> None:
+        self.index = open_index(folder, id)
         with _opening:
             # One thread: another would fight the server for the second core.
-            self._writer = self._index.writer(heap_bytes, 1)
+            self._writer = self.index.writer(heap_bytes, 1)
+        try:
+            # Nobody else writes from here on.
+            verify_segments(folder)
+            remove_strangers(folder)
+        except BaseException:
+            self.close()
+            raise
 
     def add(
         self, key: int, occurred_ms: int, recorded_ms: int, words: str, facts: str, numbers: Any
@@ -244,6 +241,12 @@ class Snapshot:
         hits = self._aggregate(query, {"best": {"top_hits": best}})["best"]["hits"]
         return [(_double_of(hit["sort"][0]), hit["docvalue_fields"][KEY][0]) for hit in hits]
 
+    def has_doubles(self, start: int, count: int) -> bool:
+        """Tell whether two documents share one of the keys from `start` on."""
+        keys = between(KEY, start, start + count - 1)
+        rows = self.rows(to_query(keys), KEY, count + 1, descending=False)
+        return len({row.value for row in rows}) < len(rows)
+
     def values(self, column: str, addresses: list[Address]) -> list[int]:
         """Return what documents have in the column of keys or times."""
         with _translated:
@@ -359,15 +362,6 @@ def _spelt(bound: float | None) -> str:
     return text if "." in text else text + ".0"
 
 
-def _meta(folder: Path) -> _Meta:
-    try:
-        return msgspec.json.decode((folder / _META).read_bytes(), type=_Meta)
-    except OSError as error:
-        raise StoreFailed("the search index cannot be read") from error
-    except msgspec.DecodeError as error:
-        raise StoreCorrupt("the search index cannot be read") from error
-
-
 class _Translation:
     """Turns what the library raises, panics included, into errors of ours."""
 
@@ -386,6 +380,9 @@ class _Translation:
             raise StoreFailed(
                 "the search index cannot be used", hint="check disk and rights"
             ) from error
+        if _LOCKED in str(error):
+            # As of the process of a server that was killed: it ends as soon as it notices.
+            raise StoreBusy("another process still writes the search index") from error
         if _EXPANSIONS in str(error):
             raise InvalidQuery(
                 "the pattern matches too many words", hint="spell out more of it"
@@ -394,4 +391,4 @@ class _Translation:
 
 
 _translated = _Translation(Unexpected)
-_opening = _Translation(StoreCorrupt)
+_opening = _Translation(SearchDamaged)

@@ -38,7 +38,12 @@ Match = Query | Without | bool
 """What a part of a question matches: True is everything, False nothing."""
 
 
-def _schema() -> tantivy.Schema:
+def schema_of(id: str) -> tantivy.Schema:
+    """Return the schema of the index with an id, which is the name of its last field.
+
+    The library opens no index under another schema, and queries know fields by their places: they
+    are the same for every id.
+    """
     builder = tantivy.SchemaBuilder()
     builder.add_unsigned_field(KEY, indexed=True, fast=True)
     builder.add_integer_field(OCCURRED, fast=True)
@@ -46,10 +51,11 @@ def _schema() -> tantivy.Schema:
     builder.add_text_field(WORDS, tokenizer_name=TOKENIZER, index_option="position")
     builder.add_text_field(FACTS, tokenizer_name=TOKENIZER, index_option="basic")
     builder.add_json_field(NUMBERS, fast=True, tokenizer_name="raw", index_option="basic")
+    builder.add_unsigned_field(f"index_{id}")
     return builder.build()
 
 
-SCHEMA = _schema()
+SCHEMA = schema_of("")
 
 
 def fact(term: str) -> Query:

@@ -28,8 +28,8 @@ class SearchReader:
 
     def __init__(self, path: Path, recall: Recall) -> None:
         self._segments = path / SEGMENTS_FOLDER
-        self._index = engine.open_index(self._segments)
         self._names = NamesReader(path / NAMES_FILE)
+        self._index = engine.open_index(self._segments, self._names.id)
         self._recall = recall
         self._lock = threading.Lock()
         self._version: tuple[int, int] | None = None

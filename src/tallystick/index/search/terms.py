@@ -56,6 +56,7 @@ PLACES = "\x13"
 UNLISTED_NUMBER = "\x14"
 JOINED = "\x15"
 MOMENT = "\x16"
+OTHER = "\x17"
 _VALUE = "\x02"
 
 # Classes of words. Patterns that begin with a wildcard walk whole classes, and identifiers made by

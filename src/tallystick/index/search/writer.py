@@ -1,26 +1,32 @@
 """The writing side of the search index: documents in, cursors out. Used by one thread.
 
-Documents and cursors become true together: see `names` for how. What a crash leaves behind is not
-there for the next one who opens the folder, so the log is read again from the cursor.
+Documents and cursors become true together: see `names` for how. One document an entry is what each
+commit keeps, whatever a crash left behind: before a process adds anything of a tenant, it removes
+all beyond the tenant's cursor, and from there on a document is added either for the first time or
+in the place of the one that is removed with it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from tallystick.index.damage import Cursor, SearchDamaged
 from tallystick.index.document import Document
 from tallystick.index.search import engine, queries, terms
 from tallystick.index.search.catalogue import NamesWriter, TenantRow
-from tallystick.index.search.clauses.tenant_snapshot import INDEX_BITS
+from tallystick.index.search.clauses.tenant_snapshot import INDEX_BITS, INDEX_MAX
 from tallystick.index.search.documents.encoder import Speller
 from tallystick.index.search.documents.paths import TenantPaths
+from tallystick.index.search.integrity import verify_segments
 
 NAMES_FILE = "names.db"
 SEGMENTS_FOLDER = "segments"
 
 _HEAP_BYTES = 32 * 1024 * 1024
 _KEYS_AT_ONCE = 1_000
+_CHECKED_AT_ONCE = 4_096
+_START = Cursor(0, b"")
 
 
 class SearchWriter:
@@ -29,19 +35,28 @@ class SearchWriter:
     def __init__(self, path: Path, *, heap_bytes: int = _HEAP_BYTES) -> None:
         self._segments = path / SEGMENTS_FOLDER
         self._segments.mkdir(exist_ok=True)
-        self._index = engine.IndexWriter(self._segments, heap_bytes)
-        self._stamp = engine.stamp_of(self._segments)
-        self._names = NamesWriter(path / NAMES_FILE, self._stamp)
+        self._names = NamesWriter(path / NAMES_FILE)
+        try:
+            self._index = engine.IndexWriter(self._segments, self._names.id, heap_bytes)
+            if engine.stamp_of(self._segments) < self._names.stamp:
+                raise SearchDamaged("the search index is older than what is known of it")
+        except BaseException:
+            self._names.close()
+            raise
         self._known = self._names.tenants()
         self._next = {tenant: cursor for tenant, (_, cursor) in self._known.items()}
         self._latest_ms: dict[str, int] = {}
         self._tenants: dict[str, TenantPaths] = {}
         self._touched: set[str] = set()
+        # Tenants of which nothing is left that is beyond their cursors.
+        self._cleared: set[str] = set()
+        self._erased = False
         self._speller = Speller(self._names.secret)
+        self._check = self._find_doubles()
         self._closed = False
 
-    def cursors(self) -> dict[str, int]:
-        """Return for each tenant the next index, as of the last commit."""
+    def cursors(self) -> dict[str, Cursor]:
+        """Return for each tenant how far its log was read, as of the last commit."""
         return {tenant: cursor for tenant, (_, cursor) in self._known.items()}
 
     def apply(
@@ -49,11 +64,23 @@ class SearchWriter:
         tenant: str,
         documents: Sequence[Document],
         removed: Sequence[str],
-        next_index: int,
+        cursor: Cursor,
     ) -> None:
-        """Remove what has one of the keys, then add documents, in place of what has their keys."""
+        """Remove what has one of the keys, then add documents, in place of what has their keys.
+
+        `cursor` is that of the log behind them.
+        """
         paths = self._tenant(tenant)
-        old = [key for document in documents if not document.fresh for key in document.keys]
+        before = self._next.get(tenant, _START).next
+        if tenant not in self._cleared:
+            self._remove_beyond(paths, before)
+            self._cleared.add(tenant)
+        old = [
+            key
+            for document in documents
+            if not document.fresh or document.view.first.index < before
+            for key in document.keys
+        ]
         self._remove(paths, [*removed, *old])
         above = paths.ordinal << INDEX_BITS
         for document in documents:
@@ -62,18 +89,23 @@ class SearchWriter:
             self._index.add(above | first.index, first.occurred_ms, first.recorded_ms, *fields)
         latest_ms = max((one.view.first.occurred_ms for one in documents), default=0)
         self._latest_ms[tenant] = max(latest_ms, self._latest_ms.get(tenant, latest_ms))
-        self._next[tenant] = next_index
+        self._next[tenant] = cursor
         self._touched.add(tenant)
+
+    def has_erased(self) -> None:
+        """Learn that the next commit takes away what was erased."""
+        self._erased = True
 
     def commit(self) -> None:
         """Make everything applied durable and readable, cursors and documents together."""
         self._names.write(
-            self._stamp,
             [self._row(tenant) for tenant in sorted(self._touched)],
             [path for tenant in self._touched for path in self._tenants[tenant].changed()],
+            erased=self._erased,
         )
         self._index.commit()
-        self._stamp = engine.stamp_of(self._segments)
+        self._names.committed(engine.stamp_of(self._segments))
+        self._erased = False
         for tenant in self._touched:
             self._known[tenant] = (self._tenants[tenant].ordinal, self._next[tenant])
         self._touched.clear()
@@ -81,13 +113,34 @@ class SearchWriter:
             self._tenants.clear()
             self._speller.forget()
 
-    def residue(self) -> int:
-        """Return how many removed documents still have their words in the files.
+    def residue(self) -> bool:
+        """Tell whether words of what was erased may still be in the files.
 
         They show nowhere, but are destroyed only when their segment is merged, which nobody can
-        force: who has to be rid of them fills another folder.
+        force: to be rid of them, fill another folder.
         """
-        return engine.residue_of(self._segments)
+        if not self._names.erased():
+            return False
+        if self._touched or engine.residue_of(self._segments):
+            return True
+        self._names.forget_erased()
+        return False
+
+    def check_step(self) -> bool:
+        """Look whether a few thousand entries have one document at most; tell whether to go on.
+
+        Raises: SearchDamaged.
+        """
+        return next(self._check, False)
+
+    def verify(self) -> None:
+        """Compare the checksums of all files.
+
+        Raises: SearchDamaged.
+        Cost: a pass over all files.
+        """
+        self._names.verify()
+        verify_segments(self._segments)
 
     def close(self) -> None:
         """Drop what was not committed and release files; idempotent."""
@@ -99,7 +152,7 @@ class SearchWriter:
     def _tenant(self, tenant: str) -> TenantPaths:
         found = self._tenants.get(tenant)
         if found is None:
-            ordinal, _ = self._known.setdefault(tenant, (self._next_ordinal(), 0))
+            ordinal, _ = self._known.setdefault(tenant, (self._next_ordinal(), _START))
             found = self._tenants[tenant] = TenantPaths(ordinal, self._names.paths(ordinal))
         return found
 
@@ -109,6 +162,22 @@ class SearchWriter:
     def _row(self, tenant: str) -> TenantRow:
         ordinal, cursor = self._known[tenant]
         return TenantRow(tenant, ordinal, cursor, self._next[tenant], self._latest_ms[tenant])
+
+    def _find_doubles(self) -> Iterator[bool]:
+        """Look at every entry that was committed when the folder was opened, once."""
+        engine.reload(self._index.index)
+        snapshot = engine.Snapshot(self._index.index)
+        for tenant, (ordinal, cursor) in list(self._known.items()):
+            for start in range(0, cursor.next, _CHECKED_AT_ONCE):
+                if snapshot.has_doubles(ordinal << INDEX_BITS | start, _CHECKED_AT_ONCE):
+                    raise SearchDamaged(f"an entry of {tenant!r} is in the search index twice")
+                yield True
+
+    def _remove_beyond(self, paths: TenantPaths, start: int) -> None:
+        """Remove what an interrupted process left beyond a tenant's cursor."""
+        above = paths.ordinal << INDEX_BITS
+        beyond = queries.between(queries.KEY, above | start, above | INDEX_MAX)
+        self._index.remove(queries.to_query(beyond))
 
     def _remove(self, paths: TenantPaths, keys: Iterable[str]) -> None:
         above = paths.ordinal << INDEX_BITS
