@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 
 from tallystick.events.event import Event, Json, Op, Resource, View
-from tallystick.index.damage import Cursor
+from tallystick.followers.damage import Cursor
 from tallystick.index.document import Document
 from tallystick.index.search import SearchReader, SearchWriter
 from tallystick.query.aggregate import Aggregate, AggregateResult, StatsResult, aggregate

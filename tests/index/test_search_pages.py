@@ -40,7 +40,7 @@ from tallystick.query.geo import Place, distance_m
 from tallystick.query.question import Find
 from tallystick.query.text import tokens_of
 from tallystick.query.values import texts_of
-from tests.index.search_world import NOW_MS, SEEN, TENANT, Searched, document, event
+from tests.index.search_world import NOW_MS, SEEN, TENANT, Searched, at, document, event
 
 EVENTS = 400
 BEST_FIRST = (Sort("relevance", descending=True),)
@@ -241,7 +241,7 @@ def test_no_score_tells_of_another_tenant_or_of_what_the_asker_may_not_see(
         assert mine_before
         others = [document(event(n, {"text": "red fox " * n})) for n in range(60)]
         writer = SearchWriter(tmp_path)
-        writer.apply("another", others, [], 60)
+        writer.apply("another", others, [], at(60))
         writer.commit()
         writer.close()
         searched.reader.refresh()

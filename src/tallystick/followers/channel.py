@@ -12,15 +12,15 @@ import structlog
 
 from tallystick import limits
 from tallystick.errors import FollowerBehind
+from tallystick.followers.damage import Health
 from tallystick.followers.generations import Generations
 from tallystick.followers.messages import Report, Told, send
-from tallystick.index.damage import Health
 
 _HEADS_A_MESSAGE = 500
 _REBUILD_RETRY_S = 10.0
 _VERIFY_EVERY_S = 60.0
 
-_log = structlog.get_logger("tallystick.index")
+_log = structlog.get_logger("tallystick.followers")
 
 
 class Channel:

@@ -25,11 +25,11 @@ from pathlib import Path
 from tallystick.data_folder import INDEX_FOLDER
 from tallystick.errors import StoreBusy, TallystickError, for_operator
 from tallystick.events.dialect_rules import Rules
+from tallystick.followers.damage import IndexDamaged, LogSetBack
 from tallystick.followers.follow import SLICE_ROWS, Following
 from tallystick.followers.generations import Generations
 from tallystick.followers.messages import Lines, Report, Told, receive, send
 from tallystick.followers.registry import load_rules
-from tallystick.index.damage import IndexDamaged, LogSetBack
 from tallystick.index.followers import COMMITTING, open_follower
 from tallystick.store.base import Store
 from tallystick.store.opening import open_store

@@ -14,8 +14,8 @@ import msgspec
 
 from tallystick.events import ids
 from tallystick.events.event import Event, HeadSlot, Op, View
-from tallystick.index.cursors import check_cursors, mark_of
-from tallystick.index.damage import Cursor, LogSetBack
+from tallystick.followers.cursors import check_cursors, mark_of
+from tallystick.followers.damage import Cursor, LogSetBack
 from tallystick.log.views import event_of, events_of, find_index, recorded_view, views_of
 from tallystick.store.base import LogRow, ResourceHead, Store, head_key
 

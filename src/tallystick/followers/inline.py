@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from tallystick.errors import FollowerBehind, NotFound
 from tallystick.events.dialect_rules import Rules
+from tallystick.followers.damage import Health, IndexDamaged, LogSetBack
 from tallystick.followers.follow import Following
 from tallystick.followers.generations import Generations
-from tallystick.index.damage import Health, IndexDamaged, LogSetBack
 from tallystick.index.followers import NAMES, SEARCH, VIEWS, open_follower, open_search, open_views
 from tallystick.index.lists.reader import ViewsReader
 from tallystick.store.base import LogHead, Store

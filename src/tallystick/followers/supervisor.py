@@ -29,12 +29,12 @@ from tallystick.errors import (
 from tallystick.events.dialect_rules import Rules
 from tallystick.followers import process as processes
 from tallystick.followers.channel import Channel
+from tallystick.followers.damage import Health, IndexDamaged
 from tallystick.followers.generations import Generations
 from tallystick.followers.inline import Progress
+from tallystick.followers.known_heads import KnownHeads
 from tallystick.followers.messages import Lines, Report, receive
-from tallystick.index.damage import Health, IndexDamaged
 from tallystick.index.followers import COMMITTING, NAMES, SEARCH, VIEWS, open_search, open_views
-from tallystick.index.known_heads import KnownHeads
 from tallystick.index.lists.reader import ViewsReader
 from tallystick.store.base import LogHead, Store
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from tallystick.errors import FollowerBehind, Unexpected
 from tallystick.events.event import View
-from tallystick.index.damage import IndexDamaged
+from tallystick.followers.damage import IndexDamaged
 from tallystick.query.aggregate import Aggregate, AggregateResult
 from tallystick.query.expr import Expr
 from tallystick.query.question import Find, Found, Plan, Reader, ResourceQuery, ResourceSummary

@@ -18,7 +18,7 @@ from zlib import crc32
 
 import apsw
 
-from tallystick.index.damage import IndexDamaged
+from tallystick.followers.damage import IndexDamaged
 
 LOG_HEADER_BYTES = 32
 FRAME_HEADER_BYTES = 24
@@ -49,11 +49,14 @@ class LogTip:
         self._commits_at = -1
         self._file = -1
 
+    def begins(self, header: bytes) -> None:
+        """Learn of a log that is about to be begun: all of the one before is in the file."""
+        self._salt = int.from_bytes(header[_SALT_AT], "big")
+        self._write(0)
+
     def wrote(self, data: bytes, offset: int) -> None:
-        """Learn what was written to the log, and where."""
-        if offset == 0:
-            self._salt = int.from_bytes(data[_SALT_AT], "big")
-        elif len(data) == FRAME_HEADER_BYTES:
+        """Learn what was written to the log behind its header, and where."""
+        if len(data) == FRAME_HEADER_BYTES:
             commits = any(data[_COMMIT_AT])
             self._commits_at = offset + FRAME_HEADER_BYTES if commits else -1
         elif offset == self._commits_at:
@@ -95,7 +98,7 @@ class FoundLog:
 
         Raises: IndexDamaged.
         """
-        if self._tip is None:
+        if self._tip is None or not self._tip.frames:
             return
         connection.execute("SELECT count(*) FROM sqlite_schema")
         _, frames, _ = connection.execute("PRAGMA wal_checkpoint(NOOP)").fetchone() or (0, 0, 0)
@@ -107,11 +110,9 @@ class FoundLog:
             raise IndexDamaged("the write-ahead log of the index is damaged")
 
 
-def forget_tip(database: Path) -> None:
-    """Remove the tip of a log that is gone, since everybody closed the file."""
-    log = f"{database}-wal"
-    if not Path(log).exists():
-        Path(_tip_path(log)).unlink(missing_ok=True)
+def forget_tip(log: str) -> None:
+    """Remove the tip of a log that SQLite removed, since all of it is in the file."""
+    Path(_tip_path(log)).unlink(missing_ok=True)
 
 
 def _read_tip(log: str, *, needed: bool) -> Tip | None:

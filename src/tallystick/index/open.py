@@ -9,11 +9,11 @@ from typing import Protocol
 from tallystick.data_folder import INDEX_FOLDER
 from tallystick.errors import FollowerBehind
 from tallystick.events.dialect_rules import Rules
+from tallystick.followers.damage import Health, IndexDamaged
 from tallystick.followers.inline import InlineFollowers, Progress
 from tallystick.followers.registry import load_rules
 from tallystick.followers.shared import SharedFollowers
 from tallystick.followers.supervisor import Command, SupervisedFollowers
-from tallystick.index.damage import Health, IndexDamaged
 from tallystick.index.followers import NAMES, SEARCH
 from tallystick.index.guarded import GuardedReader
 from tallystick.index.reader import IndexReader

@@ -14,7 +14,7 @@ from zlib import crc32
 
 import apsw
 
-from tallystick.index.log_tip import FoundLog, LogTip
+from tallystick.index.log_tip import FoundLog, LogTip, forget_tip
 
 PAGE_BYTES = 8_192
 
@@ -78,8 +78,11 @@ class _Log(apsw.VFSFile):
 
     def xWrite(self, data: bytes, offset: int) -> None:  # named by SQLite
         """Write, and note how far the log was committed to."""
+        if offset == 0:
+            self._tip.begins(data)
         super().xWrite(data, offset)
-        self._tip.wrote(data, offset)
+        if offset:
+            self._tip.wrote(data, offset)
 
     def xClose(self) -> None:  # named by SQLite
         """Close."""
@@ -112,6 +115,8 @@ class _System(apsw.VFS):
         except apsw.IOError:
             if os.path.lexists(name):
                 raise
+        if name.endswith("-wal"):
+            forget_tip(name)
 
 
 def _checksum(page: bytes) -> bytes:

@@ -12,11 +12,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tallystick.index.damage import ListsDamaged
+from tallystick.followers.damage import ListsDamaged
 from tallystick.index.lists.resources import Identity, parents_of
 from tallystick.index.lists.tenant_blocks import (
     Shelf,
-    close_tables,
     open_reader,
     read_meta,
     tenant_number,
@@ -117,7 +116,7 @@ class ViewsReader:
     def close(self) -> None:
         """Close the files; idempotent."""
         with self._lock:
-            close_tables(self._folder, self._connection)
+            self._connection.close()
 
     def _entry(self, tenant: str) -> tuple[threading.RLock, Shelf] | None:
         with self._lock:

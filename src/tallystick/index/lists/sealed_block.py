@@ -27,7 +27,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
-from tallystick.index.damage import ListsDamaged
+from tallystick.followers.damage import ListsDamaged
 from tallystick.index.lists.block import Block
 from tallystick.index.lists.row_set import EMPTY, ROWS_MAX, RowSet, to_bits, upwards
 

@@ -17,12 +17,11 @@ from typing import Any
 import apsw
 
 from tallystick.errors import StoreBusy, StoreError, StoreFailed, TallystickError
-from tallystick.index.damage import ListsDamaged
+from tallystick.followers.damage import ListsDamaged
 from tallystick.index.lists.block import Block
 from tallystick.index.lists.open_block import OpenBlock
 from tallystick.index.lists.row_set import to_bits
 from tallystick.index.lists.sealed_block import Segment
-from tallystick.index.log_tip import forget_tip
 from tallystick.index.page_checksums import open_checked
 
 SCHEMA_VERSION = 2
@@ -182,12 +181,6 @@ def open_reader(folder: Path) -> apsw.Connection:
         connection = _open(folder / _FILE, apsw.SQLITE_OPEN_READWRITE)
         connection.execute("PRAGMA query_only = ON")
         return connection
-
-
-def close_tables(folder: Path, connection: apsw.Connection) -> None:
-    """Close the tables; idempotent."""
-    connection.close()
-    forget_tip(folder / _FILE)
 
 
 def read_meta(connection: apsw.Connection, key: str) -> bytes | None:

@@ -19,8 +19,8 @@ from tallystick import limits
 from tallystick.errors import StoreBusy
 from tallystick.events.dialect_rules import Rules
 from tallystick.events.event import Event, HeadSlot, Op, View
+from tallystick.followers.damage import Cursor, ListsDamaged
 from tallystick.followers.follow import Slice
-from tallystick.index.damage import Cursor, ListsDamaged
 from tallystick.index.document import derived_terms, seen_by
 from tallystick.index.lists.block import IndexOrder, Key, TimeOrder
 from tallystick.index.lists.block_query import AllOf, AnyOf, HasTerm, Node
@@ -30,7 +30,6 @@ from tallystick.index.lists.resources import Identity, ResourceTable
 from tallystick.index.lists.tenant_blocks import (
     ROW_BITS,
     Shelf,
-    close_tables,
     open_writer,
     read_meta,
     tenant_number,
@@ -144,7 +143,7 @@ class ViewsWriter:
 
     def close(self) -> None:
         """Close the files; idempotent."""
-        close_tables(self._tidier.folder, self._connection)
+        self._connection.close()
 
     def _empty_write_ahead_log(self) -> None:
         """Leave nothing in it of what was erased; a reader at work puts that off."""

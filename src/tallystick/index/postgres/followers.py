@@ -8,9 +8,9 @@ from functools import partial
 
 from tallystick.errors import FollowerBehind, NotFound
 from tallystick.events.dialect_rules import Rules
+from tallystick.followers.damage import Health, IndexDamaged
 from tallystick.followers.inline import InlineFollowers, Progress
 from tallystick.followers.supervisor import SupervisedFollowers
-from tallystick.index.damage import Health, IndexDamaged
 from tallystick.index.followers import SEARCH, VIEWS
 from tallystick.index.postgres.reader import PostgresReader
 from tallystick.index.postgres.sql import select

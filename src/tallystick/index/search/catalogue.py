@@ -21,8 +21,7 @@ from typing import NamedTuple
 import apsw
 
 from tallystick.errors import StoreFailed
-from tallystick.index.damage import Cursor, SearchDamaged
-from tallystick.index.log_tip import forget_tip
+from tallystick.followers.damage import Cursor, SearchDamaged
 from tallystick.index.page_checksums import open_checked
 from tallystick.index.search.documents.hyperloglog import Sketch
 
@@ -62,7 +61,6 @@ class NamesWriter:
     """The writing side; used by one thread."""
 
     def __init__(self, file: Path) -> None:
-        self._file = file
         self._connection = _open(file, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
         with _failures():
             self._create()
@@ -149,7 +147,6 @@ class NamesWriter:
     def close(self) -> None:
         """Close the file; idempotent."""
         self._connection.close()
-        forget_tip(self._file)
 
     def _create(self) -> None:
         found = self._connection.execute(
@@ -173,8 +170,10 @@ class NamesReader:
 
     def __init__(self, file: Path) -> None:
         self._lock = threading.Lock()
-        self._connection = _open(file, apsw.SQLITE_OPEN_READONLY)
+        # Closing the file as the last one writes to it.
+        self._connection = _open(file, apsw.SQLITE_OPEN_READWRITE)
         with _failures():
+            self._connection.execute("PRAGMA query_only = ON")
             about: tuple[str, bytes] = self._connection.execute("SELECT id, secret FROM about").get
             self.id, self.secret = about
         # Both only grow; what is in them stays true.

@@ -34,7 +34,7 @@ from tallystick.errors import (
     TallystickError,
     Unexpected,
 )
-from tallystick.index.damage import SearchDamaged
+from tallystick.followers.damage import SearchDamaged
 from tallystick.index.search.integrity import META, read_meta, remove_strangers, verify_segments
 from tallystick.index.search.queries import (
     FACTS,

@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from tallystick.events.dialect_rules import Rules
+from tallystick.followers.damage import Cursor
 from tallystick.followers.follow import Slice
-from tallystick.index.damage import Cursor
 from tallystick.index.document import Document, documents_of
 
 COMMIT_DOCUMENTS = 10_000

@@ -15,7 +15,7 @@ from zlib import crc32
 import msgspec
 
 from tallystick.errors import StoreFailed
-from tallystick.index.damage import SearchDamaged
+from tallystick.followers.damage import SearchDamaged
 
 META = "meta.json"
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-from tallystick.index.search import engine
+from tallystick.index.search import engine, terms
 from tallystick.index.search.answers.aggregates import aggregate_of
 from tallystick.index.search.answers.pages import page_of
 from tallystick.index.search.catalogue import NamesReader
@@ -84,7 +84,12 @@ class SearchReader:
     def known_path(self, tenant: str, path: str) -> bool:
         """Tell whether any event ever had a value at the path or below it."""
         ordinal = self._names.tenant(tenant)
-        return ordinal is not None and self._names.path(ordinal, path) is not None
+        if ordinal is None:
+            return False
+        if self._names.path(ordinal, path) is not None:
+            return True
+        # Beyond the bound on paths they have no name, but a term.
+        return engine.Snapshot(self._index).has_fact(terms.other(terms.number(ordinal), path))
 
     def suggest_path(self, tenant: str, path: str) -> Sequence[str]:
         """Return the known paths nearest to one that is not, nearest first."""

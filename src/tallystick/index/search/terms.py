@@ -127,6 +127,12 @@ def marked(tenant: str, mark: str, path: int) -> str:
     return tenant + mark + number(path)
 
 
+def other(tenant: str, path: str) -> str:
+    """Return the term of documents with a value at a path that is not kept apart."""
+    digest = blake2b(path.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    return tenant + OTHER + urlsafe_b64encode(digest).decode()
+
+
 def values_at(tenant: str, kind: str, path: int) -> str:
     """Return what the terms of all values of one kind at a path begin with."""
     return tenant + kind + number(path) + _VALUE

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from tallystick.index.damage import Cursor, SearchDamaged
+from tallystick.followers.damage import Cursor, SearchDamaged
 from tallystick.index.document import Document
 from tallystick.index.search import engine, queries, terms
 from tallystick.index.search.catalogue import NamesWriter, TenantRow

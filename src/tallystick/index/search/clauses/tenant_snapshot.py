@@ -15,7 +15,7 @@ from typing import NamedTuple
 from tallystick import limits
 from tallystick.errors import InvalidQuery
 from tallystick.index.search import queries, terms
-from tallystick.index.search.catalogue import OTHER_PATHS, NamesReader
+from tallystick.index.search.catalogue import NamesReader
 from tallystick.index.search.documents.paths import ROOTS
 from tallystick.index.search.engine import Snapshot
 from tallystick.index.search.queries import Match, Query
@@ -99,10 +99,10 @@ class Corpus:
         return self.names.path(self.tenant, field)
 
     def unknown(self, field: str) -> Bounds:
-        """Return what may match at a field that has no ordinal: little at most."""
+        """Return what may match at a field that has no ordinal: events with that very field."""
         if not field.startswith(ROOTS):
             return NOTHING
-        other = terms.marked(self.prefix, terms.EXISTS, OTHER_PATHS)
+        other = terms.other(self.prefix, field)
         return at_most(queries.fact(other)) if self.snapshot.has_fact(other) else NOTHING
 
     def marked(self, mark: str, path: int) -> Match:

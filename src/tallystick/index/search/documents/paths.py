@@ -98,6 +98,9 @@ class Path:
         self.null = terms.marked(tenant, terms.NULL, ordinal)
         implied = text in ALWAYS or witness_of(text) != text
         self.exists = "" if implied else terms.marked(tenant, terms.EXISTS, ordinal)
+        if not self.known:
+            # Such a path is found by a term of its own; whether it matches is decided by reading.
+            self.exists = self.null = terms.other(tenant, text)
         self.several = terms.marked(tenant, terms.SEVERAL, ordinal)
         self.column = str(ordinal) if ordinal < limits.SEARCH_COLUMNS and self.known else ""
         self.above = above
@@ -206,7 +209,7 @@ class TenantPaths:
             path.seen(Sketch(state))
         elif len(self._known) >= limits.SEARCH_PATHS or len(text) > limits.NAME_BYTES:
             # Not kept: names made up by the million must not fill memory.
-            return Path(text, OTHER_PATHS, self.prefix, self._above(text))
+            return self._other(text)
         else:
             above = self._above(text)
             path = Path(text, self._next, self.prefix, above)
@@ -216,11 +219,24 @@ class TenantPaths:
         self._paths[text] = path
         return path
 
+    def _other(self, text: str) -> Path:
+        """Return a path beyond those that are kept apart."""
+        cuts = self._cuts(text)
+        above = tuple(self.path(cut) for cut in cuts if cut in self._known)
+        path = Path(text, OTHER_PATHS, self.prefix, above)
+        others = [terms.other(self.prefix, cut) for cut in cuts if cut not in self._known]
+        path.exists = " ".join((path.exists, *others))
+        return path
+
     def _above(self, text: str) -> tuple[Path, ...]:
         """Return the paths that exist wherever `text` does."""
+        found = [self.path(cut) for cut in self._cuts(text)]
+        return tuple(path for path in found if path.known)
+
+    def _cuts(self, text: str) -> list[str]:
+        """Return the texts of the paths above a path, the root first."""
         root = next((root for root in ROOTS if text.startswith(f"{root}.")), None)
         if root is None:
-            return ()
+            return []
         cuts = [at for at in range(len(root), len(text)) if text[at] == "."]
-        found = [self.path(text[:cut]) for cut in cuts[: limits.JSON_DEPTH]]
-        return tuple(path for path in found if path.known)
+        return [text[:cut] for cut in cuts[: limits.JSON_DEPTH]]

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from hashlib import sha256
 
-from tallystick.index.damage import Cursor, LogSetBack
+from tallystick.followers.damage import Cursor, LogSetBack
 from tallystick.store.base import Store
 
 

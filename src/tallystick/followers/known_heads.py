@@ -16,7 +16,7 @@ import structlog
 
 from tallystick.store.base import LogHead, Store
 
-_log = structlog.get_logger("tallystick.index")
+_log = structlog.get_logger("tallystick.followers")
 
 
 class KnownHeads:
