@@ -146,7 +146,7 @@ class Following:
 
     def _read(self, tenant: str, start: int, stop: int) -> Slice:
         """Read a slice, with the entry before it: that one must still be the one taken last."""
-        rows = self._store.rows(tenant, max(start - 1, 0), stop)
+        rows: Sequence[LogRow] = self._store.rows(tenant, max(start - 1, 0), stop)
         origin = self._origin_of(tenant)
         if start:
             taken = self._cursors[tenant]

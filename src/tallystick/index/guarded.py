@@ -41,10 +41,10 @@ class GuardedReader:
             self._suspected()
             raise
 
-    def find(self, tenant: str, question: Find, *, entries: bool = False) -> Found:
+    def find(self, tenant: str, question: Find, *, entry_bytes: int = 0) -> Found:
         """Return a page of entries."""
         with self._guard():
-            return self._reader.find(tenant, question, entries=entries)
+            return self._reader.find(tenant, question, entry_bytes=entry_bytes)
 
     def shows(self, question: Find, view: View) -> bool:
         """Tell whether a row found for a question may still be told of."""
