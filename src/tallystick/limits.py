@@ -15,6 +15,9 @@ BATCH_BYTES = 16 * 1024 * 1024
 BATCH_EVENTS = 10_000
 """Events in one all-or-nothing batch: they become one transaction."""
 
+REFUSED_LINES_BYTES = 4 * 1024 * 1024
+"""Answers that tell why lines of one body were refused; a line of two bytes takes hundreds."""
+
 NAME_BYTES = 1024
 """Ids, kinds and names, in UTF-8: they are index keys."""
 

@@ -31,6 +31,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Port to listen on; 0 takes a free one."""
     external_url: str | None = None
     """How clients reach the server, when that differs from what requests say."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Further names by which requests may reach the server and that may stand in links."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses or networks of proxies whose word on the client's address is taken."""
+    metrics_key: str | None = None
+    """The bearer secret that `/metrics` asks for; None leaves it open."""
     database: str | None = None
     """URL of a PostgreSQL that holds the log and identity; None keeps them in the data folder."""
     remembered_heads: str | None = None
@@ -94,7 +100,7 @@ def bad_setting(error: msgspec.ValidationError, *tables: str) -> SettingsError:
 
 def _parsed(name: str, text: str) -> object:
     """Return a setting from its text in the environment."""
-    if name == "dialects":
+    if name in ("dialects", "allowed_hosts", "trusted_proxies"):
         return text.split(",")
     if name == "mounts":
         return dict(part.partition("=")[::2] for part in text.split(","))

@@ -15,6 +15,7 @@ from uvicorn.server import ServerState
 
 from tallystick import limits
 from tallystick.http.connection import JoinedWrites, Protocol
+from tallystick.identity.admission import ADMISSION
 
 
 class Wire(asyncio.Transport):
@@ -208,10 +209,14 @@ def test_a_connection_that_is_kept_for_nothing_is_closed(first: bytes) -> None:
 
 
 @pytest.mark.usefixtures("impatience")
-def test_a_body_may_take_its_time() -> None:
+def test_a_body_of_a_known_client_may_take_its_time() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["state"][ADMISSION] = "somebody"
+        await app_that_reads(scope, receive, send)
+
     async def run() -> Wire:
         wire = Wire()
-        async with connection(wire) as protocol:
+        async with connection(wire, app) as protocol:
             protocol.data_received(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\na")
             await asyncio.sleep(0.3)
             assert wire.seen == []
@@ -223,6 +228,33 @@ def test_a_body_may_take_its_time() -> None:
     [answer] = asyncio.run(run()).seen
     assert isinstance(answer, bytes)
     assert answer.startswith(b"HTTP/1.1 204 ")
+
+
+@pytest.mark.usefixtures("impatience")
+@pytest.mark.parametrize(
+    ("begin", "drip"),
+    [
+        (b"Content-Length: 100000\r\n\r\na", b"a"),
+        (b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n", b"1\r\na\r\n"),
+        (b"Transfer-Encoding: chunked\r\n\r\n0\r\n", b"X: y\r\n"),
+        (b"Content-Length: 2\r\n\r\n", b""),
+    ],
+    ids=["body", "chunks", "trailers", "silence"],
+)
+def test_a_body_of_a_stranger_is_not_waited_for(begin: bytes, drip: bytes) -> None:
+    """However often a part of it, or of its trailers, comes."""
+
+    async def run() -> Wire:
+        wire = Wire()
+        async with connection(wire) as protocol:
+            protocol.data_received(b"POST / HTTP/1.1\r\nHost: x\r\n" + begin)
+            await until_it_ends(wire, lambda: protocol.data_received(drip))
+        return wire
+
+    [answer, closed] = asyncio.run(run()).seen
+    assert isinstance(answer, bytes)
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert closed == "closed"
 
 
 async def app_that_tells_much(scope: Scope, receive: Receive, send: Send) -> None:

@@ -15,7 +15,6 @@ from tallystick.clock import ManualClock
 from tallystick.errors import TokenExpired, Unauthenticated
 from tallystick.identity.access import Scope
 from tallystick.identity.records import KeySet
-from tallystick.identity.throttle import Attempts
 from tallystick.identity.tokens import ACCESS_TOKEN_S, scopes_of
 from tests.support.live_server import TENANT, LiveServer, open_server
 
@@ -64,7 +63,8 @@ def test_time_runs_out_and_is_told_apart(server: LiveServer) -> None:
     advance(server, ACCESS_TOKEN_S)
     with pytest.raises(TokenExpired):
         server.node.issuer.bearer(token.access_token)
-    renewed = server.node.issuer.refresh(token.refresh_token, client="cf")
+    shown = server.node.issuer.refreshed(token.refresh_token, client="cf")
+    renewed = server.node.issuer.issue_for_user(shown.user, client="cf", scopes=shown.scopes)
     assert server.node.issuer.bearer(renewed.access_token).user is not None
 
 
@@ -73,7 +73,7 @@ def test_a_refresh_token_is_no_access_token_nor_the_other_way_round(server: Live
     with pytest.raises(Unauthenticated):
         server.node.issuer.bearer(token.refresh_token)
     with pytest.raises(Unauthenticated):
-        server.node.issuer.refresh(token.access_token, client="cf")
+        server.node.issuer.refreshed(token.access_token, client="cf")
 
 
 @pytest.mark.parametrize("token", ["", "a.b.c", "x" * 10, "..", "eyJhbGciOiJub25lIn0.e30."])
@@ -141,12 +141,3 @@ def test_scopes_are_read_from_names() -> None:
     assert scopes_of(["cloud_controller.admin"]) >= {Scope.ADMIN}
     assert scopes_of(["read", "unknown"]) == {Scope.READ}
     assert scopes_of("read") == frozenset()
-
-
-def test_password_attempts_are_limited_by_key() -> None:
-    attempts = Attempts(2, 60)
-    attempts.failed("a")
-    assert attempts.wait_s("a") == 0
-    attempts.failed("a")
-    assert attempts.wait_s("a") >= 1
-    assert attempts.wait_s("b") == 0

@@ -17,6 +17,7 @@ from tallystick.clock import Clock
 from tallystick.dialects import DIALECTS
 from tallystick.dialects.base import Dialect
 from tallystick.http.app import App
+from tallystick.http.connection import Protocol
 from tallystick.http.server import PromptServer
 from tallystick.identity import acts, credentials
 from tallystick.identity.access import Grant, Scope
@@ -140,8 +141,8 @@ def open_server(
     chosen = Settings(port=port, dialects=wanted, **settings)
     node = open_node(folder, chosen, followers=followers, clock=clock)
     config = uvicorn.Config(
-        App(node, dialects), http="httptools", ws="none", log_config=None, access_log=False,
-        server_header=False, timeout_graceful_shutdown=2,
+        App(node, dialects), http=Protocol, ws="none", log_config=None, access_log=False,
+        server_header=False, proxy_headers=False, timeout_graceful_shutdown=2,
     )  # fmt: skip
     server = PromptServer(config)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])))

@@ -11,7 +11,9 @@ from starlette.types import Scope
 
 from tallystick.clock import Clock
 from tallystick.identity.access import Principal
+from tallystick.identity.passwords import Passwords
 from tallystick.identity.records import Identity
+from tallystick.identity.throttle import Throttle
 from tallystick.identity.tokens import Issuer
 from tallystick.ledger.blobs import Blobs
 from tallystick.ledger.ledger import Ledger
@@ -54,6 +56,13 @@ class Services(NamedTuple):
     """Reads a request's body, of at most so many bytes. Raises TooLarge."""
     pieces: Callable[[Request, int], AsyncIterator[bytes]]
     """Yields a request's body as it comes in, of at most so many bytes. Raises TooLarge."""
+    base_url: Callable[[Scope], str]
+    """Under which address a request reached the server, for links; no final slash."""
+    client_address: Callable[[Scope], str]
+    """The address a request comes from, behind proxies that are trusted."""
+    passwords: Passwords
+    throttle: Throttle
+    """Counts attempts at passwords and client secrets, through whichever route they come."""
     blobs: Blobs
     background: BackgroundServices
 

@@ -9,8 +9,10 @@ from starlette.types import Message, Scope, Send
 
 from tallystick import limits
 from tallystick.dialects.base import Dialect
+from tallystick.http.auth import CONTROL
 from tallystick.http.metrics import Metrics
 from tallystick.http.room import Room
+from tallystick.identity.admission import ADMISSION
 
 # Beside the piece that is sent, what it was made of is still there.
 _COPIES = 3
@@ -84,6 +86,9 @@ class Answer:
 
     def _add_headers(self, message: Message) -> None:
         headers = message["headers"] = list(message.get("headers", ()))
+        state = self._scope["state"]
+        if ADMISSION in state or CONTROL in state:
+            _keep_from_caches(headers)
         headers.append((b"x-content-type-options", b"nosniff"))
         if self.owner is None:
             headers.append((b"x-request-id", self._request_id.encode("latin-1")))
@@ -101,3 +106,13 @@ class Answer:
         if self._taken:
             self._room.give_back(self._taken)
             self._taken = 0
+
+
+def _keep_from_caches(headers: list[tuple[bytes, bytes]]) -> None:
+    """Let no shared cache keep an answer that was for one caller."""
+    rules = b",".join(value for name, value in headers if name.lower() == b"cache-control")
+    if b"private" in rules:
+        headers.append((b"vary", b"Authorization, X-Api-Key"))
+    elif b"no-store" not in rules:
+        headers[:] = [pair for pair in headers if pair[0].lower() != b"cache-control"]
+        headers.append((b"cache-control", b"no-store"))

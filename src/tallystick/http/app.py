@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from itertools import chain
+from typing import Any
 
 import structlog
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Router
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from tallystick.dialects.base import Dialect
 from tallystick.dialects.services import Background, BackgroundServices, Services
@@ -36,10 +37,11 @@ from tallystick.http.admin.keys import AdminKeysApi
 from tallystick.http.admin.tenants import AdminTenantsApi
 from tallystick.http.admin.users import AdminUsersApi
 from tallystick.http.answer import Answer
-from tallystick.http.auth import Authenticator
+from tallystick.http.auth import Authenticator, look_again
 from tallystick.http.body import ClientGone, body_of, pieces_of
 from tallystick.http.bridge import Door
 from tallystick.http.dispatch import APPEND, error_of, request_id_of
+from tallystick.http.hosts import Hosts, check_host
 from tallystick.http.metrics import Metrics
 from tallystick.http.mounts import mount_of, mounts_of
 from tallystick.http.native.append import Appender
@@ -49,13 +51,18 @@ from tallystick.http.oauth import OauthApi
 from tallystick.http.openapi import OpenapiApi
 from tallystick.http.ops import OpsApi
 from tallystick.http.problem import problem_response
+from tallystick.http.proxies import Proxies
 from tallystick.http.room import Room
+from tallystick.identity.passwords import Passwords
+from tallystick.identity.throttle import Throttle
 from tallystick.log.sequencer import CommitStats
 from tallystick.log.views import LogReader
 from tallystick.node.background import BackgroundProcess
 from tallystick.node.node import Node
 from tallystick.settings import Settings
 from tallystick.store.base import LogHead
+
+State = MutableMapping[str, Any]
 
 _log = structlog.get_logger("tallystick.http")
 
@@ -66,6 +73,7 @@ class App:
     def __init__(self, node: Node, dialects: Sequence[Dialect]) -> None:
         self.node = node
         self._door: Door | None = None
+        self._passwords = Passwords()
         self._dialects = _served(dialects, node.settings)
         authenticator = Authenticator(node.identity, node.issuer)
         self.services = Services(
@@ -78,6 +86,10 @@ class App:
             authenticator.of_scope,
             body_of,
             pieces_of,
+            Hosts(node.settings).base_url,
+            Proxies(node.settings.trusted_proxies).client_address,
+            self._passwords,
+            Throttle(),
             node.blobs,
             BackgroundServices(
                 node.identity,
@@ -162,6 +174,7 @@ class App:
         if self._door is not None:
             self._door.close()
             self._door = None
+        self._passwords.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection event of the server."""
@@ -182,9 +195,14 @@ class App:
         owner = self._owner(scope["path"]) if mount is None else mount.dialect
         router = self._routers[owner and owner.name] if mount is None else mount.router
         answer = Answer(send, request_id, owner, scope, self._metrics, self._room)
+        receive = self._looking_again(receive, state)
         try:
+            check_host(scope)
             if (scope["method"], scope["path"]) == APPEND and mount is None:
+                # It looks again before each chunk that it stores.
                 await self._appender(scope, receive, answer)
+            elif scope["method"] == "GET":
+                await router(scope, receive, self._looking_again_to_send(answer, state))
             else:
                 await router(scope, receive, answer)
         except ClientGone:
@@ -198,6 +216,27 @@ class App:
             await self._fail(scope, receive, answer, Unexpected())
         finally:
             answer.end()
+
+    def _looking_again(self, receive: Receive, state: State) -> Receive:
+        """Return what takes in a request and looks at its credential again for each part."""
+
+        async def received() -> Message:
+            message = await receive()
+            if message["type"] == "http.request":
+                await look_again(state, self._the_door())
+            return message
+
+        return received
+
+    def _looking_again_to_send(self, send: Send, state: State) -> Send:
+        """Return what sends an answer, looking at the credential again before each part."""
+
+        async def sent(message: Message) -> None:
+            if message.get("more_body", False):
+                await look_again(state, self._the_door())
+            await send(message)
+
+        return sent
 
     def _owner(self, path: str) -> Dialect | None:
         return next((dialect for dialect in self._dialects if dialect.owns(path)), None)

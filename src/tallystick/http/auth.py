@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import binascii
 from base64 import b64decode
+from collections.abc import Mapping
+from typing import Any
 
 from starlette.types import Scope
 
+from tallystick.dialects.services import Door
 from tallystick.errors import Unauthenticated
 from tallystick.events.event import Resource
 from tallystick.http.body import text_header
 from tallystick.identity import access
 from tallystick.identity.access import Principal
 from tallystick.identity.actors import actor_of
+from tallystick.identity.admission import ADMISSION, Admission, admit
 from tallystick.identity.records import Identity
 from tallystick.identity.tenants import only_tenant
 from tallystick.identity.tokens import Issuer
@@ -22,6 +26,16 @@ CONTROL = "tallystick.control"
 
 TENANT_HEADER = b"x-tallystick-tenant"
 """Names the tenant of a request over the control socket."""
+
+
+async def look_again(state: Mapping[str, Any], door: Door) -> None:
+    """See that the credential of an open request still allows what it allowed.
+
+    Raises: Unauthenticated.
+    """
+    admission: Admission | None = state.get(ADMISSION)
+    if admission is not None and admission.is_stale():
+        await door.run(admission.look_again)
 
 
 OPERATOR = Resource("operator", "control.sock")
@@ -40,11 +54,12 @@ class Authenticator:
 
         Raises: Unauthenticated.
         """
-        if scope["state"].get(CONTROL):
+        state = scope["state"]
+        if state.get(CONTROL):
             return self._in_control(text_header(scope, TENANT_HEADER))
-        return self.principal(
-            text_header(scope, b"authorization"), text_header(scope, b"x-api-key")
-        )
+        authorization = text_header(scope, b"authorization")
+        api_key = text_header(scope, b"x-api-key")
+        return admit(state, self._identity, lambda: self.principal(authorization, api_key))
 
     def _in_control(self, tenant: str | None) -> Principal:
         if tenant is None:

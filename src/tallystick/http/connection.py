@@ -13,6 +13,8 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from tallystick import limits
+from tallystick.http.auth import CONTROL
+from tallystick.identity.admission import ADMISSION
 
 _END = b"content-length: 0\r\nconnection: close\r\n\r\n"
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\n" + _END
@@ -77,13 +79,16 @@ class JoinedWrites(asyncio.Transport):
 class Protocol(HttpToolsProtocol):
     """The HTTP server's protocol over such a transport; it bounds what is no body, and waiting.
 
-    How long a body takes is up to whoever may send one: lines may be sent as they come about.
+    How long a body takes is up to a client that has shown a credential: lines may be sent as they
+    come about. Trailers are read and dropped, since what a proxy checked were the headers.
     """
 
     _loose_bytes = 0
     _head_since_s: float | None = None
     """Since when the head of a request is waited for."""
     _head_begun = False
+    _body_since_s: float | None = None
+    """Since when the body of a request is waited for."""
     _taking_since_s = 0.0
     """When the client was last seen to take something of an answer, or had taken everything."""
     _untaken_bytes = 0
@@ -120,13 +125,21 @@ class Protocol(HttpToolsProtocol):
             self.transport.abort()
             return
         is_late = self._head_since_s is not None and self._head_since_s <= latest_s
+        if self._body_since_s is not None and self._is_stranger():
+            is_late |= self._body_since_s <= latest_s
         # Where reading is paused, as while an answer is under way, it is not the client who waits.
         if is_late and not self.flow.read_paused and not self.transport.is_closing():
             # Without a request, an answer could be taken for that to the next one.
-            if self._head_begun:
+            is_in_body = self._body_since_s is not None and not self.cycle.response_started
+            if self._head_begun or is_in_body:
                 self.transport.write(_TOO_SLOW)
             self.transport.close()
         self._look_again()
+
+    def _is_stranger(self) -> bool:
+        """Tell whether the request under way has shown no credential that was good."""
+        state = self.scope["state"]
+        return ADMISSION not in state and CONTROL not in state
 
     def data_received(self, data: bytes) -> None:
         """Take what came in; a head, or trailers, that go on and on are not waited for."""
@@ -153,6 +166,17 @@ class Protocol(HttpToolsProtocol):
         super().on_headers_complete()
         self._head_since_s = None
         self._head_begun = False
+        self._body_since_s = self.loop.time()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; trailers, which come behind the body, are dropped."""
+        if self._head_begun:
+            super().on_header(name, value)
+
+    def on_message_complete(self) -> None:
+        """Wait no longer: the request is whole."""
+        self._body_since_s = None
+        super().on_message_complete()
 
     def on_body(self, body: bytes) -> None:
         """Count anew: a piece of the body is here."""

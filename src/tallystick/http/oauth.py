@@ -8,6 +8,7 @@ user account server (UAA) of Cloud Foundry words them. Source: wire specificatio
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import parse_qsl, unquote_plus
@@ -22,10 +23,10 @@ from tallystick.errors import Malformed, RateLimited, TooLarge, Unauthenticated
 from tallystick.events.event import Json
 from tallystick.http.auth import basic_credentials
 from tallystick.http.body import body_of
-from tallystick.identity import access, credentials
-from tallystick.identity.records import Client, User
-from tallystick.identity.throttle import password_attempts
-from tallystick.identity.tokens import Issued, is_secret_of
+from tallystick.identity import access, acts
+from tallystick.identity.acts import Act
+from tallystick.identity.records import Client, Session, User
+from tallystick.identity.tokens import Issued, Refresh, Turn, is_secret_of
 
 PUBLIC_CLIENTS = ("cf",)
 """Clients that everybody may use: their secret is empty, so it proves nothing."""
@@ -59,7 +60,6 @@ class OauthApi:
         self._services = services
         self._identity = services.identity
         self._issuer = services.issuer
-        self._attempts = password_attempts()
         given = services.settings.of_dialect("onehub").get("public_clients", ())
         self._public = frozenset((*PUBLIC_CLIENTS, *given))
 
@@ -75,7 +75,7 @@ class OauthApi:
         """Answer a token, or why there is none."""
         try:
             fields = await self._fields(request)
-            issued: Issued = await self._services.door().run(self._issue, request, fields)
+            issued = await self._issue(request, fields)
         except _Refusal as error:
             return _refusal(error)
         except RateLimited as error:
@@ -112,7 +112,7 @@ class OauthApi:
         except ValueError:
             raise Malformed("the request is not form-encoded") from None
 
-    def _issue(self, request: Request, fields: Mapping[str, str]) -> Issued:
+    async def _issue(self, request: Request, fields: Mapping[str, str]) -> Issued:
         grant = fields.get("grant_type")
         if grant is None:
             raise _Refusal(400, "invalid_request", "Missing grant type")
@@ -121,14 +121,19 @@ class OauthApi:
         if request.method != "POST" and grant != "client_credentials":
             # In an address a password would end up in logs.
             raise _Refusal(400, "invalid_request", f"Send the {grant} grant by POST")
-        client = self._client(request, fields)
+        run = self._services.door().run
+        client: _Credentials = await run(self._client, request, fields)
         wanted = frozenset(fields.get("scope", "").split())
+        issued: Issued
         match grant:
             case "password":
-                return self._by_password(request, fields, client, wanted)
+                user = await self._user(request, fields)
+                issued = await run(self._by_password, user, client, wanted)
             case "refresh_token":
-                return self._by_refresh(fields, client)
-        return self._by_client(client, wanted)
+                issued = await run(self._by_refresh, fields, client)
+            case _:
+                issued = await run(self._by_client, client, wanted)
+        return issued
 
     def _client(self, request: Request, fields: Mapping[str, str]) -> _Credentials:
         """Return the client that a request shows to be, in its header, its form or both."""
@@ -148,46 +153,75 @@ class OauthApi:
             return _Credentials(id, None)
         client = self._identity.client(id)
         now_ms = self._services.clock.now_ms()
-        if client is None or not is_secret_of(client, secret, now_ms):
-            raise _bad_client()
+        address = self._services.client_address(request.scope)
+        with self._services.throttle.attempt(f"client {id}", address) as attempt:
+            if client is None or not is_secret_of(client, secret, now_ms):
+                raise _bad_client()
+            attempt.succeeded = True
         return _Credentials(id, client)
 
-    def _by_password(
-        self,
-        request: Request,
-        fields: Mapping[str, str],
-        client: _Credentials,
-        wanted: frozenset[str],
-    ) -> Issued:
+    async def _user(self, request: Request, fields: Mapping[str, str]) -> User:
+        """Return the user whose login and password a request shows."""
+        services = self._services
         login, password = fields.get("username", ""), fields.get("password", "")
-        user = self._user(request, login, password)
+        user: User | None = None
+        if login:
+            user = await services.door().run(self._identity.user_by_login, login)
+        address = services.client_address(request.scope)
+        with services.throttle.attempt(f"login {login.casefold()}", address) as attempt:
+            # Checked for a user who is not there too, so that time does not tell who exists.
+            checked = services.passwords.checked(password, user.password if user else None)
+            known = await asyncio.wrap_future(checked)
+            if user is None or not known or user.disabled:
+                raise _bad_login()
+            attempt.succeeded = True
+        return user
+
+    def _by_password(self, user: User, client: _Credentials, wanted: frozenset[str]) -> Issued:
         if client.registered is not None and client.registered.tenant != user.tenant:
             raise _bad_login()
         scopes = _narrowed(access.token_scopes(user.grants), wanted)
         return self._issuer.issue_for_user(user, client=client.id, scopes=scopes)
-
-    def _user(self, request: Request, login: str, password: str) -> User:
-        address = request.client.host if request.client else ""
-        who = f"{login.casefold()}\n{address}"
-        wait_s = self._attempts.wait_s(who)
-        if wait_s:
-            raise RateLimited("Too many failed attempts to log in", retry_after_s=wait_s)
-        user = self._identity.user_by_login(login) if login else None
-        # Checked for a user who is not there too, so that time does not tell who exists.
-        known = credentials.is_password(password, user.password if user else None)
-        if user is None or not known or user.disabled:
-            self._attempts.failed(who)
-            raise _bad_login()
-        return user
 
     def _by_refresh(self, fields: Mapping[str, str], client: _Credentials) -> Issued:
         token = fields.get("refresh_token")
         if token is None:
             raise _Refusal(400, "invalid_request", "Missing refresh token")
         try:
-            return self._issuer.refresh(token, client=client.id)
+            shown = self._issuer.refreshed(token, client=client.id)
+            turn = self._next_turn(shown)
         except Unauthenticated as error:
             raise _Refusal(401, "invalid_token", error.message) from None
+        return self._issuer.issue_for_user(
+            shown.user, client=client.id, scopes=shown.scopes, turn=turn
+        )
+
+    def _next_turn(self, shown: Refresh) -> Turn:
+        """Use a refresh token up and return the turn of the next; one used before ends the session.
+
+        Raises: Unauthenticated.
+        """
+        user, turn = shown.user, shown.turn
+
+        def decide(known: Session | None) -> Act | None:
+            due = 0 if known is None else known.turn
+            if known is not None and known.ended:
+                return None
+            if turn.number != due:
+                known = known or Session(
+                    id=turn.session, tenant=user.tenant, user=user.id, turn=due
+                )
+                return acts.end_session(known)
+            following = Session(
+                id=turn.session, tenant=user.tenant, user=user.id, turn=turn.number + 1
+            )
+            return acts.continue_session(following)
+
+        changes = self._services.ledger.changes
+        session = changes.carry_out(Session, user.tenant, turn.session, decide)
+        if session is None or session.ended:
+            raise Unauthenticated("the refresh token was used before: the session has ended")
+        return Turn(session.id, session.turn)
 
     def _by_client(self, client: _Credentials, wanted: frozenset[str]) -> Issued:
         if client.registered is None:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from tallystick import __version__, json_text
-from tallystick.errors import Forbidden, NotFound, TallystickError, for_operator
+from tallystick.errors import Forbidden, NotFound, TallystickError, Unauthenticated, for_operator
 from tallystick.http.auth import CONTROL
 from tallystick.http.metrics import Metrics
+from tallystick.identity import credentials
 from tallystick.index.followers import NAMES
 from tallystick.node.node import Node
+from tallystick.store.write_probe import WriteProbe, try_folder
 
 _PAUSE_S = 0.05
 _PATIENCE = 15
@@ -27,6 +30,7 @@ class OpsApi:
     def __init__(self, node: Node, metrics: Metrics) -> None:
         self._node = node
         self._metrics = metrics
+        self._probe = WriteProbe(partial(try_folder, node.folder), node.store.try_write)
 
     def routes(self) -> Sequence[BaseRoute]:
         """Return the routes."""
@@ -50,6 +54,11 @@ class OpsApi:
         reasons = self._node.problems
         if reasons:
             return _json({"status": "failed", "reason": reasons[0], "reasons": reasons}, 503)
+        loop = asyncio.get_running_loop()
+        failure = await loop.run_in_executor(None, self._probe.failure)
+        if failure is not None:
+            reason = failure.message
+            return _json({"status": "failed", "reason": reason, "reasons": [reason]}, 503)
         patience = _PATIENCE
         while late := self._node.index.late():
             if not patience:
@@ -69,8 +78,17 @@ class OpsApi:
         return _json(answer)
 
     async def metrics(self, request: Request) -> Response:
-        """Answer the metrics in Prometheus' text format."""
+        """Answer the metrics in Prometheus' text format, to those who have the key if it is set."""
+        self._require_metrics_key(request)
         return Response(self._metrics.render(), headers={"Content-Type": Metrics.content_type})
+
+    def _require_metrics_key(self, request: Request) -> None:
+        key = self._node.settings.metrics_key
+        if key is None or request.scope["state"].get(CONTROL):
+            return
+        scheme, _, shown = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not credentials.is_same(shown.strip(), key):
+            raise Unauthenticated("the metrics need the key of the setting metrics_key")
 
     async def rebuild(self, request: Request) -> Response:
         """Make an index anew beside the one that serves; answer lines of progress."""

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 
 import msgspec
 
 from tallystick.errors import Forbidden, Malformed
+from tallystick.events import references
 from tallystick.query.expr import Everything, Expr, In, Not, Nothing, all_of, any_of
 
 
@@ -116,6 +118,28 @@ _TOKEN_SCOPES = {
 """By role in the whole tenant, the strongest first."""
 
 
+GRANT_SCOPES = ("tenant", "organization", "space", "workspace", "folder", "file")
+"""The types of scopes in which roles mean something; a grant in another shows nothing."""
+
+
+def checked_scope(text: str) -> str:
+    """Return the scope of a grant in the one spelling it has.
+
+    Raises: Malformed for a text that is no `type:id`, and for a type in which no role is held.
+    """
+    scope = references.parse(text)
+    if scope is None:
+        raise Malformed("a grant has a scope such as workspace:4137", path="scope")
+    type, id = scope
+    if type not in GRANT_SCOPES:
+        near = get_close_matches(type.casefold(), GRANT_SCOPES, n=1)
+        meant = f"did you mean {near[0]}?" if near else f"types are {', '.join(GRANT_SCOPES)}"
+        raise Malformed(f"no role is held in a {type!r}", path="scope", hint=meant)
+    if type == "tenant" and id != "*":
+        raise Malformed(f"the whole tenant is written {WHOLE_TENANT}", path="scope")
+    return references.to_text(type, id)
+
+
 def check_role(role: str) -> None:
     """Let a role that means something pass.
 
@@ -183,7 +207,10 @@ def _seen(principal: Principal, rank: int, *, own_events_only: bool) -> Expr:
         return Nothing()
     if principal.user is None or Scope.ADMIN in principal.scopes:
         return Everything()
-    own = In("actor", tuple(f"user:{name}" for name in (principal.user, *principal.aliases)))
+    own = In(
+        "actor",
+        tuple(references.to_text("user", name) for name in (principal.user, *principal.aliases)),
+    )
     shown: list[Expr] = [
         Nothing() if held < rank else own if own_events_only and held < _MODERATOR_RANK
         else Everything()
@@ -250,7 +277,7 @@ def _override(shown: Expr, level: str, outcomes: Mapping[Expr, Sequence[str]]) -
 
 def _deepest(folder: str, others: Sequence[str]) -> Expr:
     """Match what is in a folder and not, further in, in one of the others."""
-    deeper = In("nested", tuple(f"{folder}>{other}" for other in others))
+    deeper = In("nested", tuple(references.nested_pair(folder, other) for other in others))
     return all_of((_within([folder]), Not(deeper)))
 
 

@@ -15,15 +15,21 @@ import msgspec
 
 from tallystick import limits
 from tallystick.errors import Malformed, NotFound
-from tallystick.events import ids
+from tallystick.events import ids, references
 from tallystick.events.event import Draft, Json, Op, Resource
 from tallystick.identity import access, credentials, records
 from tallystick.identity.access import Grant, Scope
-from tallystick.identity.records import AnyRecord, ApiKey, Client, KeySet, Tenant, User
+from tallystick.identity.records import AnyRecord, ApiKey, Client, KeySet, Session, Tenant, User
 from tallystick.store.base import IdentityWrite
 
-SECRET_CHARS = range(8, 257)
-"""How long a secret may be that somebody brings along."""
+SECRET_CHARS = range(16, 257)
+"""How long a key's or client's secret may be that somebody brings along: kept as one SHA-256."""
+
+PASSWORD_CHARS = range(8, 1025)
+"""How long a password may be. Source: NIST SP 800-63B section 5.1.1."""
+
+KEY_SET_SECRET_BYTES = 32
+"""A secret of a key set at least: what HS256 needs. Source: RFC 7518 section 3.2."""
 
 
 class Act(NamedTuple):
@@ -95,7 +101,7 @@ def create_key(
     text = secret or credentials.new_api_key()
     if len(text) not in SECRET_CHARS or not text.isprintable() or ":" in text:
         raise Malformed(
-            "a key's secret has 8 to 256 printable characters and no colon", path="secret"
+            "a key's secret has 16 to 256 printable characters and no colon", path="secret"
         )
     key = ApiKey(
         id=secrets.token_hex(8),
@@ -154,11 +160,9 @@ def add_grant(user: User, grant: Grant) -> Act:
     """Return the act that gives a user a role.
 
     A file-sharing role takes the place of the one that the user has in the same scope.
-    Raises: Malformed for a scope that is no `type:id`, and for a role that there is not.
+    Raises: Malformed for a scope in which no role is held, and for an unknown role.
     """
-    kind, colon, id = grant.scope.partition(":")
-    if not (kind and colon and id):
-        raise Malformed("a grant has a scope such as workspace:4137", path="scope")
+    grant = Grant(access.checked_scope(grant.scope), grant.role)
     access.check_role(grant.role)
     replaced = access.SHARING_ROLES if grant.role in access.SHARING_ROLES else (grant.role,)
     kept = (g for g in user.grants if g.scope != grant.scope or g.role not in replaced)
@@ -171,7 +175,9 @@ def remove_grant(user: User, scope: str, role: str | None = None) -> Act:
 
     Raises: NotFound when there is none.
     """
-    kept = tuple(g for g in user.grants if g.scope != scope or (role and g.role != role))
+    # A grant that an older program took is found by the text it was given.
+    spellings = (scope, references.canonical(scope))
+    kept = tuple(g for g in user.grants if g.scope not in spellings or (role and g.role != role))
     if len(kept) == len(user.grants):
         raise NotFound(f"user {user.id!r} has no such grant")
     told: Json = {"scope": scope, **({"role": role} if role else {})}
@@ -187,13 +193,19 @@ def save_key_set(key_set: KeySet) -> Act:
     _check_lookup(key_set.issuer, "issuer")
     if not key_set.secret and not key_set.public_keys:
         raise Malformed("a key set needs a secret or public keys", path="secret")
+    if key_set.secret and len(key_set.secret.encode()) < KEY_SET_SECRET_BYTES:
+        raise Malformed(f"a shared secret has {KEY_SET_SECRET_BYTES} bytes or more", path="secret")
     if not all(map(credentials.is_public_key, key_set.public_keys)):
         raise Malformed("a public key is one in PEM form", path="public_keys")
     return _act("keyset.saved", key_set, {})
 
 
 def create_client(client: Client) -> Act:
-    """Return the act that registers an OAuth client."""
+    """Return the act that registers an OAuth client.
+
+    Tokens of one that had the same id before are of no use to it.
+    """
+    client = msgspec.structs.replace(client, token_mark=_new_mark())
     return _act("client.created", client, {"name": client.name})
 
 
@@ -202,11 +214,28 @@ def change_client(client: Client, kind: str) -> Act:
     return _act(kind, client, {"name": client.name})
 
 
+def continue_session(session: Session) -> Act:
+    """Return the act that exchanges a session's refresh token for the next one."""
+    return _act("session.refreshed", session, {"user": session.user, "turn": session.turn})
+
+
+def end_session(session: Session) -> Act:
+    """Return the act that makes all tokens of a session useless."""
+    ended = msgspec.structs.replace(session, ended=True)
+    return _act("session.ended", ended, {"user": session.user, "reason": "refresh token reused"})
+
+
 def delete(record: KeySet | Client | User) -> Act:
     """Return the act that removes a record."""
     kind = records.kind_of(record)
     write = IdentityWrite(record.tenant, kind, record.id, None)
     return Act(_draft(f"{kind}.deleted", record, {}), (write,))
+
+
+def check_password(password: str) -> None:
+    """Raise Malformed for a password that is too short or too long."""
+    if len(password) not in PASSWORD_CHARS:
+        raise Malformed("a password has 8 to 1,024 characters", path="password")
 
 
 def check_id(id: str) -> None:

@@ -97,6 +97,18 @@ class Client(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     user: str | None = None
     claims: Json = {}
     attributes: Json = {}
+    token_mark: str = ""
+    """What tokens of the client carry as `rev_sig`: those with another one are void."""
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A user's session whose refresh token was used: which one is next, or that it has ended."""
+
+    id: str
+    tenant: str
+    user: str
+    turn: int
+    ended: bool = False
 
 
 class ClientSecret(msgspec.Struct, frozen=True):
@@ -109,11 +121,12 @@ class ClientSecret(msgspec.Struct, frozen=True):
 
 K = TypeVar("K")
 V = TypeVar("V")
-Record = TypeVar("Record", Tenant, ApiKey, User, KeySet, Client)
-AnyRecord = Tenant | ApiKey | User | KeySet | Client
+Record = TypeVar("Record", Tenant, ApiKey, User, KeySet, Client, Session)
+AnyRecord = Tenant | ApiKey | User | KeySet | Client | Session
 
 _KINDS: dict[type, str] = {
     Tenant: "tenant", ApiKey: "key", User: "user", KeySet: "keyset", Client: "client",
+    Session: "session",
 }  # fmt: skip
 
 
@@ -128,6 +141,8 @@ class Identity:
         self, store: Store, *, ttl_s: float | None = None, own_events_only: bool = False
     ) -> None:
         self._store = store
+        self.generation = 0
+        """Counts the changes that were noticed; written by whoever calls `changed`."""
         self._own_events_only = own_events_only
         self._distrusted: frozenset[tuple[str, str, str]] = frozenset()
         self._principals = _Remembered[str, Principal | None](ttl_s)
@@ -142,6 +157,8 @@ class Identity:
         """Forget everything remembered; called after identity was written."""
         self._principals.forget()
         self._records.forget()
+        # Last: whoever sees the new number reads nothing from before.
+        self.generation += 1
 
     def tenants(self) -> list[Tenant]:
         """Return all tenants by id."""
@@ -309,3 +326,5 @@ def _lookups(record: AnyRecord) -> list[tuple[str, str]]:
             return [("issuer", record.issuer)] if record.issuer else []
         case Client():
             return [("client", record.id)]
+        case Session():
+            return []

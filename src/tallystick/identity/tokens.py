@@ -23,7 +23,7 @@ from tallystick.errors import TokenExpired, Unauthenticated
 from tallystick.events.event import Json
 from tallystick.identity import access, credentials
 from tallystick.identity.access import Principal, Scope
-from tallystick.identity.records import Client, Identity, KeySet, User
+from tallystick.identity.records import Client, Identity, KeySet, Session, User
 
 ACCESS_TOKEN_S = 3600
 REFRESH_TOKEN_S = 30 * 24 * 3600
@@ -46,6 +46,21 @@ class Issued(NamedTuple):
 
 class UnknownSubject(Unauthenticated):
     """A token is good, and names neither a user of the tenant nor an administrator."""
+
+
+class Turn(NamedTuple):
+    """Where a session stands: how often its refresh token was exchanged for the next one."""
+
+    session: str
+    number: int
+
+
+class Refresh(NamedTuple):
+    """What a refresh token is good for."""
+
+    user: User
+    scopes: tuple[str, ...]
+    turn: Turn
 
 
 class Bearer(NamedTuple):
@@ -78,9 +93,13 @@ class Issuer:
         self._verified: dict[str, Json] = {}
 
     def issue_for_user(
-        self, user: User, *, client: str, scopes: tuple[str, ...], refresh: bool = True
+        self, user: User, *, client: str, scopes: tuple[str, ...], turn: Turn | None = None
     ) -> Issued:
-        """Return tokens for a user who has shown who they are."""
+        """Return tokens for a user who has shown who they are.
+
+        `turn` is that of the session which goes on; None begins one.
+        """
+        turn = turn or Turn(uuid.uuid4().hex, 0)
         claims: Json = {
             "sub": user.id,
             "user_id": user.id,
@@ -90,8 +109,10 @@ class Issuer:
             "origin": "tallystick",
             "tenant": user.tenant,
             "rev_sig": user.token_mark or secrets.token_hex(4),
+            "session": turn.session,
+            "turn": turn.number,
         }
-        return self._issue(claims, client, scopes, REFRESH_TOKEN_S if refresh else None)
+        return self._issue(claims, client, scopes, REFRESH_TOKEN_S)
 
     def issue_for_client(self, client: Client, scopes: tuple[str, ...]) -> Issued:
         """Return a token for a program that has shown its secret; it cannot be refreshed."""
@@ -101,14 +122,15 @@ class Issuer:
             "grant_type": "client_credentials",
             "authorities": list(scopes),
             "tenant": client.tenant,
-            "rev_sig": secrets.token_hex(4),
+            "rev_sig": client.token_mark or secrets.token_hex(4),
         }
         return self._issue(claims, client.id, scopes, None)
 
-    def refresh(self, token: str, *, client: str) -> Issued:
-        """Return new tokens for a refresh token that `client` was given.
+    def refreshed(self, token: str, *, client: str) -> Refresh:
+        """Return what a refresh token is good for that `client` was given.
 
         The scopes are those that the user's grants allow now, as far as the token had them.
+        Whether its turn has come is not known here.
         Raises: Unauthenticated.
         """
         claims = self._claims(token)
@@ -119,7 +141,9 @@ class Issuer:
         user = self._user_of(claims)
         had = claims.get("scope", ())
         scopes = tuple(scope for scope in access.token_scopes(user.grants) if scope in had)
-        return self.issue_for_user(user, client=client, scopes=scopes)
+        # Tokens of older programs name no session: each is the first of its own.
+        turn = Turn(str(claims.get("session", claims["jti"])), int(claims.get("turn", 0)))
+        return Refresh(user, scopes, turn)
 
     def bearer(self, token: str) -> Bearer:
         """Return whom an access token stands for: one of ours, or a tenant's foreign JWT.
@@ -235,6 +259,10 @@ class Issuer:
             raise Unauthenticated("the user is gone")
         if user.token_mark and claims["rev_sig"] != user.token_mark:
             raise Unauthenticated("the user's tokens were revoked: log in again")
+        session = claims.get("session")
+        known = None if session is None else self._identity.get(Session, user.tenant, session)
+        if known is not None and known.ended:
+            raise Unauthenticated("the session has ended: log in again")
         return user
 
     def _own_bearer(self, claims: Json) -> Bearer:
@@ -251,6 +279,9 @@ class Issuer:
         if client is None:
             # DataTrails: a secret that expired does not revoke tokens, a deleted client does.
             raise Unauthenticated("the client is gone")
+        if client.token_mark and claims["rev_sig"] != client.token_mark:
+            raise Unauthenticated("the client was registered again: ask for a new token")
+        names &= set(client.scopes)
         return Bearer(self._principal_of_client(client, names), claims, None, client.id)
 
     def _principal_of_client(self, client: Client, names: set[str]) -> Principal:
@@ -349,7 +380,9 @@ def _verify_foreign(token: str, key_set: KeySet, now_ms: int) -> Json:
 
 def _check_times(claims: Json, now_s: float) -> None:
     expires, starts = (_seconds_of(claims, name) for name in ("exp", "nbf"))
-    if expires is not None and expires <= now_s:
+    if expires is None:
+        raise Unauthenticated("the token has no exp: a token that never ends is not taken")
+    if expires <= now_s:
         raise TokenExpired
     if starts is not None and starts > now_s:
         raise Unauthenticated("the token is not valid yet")

@@ -13,6 +13,7 @@ from tallystick import limits
 from tallystick.errors import Malformed
 from tallystick.events.dialect_rules import Rules
 from tallystick.events.event import Op, View
+from tallystick.events.references import to_text
 from tallystick.index.document import still_shown
 from tallystick.index.followers import SEARCH, VIEWS
 from tallystick.index.lists import paging, time_series
@@ -120,7 +121,7 @@ class IndexReader:
     def history(self, tenant: str, type: str, id: str, *, limit: int, offset: int) -> list[int]:
         """Return the indexes of a resource's document entries, newest first."""
         size, views = self._caught_up(tenant)
-        target = HasTerm((views.number_of("target", f"{type}:{id}"),))
+        target = HasTerm((views.number_of("target", to_text(type, id)),))
         node = AllOf((target, HasTerm((views.number_of("op", Op.DOCUMENT.value),))))
         with views.shelf(tenant, size) as shelf:
             blocks = () if shelf is None else shelf.blocks
@@ -234,7 +235,7 @@ def _key(position: Sequence[Any], plan: Listing) -> Key:
 
 def _summary(views: ViewsReader, shelf: Shelf, row: ResourceRow) -> ResourceSummary:
     """Return what a row and the lists know of a resource."""
-    value = f"{row.type}:{row.id}"
+    value = to_text(row.type, row.id)
     named = HasTerm(tuple(views.number_of(role, value) for role in ("actor", "target", "scope")))
     node = AllOf((HasTerm((views.number_of(SEEN, SIGHTED),)), named))
     extent = paging.extent(shelf.blocks, node)

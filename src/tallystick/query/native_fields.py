@@ -22,7 +22,7 @@ import msgspec
 
 from tallystick import limits
 from tallystick.errors import InvalidQuery, Malformed, UnsupportedField, UnsupportedOperator
-from tallystick.events import ids
+from tallystick.events import ids, references
 from tallystick.query.expr import (
     Box,
     Eq,
@@ -204,7 +204,9 @@ def _resource_leaf(name: str, leaf: Leaf) -> Expr:
     match leaf:
         case Term(_, text) | Phrase(_, text) | Eq(_, str(text)):
             ids_alike = (
-                [Eq(id_field, text), Eq(name, text)] if ":" in text else [Eq(id_field, text)]
+                [Eq(id_field, text), Eq(name, references.canonical(text))]
+                if ":" in text
+                else [Eq(id_field, text)]
             )
             return any_of([*ids_alike, msgspec.structs.replace(leaf, field=name_field)])
         case Wildcard(_, pattern):

@@ -18,6 +18,7 @@ from types import MappingProxyType
 from typing import Any
 
 from tallystick.events.event import Event, Json, Resource, View, class_of
+from tallystick.events.references import nested_pair, to_text
 from tallystick.query.expr import Scalar
 from tallystick.query.geo import Place, place_of
 from tallystick.query.text import text_of, tokens_of
@@ -158,7 +159,7 @@ def nested(event: Event) -> Sequence[str]:
     if len(inside) < 2:
         return ()
     return [
-        f"{outer.type}:{outer.id}>{inner.type}:{inner.id}"
+        nested_pair(to_text(*outer.key), to_text(*inner.key))
         for n, outer in enumerate(event.scopes)
         for inner in inside[n + 1 :]
         if inner.type == outer.type and inner.id != outer.id
@@ -205,7 +206,7 @@ def _plain_values(field: str, view: View) -> Sequence[Scalar] | None:
     resources = (resource for name, resource in _resources(view) if name == head)
     match member:
         case "":
-            return tuple(f"{resource.type}:{resource.id}" for resource in resources)
+            return tuple(to_text(*resource.key) for resource in resources)
         case "type":
             return tuple(resource.type for resource in resources)
         case "id":
@@ -307,7 +308,7 @@ def _has_below(node: Any, path: str | None) -> bool:
 
 
 def _flat_resource(name: str, resource: Resource) -> Iterator[tuple[str, Scalar]]:
-    yield name, f"{resource.type}:{resource.id}"
+    yield name, to_text(*resource.key)
     yield f"{name}.type", resource.type
     yield f"{name}.id", resource.id
     if resource.name is not None:

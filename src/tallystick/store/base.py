@@ -201,6 +201,12 @@ class Store(Protocol):
         Raises: StoreBusy, StoreFailed, StoreCorrupt.
         """
 
+    def try_write(self) -> None:
+        """Let the store write something of no meaning, as durably as a commit.
+
+        Raises: StoreBusy, StoreFailed.
+        """
+
     def log_head(self, tenant: str) -> LogHead | None:
         """Return the committed head of a tenant's log."""
 

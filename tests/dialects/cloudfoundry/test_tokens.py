@@ -100,6 +100,7 @@ def test_refresh_gives_a_new_token_with_the_grants_of_now(deployment: Deployment
     deployment.server.change(
         User, deployment.tenant, user.id, lambda user: acts.remove_grant(user, "tenant:*")
     )
+    form["refresh_token"] = second["refresh_token"]
     third = ask(deployment.anonymous, **form).json()
     assert third["scope"] == "cloud_controller.read cloud_controller.write"
 

@@ -189,7 +189,7 @@ def test_changes_of_a_user_at_once_are_all_kept(http: httpx2.Client) -> None:
 def test_a_new_password_or_being_disabled_ends_all_sessions(
     server: LiveServer, http: httpx2.Client
 ) -> None:
-    http.post(f"{BASE}/users", json={"id": "1", "login": "kate", "password": "first"})
+    http.post(f"{BASE}/users", json={"id": "1", "login": "kate", "password": "the first one"})
 
     def log_in(**form: str) -> httpx2.Response:
         with server.plain_http() as anonymous:
@@ -202,33 +202,33 @@ def test_a_new_password_or_being_disabled_ends_all_sessions(
     def change(**changes: Any) -> None:
         assert http.patch(f"{BASE}/users/1", json=changes).status_code == 200
 
-    first = log_in(grant_type="password", username="kate", password="first").json()
+    first = log_in(grant_type="password", username="kate", password="the first one").json()
     assert status_of(first["access_token"]) == 200
-    change(password="second")
+    change(password="the second one")
     assert status_of(first["access_token"]) == 401
     assert log_in(grant_type="refresh_token", refresh_token=first["refresh_token"]).is_error
-    assert log_in(grant_type="password", username="kate", password="first").is_error
-    second = log_in(grant_type="password", username="kate", password="second").json()
+    assert log_in(grant_type="password", username="kate", password="the first one").is_error
+    second = log_in(grant_type="password", username="kate", password="the second one").json()
     assert status_of(second["access_token"]) == 200
     change(disabled=True)
     assert status_of(second["access_token"]) == 401
-    assert log_in(grant_type="password", username="kate", password="second").is_error
+    assert log_in(grant_type="password", username="kate", password="the second one").is_error
     change(disabled=False)
     # What was taken stays taken: the user shows again who they are.
     assert status_of(second["access_token"]) == 401
-    third = log_in(grant_type="password", username="kate", password="second").json()
+    third = log_in(grant_type="password", username="kate", password="the second one").json()
     assert status_of(third["access_token"]) == 200
     change(name="Kate")
     assert status_of(third["access_token"]) == 200
     assert http.delete(f"{BASE}/users/1").status_code == 204
-    http.post(f"{BASE}/users", json={"id": "1", "login": "other", "password": "third"})
+    http.post(f"{BASE}/users", json={"id": "1", "login": "other", "password": "the third one"})
     # Another person has the id now.
     assert status_of(third["access_token"]) == 401
     assert log_in(grant_type="refresh_token", refresh_token=third["refresh_token"]).is_error
 
 
 def test_a_login_that_was_under_way_does_not_outlive_the_password(server: LiveServer) -> None:
-    user = server.create_user(TENANT, "1", login="kate", password="first")
+    user = server.create_user(TENANT, "1", login="kate", password="the first one")
     changed = msgspec.structs.replace(user, password=None)
     server.change(User, TENANT, "1", lambda user: acts.change_user(user, changed))
     # The password was checked before it was changed, the token issued afterwards.

@@ -26,6 +26,7 @@ from tallystick.dialects.cloudfoundry.wire import (
     scope_id,
 )
 from tallystick.errors import Forbidden, NotFound
+from tallystick.events import references
 from tallystick.events.event import Event, Json, Resource
 from tallystick.ledger.ledger import Ledger
 from tallystick.query.expr import NEWEST_FIRST, Eq, Everything, In, all_of
@@ -137,7 +138,7 @@ class Inventory:
     def _lives(self, type: str, guids: Sequence[str]) -> Iterator[Event]:
         """Yield the events that tell of the creation or deletion of resources, newest first."""
         kinds = tuple(f"audit.{type}.{what}" for what in ("create", _DELETED))
-        about = In("target", tuple(f"{type}:{guid}" for guid in guids))
+        about = In("target", tuple(references.to_text(type, guid) for guid in guids))
         question = Find(
             where=all_of((about, In("kind", kinds))),
             dialect=DIALECT,

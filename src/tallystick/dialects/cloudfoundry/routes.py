@@ -350,11 +350,7 @@ class V2Api:
 
 def base_url(services: Services, request: Request) -> str:
     """Return the address under which the caller reaches the server, without a final slash."""
-    known = services.settings.external_url
-    if known is not None:
-        return known.rstrip("/")
-    prefix: str = request.scope.get("root_path", "")
-    return f"{request.url.scheme}://{request.url.netloc}{prefix}"
+    return services.base_url(request.scope)
 
 
 def _has_guid(view: View | None, guid: str) -> bool:

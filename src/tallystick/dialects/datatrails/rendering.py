@@ -18,6 +18,7 @@ from uuid import UUID
 from tallystick.dialects.datatrails.merklelog.gojson import Value
 from tallystick.events import ids
 from tallystick.events.event import Event, Resource
+from tallystick.events.references import to_text
 
 DIALECT = "datatrails"
 RESERVED = "tallystick_"
@@ -84,7 +85,7 @@ def created_at(event: Event) -> int:
 
 @lru_cache(_ACTORS_KEPT)
 def _made_of(tenant_uuid: UUID, type: str, id: str) -> str:
-    return str(ids.derived_uuid(tenant_uuid, f"{type}:{id}"))
+    return str(ids.derived_uuid(tenant_uuid, to_text(type, id)))
 
 
 def _flattened(event: Event, salt_hash: bytes | None) -> dict[str, Value]:

@@ -17,13 +17,12 @@ from tallystick.dialects.datatrails.caller import Caller, caller_of
 from tallystick.dialects.datatrails.options import Options
 from tallystick.dialects.datatrails.routes import json_response
 from tallystick.dialects.services import Services
-from tallystick.errors import Malformed, NotFound, RateLimited, Unauthenticated
+from tallystick.errors import Malformed, NotFound, Unauthenticated
 from tallystick.events.event import Json
 from tallystick.identity import acts
 from tallystick.identity.access import Scope
 from tallystick.identity.acts import Act
 from tallystick.identity.records import Client
-from tallystick.identity.throttle import password_attempts
 from tallystick.identity.tokens import Issued, is_secret_of
 
 BASE = "/archivist/iam/v1"
@@ -36,7 +35,6 @@ class TokenApi:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._attempts = password_attempts()
 
     def routes(self) -> Sequence[BaseRoute]:
         """Return the route."""
@@ -45,7 +43,7 @@ class TokenApi:
     async def token(self, request: Request) -> Response:
         """Answer a token for a client that shows its secret."""
         body = await self._services.body(request, limits.TOKEN_REQUEST_BYTES)
-        address = request.client.host if request.client else ""
+        address = self._services.client_address(request.scope)
         issued: Issued = await self._services.door().run(self._issue, body, address)
         answer: Json = {
             "access_token": issued.access_token,
@@ -59,14 +57,12 @@ class TokenApi:
         if fields.get("grant_type") != "client_credentials":
             raise Malformed("grant_type is client_credentials", path="grant_type")
         id, secret = fields.get("client_id", ""), fields.get("client_secret", "")
-        who = f"{id}\n{address}"
-        wait_s = self._attempts.wait_s(who)
-        if wait_s:
-            raise RateLimited("too many attempts with a wrong secret", retry_after_s=wait_s)
         client = self._services.identity.client(id) if id else None
-        if client is None or not is_secret_of(client, secret, self._services.clock.now_ms()):
-            self._attempts.failed(who)
-            raise Unauthenticated("the client is unknown or its secret is wrong")
+        now_ms = self._services.clock.now_ms()
+        with self._services.throttle.attempt(f"client {id}", address) as attempt:
+            if client is None or not is_secret_of(client, secret, now_ms):
+                raise Unauthenticated("the client is unknown or its secret is wrong")
+            attempt.succeeded = True
         return self._services.issuer.issue_for_client(client, client.scopes)
 
 

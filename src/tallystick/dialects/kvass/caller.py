@@ -15,6 +15,7 @@ from tallystick.dialects.services import Services
 from tallystick.errors import Forbidden, RequestError, Unauthenticated
 from tallystick.identity import access
 from tallystick.identity.access import Principal, Scope
+from tallystick.identity.admission import admit
 from tallystick.identity.records import KeySet, User
 from tallystick.identity.tokens import Bearer, UnknownSubject
 from tallystick.query.expr import Expr
@@ -38,10 +39,21 @@ class Caller(NamedTuple):
 
 
 def caller_of(services: Services, request: Request, right: Scope) -> Caller:
-    """Return who asks.
+    """Return who asks, now and as long as the request is open.
 
     Raises: Unauthenticated; Forbidden for who is no administrator or lacks the right.
     """
+    latest: list[Caller] = []
+
+    def look() -> Principal:
+        latest[:] = [_caller(services, request, right)]
+        return latest[0].principal
+
+    admit(request.scope["state"], services.identity, look)
+    return latest[0]
+
+
+def _caller(services: Services, request: Request, right: Scope) -> Caller:
     key = _key_of(services, request)
     access.require(key, right)
     company = services.identity.tenant(key.tenant).hex

@@ -23,6 +23,7 @@ from tallystick.dialects.services import Services
 from tallystick.errors import NotFound
 from tallystick.events import ids
 from tallystick.events.event import Draft, Json, Op, Resource, View
+from tallystick.events.references import to_text
 from tallystick.identity.access import Scope
 from tallystick.log.idempotency import claims_of_key
 from tallystick.query.expr import Eq, Everything, Sort
@@ -168,7 +169,7 @@ class KvassApi:
         target = draft.target
         assert target is not None, "the codec gives every draft a target"
         about = Find(
-            where=Eq("target", f"{target.type}:{target.id}"),
+            where=Eq("target", to_text(*target.key)),
             dialect=DIALECT,
             sort=(Sort("index", descending=True),),
             limit=1,

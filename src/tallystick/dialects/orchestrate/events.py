@@ -18,6 +18,7 @@ from tallystick.dialects.orchestrate.wire import Address
 from tallystick.errors import Malformed, NotFound, PreconditionFailed
 from tallystick.events import ids
 from tallystick.events.event import Json, Op, View
+from tallystick.events.references import to_text
 from tallystick.identity.access import Scope
 from tallystick.log.sequencer import Accepted
 from tallystick.query.expr import Eq, Expr, Range, all_of
@@ -264,7 +265,7 @@ def _series(address: Address, type: str) -> Expr:
     # The first names the resource in one word, which a colon could make ambiguous.
     return all_of(
         (
-            Eq("target", f"{address.collection}:{address.key}"),
+            Eq("target", to_text(address.collection, address.key)),
             Eq("target.type", address.collection),
             Eq("kind", type),
         )

@@ -32,6 +32,7 @@ from tallystick.events.event import Draft, Json, Resource
 from tallystick.identity import access, actors
 from tallystick.identity.access import Principal
 from tallystick.identity.access import Scope as Right
+from tallystick.identity.admission import admit
 from tallystick.ledger.selections import Row, Selection
 from tallystick.log.sequencer import Accepted, Item
 from tallystick.query.expr import Expr
@@ -64,7 +65,10 @@ class Exchange:
         self.method: str = scope["method"]
         self.path: str = path_of(scope)
         """The path as the caller sent it."""
-        self.principal = _principal(self.headers.get("authorization", ""), services)
+        authorization = self.headers.get("authorization", "")
+        self.principal = admit(
+            scope["state"], services.identity, lambda: _principal(authorization, services)
+        )
         self.tenant = self.principal.tenant
         """The application of the key."""
         self.parameters = paging.parse_query(scope["query_string"])

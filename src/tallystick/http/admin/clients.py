@@ -93,7 +93,7 @@ class AdminClientsApi:
         if wanted.id is not None:
             acts.check_id(wanted.id)
         if wanted.secret is not None and len(wanted.secret) not in acts.SECRET_CHARS:
-            raise Malformed("a secret has 8 to 256 characters", path="/secret")
+            raise Malformed("a secret has 16 to 256 characters", path="/secret")
         if wanted.dialect is not None and wanted.dialect not in self._dialects:
             raise Malformed(f"dialect is one of {', '.join(self._dialects)}", path="/dialect")
         if wanted.user is not None and self._identity.get(User, tenant, wanted.user) is None:

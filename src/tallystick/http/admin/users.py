@@ -16,7 +16,7 @@ from tallystick.dialects.services import Services
 from tallystick.errors import Malformed, NotFound
 from tallystick.events.event import Json
 from tallystick.http.admin.guard import ONE, AdminGuard, Input, decode, json_response
-from tallystick.identity import acts, credentials
+from tallystick.identity import access, acts
 from tallystick.identity.access import Grant
 from tallystick.identity.acts import Act
 from tallystick.identity.records import User
@@ -58,6 +58,7 @@ class AdminUsersApi:
     """Handlers of users and grants; every change is an entry in the tenant's log."""
 
     def __init__(self, services: Services, guard: AdminGuard) -> None:
+        self._services = services
         self._clock = services.clock
         self._identity = services.identity
         self._ledger = services.ledger
@@ -92,19 +93,25 @@ class AdminUsersApi:
             name=wanted.name,
             email=wanted.email,
             time_zone=wanted.time_zone,
-            password=_hashed(wanted.password),
+            password=self._hashed(wanted.password),
             aliases=wanted.aliases,
             attributes=wanted.attributes,
         )
         self._ledger.administer(tenant, acts.create_user(user))
         return json_response(_user(user), 201)
 
+    def _hashed(self, password: str | None) -> str | None:
+        if not password:
+            return None
+        acts.check_password(password)
+        return self._services.passwords.hash(password)
+
     def _list_grants(self, request: Request, tenant: str) -> Response:
         return json_response({"grants": [_grant(grant) for grant in self._user(request).grants]})
 
     def _add_grant(self, request: Request, tenant: str) -> Response:
         wanted = decode(GrantIn, request.state.body)
-        grant = Grant(wanted.scope, wanted.role)
+        grant = Grant(access.checked_scope(wanted.scope), wanted.role)
         self._change(request, lambda user: acts.add_grant(user, grant))
         return json_response(_grant(grant), 201)
 
@@ -122,7 +129,7 @@ class AdminUsersApi:
         if "time_zone" in changes:
             _check_zone(changes["time_zone"])
         if "password" in changes:
-            changes["password"] = _hashed(changes["password"])
+            changes["password"] = self._hashed(changes["password"])
 
         def change(user: User) -> Act:
             return acts.change_user(user, msgspec.structs.replace(user, **changes))
@@ -149,10 +156,6 @@ def _existing(user: User | None, id: str) -> User:
     if user is None:
         raise NotFound(f"there is no user {id!r}")
     return user
-
-
-def _hashed(password: str | None) -> str | None:
-    return credentials.hash_password(password) if password else None
 
 
 def _check_zone(name: str) -> None:

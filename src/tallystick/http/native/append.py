@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from typing import NamedTuple
 
 from starlette.datastructures import QueryParams
 from starlette.types import Receive, Scope, Send
@@ -25,7 +26,7 @@ from tallystick.errors import (
 )
 from tallystick.events.entry import prepare
 from tallystick.events.event import Draft, Json
-from tallystick.http.auth import Authenticator
+from tallystick.http.auth import Authenticator, look_again
 from tallystick.http.body import header, read_body, text_header
 from tallystick.http.native import wire
 from tallystick.http.native.parameters import check_names, flag
@@ -124,10 +125,31 @@ class Appender:
             _require_sight(principal)
         headers = [(b"content-type", _NDJSON)]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
+        refused_bytes, last = 0, b""
         for chunk in _chunks(body):
-            answers = await self._append_chunk(principal.tenant, chunk, key, request_id, diff)
-            await send({"type": "http.response.body", "body": answers, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
+            reason = await self._reason_to_stop(scope, refused_bytes)
+            if reason is not None:
+                last = _refusal_line(chunk[0][0], reason, request_id) + b"\n"
+                break
+            lines = await self._append_chunk(principal.tenant, chunk, key, request_id, diff)
+            refused_bytes += lines.refused_bytes
+            await send({"type": "http.response.body", "body": lines.answers, "more_body": True})
+        await send({"type": "http.response.body", "body": last})
+
+    async def _reason_to_stop(self, scope: Scope, refused_bytes: int) -> TallystickError | None:
+        """Return why the lines that are left are not stored; None if they are."""
+        try:
+            await look_again(scope["state"], self._services.door())
+        except TallystickError as error:
+            return error
+        if refused_bytes <= limits.REFUSED_LINES_BYTES:
+            return None
+        return TooLarge(
+            f"refusals of this body fill {refused_bytes:,} bytes: this line ends the answer",
+            limit=limits.REFUSED_LINES_BYTES,
+            actual=refused_bytes,
+            hint="mend the lines that were refused and send the rest again",
+        )
 
     async def _append_chunk(
         self,
@@ -136,7 +158,7 @@ class Appender:
         key: str | None,
         request_id: str,
         diff: bool,
-    ) -> bytes:
+    ) -> _Lines:
         door: Door = self._services.door()
         prepared: list[Item | TallystickError] = await door.run(_prepare_lines, chunk, key)
         items = [item for item in prepared if isinstance(item, Item)]
@@ -145,8 +167,8 @@ class Appender:
         except TallystickError as error:
             outcomes = iter([error] * len(items))
         merged = [next(outcomes) if isinstance(item, Item) else item for item in prepared]
-        answers = await door.run(self._line_answers, tenant, chunk, merged, request_id)
-        return bytes(answers)
+        lines: _Lines = await door.run(self._line_answers, tenant, chunk, merged, request_id)
+        return lines
 
     async def _store(
         self, door: Door, tenant: str, items: Sequence[Item], diff: bool
@@ -176,20 +198,33 @@ class Appender:
         chunk: Sequence[tuple[int, bytes]],
         outcomes: Sequence[Outcome],
         request_id: str,
-    ) -> bytes:
+    ) -> _Lines:
         replayed = [o.index for o in outcomes if isinstance(o, Accepted) and o.replayed]
         views = self._services.ledger.views_at(tenant, replayed) if replayed else {}
         lines: list[bytes] = []
+        refused_bytes = 0
         for (number, _), outcome in zip(chunk, outcomes, strict=True):
             if isinstance(outcome, TallystickError):
-                told = problem(outcome, request_id)
-                line: Json = {"line": number, "status": told["status"], "error": told}
+                lines.append(_refusal_line(number, outcome, request_id))
+                refused_bytes += len(lines[-1]) + 1
             else:
                 replay = views[outcome.index].first.id if outcome.replayed else outcome.id
                 status = 200 if outcome.replayed else 201
-                line = {"line": number, "status": status, "id": replay, "index": outcome.index}
-            lines.append(json_text.encode(line))
-        return b"\n".join(lines) + b"\n"
+                stored: Json = {"line": number, "status": status, "id": replay}
+                lines.append(json_text.encode({**stored, "index": outcome.index}))
+        return _Lines(b"\n".join(lines) + b"\n", refused_bytes)
+
+
+class _Lines(NamedTuple):
+    """Answers to some lines, and how much of them tells why lines were refused."""
+
+    answers: bytes
+    refused_bytes: int
+
+
+def _refusal_line(number: int, error: TallystickError, request_id: str) -> bytes:
+    told = problem(error, request_id)
+    return json_text.encode({"line": number, "status": told["status"], "error": told})
 
 
 def prepare_events(events: Sequence[Json]) -> list[Item]:

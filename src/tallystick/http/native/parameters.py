@@ -10,6 +10,7 @@ from starlette.datastructures import QueryParams
 
 from tallystick import limits, times
 from tallystick.errors import Malformed
+from tallystick.events import references
 from tallystick.query.expr import Eq, Everything, Expr, In, Prefix, Range, Sort, all_of, any_of
 from tallystick.query.lucene import parse
 from tallystick.query.native_fields import NativeFields
@@ -144,10 +145,14 @@ def _time(params: QueryParams, name: str) -> int | None:
 
 
 def _resource_text(text: str, name: str) -> str:
-    type, colon, id = text.partition(":")
-    if not (type and colon and id):
-        raise Malformed(f"{name} is written TYPE:ID, such as user:481", path=name)
-    return text
+    resource = references.parse(text)
+    if resource is None:
+        raise Malformed(
+            f"{name} is written TYPE:ID, such as user:481",
+            path=name,
+            hint="a colon in the type is written %3A",
+        )
+    return references.to_text(*resource)
 
 
 def one_of(params: QueryParams, name: str, values: Mapping[str, T], default: str) -> T:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from urllib.parse import quote, unquote
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import Scope
 
 from tallystick import times
 from tallystick.dialects.services import Services
 from tallystick.errors import NotFound
 from tallystick.events.event import Event, Json
+from tallystick.events.references import to_text
 from tallystick.http.native import wire
 from tallystick.http.native.facets import Guard
 from tallystick.identity import access
@@ -39,14 +42,14 @@ class ResourcesApi:
         return await self._services.door().run(self._get_resource, request, principal)
 
     def _get_resource(self, request: Request, principal: Principal) -> Response:
-        type, id = request.path_params["type"], request.path_params["id"]
+        type, id = _resource_at(request.scope)
         visible = access.visible(principal)
         if isinstance(visible, Everything):
             found = self._ledger.resource(principal.tenant, type, id)
         else:
             found = self._seen_by(principal.tenant, type, id, visible)
         if found is None or found.count == 0:
-            raise NotFound(f"there is no resource {f'{type}:{id}'!r}")
+            raise NotFound(f"there is no resource {to_text(type, id)!r}")
         answer = _told(found)
         if found.document is not None:
             answer["document"] = self._ledger.view_at(principal.tenant, found.document).first.data
@@ -54,7 +57,7 @@ class ResourcesApi:
 
     def _seen_by(self, tenant: str, type: str, id: str, visible: Expr) -> ResourceSummary | None:
         """Return what the events that a caller may see tell of a resource; None if none does."""
-        name = f"{type}:{id}"
+        name = to_text(type, id)
         question = Find(
             where=any_of((Eq("target", name), Eq("actor", name), Eq("scope", name))),
             limit=1,
@@ -79,6 +82,21 @@ class ResourcesApi:
             last_index=event.index,
             count=last.total or 0,
         )
+
+
+def _resource_at(scope: Scope) -> tuple[str, str]:
+    """Return type and id as the path has them; slashes of the type are written `%2F`.
+
+    Raises: NotFound for a path whose only slash between the two is an escaped one.
+    """
+    raw = scope.get("raw_path")
+    if raw is None:
+        raw = quote(scope["path"]).encode()
+    # What decodes to /v1/resources/TYPE/ID may have its own slashes anywhere.
+    parts = raw.decode("ascii").partition("?")[0].split("/", 4)
+    if len(parts) < 5 or not (parts[3] and parts[4]):
+        raise NotFound("no such path", hint="a slash in a type is written %2F")
+    return unquote(parts[3]), unquote(parts[4])
 
 
 def _name_in(event: Event, type: str, id: str) -> str | None:

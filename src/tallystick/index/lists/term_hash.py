@@ -12,6 +12,7 @@ from hashlib import blake2b
 from typing import TypeVar
 
 from tallystick.events.event import Op, Resource, View, class_of
+from tallystick.events.references import to_text
 from tallystick.query.expr import Scalar
 from tallystick.query.values import Terms, nested
 
@@ -111,7 +112,7 @@ class TermHasher:
         if numbers is None:
             type, id = resource.key
             numbers = (
-                self._hash(role, f"s{type}:{id}"),
+                self._hash(role, f"s{to_text(type, id)}"),
                 self(f"{role}.type", type),
                 self._hash(f"{role}.id", f"s{id}"),
             )

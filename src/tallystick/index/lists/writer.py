@@ -19,6 +19,7 @@ from tallystick import limits
 from tallystick.errors import StoreBusy
 from tallystick.events.dialect_rules import Rules
 from tallystick.events.event import Event, HeadSlot, Op, View
+from tallystick.events.references import to_text
 from tallystick.followers.damage import Cursor, ListsDamaged
 from tallystick.followers.follow import Slice
 from tallystick.index.document import derived_terms, seen_by
@@ -286,7 +287,7 @@ class ViewsWriter:
     def _sightings(self, shelf: Shelf, tenant: str, key: Identity) -> Iterator[Event]:
         """Yield the entries that name a resource, the last to occur first."""
         shelf.open.rank()
-        number_of, value = self._hash, f"{key[0]}:{key[1]}"
+        number_of, value = self._hash, to_text(*key)
         named = AnyOf(
             tuple(HasTerm((number_of(role, value),)) for role in ("actor", "target", "scope"))
         )
@@ -306,7 +307,7 @@ class ViewsWriter:
         number_of = self._hash
         node = AllOf(
             (
-                HasTerm((number_of("target", f"{key[0]}:{key[1]}"),)),
+                HasTerm((number_of("target", to_text(*key)),)),
                 HasTerm((number_of("op", Op.DOCUMENT.value),)),
             )
         )

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from tallystick.events.dialect_rules import Rules
 from tallystick.events.event import Event, Op, Resource, View, class_of
+from tallystick.events.references import to_text
 from tallystick.index.document import ITEM, seen_by
 from tallystick.index.lists.term_hash import is_sighting, keep
 from tallystick.index.postgres.terms import Numbering, Sight
@@ -139,7 +140,7 @@ class RowMaker:
     def _role(self, role: str, resource: Resource) -> _Known:
         """Return the number that a resource is looked up by, and those of its other terms."""
         number_of, (type, id) = self._number_of, resource.key
-        whole, only_id = number_of(role, f"{type}:{id}"), number_of(f"{role}.id", id)
+        whole, only_id = number_of(role, to_text(type, id)), number_of(f"{role}.id", id)
         by, other = (whole, only_id) if role == "scope" else (only_id, whole)
         packed = int8(other) + int8(number_of(f"{role}.type", type))
         known = _Known(by, packed)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from tallystick.events.references import to_text
 from tallystick.index.lists.resources import Identity
 from tallystick.index.postgres.counts import Subject, count_of
 from tallystick.index.postgres.resources import parents_of, resource_number
@@ -62,7 +63,7 @@ class Summaries:
 
     def subject(self, key: Identity) -> Subject:
         """Return what is counted of a resource."""
-        value = f"{key[0]}:{key[1]}"
+        value = to_text(*key)
         members = tuple(self._number_of(role, value) for role in ("actor", "target", "scope"))
         return Subject(resource_number(self._number_of, key), members)
 

@@ -14,6 +14,7 @@ from itertools import accumulate, islice
 from tallystick import limits
 from tallystick.events.dialect_rules import Rules
 from tallystick.events.event import Event, HeadSlot, View
+from tallystick.events.references import to_text
 from tallystick.followers.follow import Slice
 from tallystick.index.lists.resources import Identity
 from tallystick.index.postgres.binary_copy import copy_in
@@ -212,7 +213,7 @@ class Taking:
 def named(number_of: Numbering, key: Identity) -> dict[str, int | list[int]]:
     """Return the values by which statements find the entries that name a resource."""
     type, id = key
-    value = f"{type}:{id}"
+    value = to_text(type, id)
     return {
         "target_id": number_of("target.id", id),
         "actor_id": number_of("actor.id", id),
@@ -237,7 +238,7 @@ def documents(
         "history",
         tenant=tenant,
         target_id=number_of("target.id", key[1]),
-        target=number_of("target", f"{key[0]}:{key[1]}"),
+        target=number_of("target", to_text(*key)),
         before=before,
         limit=limit,
         offset=offset,

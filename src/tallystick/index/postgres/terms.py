@@ -14,6 +14,11 @@ from tallystick.query.expr import Scalar
 
 _OFFSET = 1 << 63
 
+_TERMS = ""
+"""The name of the spelling of terms among the versions of the dialects' rules."""
+_TERMS_VERSION = 2
+"""How resources are spelt in terms; lists made with an older spelling are made again."""
+
 
 class Numbering:
     """The numbers of one tenant's terms; safe to share between threads."""
@@ -37,6 +42,7 @@ class Sight:
         self._together: dict[tuple[str, ...], int] = {}
         self._bits: Mapping[str, int] = {name: 1 << bit for bit, name in enumerate(names)}
         versions = {name: rule.version for name, rule in rules.items()}
+        versions[_TERMS] = _TERMS_VERSION
         self.fingerprint = msgspec.json.encode(versions, order="sorted")
         """What the dialects show, by name and version."""
         self.listed = frozenset(

@@ -35,6 +35,11 @@ _TIMEOUTS = Timeouts()
 Result = TypeVar("Result")
 
 
+def _take_number(connection: Connection) -> None:
+    with connection.transaction():
+        connection.execute("SELECT pg_current_xact_id()")
+
+
 def open_postgres(
     url: str,
     *,
@@ -100,6 +105,11 @@ class PostgresStore:
             writer.commit()
         if writer.erased:
             self._cleaner.wake()
+
+    def try_write(self) -> None:
+        """Commit a transaction with a number, which the server writes and flushes."""
+        with translated():
+            self._writers.run(_take_number)
 
     def with_head(self, tenant: str, extend: Callable[[Held], Result]) -> Result | None:
         """Let `extend` write beside a tenant's log, in a transaction that holds its head.

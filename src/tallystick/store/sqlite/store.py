@@ -31,6 +31,7 @@ from tallystick.store.sqlite import rows as sqlite_rows
 from tallystick.store.sqlite.connection import BUSY_MS, has_schema, open_connection, translated
 from tallystick.store.sqlite.writer import SqliteWriter
 from tallystick.store.sqlite_read_only import open_read_only
+from tallystick.store.write_probe import try_folder
 
 _TRUNCATE_WAIT_MS = 1_000
 
@@ -119,6 +120,10 @@ class SqliteStore:
                 self._truncate_wal(wait_ms=_TRUNCATE_WAIT_MS)
             elif self._truncate:
                 self._truncate_wal()
+
+    def try_write(self) -> None:
+        """Write beside the file: a transaction that is rolled back would write nothing."""
+        try_folder(self.path.parent)
 
     def _truncate_wal(self, *, wait_ms: int = 0) -> None:
         """Empty the write-ahead log; if others read an old state until then, a later commit does.

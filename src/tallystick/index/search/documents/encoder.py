@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from tallystick.events.event import Json, Resource, View, class_of
 from tallystick.events.ids import index_of_event_id
+from tallystick.events.references import to_text
 from tallystick.index.document import Document
 from tallystick.index.search import terms
 from tallystick.index.search.documents.paths import (
@@ -159,7 +160,7 @@ class Speller:
 
     def _resource(self, role: str, resource: Resource) -> None:
         path, string = self._tenant.path, self._string
-        string(path(role), f"{resource.type}:{resource.id}")
+        string(path(role), to_text(*resource.key))
         string(path(f"{role}.type"), resource.type)
         string(path(f"{role}.id"), resource.id)
         if resource.name is not None:
