@@ -24,6 +24,7 @@ from tallystick.errors import (
     TooLarge,
     UnsupportedMediaType,
 )
+from tallystick.events import rendering
 from tallystick.events.entry import prepare
 from tallystick.events.event import Draft, Json
 from tallystick.http.auth import Authenticator, look_again
@@ -87,7 +88,7 @@ class Appender:
 
     async def _append(
         self, scope: Scope, principal: Principal, drafts: Sequence[Draft], *, in_array: bool
-    ) -> list[wire.EventOut]:
+    ) -> list[rendering.EventOut]:
         services = self._services
         if not drafts:
             return []
@@ -106,7 +107,7 @@ class Appender:
             for draft, outcome in zip(drafts, outcomes, strict=True)
         ]
 
-    def _reread(self, tenant: str, outcomes: Sequence[Outcome]) -> list[wire.EventOut]:
+    def _reread(self, tenant: str, outcomes: Sequence[Outcome]) -> list[rendering.EventOut]:
         indexes: list[int] = []
         for outcome in outcomes:
             if isinstance(outcome, TallystickError):

@@ -18,6 +18,7 @@ from starlette.routing import BaseRoute, Route
 from tallystick import json_text, limits, times
 from tallystick.dialects.services import Services
 from tallystick.errors import NotFound, PreconditionFailed
+from tallystick.events import rendering
 from tallystick.events.event import Json, Op, View
 from tallystick.http.auth import Authenticator
 from tallystick.http.body import body_of
@@ -89,7 +90,7 @@ class NativeApi:
         page = self._ledger.find(
             principal.tenant, question, visible, max_bytes=self._services.settings.page_bytes
         )
-        render = _recorded if question.over is Over.LOG else wire.from_view
+        render = _recorded if question.over is Over.LOG else rendering.from_view
         answer: Json = {"events": [render(view) for view in page.views], "next": None}
         headers: dict[str, str] = {}
         if page.more and page.hits:
@@ -107,7 +108,7 @@ class NativeApi:
         headers = {"ETag": wire.etag(view.revision)}
         if wire.is_known(request.headers.getlist("if-none-match"), view.revision):
             return Response(status_code=304, headers=headers)
-        return _json(wire.from_view(view), headers=headers)
+        return _json(rendering.from_view(view), headers=headers)
 
     async def receipt(self, request: Request, principal: Principal) -> Response:
         """Answer the receipt of an entry: an event the caller may see, retracted or not."""
@@ -147,7 +148,7 @@ class NativeApi:
                 previous=revision.previous,
                 expected=expected,
             )
-        return _json(wire.from_view(view), headers={"ETag": wire.etag(view.revision)})
+        return _json(rendering.from_view(view), headers={"ETag": wire.etag(view.revision)})
 
     async def retract(self, request: Request, principal: Principal) -> Response:
         """Stop showing an event, and with `erase` destroy its content."""
@@ -179,7 +180,7 @@ class NativeApi:
                 "op": op,
                 "recorded_at": times.to_rfc3339(accepted.recorded_ms),
                 "subject": event_id.lower(),
-                "receipt": wire.receipt_link(accepted.id),
+                "receipt": rendering.receipt_link(accepted.id),
             }
         )
 
@@ -231,8 +232,8 @@ class NativeApi:
         return view
 
 
-def _recorded(view: View) -> wire.EventOut:
-    return wire.from_recorded(view.first)
+def _recorded(view: View) -> rendering.EventOut:
+    return rendering.from_recorded(view.first)
 
 
 def _next_link(request: Request, position: str) -> str:

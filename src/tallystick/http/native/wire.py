@@ -8,17 +8,9 @@ import msgspec
 
 from tallystick import json_text, times
 from tallystick.errors import Malformed
-from tallystick.events import ids, summary
-from tallystick.events.event import (
-    Draft,
-    Event,
-    Json,
-    Op,
-    Resource,
-    View,
-    as_recorded,
-    stored_event,
-)
+from tallystick.events import ids
+from tallystick.events.event import Draft, Event, Json, Op, Resource, stored_event
+from tallystick.events.rendering import EventOut, rendered
 from tallystick.log.sequencer import Accepted
 
 
@@ -50,37 +42,6 @@ class EventIn(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, fr
 
 
 _ASSIGNED = ("op", "recorded_at", "dialect", "subject", "erased", "revision", "receipt", "summary")
-
-
-class SummaryOut(msgspec.Struct, frozen=True):
-    """A sentence that tells the event, as text and as markup."""
-
-    text: str
-    html: str
-
-
-class EventOut(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """An event as it goes out; members without a value are left out."""
-
-    id: str
-    index: int
-    kind: str
-    op: Op
-    occurred_at: str
-    recorded_at: str
-    actor: Resource | None = None
-    target: Resource | None = None
-    scopes: tuple[Resource, ...] = ()
-    trails: tuple[str, ...] = ()
-    data: Json
-    previous: Json | None = None
-    original: Json | None = None
-    dialect: str
-    subject: str | None = None
-    erased: tuple[str, ...] = ()
-    revision: int
-    receipt: str
-    summary: SummaryOut | None = None
 
 
 class RevisionIn(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -172,52 +133,12 @@ def _expect_replay(draft: Draft, event: EventIn) -> None:
 
 def stored(draft: Draft, accepted: Accepted) -> EventOut:
     """Return the event that a draft became."""
-    return _out(stored_event("", draft, accepted), accepted.index)
-
-
-def from_view(view: View) -> EventOut:
-    """Return a view as the native API shows it: its latest revision folded in."""
-    told = summary.of(view.event)
-    return _out(view.event, view.revision, SummaryOut(told.text, told.html))
-
-
-def from_recorded(event: Event) -> EventOut:
-    """Return an entry as the log has it, whatever came after it."""
-    return from_view(as_recorded(event))
+    return rendered(stored_event("", draft, accepted), accepted.index)
 
 
 def stored_before(event: Event) -> EventOut:
     """Return an entry as its first request was answered."""
-    return _out(event, event.index)
-
-
-def _out(event: Event, revision: int, told: SummaryOut | None = None) -> EventOut:
-    return EventOut(
-        id=event.id,
-        index=event.index,
-        kind=event.kind,
-        op=event.op,
-        occurred_at=times.to_rfc3339(event.occurred_ms),
-        recorded_at=times.to_rfc3339(event.recorded_ms),
-        actor=event.actor,
-        target=event.target,
-        scopes=event.scopes,
-        trails=event.trails,
-        data=event.data,
-        previous=event.previous,
-        original=event.original,
-        dialect=event.dialect,
-        subject=event.subject,
-        erased=event.erased,
-        revision=revision,
-        receipt=receipt_link(event.id),
-        summary=told,
-    )
-
-
-def receipt_link(event_id: str) -> str:
-    """Return where the receipt of an event is."""
-    return f"/v1/events/{event_id}/receipt"
+    return rendered(event, event.index)
 
 
 def to_json(value: object) -> bytes:
