@@ -19,6 +19,8 @@ from tallystick.followers.messages import Report, Told, send
 _HEADS_A_MESSAGE = 500
 _REBUILD_RETRY_S = 10.0
 _VERIFY_EVERY_S = 60.0
+_SHORT = 1_000
+"""Entries that a follower takes in within the read wait even while it starts."""
 
 _log = structlog.get_logger("tallystick.followers")
 
@@ -232,7 +234,7 @@ class Channel:
         with self._changed:
             if not self._came_near and self._moved_s > self._gave_up_s:
                 self._came_near = self._behind <= self._near and (
-                    self._folder is not None or not self._heads
+                    self._folder is not None or self._behind <= _SHORT
                 )
             if not self._came_near and self._commits:
                 self._urgent = True
