@@ -22,7 +22,7 @@ from tallystick.dialects.kvass.kinds import KINDS
 from tallystick.events.event import Draft, Resource
 from tallystick.identity import acts, credentials
 from tallystick.identity.access import Grant, Scope
-from tallystick.identity.records import Client, ClientSecret, User
+from tallystick.identity.records import ClientSecret, OAuthClient, User
 from tallystick.node.node import Node, open_node
 from tallystick.settings import Settings
 
@@ -121,7 +121,7 @@ def account(node: Node, number: int = 0) -> None:
         scopes = (Scope.ADMIN,)
         _, _, act = acts.create_key(tenant, scopes, now_ms=now_ms, secret=KEY, service=True)
         node.ledger.administer(tenant, act)
-    application = Client(
+    application = OAuthClient(
         id=application_id(number),
         tenant=tenant,
         created_ms=now_ms,

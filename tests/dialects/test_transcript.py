@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import pytest
 
 from tallystick.dialects import transcript
-from tallystick.dialects.transcript import Answer, Difference, compare, parse
+from tallystick.dialects.transcript import AnswerDifference, RecordedAnswer, compare, parse
 from tallystick.errors import Malformed
 
 TWO = """
@@ -31,9 +31,11 @@ HTTP 200
 """
 
 
-def answer(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
+def answer(
+    body: object, status: int = 200, headers: Mapping[str, str] | None = None
+) -> RecordedAnswer:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Answer(status, headers or {}, content)
+    return RecordedAnswer(status, headers or {}, content)
 
 
 def expecting(body: str, headers: str = "") -> transcript.Exchange:
@@ -100,7 +102,7 @@ def test_answer_as_expected_passes(template: str, body: object) -> None:
     ],
 )
 def test_answer_that_differs_is_told(template: str, body: object) -> None:
-    with pytest.raises(Difference):
+    with pytest.raises(AnswerDifference):
         compare(expecting(template), answer(body), {"known": "7"})
 
 
@@ -108,9 +110,9 @@ def test_headers_are_there_or_not_and_match() -> None:
     exchange = expecting("{}", "ETag: {{known}}\n!Location\n")
     compare(exchange, answer({}, headers={"etag": "7"}), {"known": "7"})
     for wrong in ({}, {"etag": "8"}, {"etag": "7", "location": "/"}):
-        with pytest.raises(Difference):
+        with pytest.raises(AnswerDifference):
             compare(exchange, answer({}, headers=wrong), {"known": "7"})
-    with pytest.raises(Difference, match="expected status 200, got 404"):
+    with pytest.raises(AnswerDifference, match="expected status 200, got 404"):
         compare(exchange, answer({}, 404), {})
 
 
@@ -118,7 +120,7 @@ def test_named_holes_are_remembered_at_once() -> None:
     known: dict[str, str] = {}
     compare(expecting('{"a": {{n:int}}, "b": {{n}}}'), answer({"a": 5, "b": 5}), known)
     assert known == {"n": "5"}
-    with pytest.raises(Difference):
+    with pytest.raises(AnswerDifference):
         compare(expecting('{"a": {{m:int}}, "b": {{m}}}'), answer({"a": 5, "b": 6}), known)
 
 

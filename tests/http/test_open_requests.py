@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from tallystick.identity import acts
 from tallystick.identity.access import Scope
 from tallystick.identity.credentials import digest_of_secret
-from tallystick.identity.records import ApiKey, Client, KeySet, User
+from tallystick.identity.records import ApiKey, KeySet, OAuthClient, User
 from tests.support.live_server import TENANT, LiveServer, open_server
 
 SECRET = "a-shared-secret-of-more-than-32-bytes"
@@ -109,23 +109,23 @@ def client_token(live: LiveServer) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-def the_client(live: LiveServer) -> Client:
-    [client] = live.node.identity.list(Client, TENANT)
+def the_client(live: LiveServer) -> OAuthClient:
+    [client] = live.node.identity.list(OAuthClient, TENANT)
     return client
 
 
 def client_deleted(live: LiveServer) -> tuple[dict[str, str], Revoke]:
     headers = client_token(live)
-    return headers, lambda: live.change(Client, TENANT, the_client(live).id, acts.delete)
+    return headers, lambda: live.change(OAuthClient, TENANT, the_client(live).id, acts.delete)
 
 
 def scope_narrowed(live: LiveServer) -> tuple[dict[str, str], Revoke]:
     headers = client_token(live)
 
-    def act(client: Client) -> acts.Act:
+    def act(client: OAuthClient) -> acts.Act:
         return acts.change_client(replace(client, scopes=("read",)), "client.changed")
 
-    return headers, lambda: live.change(Client, TENANT, the_client(live).id, act)
+    return headers, lambda: live.change(OAuthClient, TENANT, the_client(live).id, act)
 
 
 def key_set_removed(live: LiveServer) -> tuple[dict[str, str], Revoke]:

@@ -12,7 +12,7 @@ from tallystick import limits
 from tallystick.errors import FollowerBehind
 from tallystick.followers.channel import Channel
 from tallystick.followers.generations import Generations
-from tallystick.followers.messages import Report
+from tallystick.followers.messages import FollowerReport
 from tests.index.world import rules
 
 SIZE, NEAR = 1_000, 100
@@ -41,7 +41,7 @@ def channel_of(generations: Generations, heads: dict[str, int]) -> Channel:
 def serve(channel: Channel, generations: Generations, upto: int) -> None:
     """Let the follower say that it serves its generation up to an entry."""
     folder = generations.current().name
-    channel.hear(Report(folder=folder, cursors={"acme": upto}, answer=True))
+    channel.hear(FollowerReport(folder=folder, cursors={"acme": upto}, answer=True))
 
 
 def test_fresh_log_is_answered_at_once(generations: Generations) -> None:

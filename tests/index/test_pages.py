@@ -12,7 +12,14 @@ import pytest
 
 from tallystick.index.lists import paging
 from tallystick.index.lists.block import Block, IndexOrder, Key, Order, TimeOrder
-from tallystick.index.lists.block_query import AllOf, AnyOf, HappenedWithin, HasTerm, Node, NoneOf
+from tallystick.index.lists.block_query import (
+    AllOf,
+    AnyOf,
+    BlockNode,
+    HappenedWithin,
+    HasTerm,
+    NoneOf,
+)
 from tallystick.index.lists.merge import seal
 from tallystick.index.lists.open_block import OpenBlock
 from tallystick.index.lists.paging import count, extent, page
@@ -89,7 +96,7 @@ def made(times: Callable[[int], int], folder: Path) -> tuple[list[Block], list[E
     return blocks, entries
 
 
-NODES: tuple[tuple[str, Node, Callable[[Entry], bool]], ...] = (
+NODES: tuple[tuple[str, BlockNode, Callable[[Entry], bool]], ...] = (
     ("every", HasTerm((EVERY,)), lambda entry: True),
     ("half", HasTerm((HALF,)), lambda entry: HALF in entry[2]),
     ("few", HasTerm((FEW,)), lambda entry: FEW in entry[2]),

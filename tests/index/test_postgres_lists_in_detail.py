@@ -164,10 +164,10 @@ def test_long_count_is_kept_and_read_from_then_on(
     where = Eq("actor", "user:3")
     assert postgres_world.reader.count(TENANT, where) == 4
 
-    def count_one_by_one(question: pages.Question, connection: psycopg.Connection) -> int:
+    def count_one_by_one(question: pages.PageQuestion, connection: psycopg.Connection) -> int:
         raise AssertionError("the count is kept")
 
-    monkeypatch.setattr(pages.Question, "_count", count_one_by_one)
+    monkeypatch.setattr(pages.PageQuestion, "_count", count_one_by_one)
     postgres_world.append(order(3))
     postgres_world.append(*[order(n) for n in range(14)])
     assert postgres_world.reader.count(TENANT, where) == 7
@@ -212,10 +212,10 @@ def test_count_is_not_kept_if_the_lists_changed_while_it_was_made(
     postgres_world: PostgresWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     postgres_world.append(*[order(n) for n in range(30)])
-    by_sight = pages.Question.by_sight
+    by_sight = pages.PageQuestion.by_sight
 
     def interrupted(
-        question: pages.Question, connection: psycopg.Connection, term: HasTerm
+        question: pages.PageQuestion, connection: psycopg.Connection, term: HasTerm
     ) -> dict[int, int]:
         counted = by_sight(question, connection, term)
         postgres_world.append(order(3))
@@ -224,7 +224,7 @@ def test_count_is_not_kept_if_the_lists_changed_while_it_was_made(
 
     where = Eq("actor", "user:3")
     with monkeypatch.context() as patched:
-        patched.setattr(pages.Question, "by_sight", interrupted)
+        patched.setattr(pages.PageQuestion, "by_sight", interrupted)
         assert postgres_world.reader.count(TENANT, where) == 4
     with psycopg.connect(postgres_world.url) as connection:
         assert connection.execute("SELECT count(*) FROM counts").fetchone() == (0,)

@@ -36,7 +36,7 @@ from tallystick.query.expr import (
     Wildcard,
     all_of,
 )
-from tallystick.query.geo import Place, distance_m
+from tallystick.query.geo import Point, distance_m
 from tallystick.query.question import Find
 from tallystick.query.text import tokens_of
 from tallystick.query.values import texts_of
@@ -280,9 +280,9 @@ def test_distance_sorts_and_shows(tmp_path: Path) -> None:
         hits = searched.find(near, sort=sort).hits
         assert [hit.index for hit in hits] == [0, 3, 1]
         assert [hit.index for hit in hits] == [v.index for v in searched.sorted(near, sort, near)]
-        centre = Place(52.5, 13.4)
+        centre = Point(52.5, 13.4)
         assert [hit.distance_m for hit in hits] == [
-            distance_m(centre, Place(*spots[hit.index])) for hit in hits
+            distance_m(centre, Point(*spots[hit.index])) for hit in hits
         ]
 
 

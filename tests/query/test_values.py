@@ -10,7 +10,7 @@ from msgspec import structs
 
 from tallystick.events.event import Draft, Event, Json, Op, Resource, View
 from tallystick.query.expr import Scalar
-from tallystick.query.geo import Place, distance_m, in_box, place_of
+from tallystick.query.geo import Point, distance_m, in_box, place_of
 from tallystick.query.values import Values, flatten, flatten_places, texts_of, values_of
 from tests.support import strategies
 
@@ -199,12 +199,12 @@ def test_words_are_analysed_once_a_field() -> None:
 @pytest.mark.parametrize(
     ("value", "place"),
     [
-        ({"lat": 1, "lon": 2}, Place(1, 2)),
-        ({"latitude": 1.5, "longitude": -2}, Place(1.5, -2)),
-        ({"lat": 1, "lng": 180}, Place(1, 180)),
-        ({"lat": 90, "long": 2}, Place(90, 2)),
-        ({"latitude": 1, "lat": 5, "lon": 2}, Place(1, 2)),
-        ({"latitude": "1", "lat": 5, "lon": 2}, Place(5, 2)),
+        ({"lat": 1, "lon": 2}, Point(1, 2)),
+        ({"latitude": 1.5, "longitude": -2}, Point(1.5, -2)),
+        ({"lat": 1, "lng": 180}, Point(1, 180)),
+        ({"lat": 90, "long": 2}, Point(90, 2)),
+        ({"latitude": 1, "lat": 5, "lon": 2}, Point(1, 2)),
+        ({"latitude": "1", "lat": 5, "lon": 2}, Point(5, 2)),
         ({"lat": 90.1, "lon": 2}, None),
         ({"lat": 1, "lon": 181}, None),
         ({"lat": True, "lon": 2}, None),
@@ -214,7 +214,7 @@ def test_words_are_analysed_once_a_field() -> None:
         ({}, None),
     ],
 )
-def test_objects_that_are_places(value: Json, place: Place | None) -> None:
+def test_objects_that_are_places(value: Json, place: Point | None) -> None:
     assert place_of(value) == place
 
 
@@ -231,8 +231,8 @@ def test_objects_that_are_places(value: Json, place: Place | None) -> None:
 def test_distances_on_the_globe(
     a: tuple[float, float], b: tuple[float, float], metres: float
 ) -> None:
-    assert distance_m(Place(*a), Place(*b)) == pytest.approx(metres, abs=1)
-    assert distance_m(Place(*b), Place(*a)) == pytest.approx(metres, abs=1)
+    assert distance_m(Point(*a), Point(*b)) == pytest.approx(metres, abs=1)
+    assert distance_m(Point(*b), Point(*a)) == pytest.approx(metres, abs=1)
 
 
 @pytest.mark.parametrize(
@@ -252,7 +252,7 @@ def test_boxes_may_cross_the_last_meridian(
     place: tuple[float, float], box: tuple[float, float, float, float], expected: bool
 ) -> None:
     north, south, east, west = box
-    assert in_box(Place(*place), north=north, south=south, east=east, west=west) is expected
+    assert in_box(Point(*place), north=north, south=south, east=east, west=west) is expected
 
 
 def test_scopes_and_target_of_one_type_are_nested_in_the_order_given() -> None:

@@ -12,11 +12,17 @@ from hypothesis import strategies as st
 
 from tallystick.errors import Conflict, SchemaMismatch, StoreCorrupt, StoreFailed
 from tallystick.store.postgres.public_files import PostgresPublicFiles
-from tallystick.store.public_files import Cursor, Patch, PublicFiles, Seal, copy_public_files
+from tallystick.store.public_files import (
+    Patch,
+    PublicationCursor,
+    PublicFiles,
+    PublishedSeal,
+    copy_public_files,
+)
 from tallystick.store.sqlite.public_files import SqlitePublicFiles
 
-FIRST = Cursor(1, 0, b"tail 1")
-SECOND = Cursor(5, 5, b"tail 2")
+FIRST = PublicationCursor(1, 0, b"tail 1")
+SECOND = PublicationCursor(5, 5, b"tail 2")
 
 
 Open = Callable[[], PublicFiles]
@@ -62,7 +68,7 @@ def test_nothing_is_there_before_something_is_published(files: PublicFiles) -> N
 def test_step_is_there_after_reopening(files: PublicFiles, place: Open) -> None:
     patches = [Patch(0, 10_000, b"nodes"), Patch(0, 0, b"header"), Patch(1, 3, b"x")]
     files.advance("a\0b", None, FIRST, patches=patches)
-    seals = [Seal(0, 5, b"seal"), Seal(1, 5, b"other")]
+    seals = [PublishedSeal(0, 5, b"seal"), PublishedSeal(1, 5, b"other")]
     files.advance("a\0b", FIRST, SECOND, patches=[Patch(0, 10_005, b"!")], seals=seals)
     files.close()
     again = place()
@@ -87,11 +93,17 @@ def test_tenants_do_not_share_files(files: PublicFiles) -> None:
 
 
 @pytest.mark.parametrize("before", [None, SECOND, FIRST._replace(tail=b"other")])
-def test_step_from_another_place_changes_nothing(files: PublicFiles, before: Cursor | None) -> None:
+def test_step_from_another_place_changes_nothing(
+    files: PublicFiles, before: PublicationCursor | None
+) -> None:
     files.advance("a", None, FIRST, patches=[Patch(0, 0, b"first")])
     with pytest.raises(Conflict):
         files.advance(
-            "a", before, SECOND, patches=[Patch(0, 0, b"wrong")], seals=[Seal(0, 1, b"wrong")]
+            "a",
+            before,
+            SECOND,
+            patches=[Patch(0, 0, b"wrong")],
+            seals=[PublishedSeal(0, 1, b"wrong")],
         )
     assert files.cursor("a") == FIRST
     assert files.read("a", 0) == b"first"
@@ -134,9 +146,9 @@ def test_files_are_what_was_written(
 ) -> None:
     files = SqlitePublicFiles(tmp_path_factory.mktemp("files") / "public.db")
     expected: dict[int, bytearray] = {}
-    cursor: Cursor | None = None
+    cursor: PublicationCursor | None = None
     for number, (file, offset, data) in enumerate(writes):
-        after = Cursor(number + 1, 0, b"")
+        after = PublicationCursor(number + 1, 0, b"")
         files.advance("a", cursor, after, patches=[Patch(file, offset, data)])
         cursor = after
         if data:
@@ -156,7 +168,7 @@ def test_files_are_what_was_written(
 def test_reader_sees_one_moment_while_the_file_grows(files: PublicFiles) -> None:
     """Every byte of a read is of the same step, however many chunks the file has."""
     count, size = 40, 30_000
-    files.advance("a", None, Cursor(0, 0, b""), patches=[Patch(0, 0, bytes(size))])
+    files.advance("a", None, PublicationCursor(0, 0, b""), patches=[Patch(0, 0, bytes(size))])
     seen: set[int] = set()
 
     def read() -> None:
@@ -172,7 +184,12 @@ def test_reader_sees_one_moment_while_the_file_grows(files: PublicFiles) -> None
     reader.start()
     for number in range(count):
         patch = Patch(0, 0, bytes((number + 1,)) * size)
-        files.advance("a", Cursor(number, 0, b""), Cursor(number + 1, 0, b""), patches=[patch])
+        files.advance(
+            "a",
+            PublicationCursor(number, 0, b""),
+            PublicationCursor(number + 1, 0, b""),
+            patches=[patch],
+        )
     reader.join()
     assert count in seen
 
@@ -206,8 +223,8 @@ def test_files_are_copied_from_any_place_to_any(place: Open, path: Path) -> None
     source, target = SqlitePublicFiles(path.with_name("source.db")), place()
     for tenant in ("a", "b"):
         patches = [Patch(0, 5_000, b"nodes"), Patch(1, 0, b"next")]
-        source.advance(tenant, None, SECOND, patches=patches, seals=[Seal(0, 5, b"seal")])
-    target.advance("a", None, Cursor(0, 0, b""), patches=[Patch(0, 5_000, b"nodes")])
+        source.advance(tenant, None, SECOND, patches=patches, seals=[PublishedSeal(0, 5, b"seal")])
+    target.advance("a", None, PublicationCursor(0, 0, b""), patches=[Patch(0, 5_000, b"nodes")])
     assert copy_public_files(source, target) == 4
     assert copy_public_files(source, target) == 0
     for tenant in ("a", "b"):
@@ -215,7 +232,7 @@ def test_files_are_copied_from_any_place_to_any(place: Open, path: Path) -> None
         assert [target.read(tenant, n) for n in range(3)] == [
             source.read(tenant, n) for n in range(3)
         ]
-        assert target.seal(tenant, 0) == Seal(0, 5, b"seal")
+        assert target.seal(tenant, 0) == PublishedSeal(0, 5, b"seal")
     source.advance("a", SECOND, FIRST)
     with pytest.raises(Conflict):
         copy_public_files(source, target)

@@ -210,14 +210,16 @@ def _run(reach: Reach, paths: Sequence[Path], exclude: Sequence[str], to_events:
         raise SystemExit(1)
 
 
-def _size_bytes(source: files.Source) -> int:
+def _size_bytes(source: files.ImportSource) -> int:
     try:
         return source.path.stat().st_size
     except OSError:
         return 0
 
 
-def _import_file(file: IO[bytes], source: files.Source, to_events: ToEvents, batch: _Batch) -> None:
+def _import_file(
+    file: IO[bytes], source: files.ImportSource, to_events: ToEvents, batch: _Batch
+) -> None:
     """Add a file's events to the batch; what is none of them is reported and skipped."""
     name = source.name
     try:

@@ -69,7 +69,7 @@ class Exchange(NamedTuple):
     answer: str
 
 
-class Answer(NamedTuple):
+class RecordedAnswer(NamedTuple):
     """What a server answered."""
 
     status: int
@@ -89,7 +89,7 @@ class Failure(NamedTuple):
         return f"{self.source}:{self.line}: {self.request}\n{self.difference}"
 
 
-class Difference(Exception):
+class AnswerDifference(Exception):
     """What was answered is not what was expected."""
 
 
@@ -123,7 +123,7 @@ def run(
                 answer = _carry_out(connection, url.path.rstrip("/"), exchange, known)
                 compare(exchange, answer, known)
                 yield None
-            except Difference as difference:
+            except AnswerDifference as difference:
                 yield Failure(source, exchange.line, request, str(difference))
             except (OSError, http.client.HTTPException) as error:
                 connection.close()
@@ -213,7 +213,7 @@ def _message(lines: list[str], first: int, source: str) -> tuple[list[tuple[str,
 
 def _carry_out(
     connection: http.client.HTTPConnection, prefix: str, exchange: Exchange, known: dict[str, str]
-) -> Answer:
+) -> RecordedAnswer:
     body = filled(exchange.body, known).encode()
     connection.putrequest(
         exchange.method,
@@ -227,7 +227,7 @@ def _carry_out(
     connection.endheaders(body)
     response = connection.getresponse()
     headers = {name.lower(): value for name, value in response.getheaders()}
-    return Answer(response.status, headers, response.read())
+    return RecordedAnswer(response.status, headers, response.read())
 
 
 def filled(text: str, known: Mapping[str, str]) -> str:
@@ -238,7 +238,7 @@ def filled(text: str, known: Mapping[str, str]) -> str:
 
     def value(match: re.Match[str]) -> str:
         if match[2] is not None or match[1] not in known:
-            raise Difference(f"  {match[0]} has no value here")
+            raise AnswerDifference(f"  {match[0]} has no value here")
         return known[match[1]]
 
     return _HOLE.sub(value, text)
@@ -247,22 +247,22 @@ def filled(text: str, known: Mapping[str, str]) -> str:
 # Comparing
 
 
-def compare(exchange: Exchange, answer: Answer, known: dict[str, str]) -> None:
+def compare(exchange: Exchange, answer: RecordedAnswer, known: dict[str, str]) -> None:
     """Let an answer pass that is as expected, and add what it tells to what is known.
 
     Raises: Difference.
     """
     if answer.status != exchange.status:
         text = answer.body.decode("utf-8", "replace")[:2_000]
-        raise Difference(f"  expected status {exchange.status}, got {answer.status}: {text}")
+        raise AnswerDifference(f"  expected status {exchange.status}, got {answer.status}: {text}")
     for name, template in exchange.expected:
         found = answer.headers.get(name.lower())
         if found is None:
-            raise Difference(f"  header {name} is missing")
+            raise AnswerDifference(f"  header {name} is missing")
         _match_text(template, found, known, f"header {name}")
     for name in exchange.absent:
         if name.lower() in answer.headers:
-            raise Difference(f"  header {name} must not be there")
+            raise AnswerDifference(f"  header {name} must not be there")
     _compare_body(exchange.answer, answer.body.decode("utf-8", "replace"), known)
 
 
@@ -290,12 +290,14 @@ def _match_json(template: Any, value: Any, known: dict[str, str], path: str) -> 
     if isinstance(template, dict) and isinstance(value, dict):
         if template.keys() != value.keys():
             missing, extra = template.keys() - value.keys(), value.keys() - template.keys()
-            raise Difference(f"  {path}: missing {sorted(missing)}, unexpected {sorted(extra)}")
+            raise AnswerDifference(
+                f"  {path}: missing {sorted(missing)}, unexpected {sorted(extra)}"
+            )
         for name in template:
             _match_json(template[name], value[name], known, f"{path}.{name}")
     elif isinstance(template, list) and isinstance(value, list):
         if len(template) != len(value):
-            raise Difference(f"  {path}: expected {len(template)} elements, got {len(value)}")
+            raise AnswerDifference(f"  {path}: expected {len(template)} elements, got {len(value)}")
         for n, (wanted, found) in enumerate(zip(template, value, strict=True)):
             _match_json(wanted, found, known, f"{path}[{n}]")
     elif isinstance(template, str) and template.startswith(_BARE):
@@ -303,7 +305,7 @@ def _match_json(template: Any, value: Any, known: dict[str, str], path: str) -> 
     elif isinstance(template, str) and isinstance(value, str):
         _match_text(template, value, known, path)
     elif type(template) is not type(value) or template != value:
-        raise Difference(f"  {path}: expected {template!r}, got {value!r}")
+        raise AnswerDifference(f"  {path}: expected {template!r}, got {value!r}")
 
 
 def _match_bare(hole: str, value: Any, known: dict[str, str], path: str) -> None:
@@ -311,7 +313,7 @@ def _match_bare(hole: str, value: Any, known: dict[str, str], path: str) -> None
     match = _HOLE.fullmatch(hole)
     kind = None if match is None else match[2] or match[1]
     if kind in _NUMERIC and (isinstance(value, str | bool) or value is None):
-        raise Difference(f"  {path}: expected a number, got {value!r}")
+        raise AnswerDifference(f"  {path}: expected a number, got {value!r}")
     _match_text(hole, value if isinstance(value, str) else json.dumps(value), known, path)
 
 
@@ -328,10 +330,10 @@ def _match_text(template: str, found: str, known: dict[str, str], where: str) ->
             pattern += f"({KINDS[kind]})"
             names.append(name)
         else:
-            raise Difference(f"  {where}: there is no kind and no value {kind!r}")
+            raise AnswerDifference(f"  {where}: there is no kind and no value {kind!r}")
     match = re.fullmatch(pattern + re.escape(template[at:]), found, re.DOTALL)
     if match is None:
-        raise Difference(f"  {where}: expected {template!r}, got {found!r}")
+        raise AnswerDifference(f"  {where}: expected {template!r}, got {found!r}")
     known.update(
         (name, text) for name, text in zip(names, match.groups(), strict=True) if name is not None
     )

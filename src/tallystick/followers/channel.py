@@ -14,7 +14,7 @@ from tallystick import limits
 from tallystick.errors import FollowerBehind
 from tallystick.followers.damage import Health
 from tallystick.followers.generations import Generations
-from tallystick.followers.messages import Report, Told, send
+from tallystick.followers.messages import FollowerOrder, FollowerReport, send
 
 _HEADS_A_MESSAGE = 500
 _REBUILD_RETRY_S = 10.0
@@ -140,7 +140,7 @@ class Channel:
         with self._changed:
             return self._health
 
-    def hear(self, report: Report) -> None:
+    def hear(self, report: FollowerReport) -> None:
         """Take in what the follower says."""
         with self._changed:
             self._note(report)
@@ -266,7 +266,7 @@ class Channel:
     def _is_settled(self) -> bool:
         return self._doubts_settled >= self._doubts
 
-    def _note(self, report: Report) -> None:
+    def _note(self, report: FollowerReport) -> None:
         """Note, and say in the server's log, what was wrong with an index."""
         if report.folder is not None:
             self._damaged = False
@@ -299,7 +299,7 @@ class Channel:
         try:
             send(
                 self._socket,
-                Told(
+                FollowerOrder(
                     heads=heads,
                     urgent=urgent,
                     swap=swap,

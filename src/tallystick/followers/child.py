@@ -28,7 +28,7 @@ from tallystick.events.dialect_rules import Rules
 from tallystick.followers.damage import IndexDamaged, LogSetBack
 from tallystick.followers.follow import SLICE_ROWS, Following
 from tallystick.followers.generations import Generations
-from tallystick.followers.messages import Lines, Report, Told, receive, send
+from tallystick.followers.messages import FollowerOrder, FollowerReport, Lines, receive, send
 from tallystick.followers.registry import load_rules
 from tallystick.index.followers import COMMITTING, open_follower
 from tallystick.store.base import Store
@@ -69,7 +69,7 @@ class Loop:
         self._store = store
         self._rules = rules
         self._server = server
-        self._lines = Lines(Told)
+        self._lines = Lines(FollowerOrder)
         self._generations = Generations(root / name, rules)
         self._gather_s = _GATHER_S if name in COMMITTING else 0.0
         self._caught_up_s = 0.0
@@ -105,7 +105,7 @@ class Loop:
             self._urgent = False
         if moved or self._answer:
             residue = bool(moved) and self._following.follower.residue()
-            self._send(Report(cursors=moved, answer=self._answer, residue=residue))
+            self._send(FollowerReport(cursors=moved, answer=self._answer, residue=residue))
             self._answer = False
         self._tidy(time.monotonic() - started_s if worked else 0.0)
 
@@ -170,7 +170,7 @@ class Loop:
         except IndexDamaged as error:
             self._start_over(error)
 
-    def _doubt(self, told: Told) -> None:
+    def _doubt(self, told: FollowerOrder) -> None:
         """Settle whether what is kept is sound and of the log as it is now."""
         try:
             if told.damaged:
@@ -182,7 +182,7 @@ class Loop:
         except _WRONG as error:
             self._start_over(error)
         if told.check:
-            self._send(Report(cursors=self._following.readable, checked=told.check))
+            self._send(FollowerReport(cursors=self._following.readable, checked=told.check))
 
     def _swap(self, generation: str) -> None:
         """Go on with a generation that was rebuilt."""
@@ -213,7 +213,7 @@ class Loop:
         following.learn_heads((head.tenant, head.size) for head in self._store.log_heads())
         self._generations.promote(folder)
         self._send(
-            Report(
+            FollowerReport(
                 cursors=following.readable,
                 folder=folder.name,
                 residue=follower.residue(),
@@ -223,7 +223,7 @@ class Loop:
         )
         return following
 
-    def _send(self, report: Report) -> None:
+    def _send(self, report: FollowerReport) -> None:
         try:
             send(self._server, report)
         except OSError:
@@ -257,12 +257,12 @@ def rebuild(name: str, folder: Path, store: Store, rules: Rules, server: socket.
         follower.tidy()
         if time.monotonic() - told_s > _PROGRESS_EVERY_S:
             told_s = time.monotonic()
-            send(server, Report(done=total - following.behind(), total=total))
+            send(server, FollowerReport(done=total - following.behind(), total=total))
     following.commit(urgent=True)
     while follower.tidy():
         pass
     follower.close()
-    send(server, Report(done=total, total=total, folder=folder.name))
+    send(server, FollowerReport(done=total, total=total, folder=folder.name))
 
 
 def main(arguments: Sequence[str]) -> int:

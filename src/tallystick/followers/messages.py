@@ -15,10 +15,10 @@ import msgspec
 _CHUNK_BYTES = 1 << 16
 
 
-_Message = TypeVar("_Message", "Told", "Report")
+_Message = TypeVar("_Message", "FollowerOrder", "FollowerReport")
 
 
-class Told(msgspec.Struct, omit_defaults=True):
+class FollowerOrder(msgspec.Struct, omit_defaults=True):
     """From the server: how far logs have come, who waits for it, what to serve or to stop."""
 
     heads: dict[str, int] = {}
@@ -34,7 +34,7 @@ class Told(msgspec.Struct, omit_defaults=True):
     """A reader suspects that it is damaged."""
 
 
-class Report(msgspec.Struct, omit_defaults=True):
+class FollowerReport(msgspec.Struct, omit_defaults=True):
     """From the follower: how far it has come.
 
     `answer` says that the message under way was read. `folder` comes with the cursors of all
@@ -69,7 +69,7 @@ class Lines(Generic[_Message]):
         return [self._decoder.decode(line) for line in lines]
 
 
-def send(sock: socket.socket, message: Told | Report) -> None:
+def send(sock: socket.socket, message: FollowerOrder | FollowerReport) -> None:
     """Send one message, waiting until it is handed over.
 
     Raises: OSError when the other side is gone.

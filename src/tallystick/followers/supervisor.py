@@ -33,7 +33,7 @@ from tallystick.followers.damage import Health, IndexDamaged
 from tallystick.followers.generations import Generations
 from tallystick.followers.inline import Progress
 from tallystick.followers.known_heads import KnownHeads
-from tallystick.followers.messages import Lines, Report, receive
+from tallystick.followers.messages import FollowerReport, Lines, receive
 from tallystick.index.followers import COMMITTING, NAMES, SEARCH, VIEWS, open_search, open_views
 from tallystick.index.lists.reader import ViewsReader
 from tallystick.store.base import LogHead, Store
@@ -257,7 +257,7 @@ class SupervisedFollowers:
                 self._builder = self._command.start(name, theirs, folder.name)
             if self._closing.is_set():
                 self._builder.kill()
-            lines = Lines(Report)
+            lines = Lines(FollowerReport)
             finished = False
             while data := receive(ours):
                 for report in lines.feed(data):
@@ -323,13 +323,13 @@ class Process:
         self.pid = process.pid
         with ours:
             self._channel.attach(ours)
-            lines = Lines(Report)
+            lines = Lines(FollowerReport)
             while self._listen(ours, lines):
                 pass
             self._channel.detach()
         processes.end(process)
 
-    def _listen(self, ours: socket.socket, lines: Lines[Report]) -> bool:
+    def _listen(self, ours: socket.socket, lines: Lines[FollowerReport]) -> bool:
         """Pass on what comes next; tell whether both sides are still there."""
         readable, _, _ = select.select([self._stop_reader, ours], [], [])
         data = b"" if self._stop_reader in readable else receive(ours)

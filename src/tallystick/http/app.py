@@ -39,7 +39,7 @@ from tallystick.http.admin.users import AdminUsersApi
 from tallystick.http.answer import Answer
 from tallystick.http.auth import Authenticator, look_again
 from tallystick.http.body import ClientGone, body_of, pieces_of
-from tallystick.http.bridge import Door
+from tallystick.http.bridge import Bridge
 from tallystick.http.dispatch import APPEND, error_of, request_id_of
 from tallystick.http.hosts import Hosts, check_host
 from tallystick.http.metrics import Metrics
@@ -72,7 +72,7 @@ class App:
 
     def __init__(self, node: Node, dialects: Sequence[Dialect]) -> None:
         self.node = node
-        self._door: Door | None = None
+        self._door: Bridge | None = None
         self._passwords = Passwords()
         self._dialects = _served(dialects, node.settings)
         authenticator = Authenticator(node.identity, node.issuer)
@@ -141,9 +141,9 @@ class App:
             *OpenapiApi(self._dialects).routes(),
         ]
 
-    def _the_door(self) -> Door:
+    def _the_door(self) -> Bridge:
         if self._door is None:
-            self._door = Door(self.node.ledger)
+            self._door = Bridge(self.node.ledger)
         return self._door
 
     def _start_background(self) -> None:

@@ -21,7 +21,7 @@ T = TypeVar("T")
 READ_THREADS = 16
 
 
-class Door:
+class Bridge:
     """Lets coroutines append and read; one for each event loop."""
 
     def __init__(self, ledger: Ledger) -> None:

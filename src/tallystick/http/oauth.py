@@ -25,7 +25,7 @@ from tallystick.http.auth import basic_credentials
 from tallystick.http.body import body_of
 from tallystick.identity import access, acts
 from tallystick.identity.acts import Act
-from tallystick.identity.records import Client, Session, User
+from tallystick.identity.records import OAuthClient, Session, User
 from tallystick.identity.tokens import Issued, Refresh, Turn, is_secret_of
 
 PUBLIC_CLIENTS = ("cf",)
@@ -50,7 +50,7 @@ class _Credentials(NamedTuple):
     """Which client asks; `registered` None for a public one."""
 
     id: str
-    registered: Client | None
+    registered: OAuthClient | None
 
 
 class OauthApi:

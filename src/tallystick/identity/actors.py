@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tallystick.events.event import Resource
 from tallystick.identity.access import Principal
-from tallystick.identity.records import ApiKey, Client, Identity, User
+from tallystick.identity.records import ApiKey, Identity, OAuthClient, User
 
 
 def actor_of(
@@ -15,7 +15,7 @@ def actor_of(
     A program that was given a user reads by that user's roles, and writes as itself.
     """
     if principal.client is not None:
-        client = identity.get(Client, principal.tenant, principal.client)
+        client = identity.get(OAuthClient, principal.tenant, principal.client)
         return Resource(client_type, principal.client, None if client is None else client.name)
     if principal.user is not None:
         user = identity.get(User, principal.tenant, principal.user)

@@ -19,7 +19,15 @@ from tallystick.events import ids, references
 from tallystick.events.event import Draft, Json, Op, Resource
 from tallystick.identity import access, credentials, records
 from tallystick.identity.access import Grant, Scope
-from tallystick.identity.records import AnyRecord, ApiKey, Client, KeySet, Session, Tenant, User
+from tallystick.identity.records import (
+    AnyRecord,
+    ApiKey,
+    KeySet,
+    OAuthClient,
+    Session,
+    Tenant,
+    User,
+)
 from tallystick.store.base import IdentityWrite
 
 SECRET_CHARS = range(16, 257)
@@ -200,7 +208,7 @@ def save_key_set(key_set: KeySet) -> Act:
     return _act("keyset.saved", key_set, {})
 
 
-def create_client(client: Client) -> Act:
+def create_client(client: OAuthClient) -> Act:
     """Return the act that registers an OAuth client.
 
     Tokens of one that had the same id before are of no use to it.
@@ -209,7 +217,7 @@ def create_client(client: Client) -> Act:
     return _act("client.created", client, {"name": client.name})
 
 
-def change_client(client: Client, kind: str) -> Act:
+def change_client(client: OAuthClient, kind: str) -> Act:
     """Return the act that replaces an OAuth client; `kind` is what the log calls the change."""
     return _act(kind, client, {"name": client.name})
 
@@ -225,7 +233,7 @@ def end_session(session: Session) -> Act:
     return _act("session.ended", ended, {"user": session.user, "reason": "refresh token reused"})
 
 
-def delete(record: KeySet | Client | User) -> Act:
+def delete(record: KeySet | OAuthClient | User) -> Act:
     """Return the act that removes a record."""
     kind = records.kind_of(record)
     write = IdentityWrite(record.tenant, kind, record.id, None)

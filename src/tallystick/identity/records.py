@@ -85,7 +85,7 @@ class KeySet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A claim that, when it equals or holds `admin`, makes the bearer an administrator."""
 
 
-class Client(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class OAuthClient(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A program registered for OAuth; its secrets are kept as hashes with their validity."""
 
     id: str
@@ -121,11 +121,11 @@ class ClientSecret(msgspec.Struct, frozen=True):
 
 K = TypeVar("K")
 V = TypeVar("V")
-Record = TypeVar("Record", Tenant, ApiKey, User, KeySet, Client, Session)
-AnyRecord = Tenant | ApiKey | User | KeySet | Client | Session
+Record = TypeVar("Record", Tenant, ApiKey, User, KeySet, OAuthClient, Session)
+AnyRecord = Tenant | ApiKey | User | KeySet | OAuthClient | Session
 
 _KINDS: dict[type, str] = {
-    Tenant: "tenant", ApiKey: "key", User: "user", KeySet: "keyset", Client: "client",
+    Tenant: "tenant", ApiKey: "key", User: "user", KeySet: "keyset", OAuthClient: "client",
     Session: "session",
 }  # fmt: skip
 
@@ -200,9 +200,9 @@ class Identity:
         """Return the user of a tenant known by an id or alias."""
         return self._find("user", f"{tenant}\n{alias}", User)
 
-    def client(self, client_id: str) -> Client | None:
+    def client(self, client_id: str) -> OAuthClient | None:
         """Return the OAuth client with an id; ids are unique on the server."""
-        return self._find("client", client_id, Client)
+        return self._find("client", client_id, OAuthClient)
 
     def key_set_of_issuer(self, issuer: str) -> KeySet | None:
         """Return the key set registered for an issuer of JWTs."""
@@ -324,7 +324,7 @@ def _lookups(record: AnyRecord) -> list[tuple[str, str]]:
             return found + ([("login", record.login.casefold())] if record.login else [])
         case KeySet():
             return [("issuer", record.issuer)] if record.issuer else []
-        case Client():
+        case OAuthClient():
             return [("client", record.id)]
         case Session():
             return []

@@ -34,7 +34,7 @@ _USER_MADE: Json = {"login": None, "name": None, "email": None, "disabled": Fals
 _HOLD_MADE: Json = {"from_ms": None, "to_ms": None, "lifted": False}
 
 
-class Difference(NamedTuple):
+class IdentityDifference(NamedTuple):
     """A record that is not as the entries of its log tell, and in what."""
 
     tenant: str
@@ -100,18 +100,18 @@ class IdentityReplay:
             for _, row in sorted(rows.items()):
                 self.apply(_verified(self._tenant, row))
 
-    def differences(self, rows: Iterable[IdentityRow]) -> Iterator[Difference]:
+    def differences(self, rows: Iterable[IdentityRow]) -> Iterator[IdentityDifference]:
         """Yield what is not as the entries tell, given all records of the kinds."""
         there: set[tuple[str, str]] = set()
         for row in rows:
             there.add((row.kind, row.id))
             what = self._compare(row)
             if what is not None:
-                yield Difference(self._tenant, row.kind, row.id, what)
+                yield IdentityDifference(self._tenant, row.kind, row.id, what)
         for key, known in self._known.items():
             if known.facts is not None and key not in there:
                 what = f"it is gone, though entry {known.index} tells of it"
-                yield Difference(self._tenant, *key, what)
+                yield IdentityDifference(self._tenant, *key, what)
 
     def _compare(self, row: IdentityRow) -> str | None:
         known = self._known.get((row.kind, row.id))
@@ -130,7 +130,7 @@ class IdentityReplay:
         return None
 
 
-def identity_differences(store: Store, tenant: str, size: int) -> list[Difference]:
+def identity_differences(store: Store, tenant: str, size: int) -> list[IdentityDifference]:
     """Return what is wrong with a tenant's records, blobs aside, for a log of `size` entries.
 
     Raises: StoreCorrupt.

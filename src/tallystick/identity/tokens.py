@@ -23,7 +23,7 @@ from tallystick.errors import TokenExpired, Unauthenticated
 from tallystick.events.event import Json
 from tallystick.identity import access, credentials
 from tallystick.identity.access import Principal, Scope
-from tallystick.identity.records import Client, Identity, KeySet, Session, User
+from tallystick.identity.records import Identity, KeySet, OAuthClient, Session, User
 
 ACCESS_TOKEN_S = 3600
 REFRESH_TOKEN_S = 30 * 24 * 3600
@@ -114,7 +114,7 @@ class Issuer:
         }
         return self._issue(claims, client, scopes, REFRESH_TOKEN_S)
 
-    def issue_for_client(self, client: Client, scopes: tuple[str, ...]) -> Issued:
+    def issue_for_client(self, client: OAuthClient, scopes: tuple[str, ...]) -> Issued:
         """Return a token for a program that has shown its secret; it cannot be refreshed."""
         claims: Json = {
             **client.claims,
@@ -275,7 +275,7 @@ class Issuer:
                 names.discard(access.PLATFORM_ADMIN)
             principal = _narrowed(self._identity.principal_of_user(user, scopes_of(names)), names)
             return Bearer(principal, claims, user, str(claims["client_id"]))
-        client = self._identity.get(Client, str(claims["tenant"]), str(claims["client_id"]))
+        client = self._identity.get(OAuthClient, str(claims["tenant"]), str(claims["client_id"]))
         if client is None:
             # DataTrails: a secret that expired does not revoke tokens, a deleted client does.
             raise Unauthenticated("the client is gone")
@@ -284,7 +284,7 @@ class Issuer:
         names &= set(client.scopes)
         return Bearer(self._principal_of_client(client, names), claims, None, client.id)
 
-    def _principal_of_client(self, client: Client, names: set[str]) -> Principal:
+    def _principal_of_client(self, client: OAuthClient, names: set[str]) -> Principal:
         """Return a principal for a program: with the roles of its user, if it was given one.
 
         Platform scopes to read and write are exercised by roles, so without a user they show
@@ -313,7 +313,7 @@ def _narrowed(principal: Principal, names: set[str]) -> Principal:
     return msgspec.structs.replace(principal, grants=grants)
 
 
-def is_secret_of(client: Client, secret: str, now_ms: int) -> bool:
+def is_secret_of(client: OAuthClient, secret: str, now_ms: int) -> bool:
     """Tell whether a client has this secret, valid now."""
     digest = credentials.digest_of_secret(secret)
     return any(

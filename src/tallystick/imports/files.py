@@ -39,7 +39,7 @@ class LeftOut(Malformed):
     """A file or a value that is none of what is imported."""
 
 
-class Source(NamedTuple):
+class ImportSource(NamedTuple):
     """A file to be read, and its name for people: its path below the folder that was named."""
 
     path: Path
@@ -49,7 +49,7 @@ class Source(NamedTuple):
 class Sources(NamedTuple):
     """What paths hold: files to be read, names of files left out, names of mere documents."""
 
-    found: list[Source]
+    found: list[ImportSource]
     left_out: list[str]
     documents: list[str]
 
@@ -63,7 +63,7 @@ def sources(paths: Sequence[Path], exclude: Sequence[str]) -> Sources:
     chosen = Sources([], [], [])
     for path in paths:
         if not path.is_dir():
-            chosen.found.append(Source(path, path.name))
+            chosen.found.append(ImportSource(path, path.name))
             continue
         for file in sorted(file for file in path.rglob("*") if not file.is_dir()):
             name = str(file.relative_to(path))
@@ -72,7 +72,7 @@ def sources(paths: Sequence[Path], exclude: Sequence[str]) -> Sources:
             if _is_document(file.name):
                 chosen.documents.append(name)
             elif _is_read(file.name):
-                chosen.found.append(Source(file, name))
+                chosen.found.append(ImportSource(file, name))
             else:
                 chosen.left_out.append(name)
     return chosen

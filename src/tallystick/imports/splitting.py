@@ -28,7 +28,7 @@ _end_of_bare = re.compile(rb"[\s,\]}]").search
 _GOES_ON = (b"{", b"[", b",", b":")
 
 
-class Found:
+class FoundRecords:
     """One value of a stream, or what is wrong with it, and where it stands."""
 
     __slots__ = ("error", "place", "value")
@@ -41,7 +41,7 @@ class Found:
         self.error = error
 
 
-def values_of(stream: IO[bytes]) -> Iterator[Found]:
+def values_of(stream: IO[bytes]) -> Iterator[FoundRecords]:
     """Yield the values of a stream; a broken line does not stop the others.
 
     Cost: about 1 s for 15 MB of one value of many lines; lines are decoded at once.
@@ -94,11 +94,11 @@ def _is_value(line: bytes) -> bool:
     return True
 
 
-def _lines(head: bytes, stream: IO[bytes]) -> Iterator[Found]:
+def _lines(head: bytes, stream: IO[bytes]) -> Iterator[FoundRecords]:
     for number, line in enumerate(_read_lines(head, stream), 1):
         place = f"line {number}"
         if len(line) > VALUE_BYTES_MAX:
-            yield Found(place, None, _too_large())
+            yield FoundRecords(place, None, _too_large())
             continue
         if not line.strip(_BLANKS):
             continue
@@ -107,16 +107,16 @@ def _lines(head: bytes, stream: IO[bytes]) -> Iterator[Found]:
         except Malformed as error:
             yield from _several(place, line, error)
         else:
-            yield Found(place, value)
+            yield FoundRecords(place, value)
 
 
-def _several(place: str, line: bytes, error: Malformed) -> Iterator[Found]:
+def _several(place: str, line: bytes, error: Malformed) -> Iterator[FoundRecords]:
     """Yield the values that stand behind one another in a line that is no single value."""
     found = list(_Splitter(line, None).values())
     if len(found) > 1 and all(item.error is None for item in found):
-        yield from (Found(f"{place}, {item.place}", item.value) for item in found)
+        yield from (FoundRecords(f"{place}, {item.place}", item.value) for item in found)
     else:
-        yield Found(place, None, error)
+        yield FoundRecords(place, None, error)
 
 
 def _read_lines(head: bytes, stream: IO[bytes]) -> Iterator[bytes]:
@@ -143,7 +143,7 @@ class _Splitter:
         self._at = 0
         self._number = 0
 
-    def values(self) -> Iterator[Found]:
+    def values(self) -> Iterator[FoundRecords]:
         """Yield the values; none follows one that is broken, since its end is not known."""
         try:
             while self._skip_blanks():
@@ -156,9 +156,9 @@ class _Splitter:
                 else:
                     yield self._found(self._text())
         except (Malformed, TooLarge) as error:
-            yield Found(f"after record {self._number}" if self._number else "", None, error)
+            yield FoundRecords(f"after record {self._number}" if self._number else "", None, error)
 
-    def _items(self) -> Iterator[Found]:
+    def _items(self) -> Iterator[FoundRecords]:
         expected = False
         while True:
             if not self._skip_blanks():
@@ -175,10 +175,10 @@ class _Splitter:
             elif self._peek() != b"]":
                 raise Malformed("the body is not JSON: a comma is missing between two items")
 
-    def _found(self, text: bytes) -> Found:
+    def _found(self, text: bytes) -> FoundRecords:
         value = json_text.decode(text)
         self._number += 1
-        return Found(f"record {self._number}", value)
+        return FoundRecords(f"record {self._number}", value)
 
     def _wrapper(self) -> bool:
         """Pass over the beginning of a wrapper, if there is one."""
@@ -189,7 +189,7 @@ class _Splitter:
             self._at = match.end()
         return match is not None
 
-    def _rest_of_wrapper(self) -> Iterator[Found]:
+    def _rest_of_wrapper(self) -> Iterator[FoundRecords]:
         """Pass over the members behind a wrapper's list, which must be JSON too."""
         if not self._skip_blanks() or self._peek() not in (b",", b"}"):
             raise Malformed("the body is not JSON: it ends too early")

@@ -25,7 +25,7 @@ RULES = "tallystick.dialects:rules"
 """Where the dialects' rules come from: a name, since indexes know no dialect."""
 
 
-class Followers(Protocol):
+class RunningFollowers(Protocol):
     """Whoever keeps the indexes up to date."""
 
     def committed(self, heads: Sequence[LogHead]) -> None:
@@ -59,7 +59,7 @@ class Followers(Protocol):
 class Index:
     """The followers of a data folder and the reader over what they keep."""
 
-    def __init__(self, reader: Reader, followers: Followers) -> None:
+    def __init__(self, reader: Reader, followers: RunningFollowers) -> None:
         self.reader: Reader = GuardedReader(reader, followers.damaged, followers.suspected)
         self._followers = followers
 

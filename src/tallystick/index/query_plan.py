@@ -17,11 +17,11 @@ from tallystick.index.lists.block import IndexOrder, Order, TimeOrder
 from tallystick.index.lists.block_query import (
     AllOf,
     AnyOf,
+    BlockNode,
     Every,
     HappenedWithin,
     HasTerm,
     IndexWithin,
-    Node,
     NoneOf,
     Nowhere,
 )
@@ -80,7 +80,7 @@ class Unlisted(NamedTuple):
 class Listing(NamedTuple):
     """A question that lists can answer."""
 
-    node: Node
+    node: BlockNode
     order: Order
     descending: bool
 
@@ -104,7 +104,7 @@ def plan_page(question: Find, facts: Facts) -> Listing | Unlisted:
     return Listing(node, ordered.order, ordered.descending)
 
 
-def plan_rows(where: Expr, seen: Sequence[str] | None, facts: Facts) -> Node | Unlisted:
+def plan_rows(where: Expr, seen: Sequence[str] | None, facts: Facts) -> BlockNode | Unlisted:
     """Return how lists find what matches and is seen; `seen` None means the whole log."""
     node = _Compiler(facts).node(where)
     if isinstance(node, Unlisted) or seen is None:
@@ -149,7 +149,7 @@ class _Compiler:
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
 
-    def node(self, expr: Expr) -> Node | Unlisted:
+    def node(self, expr: Expr) -> BlockNode | Unlisted:
         match expr:
             case Everything():
                 return Every()
@@ -176,8 +176,10 @@ class _Compiler:
                 return self._by_kind(expr)
         return Unlisted(f"{type(expr).__name__.lower()} is a matter for the search")
 
-    def _joined(self, parts: Iterable[Expr], join: Callable[[list[Node]], Node]) -> Node | Unlisted:
-        nodes: list[Node] = []
+    def _joined(
+        self, parts: Iterable[Expr], join: Callable[[list[BlockNode]], BlockNode]
+    ) -> BlockNode | Unlisted:
+        nodes: list[BlockNode] = []
         for part in parts:
             node = self.node(part)
             if isinstance(node, Unlisted):
@@ -185,7 +187,7 @@ class _Compiler:
             nodes.append(node)
         return join(nodes)
 
-    def _equal(self, field: str, values: Sequence[Scalar]) -> Node | Unlisted:
+    def _equal(self, field: str, values: Sequence[Scalar]) -> BlockNode | Unlisted:
         if field in CANONICAL:
             # All of these hold strings: nothing else is equal to them.
             return self._terms(field, [value for value in values if isinstance(value, str)])
@@ -197,17 +199,17 @@ class _Compiler:
             return self._terms(field, [value for value in values if value == value])
         return Unlisted(f"{field} is not listed")
 
-    def _terms(self, field: str, values: Sequence[Scalar]) -> Node:
+    def _terms(self, field: str, values: Sequence[Scalar]) -> BlockNode:
         numbers = dict.fromkeys(self._facts.number_of(field, value) for value in values)
         return HasTerm(tuple(numbers)) if numbers else Nowhere()
 
-    def _ids(self, values: Sequence[str]) -> Node | Unlisted:
+    def _ids(self, values: Sequence[str]) -> BlockNode | Unlisted:
         if len(values) > _IDS_MAX:
             return Unlisted("so many ids are a matter for the search")
         found = {self._facts.index_of(value) for value in values if value == value.lower()}
         return AnyOf(tuple(IndexWithin(index, index) for index in found if index is not None))
 
-    def _range(self, expr: Range) -> Node:
+    def _range(self, expr: Range) -> BlockNode:
         bounds = (expr.low, expr.high)
         if any(isinstance(bound, str | bool) or bound != bound for bound in bounds):
             return Nowhere()
@@ -224,7 +226,7 @@ class _Compiler:
 
     def _by_kind(
         self, expr: Term | Phrase | Fuzzy | Wildcard | Regex | Prefix | Range
-    ) -> Node | Unlisted:
+    ) -> BlockNode | Unlisted:
         """Try a pattern on every kind there is: there are few."""
         if expr.field not in ("kind", "class"):
             return Unlisted(f"{type(expr).__name__.lower()} is a matter for the search")
@@ -235,10 +237,10 @@ class _Compiler:
         return self._terms("kind", [kind for kind in kinds if test(_values_of_kind(kind))])
 
 
-def _all_of(nodes: Sequence[Node]) -> Node:
+def _all_of(nodes: Sequence[BlockNode]) -> BlockNode:
     """Join nodes so that what is cheap and excludes whole blocks is asked first."""
-    flat: list[Node] = []
-    but: list[Node] = []
+    flat: list[BlockNode] = []
+    but: list[BlockNode] = []
     for node in nodes:
         if isinstance(node, AllOf):
             flat += node.parts
@@ -251,7 +253,7 @@ def _all_of(nodes: Sequence[Node]) -> Node:
     return AllOf(tuple(flat), tuple(but))
 
 
-def _turn(node: Node) -> int:
+def _turn(node: BlockNode) -> int:
     if isinstance(node, HappenedWithin | IndexWithin | Nowhere):
         return 0
     return len(node.numbers) if isinstance(node, HasTerm) else 1_000

@@ -191,7 +191,7 @@ class IndexReader:
     def _is_listed(self, field: str) -> bool:
         return field.partition(".")[0] in self._dialects and field not in self._searched
 
-    def _hits(self, tenant: str, rows: Sequence[paging.Row], question: Find) -> list[Hit]:
+    def _hits(self, tenant: str, rows: Sequence[paging.ListRow], question: Find) -> list[Hit]:
         """Return rows with their positions: the value of the sort's field, then the index."""
         if not question.sort:
             return [Hit(row.entry, (row.entry,)) for row in rows]
@@ -203,7 +203,9 @@ class IndexReader:
         return [Hit(row.entry, (row.key[0], row.entry)) for row in rows]
 
 
-def _page(shelf: Shelf | None, plan: Listing, question: Find) -> tuple[Sequence[paging.Row], int]:
+def _page(
+    shelf: Shelf | None, plan: Listing, question: Find
+) -> tuple[Sequence[paging.ListRow], int]:
     """Return a page with one row more than asked for, and the total if asked for."""
     if shelf is None:
         return (), 0

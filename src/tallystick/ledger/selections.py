@@ -30,7 +30,7 @@ Row = tuple[View, Hit]
 """A view with the row of the index it stands in."""
 
 
-class Slice(NamedTuple):
+class PageSlice(NamedTuple):
     """Some rows of a page, one after the other; of those that were asked for, some may be gone."""
 
     rows: Sequence[Row]
@@ -40,7 +40,7 @@ class Slice(NamedTuple):
 class Selection(NamedTuple):
     """A page of which only the first slice is in memory: the others are read by iterating."""
 
-    slices: Iterator[Slice]
+    slices: Iterator[PageSlice]
     is_short: bool
     """Whether the first slice is all."""
     is_empty: bool
@@ -55,7 +55,7 @@ class Selection(NamedTuple):
 def selection_of(first_views: FirstViews, found: Found, shows: Callable[[View], bool]) -> Selection:
     """Return a selection of rows that an index found, without those that are no longer shown."""
     slices = _slices(first_views, found, shows)
-    first = next(slices, Slice((), is_last=True))
+    first = next(slices, PageSlice((), is_last=True))
     return Selection(
         chain((first,), slices), first.is_last, first.is_last and not first.rows,
         len(found.hits), found.more, found.total, found.plan,
@@ -82,7 +82,7 @@ def views_in_slices(first: FirstViews, indexes: Sequence[int]) -> Iterator[Mappi
 
 def _slices(
     first_views: FirstViews, found: Found, shows: Callable[[View], bool]
-) -> Iterator[Slice]:
+) -> Iterator[PageSlice]:
     hits, views = found.hits, found.views
     while hits:
         if hits[0].index not in views:
@@ -91,4 +91,4 @@ def _slices(
         part, hits = hits[:end], hits[end:]
         # What was taken away since the index was asked is simply no longer there.
         rows = [(view, hit) for hit in part if (view := views.get(hit.index)) and shows(view)]
-        yield Slice(rows, is_last=not hits)
+        yield PageSlice(rows, is_last=not hits)

@@ -18,7 +18,7 @@ from tallystick.data_folder import HEADS_FOLDER, KEY_FILE, UPLOADS_FOLDER, held,
 from tallystick.errors import SettingsError, StoreCorrupt
 from tallystick.events.event import Draft, Json, Op, Resource
 from tallystick.identity.records import Identity
-from tallystick.identity.replay import Difference, identity_differences
+from tallystick.identity.replay import IdentityDifference, identity_differences
 from tallystick.identity.tokens import Issuer
 from tallystick.index.open import Index, open_index
 from tallystick.ledger.blobs import Blobs
@@ -108,7 +108,7 @@ class Node:
 
     def _prove_identity(self, heads: Sequence[LogHead]) -> None:
         """Let no record stand for anybody that contradicts the log; say which."""
-        found: list[Difference] = []
+        found: list[IdentityDifference] = []
         for head in heads:
             try:
                 found += identity_differences(self.store, head.tenant, head.size)

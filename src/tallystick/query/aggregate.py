@@ -18,7 +18,7 @@ from tallystick import limits
 from tallystick.errors import Malformed
 from tallystick.query.calendar import Calendar, Interval
 from tallystick.query.expr import Scalar
-from tallystick.query.geo import Place, distance_m
+from tallystick.query.geo import Point, distance_m
 from tallystick.query.order import order_of
 from tallystick.query.values import Values
 from tallystick.times import from_rfc3339
@@ -240,7 +240,7 @@ def _numbers(events: Iterable[Values], field: str) -> list[float]:
 
 
 def _distances(events: Iterable[Values], request: Distances) -> list[float]:
-    centre = Place(request.latitude, request.longitude)
+    centre = Point(request.latitude, request.longitude)
     return [
         distance_m(centre, place) for values in events for place in values.places(request.field)
     ]

@@ -18,14 +18,14 @@ _LATITUDES = ("latitude", "lat")
 _LONGITUDES = ("longitude", "lon", "long", "lng")
 
 
-class Place(NamedTuple):
+class Point(NamedTuple):
     """A point on the globe, in degrees."""
 
     latitude: float
     longitude: float
 
 
-def place_of(value: Mapping[str, Any]) -> Place | None:
+def place_of(value: Mapping[str, Any]) -> Point | None:
     """Return the place that an object describes, or None.
 
     Shape: latitude within 90 degrees, longitude within 180 degrees of zero; of several names the
@@ -35,10 +35,10 @@ def place_of(value: Mapping[str, Any]) -> Place | None:
     if latitude is None:
         return None
     longitude = _degrees(value, _LONGITUDES, 180)
-    return None if longitude is None else Place(latitude, longitude)
+    return None if longitude is None else Point(latitude, longitude)
 
 
-def distance_m(a: Place, b: Place) -> float:
+def distance_m(a: Point, b: Point) -> float:
     """Return the great-circle distance by the haversine formula.
 
     Units: metres.
@@ -50,7 +50,7 @@ def distance_m(a: Place, b: Place) -> float:
     return 2 * EARTH_RADIUS_M * math.asin(math.sqrt(min(h, 1.0)))
 
 
-def in_box(place: Place, *, north: float, south: float, east: float, west: float) -> bool:
+def in_box(place: Point, *, north: float, south: float, east: float, west: float) -> bool:
     """Tell whether a place lies between two parallels and two meridians, borders included.
 
     A box whose west is greater than its east crosses the 180th meridian.

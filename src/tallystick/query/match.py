@@ -47,7 +47,7 @@ from tallystick.query.expr import (
     Term,
     Wildcard,
 )
-from tallystick.query.geo import Place, distance_m, in_box
+from tallystick.query.geo import Point, distance_m, in_box
 from tallystick.query.regex import regex_test
 from tallystick.query.regex_parser import parse_regex
 from tallystick.query.text import tokens_of
@@ -247,9 +247,9 @@ def _of_places(expr: Near | Box) -> Predicate:
     return any_place
 
 
-def _place_test(expr: Near | Box) -> Callable[[Place], bool]:
+def _place_test(expr: Near | Box) -> Callable[[Point], bool]:
     if isinstance(expr, Near):
-        centre = Place(expr.latitude, expr.longitude)
+        centre = Point(expr.latitude, expr.longitude)
         return lambda place: distance_m(centre, place) <= expr.distance_m
     return lambda place: in_box(
         place, north=expr.north, south=expr.south, east=expr.east, west=expr.west

@@ -15,7 +15,7 @@ from typing import Any
 
 from tallystick.events.event import View
 from tallystick.query.expr import Near, Scalar, Sort
-from tallystick.query.geo import Place, distance_m
+from tallystick.query.geo import Point, distance_m
 from tallystick.query.values import NO_TERMS, Terms, Values
 
 SORTED_CHARS = 256
@@ -93,7 +93,7 @@ def distance_to(near: Near, values: Values) -> float | None:
 
     Units: metres.
     """
-    centre = Place(near.latitude, near.longitude)
+    centre = Point(near.latitude, near.longitude)
     return min((distance_m(centre, place) for place in values.places(near.field)), default=None)
 
 

@@ -20,7 +20,7 @@ from typing import Any
 from tallystick.events.event import Event, Json, Resource, View, class_of
 from tallystick.events.references import nested_pair, to_text
 from tallystick.query.expr import Scalar
-from tallystick.query.geo import Place, place_of
+from tallystick.query.geo import Point, place_of
 from tallystick.query.text import text_of, tokens_of
 
 Terms = Mapping[str, Scalar | tuple[Scalar, ...]]
@@ -78,7 +78,7 @@ class Values:
             words = self._words[field] = [tokens_of(text) for text in texts]
         return words
 
-    def places(self, field: str) -> list[Place]:
+    def places(self, field: str) -> list[Point]:
         """Return the places at `field`."""
         return places_of(field, self._view)
 
@@ -116,9 +116,9 @@ def is_text(field: str, value: Scalar) -> bool:
     return value is not None and field not in _TEXTLESS
 
 
-def places_of(field: str, view: View) -> list[Place]:
+def places_of(field: str, view: View) -> list[Point]:
     """Return the places at `field`."""
-    found: list[Place] = []
+    found: list[Point] = []
     for node, path in _nodes(field, view):
         _collect_places(node, path, found)
     return found
@@ -166,7 +166,7 @@ def nested(event: Event) -> Sequence[str]:
     ]
 
 
-def flatten_places(view: View) -> Iterator[tuple[str, Place]]:
+def flatten_places(view: View) -> Iterator[tuple[str, Point]]:
     """Yield every field of the event that is a place."""
     for name, resource in _resources(view):
         yield from _places(f"{name}.attributes", resource.attributes)
@@ -282,7 +282,7 @@ def _collect(node: Any, path: str | None, found: list[Scalar]) -> None:
         found.append(node)
 
 
-def _collect_places(node: Any, path: str | None, found: list[Place]) -> None:
+def _collect_places(node: Any, path: str | None, found: list[Point]) -> None:
     if isinstance(node, list):
         for item in node:
             _collect_places(item, path, found)
@@ -328,7 +328,7 @@ def _leaves(path: str, node: Any) -> Iterator[tuple[str, Scalar]]:
         yield path, node
 
 
-def _places(path: str, node: Any) -> Iterator[tuple[str, Place]]:
+def _places(path: str, node: Any) -> Iterator[tuple[str, Point]]:
     if isinstance(node, list):
         for item in node:
             yield from _places(path, item)

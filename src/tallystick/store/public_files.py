@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 from tallystick.errors import Conflict
 
 
-class Cursor(NamedTuple):
+class PublicationCursor(NamedTuple):
     """How far the public files of one tenant have come.
 
     `tail` is what the publisher needs to go on; nobody else looks into it.
@@ -35,7 +35,7 @@ class Patch(NamedTuple):
     data: bytes
 
 
-class Seal(NamedTuple):
+class PublishedSeal(NamedTuple):
     """What was signed about a file last."""
 
     file: int
@@ -54,17 +54,17 @@ class PublicFiles(Protocol):
     def tenants(self) -> list[str]:
         """Return the tenants that have public files."""
 
-    def cursor(self, tenant: str) -> Cursor | None:
+    def cursor(self, tenant: str) -> PublicationCursor | None:
         """Return how far a tenant's files have come; None when there are none."""
 
     def advance(
         self,
         tenant: str,
-        before: Cursor | None,
-        after: Cursor,
+        before: PublicationCursor | None,
+        after: PublicationCursor,
         *,
         patches: Sequence[Patch] = (),
-        seals: Sequence[Seal] = (),
+        seals: Sequence[PublishedSeal] = (),
     ) -> None:
         """Go from one cursor to the next, writing what lies between them.
 
@@ -81,14 +81,14 @@ class PublicFiles(Protocol):
         Shape: fewer bytes when the file ends before `stop`; what was never written reads as zero.
         """
 
-    def seal(self, tenant: str, file: int) -> Seal | None:
+    def seal(self, tenant: str, file: int) -> PublishedSeal | None:
         """Return the latest seal of a file."""
 
     def close(self) -> None:
         """Release files and connections; idempotent."""
 
 
-_UNFINISHED = Cursor(0, 0, b"")
+_UNFINISHED = PublicationCursor(0, 0, b"")
 """Stands in a target until all files are there; no publisher takes it for a place to go on from."""
 
 

@@ -11,7 +11,7 @@ import pytest
 from tallystick.identity import acts
 from tallystick.identity.access import Scope
 from tallystick.identity.credentials import digest_of_secret
-from tallystick.identity.records import Client, ClientSecret
+from tallystick.identity.records import ClientSecret, OAuthClient
 from tests.dialects.cloudfoundry.samples import Json
 from tests.dialects.openapi import Document
 from tests.support.live_server import LiveServer
@@ -75,7 +75,7 @@ class Deployment:
     def client(self, id: str, *scopes: str, user: str | None = None) -> str:
         """Register an OAuth client and return its id."""
         node = self.server.node
-        client = Client(
+        client = OAuthClient(
             id=f"{id}-{self.tenant}",
             tenant=self.tenant,
             created_ms=0,

@@ -18,7 +18,7 @@ import pytest
 from tallystick.client.client import ApiError, Client, Unreachable
 from tallystick.errors import TallystickError, Unauthenticated
 from tallystick.imports.cloudfoundry.controller import PAGE_SIZE, CloudController, Login
-from tallystick.imports.cloudfoundry.copier import Progress, Summary, import_events
+from tallystick.imports.cloudfoundry.copier import CopySummary, Progress, import_events
 from tests.dialects.cloudfoundry.conftest import PASSWORD, SECRET, Deployment, follow
 from tests.dialects.cloudfoundry.forgetful import Forgetful, serving
 from tests.dialects.cloudfoundry.samples import Json, resource
@@ -77,7 +77,7 @@ def everything(deployment: Deployment) -> list[Json]:
     return sorted(events, key=lambda event: str(event["metadata"]["guid"]))
 
 
-def copy(source: Source, target: Client, **options: Any) -> Summary:
+def copy(source: Source, target: Client, **options: Any) -> CopySummary:
     """Copy what the auditor of the source sees."""
     with CloudController(source.url, source.login, **options) as controller:
         return import_events(controller, target)
@@ -128,7 +128,7 @@ def test_later_copy_starts_near_the_newest_event(
     newest = resource("newest", timestamp="2014-06-20T16:00:00Z")
     login = Login(token=other_deployment.key)
 
-    def run() -> Summary:
+    def run() -> CopySummary:
         with CloudController(other_deployment.server.url, login) as controller:
             return import_events(controller, target)
 

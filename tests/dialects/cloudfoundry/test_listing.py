@@ -14,7 +14,7 @@ from tallystick.dialects.cloudfoundry.wire import Relations
 from tallystick.errors import InvalidQuery
 
 
-def parse(query: str) -> listing.Listing:
+def parse(query: str) -> listing.V2Listing:
     """Return what a query string asks for."""
     return listing.parse(parse_qsl(query, keep_blank_values=True), listing.EVENT_ORDERS)
 

@@ -12,7 +12,7 @@ import pytest
 
 from tallystick.identity import acts
 from tallystick.identity.acts import Act
-from tallystick.identity.records import Client, User
+from tallystick.identity.records import OAuthClient, User
 from tests.dialects.cloudfoundry.clocks import SetClock
 from tests.dialects.cloudfoundry.conftest import PASSWORD, SECRET, Deployment, guids
 from tests.dialects.cloudfoundry.samples import Json, resource
@@ -382,13 +382,13 @@ def test_client_secret_is_valid_for_its_time(timed: tuple[Deployment, SetClock])
     deployment, clock = timed
     id = deployment.client("exporter", "cloud_controller.read")
 
-    def end(client: Client) -> Act:
+    def end(client: OAuthClient) -> Act:
         [secret] = client.secrets
         ending = msgspec.structs.replace(secret, valid_until_ms=clock.ms + 1000)
         changed = msgspec.structs.replace(client, secrets=(ending,))
         return acts.change_client(changed, "client.changed")
 
-    deployment.server.change(Client, deployment.tenant, id, end)
+    deployment.server.change(OAuthClient, deployment.tenant, id, end)
     grant = {"grant_type": "client_credentials"}
     assert ask(deployment.anonymous, (id, SECRET), **grant).status_code == 200
     clock.ms += 1000

@@ -18,7 +18,7 @@ BASE = "https://events.example.com"
 EVENT = view_of(draft_of(resource("event-17")))
 
 
-def parse(query: str) -> v3.Listing:
+def parse(query: str) -> v3.V3Listing:
     """Return what a query string asks for."""
     pairs = parse_qsl(query, keep_blank_values=True)
     return v3.parse(pairs, v3.EVENT_FILTERS, v3.EVENT_ORDERS)

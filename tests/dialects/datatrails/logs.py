@@ -104,7 +104,7 @@ class PublicLog:
 
     def seal(self) -> bytes:
         """Return a seal over all of it."""
-        state = seal.State(self.size, self.massifs[-1].idtimestamp, START_MS)
+        state = seal.SealState(self.size, self.massifs[-1].idtimestamp, START_MS)
         return seal.make_seal(state, self.peaks, SEALER)
 
 

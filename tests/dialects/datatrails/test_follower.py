@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tallystick.dialects.datatrails.merklelog import mmr
 from tallystick.dialects.datatrails.publiclog import follower as following
-from tallystick.dialects.datatrails.publiclog.follower import Follower
+from tallystick.dialects.datatrails.publiclog.follower import PublicLogFollower
 from tallystick.dialects.datatrails.publiclog.fsck import Checked, check_merklelog
 from tallystick.dialects.datatrails.publiclog.log import open_public_log
 from tallystick.dialects.datatrails.publiclog.publisher import Publisher
@@ -24,7 +24,7 @@ from tallystick.log.views import LogReader
 from tallystick.node.node import Node, open_node
 from tallystick.query.expr import Everything
 from tallystick.settings import Settings
-from tallystick.store.public_files import Cursor, Patch, PublicFiles, Seal
+from tallystick.store.public_files import Patch, PublicationCursor, PublicFiles, PublishedSeal
 from tallystick.store.sqlite.public_files import SqlitePublicFiles
 from tests.dialects.datatrails import independent_verifier as verifier
 from tests.dialects.datatrails import logs
@@ -46,9 +46,11 @@ class Bench:
         self.files: PublicFiles = self.node.public_files
         self.follower = self.make_follower(self.files)
 
-    def make_follower(self, files: PublicFiles, source: LogReader | None = None) -> Follower:
+    def make_follower(
+        self, files: PublicFiles, source: LogReader | None = None
+    ) -> PublicLogFollower:
         """Return a follower that writes to `files`."""
-        return Follower(
+        return PublicLogFollower(
             source or LogReader(self.node.store),
             files,
             self.node.clock,
@@ -101,7 +103,7 @@ class Bench:
         return log
 
     @property
-    def cursor(self) -> Cursor:
+    def cursor(self) -> PublicationCursor:
         """How far the public log has come."""
         found = self.files.cursor(TENANT)
         assert found is not None
@@ -133,7 +135,7 @@ def test_slices_are_bounded_and_a_backlog_is_sealed_on_the_way(
     monkeypatch.setattr(following, "SLICE_LEAVES", 2)
     monkeypatch.setattr(following, "SEAL_LEAVES", 3)
     bench.append(11)
-    steps: list[Cursor] = []
+    steps: list[PublicationCursor] = []
     while bench.follower.step(TENANT):
         steps.append(bench.cursor)
     assert [cursor.leaves for cursor in steps] == [2, 4, 6, 8, 10]
@@ -159,11 +161,11 @@ class CutFiles:
     def advance(
         self,
         tenant: str,
-        before: Cursor | None,
-        after: Cursor,
+        before: PublicationCursor | None,
+        after: PublicationCursor,
         *,
         patches: Sequence[Patch] = (),
-        seals: Sequence[Seal] = (),
+        seals: Sequence[PublishedSeal] = (),
     ) -> None:
         """Write, unless cut off."""
         self.writes += 1
@@ -316,7 +318,7 @@ def test_flipped_bit_in_a_seal_is_found(bench: Bench, at: int) -> None:
     damaged(bench, seal=1, at=at)
 
 
-WRONG: dict[str, tuple[str, Callable[[Cursor], Cursor]]] = {
+WRONG: dict[str, tuple[str, Callable[[PublicationCursor], PublicationCursor]]] = {
     "a leaf too many": ("cursor", lambda c: c._replace(leaves=c.leaves + 1)),
     "a seal that is not there": ("seal", lambda c: c._replace(sealed=c.sealed + 1)),
     "another peak": ("tail", lambda c: c._replace(tail=c.tail[:-1] + b"x")),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tallystick import limits
 from tallystick.dialects.datatrails import odata
-from tallystick.dialects.datatrails.string_sets import Span, TextSet
+from tallystick.dialects.datatrails.string_sets import StringSpan, TextSet
 from tallystick.errors import InvalidQuery, RequestError, TooLarge, UnsupportedOperator
 from tests.dialects.datatrails import strategies
 
@@ -85,7 +85,7 @@ def test_doubled_quote_stands_for_one() -> None:
 
 
 def test_property_may_have_the_name_of_a_word_of_the_language() -> None:
-    assert odata.parse("eq eq 'eq' or any eq 1") == odata.Or(
+    assert odata.parse("eq eq 'eq' or any eq 1") == odata.ODataOr(
         (odata.Compare("eq", "eq", "eq", 0, 6), odata.Compare("any", "eq", 1, 14, 21))
     )
 
@@ -169,7 +169,7 @@ def test_spans_of_a_text_set_cover_exactly_its_strings(one: TextSet, text: str) 
     assert any(_lies_in(span, text) for span in one.spans()) == one.contains(text)
 
 
-def _lies_in(span: Span, text: str) -> bool:
+def _lies_in(span: StringSpan, text: str) -> bool:
     low, high = span
     above = low is None or text > low.text or (text == low.text and not low.behind)
     below = high is None or text < high.text or (text == high.text and high.behind)

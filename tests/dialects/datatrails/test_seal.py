@@ -65,7 +65,7 @@ def test_receipt_of_a_peak_that_stays_is_taken_from_the_seal_before() -> None:
     older = logs.public_log([logs.event(i) for i in range(9)], 3)
     receipts = seal.open_seal(older.seal()).peak_receipts
     presigned = dict(zip(older.peaks, receipts, strict=True))
-    state = seal.State(_LOG.size, _LOG.massifs[-1].idtimestamp, logs.START_MS)
+    state = seal.SealState(_LOG.size, _LOG.massifs[-1].idtimestamp, logs.START_MS)
     made = seal.make_seal(state, _LOG.peaks, logs.SEALER, presigned=presigned)
     assert seal.verify_seal(made, _LOG.peaks, logs.PUBLIC_KEY) == state
     assert seal.open_seal(made).peak_receipts[0] == receipts[0]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tallystick import limits
 from tallystick.dialects.datatrails import wire
-from tallystick.dialects.datatrails.wire import Search, Status
+from tallystick.dialects.datatrails.wire import EventSearch, Status
 from tallystick.errors import Malformed, RequestError, TooLarge
 from tallystick.events import entry
 from tallystick.events.event import Event, View
@@ -230,13 +230,13 @@ def test_last_of_two_equal_members_wins() -> None:
 @pytest.mark.parametrize(
     ("body", "search"),
     [
-        (b"{}", Search("", 20, 0)),
-        (b'{"filter":null,"top":null,"skip":null}', Search("", 20, 0)),
-        (b'{"filter": "a eq \'b\'", "top": 50, "skip": 7}', Search("a eq 'b'", 50, 7)),
-        (b'{"top": 0}', Search("", 0, 0)),
+        (b"{}", EventSearch("", 20, 0)),
+        (b'{"filter":null,"top":null,"skip":null}', EventSearch("", 20, 0)),
+        (b'{"filter": "a eq \'b\'", "top": 50, "skip": 7}', EventSearch("a eq 'b'", 50, 7)),
+        (b'{"top": 0}', EventSearch("", 0, 0)),
     ],
 )
-def test_search_document_is_read(body: bytes, search: Search) -> None:
+def test_search_document_is_read(body: bytes, search: EventSearch) -> None:
     assert wire.decode_search(body) == search
 
 

@@ -13,7 +13,7 @@ from tallystick.events.event import Draft, Json
 from tallystick.identity import access, acts
 from tallystick.identity.access import Scope
 from tallystick.identity.credentials import digest_of_secret
-from tallystick.identity.records import Client, ClientSecret
+from tallystick.identity.records import ClientSecret, OAuthClient
 from tests.dialects.onehub.samples import act
 from tests.dialects.openapi import Document
 from tests.support.live_server import LiveServer
@@ -76,7 +76,7 @@ class Share:
     def client(self, id: str, secret: str) -> str:
         """Register an OAuth client and return its id."""
         node = self.server.node
-        client = Client(
+        client = OAuthClient(
             id=f"{id}-{self.tenant}",
             tenant=self.tenant,
             created_ms=0,

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tallystick.dialects import transcript
-from tallystick.dialects.transcript import Answer, Exchange
+from tallystick.dialects.transcript import Exchange, RecordedAnswer
 from tests.dialects.orchestrate.client import Api
 
 RECORDED = sorted((Path(__file__).parent / "clients" / "recorded").glob("*.http"))
@@ -34,7 +34,9 @@ def request_bytes(exchange: Exchange, known: Mapping[str, str]) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
 
 
-def replay(connection: socket.socket, exchange: Exchange, known: Mapping[str, str]) -> Answer:
+def replay(
+    connection: socket.socket, exchange: Exchange, known: Mapping[str, str]
+) -> RecordedAnswer:
     """Send a request and return its answer, unpacked."""
     connection.sendall(request_bytes(exchange, known))
     response = http.client.HTTPResponse(connection, method=exchange.method)
@@ -43,7 +45,7 @@ def replay(connection: socket.socket, exchange: Exchange, known: Mapping[str, st
     headers = {name.lower(): value for name, value in response.getheaders()}
     if headers.get("content-encoding") == "gzip":
         body = gzip.decompress(body)
-    return Answer(response.status, headers, body)
+    return RecordedAnswer(response.status, headers, body)
 
 
 @pytest.mark.row("O-1", "O-2", "O-4", "O-5", "O-7", "O-8", "O-10", "O-13", "O-15", "O-18", "O-20")
@@ -63,5 +65,5 @@ def test_recorded_requests_get_what_their_client_needs(api: Api, path: Path) -> 
                 assert answer.body == b""
             try:
                 transcript.compare(exchange, answer, known)
-            except transcript.Difference as difference:
+            except transcript.AnswerDifference as difference:
                 pytest.fail(f"{path.name}:{exchange.line}:\n{difference}")

@@ -15,7 +15,7 @@ import pytest
 from tallystick.dialects.orchestrate.request import BODY_BYTES
 from tallystick.identity import acts
 from tallystick.identity.access import Scope
-from tallystick.identity.records import Client
+from tallystick.identity.records import OAuthClient
 from tests.dialects.orchestrate.client import Api
 from tests.support.live_server import LiveServer
 
@@ -281,7 +281,7 @@ def test_other_application_sees_and_changes_nothing(new_api: Callable[..., Api])
 def test_whoever_writes_is_the_actor(server: LiveServer, api: Api) -> None:
     key = server.create_key(api.tenant, (Scope.READ, Scope.WRITE), label="importer")
     user = server.create_user(api.tenant, "kate", name="Kate")
-    client = Client(
+    client = OAuthClient(
         id=f"exporter-{api.tenant}", tenant=api.tenant, created_ms=0, name="Exporter", user=user.id
     )
     act = acts.create_client(client)

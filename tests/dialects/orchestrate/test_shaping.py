@@ -13,8 +13,8 @@ from tallystick.dialects.orchestrate.collection import KeyRange
 from tallystick.dialects.orchestrate.errors import Refusal
 from tallystick.dialects.orchestrate.field_filter import FieldFilter, names_of
 from tallystick.dialects.orchestrate.paging import Parameter, parse_query
-from tallystick.dialects.orchestrate.preconditions import Condition
-from tallystick.dialects.orchestrate.time_span import Position, Span, span_of
+from tallystick.dialects.orchestrate.preconditions import Precondition
+from tallystick.dialects.orchestrate.time_span import Position, TimeSpan, span_of
 from tallystick.errors import Malformed
 from tallystick.events.event import Json
 
@@ -64,7 +64,7 @@ def test_filters_pick_first_and_then_take_away(shown: str, hidden: str, expected
 # Bounds
 
 
-def spanned(query: str) -> Span:
+def spanned(query: str) -> TimeSpan:
     return span_of(parse_query(query.encode()), lambda occurred_ms, ordinal: ordinal - 1)
 
 
@@ -93,8 +93,8 @@ def spanned(query: str) -> Span:
 )
 def test_bounds_follow_time(query: str, low: Position | None, high: Position | None) -> None:
     span = spanned(query)
-    assert span.low == (low or Span().low)
-    assert span.high == (high or Span().high)
+    assert span.low == (low or TimeSpan().low)
+    assert span.high == (high or TimeSpan().high)
 
 
 @pytest.mark.row("O-46")
@@ -202,7 +202,9 @@ def test_any_query_string_parses_and_links_are_ascii(query: bytes) -> None:
      'W/"00242d00737faf60"', "00242d00737faf60-gzip"],
 )  # fmt: skip
 def test_ref_is_read_with_and_without_ornament(text: str) -> None:
-    assert preconditions.parse_condition([text], []) == Condition(frozenset(["00242d00737faf60"]))
+    assert preconditions.parse_condition([text], []) == Precondition(
+        frozenset(["00242d00737faf60"])
+    )
 
 
 @pytest.mark.row("O-15")
@@ -225,13 +227,13 @@ def test_short_ref_is_well_formed_and_matches_nothing() -> None:
 def test_conditions_hold_or_say_which_did_not() -> None:
     assert preconditions.parse_condition([], []).is_open
     absent = preconditions.parse_condition([], ['"*"'])
-    assert absent == preconditions.parse_condition([], ["*"]) == Condition(absent=True)
+    assert absent == preconditions.parse_condition([], ["*"]) == Precondition(absent=True)
     absent.check(None)
     with pytest.raises(Refusal) as caught:
         absent.check("0000000000000001")
     assert caught.value.answer == "item_already_present"
     with pytest.raises(Refusal) as caught:
-        Condition(frozenset(["1"])).check(None)
+        Precondition(frozenset(["1"])).check(None)
     assert caught.value.answer == "item_version_mismatch"
 
 

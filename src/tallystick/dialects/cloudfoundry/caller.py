@@ -32,7 +32,7 @@ _V3_ONLY = "space_supporter"
 _WITHOUT_WEIGHT = frozenset({"organization_user", "user"})
 
 
-class Caller(NamedTuple):
+class CloudFoundryCaller(NamedTuple):
     """Who asks, and what they may see."""
 
     principal: Principal
@@ -76,7 +76,7 @@ def authenticate(services: Services, request: Request) -> Principal:
         raise InvalidAuthToken(error.message) from error
 
 
-def reader_of(services: Services, request: Request) -> Caller:
+def reader_of(services: Services, request: Request) -> CloudFoundryCaller:
     """Return who asks to read.
 
     Raises: Unauthenticated, InvalidAuthToken, InsufficientScope.
@@ -84,10 +84,10 @@ def reader_of(services: Services, request: Request) -> Caller:
     principal = authenticate(services, request)
     if not principal.may(Scope.READ):
         raise InsufficientScope
-    return Caller(principal, access.visible(principal))
+    return CloudFoundryCaller(principal, access.visible(principal))
 
 
-def v2_reader_of(services: Services, request: Request) -> Caller:
+def v2_reader_of(services: Services, request: Request) -> CloudFoundryCaller:
     """Return who asks to read through version 2, which is closed to mere space supporters.
 
     Raises: as `reader_of`, Forbidden.

@@ -50,7 +50,7 @@ class NoSuchApp(NotFound):
     """There is no app with this guid."""
 
 
-class Answer(NamedTuple):
+class ControllerError(NamedTuple):
     """Status, number, name and sentence; `{}` in the sentence is the error's own message."""
 
     status: int
@@ -60,67 +60,69 @@ class Answer(NamedTuple):
 
 
 # The first class of an error's ancestry that stands here decides.
-V2: dict[type[TallystickError], Answer] = {
-    InvalidAuthToken: Answer(401, 1000, "CF-InvalidAuthToken", "Invalid Auth Token"),
-    errors.TokenExpired: Answer(401, 1000, "CF-InvalidAuthToken", "Invalid Auth Token"),
-    Unauthenticated: Answer(401, 10002, "CF-NotAuthenticated", "Authentication error"),
-    InsufficientScope: Answer(
+V2: dict[type[TallystickError], ControllerError] = {
+    InvalidAuthToken: ControllerError(401, 1000, "CF-InvalidAuthToken", "Invalid Auth Token"),
+    errors.TokenExpired: ControllerError(401, 1000, "CF-InvalidAuthToken", "Invalid Auth Token"),
+    Unauthenticated: ControllerError(401, 10002, "CF-NotAuthenticated", "Authentication error"),
+    InsufficientScope: ControllerError(
         403, 10007, "CF-InsufficientScope",
         "Your token lacks the necessary scopes to access this resource.",
     ),
-    Immutable: Answer(
+    Immutable: ControllerError(
         403, 10003, "CF-NotAuthorized",
         "You are not authorized to perform the requested action: {}",
     ),
-    Forbidden: Answer(
+    Forbidden: ControllerError(
         403, 10003, "CF-NotAuthorized",
         "You are not authorized to perform the requested action",
     ),
-    NoSuchEvent: Answer(404, 230002, "CF-EventNotFound", "Event could not be found: {}"),
-    NoSuchOrganization: Answer(
+    NoSuchEvent: ControllerError(404, 230002, "CF-EventNotFound", "Event could not be found: {}"),
+    NoSuchOrganization: ControllerError(
         404, 30003, "CF-OrganizationNotFound", "The organization could not be found: {}"
     ),
-    NoSuchSpace: Answer(
+    NoSuchSpace: ControllerError(
         404, 40004, "CF-SpaceNotFound", "The app space could not be found: {}"
     ),
-    NoSuchApp: Answer(404, 100004, "CF-AppNotFound", "The app could not be found: {}"),
-    NotFound: Answer(404, 10000, "CF-NotFound", "Unknown request"),
-    errors.MethodNotAllowed: Answer(404, 10000, "CF-NotFound", "Unknown request"),
-    BadOrder: Answer(400, 10012, "CF-OrderByParameterInvalid", "Cannot order by: {}"),
-    InvalidQuery: Answer(
+    NoSuchApp: ControllerError(404, 100004, "CF-AppNotFound", "The app could not be found: {}"),
+    NotFound: ControllerError(404, 10000, "CF-NotFound", "Unknown request"),
+    errors.MethodNotAllowed: ControllerError(404, 10000, "CF-NotFound", "Unknown request"),
+    BadOrder: ControllerError(400, 10012, "CF-OrderByParameterInvalid", "Cannot order by: {}"),
+    InvalidQuery: ControllerError(
         400, 10005, "CF-BadQueryParameter", "The query parameter is invalid: {}"
     ),
-    errors.Malformed: Answer(
+    errors.Malformed: ControllerError(
         400, 1001, "CF-MessageParseError", "Request invalid due to parse error: {}"
     ),
-    errors.TooLarge: Answer(413, 1004, "CF-BadRequest", "Bad request: {}"),
-    errors.IdempotencyMismatch: Answer(422, 10008, "CF-UnprocessableEntity", "{}"),
-    errors.Conflict: Answer(409, 10008, "CF-UnprocessableEntity", "{}"),
-    errors.QuotaExceeded: Answer(403, 10003, "CF-NotAuthorized", "{}"),
-    errors.RateLimited: Answer(429, 10013, "CF-RateLimitExceeded", "Rate Limit Exceeded"),
-    errors.Pushback: Answer(503, 10015, "CF-ServiceUnavailable", "{}"),
-    errors.StoreError: Answer(500, 10011, "CF-DatabaseError", "Database error"),
-    errors.RequestError: Answer(400, 10004, "CF-InvalidRequest", "The request is invalid"),
-    TallystickError: Answer(500, 10001, "UnknownError", "An unknown error occurred."),
+    errors.TooLarge: ControllerError(413, 1004, "CF-BadRequest", "Bad request: {}"),
+    errors.IdempotencyMismatch: ControllerError(422, 10008, "CF-UnprocessableEntity", "{}"),
+    errors.Conflict: ControllerError(409, 10008, "CF-UnprocessableEntity", "{}"),
+    errors.QuotaExceeded: ControllerError(403, 10003, "CF-NotAuthorized", "{}"),
+    errors.RateLimited: ControllerError(429, 10013, "CF-RateLimitExceeded", "Rate Limit Exceeded"),
+    errors.Pushback: ControllerError(503, 10015, "CF-ServiceUnavailable", "{}"),
+    errors.StoreError: ControllerError(500, 10011, "CF-DatabaseError", "Database error"),
+    errors.RequestError: ControllerError(400, 10004, "CF-InvalidRequest", "The request is invalid"),
+    TallystickError: ControllerError(500, 10001, "UnknownError", "An unknown error occurred."),
 }  # fmt: skip
 
-V3: dict[type[TallystickError], Answer] = V2 | {
+V3: dict[type[TallystickError], ControllerError] = V2 | {
     InsufficientScope: V2[Forbidden],
-    NoSuchEvent: Answer(404, 10010, "CF-ResourceNotFound", "Event not found"),
-    NoSuchOrganization: Answer(404, 10010, "CF-ResourceNotFound", "Organization not found"),
-    NoSuchSpace: Answer(404, 10010, "CF-ResourceNotFound", "Space not found"),
-    NoSuchApp: Answer(404, 10010, "CF-ResourceNotFound", "App not found"),
+    NoSuchEvent: ControllerError(404, 10010, "CF-ResourceNotFound", "Event not found"),
+    NoSuchOrganization: ControllerError(
+        404, 10010, "CF-ResourceNotFound", "Organization not found"
+    ),
+    NoSuchSpace: ControllerError(404, 10010, "CF-ResourceNotFound", "Space not found"),
+    NoSuchApp: ControllerError(404, 10010, "CF-ResourceNotFound", "App not found"),
 }
 
 
-def answer_to(error: TallystickError, *, v3: bool = False) -> Answer:
+def answer_to(error: TallystickError, *, v3: bool = False) -> ControllerError:
     """Return how an error is answered, its sentence complete."""
     table = V3 if v3 else V2
     found = next(table[cls] for cls in type(error).__mro__ if cls in table)
     return found._replace(sentence=found.sentence.replace("{}", _message(error)))
 
 
-def v2_body(answer: Answer) -> Json:
+def v2_body(answer: ControllerError) -> Json:
     """Return the body of an error of version 2."""
     return {
         "description": answer.sentence,
@@ -129,7 +131,7 @@ def v2_body(answer: Answer) -> Json:
     }
 
 
-def v3_body(answer: Answer) -> Json:
+def v3_body(answer: ControllerError) -> Json:
     """Return the body of an error of version 3."""
     error = {"code": answer.code, "title": answer.name, "detail": answer.sentence}
     return {"errors": [error]}

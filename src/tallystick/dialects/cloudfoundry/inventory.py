@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from tallystick.dialects.cloudfoundry.caller import Caller
+from tallystick.dialects.cloudfoundry.caller import CloudFoundryCaller
 from tallystick.dialects.cloudfoundry.errors import NoSuchApp, NoSuchOrganization, NoSuchSpace
 from tallystick.dialects.cloudfoundry.timestamps import to_text
 from tallystick.dialects.cloudfoundry.wire import (
@@ -52,7 +52,7 @@ _EVENTS_AT_ONCE = 1000
 _DELETED = "delete-request"
 
 
-class Row(NamedTuple):
+class InventoryRow(NamedTuple):
     """One organization, space or app; `parents` are guids by type, empty when no event tells.
 
     The times are those of the first and the last event that tell of it.
@@ -75,18 +75,18 @@ class Row(NamedTuple):
 class Inventory:
     """The organizations, spaces and apps that one caller may know of."""
 
-    def __init__(self, ledger: Ledger, caller: Caller) -> None:
+    def __init__(self, ledger: Ledger, caller: CloudFoundryCaller) -> None:
         self._ledger = ledger
         self._caller = caller
 
-    def find(self, type: str, guid: str) -> Row | None:
+    def find(self, type: str, guid: str) -> InventoryRow | None:
         """Return one resource; None when there is none or the caller may not know of it."""
         try:
             return self.require(type, guid)
         except (Forbidden, NotFound):
             return None
 
-    def require(self, type: str, guid: str) -> Row:
+    def require(self, type: str, guid: str) -> InventoryRow:
         """Return one resource, as version 2 does: hidden ones are told apart from none.
 
         Raises: NoSuchOrganization, NoSuchSpace, NoSuchApp, Forbidden.
@@ -100,21 +100,21 @@ class Inventory:
         return row
 
     def select(
-        self, type: str, wanted: Callable[[Row], bool], *, name: str | None = None
-    ) -> list[Row]:
+        self, type: str, wanted: Callable[[InventoryRow], bool], *, name: str | None = None
+    ) -> list[InventoryRow]:
         """Return the resources of a type that are wanted; `name` makes it quick.
 
         They are in the order of their guids, but those of one name stand together, the latest
         created first, and without the deleted ones if any is live.
         """
         rows = (self._row(summary) for summary in self._summaries(type, name))
-        named: dict[str, list[Row]] = {}
+        named: dict[str, list[InventoryRow]] = {}
         for row in rows:
             if wanted(row) and self._may_know(row):
                 named.setdefault(row.resource.name or row.resource.id, []).append(row)
         namesakes = [row.resource.id for group in named.values() if group[1:] for row in group]
         deleted = self._deleted(type, namesakes)
-        found: list[Row] = []
+        found: list[InventoryRow] = []
         for group in named.values():
             live = [row for row in group if row.resource.id not in deleted]
             found += sorted(live or group, key=lambda row: -row.created_ms)
@@ -163,13 +163,13 @@ class Inventory:
                 type=type, name=name, low=rows[-1].id, low_inclusive=False, limit=_ROWS_AT_ONCE
             )
 
-    def _row(self, summary: ResourceSummary) -> Row:
+    def _row(self, summary: ResourceSummary) -> InventoryRow:
         known = dict(summary.parents)
         parents = {type: known.get(type, "") for type in PARENTS[summary.type]}
         if summary.type == SPACE and not parents[ORGANIZATION]:
             parents[ORGANIZATION] = self._organization_of(summary.id)
         resource = Resource(summary.type, summary.id, summary.name)
-        return Row(resource, parents, summary.first_ms, summary.last_ms)
+        return InventoryRow(resource, parents, summary.first_ms, summary.last_ms)
 
     def _organization_of(self, space: str) -> str:
         """Return the organization that the newest event inside a space names."""
@@ -178,7 +178,7 @@ class Inventory:
         views = self._ledger.find(self._caller.tenant, question, Everything()).views
         return scope_id(views[0].first, ORGANIZATION) if views else ""
 
-    def _may_know(self, row: Row) -> bool:
+    def _may_know(self, row: InventoryRow) -> bool:
         caller, guid = self._caller, row.resource.id
         if caller.sees_all():
             return True
@@ -197,7 +197,7 @@ class Inventory:
         return found - {""}
 
 
-def to_v2(row: Row) -> Json:
+def to_v2(row: InventoryRow) -> Json:
     """Return a row as version 2 shows it."""
     resource = row.resource
     entity: Json = {"name": resource.name}
@@ -211,7 +211,7 @@ def to_v2(row: Row) -> Json:
     return related(resource.type, resource.id, entity)
 
 
-def to_v3(row: Row, base_url: str) -> Json:
+def to_v3(row: InventoryRow, base_url: str) -> Json:
     """Return a row as version 3 shows it: with every member that clients cannot do without.
 
     What no event tells in passing (state, lifecycle, quotas) has the value that means nothing

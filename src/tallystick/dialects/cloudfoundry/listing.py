@@ -43,7 +43,7 @@ class Paging(NamedTuple):
         return min((self.page - 1) * self.size, _OFFSET_MAX)
 
 
-class Listing(NamedTuple):
+class V2Listing(NamedTuple):
     """What a request for a list asks for.
 
     `kept` are the parameters as given that the other pages' urls repeat.
@@ -57,7 +57,7 @@ class Listing(NamedTuple):
     kept: Pairs
 
 
-def parse(pairs: Pairs, orders: tuple[str, ...]) -> Listing:
+def parse(pairs: Pairs, orders: tuple[str, ...]) -> V2Listing:
     """Return what the decoded parameters of a request ask for.
 
     Of a parameter that may stand only once, the last counts. `orders` are the values of
@@ -76,7 +76,7 @@ def parse(pairs: Pairs, orders: tuple[str, ...]) -> Listing:
     orphans = _whole(last, "orphan-relations", 0, low=0, high=1) == 1
     q = tuple(value for name, value in pairs if name == "q")
     kept = [(name, last[name]) for name in _KEPT if name in last]
-    return Listing(q, paging, order_by, relations_of(pairs), orphans, kept)
+    return V2Listing(q, paging, order_by, relations_of(pairs), orphans, kept)
 
 
 def relations_of(pairs: Pairs) -> Relations:
@@ -97,7 +97,7 @@ def relations_of(pairs: Pairs) -> Relations:
 
 
 def envelope(
-    path: str, listing: Listing, total: int, resources: Sequence[Json], order: Sequence[str] = ()
+    path: str, listing: V2Listing, total: int, resources: Sequence[Json], order: Sequence[str] = ()
 ) -> Json:
     """Return a page of a list; `order` is what its urls say of the order."""
     page, size, _ = listing.paging
@@ -112,7 +112,7 @@ def envelope(
     return answer | {"orphans": {}} if listing.orphans else answer
 
 
-def page_url(path: str, listing: Listing, page: int, order: Sequence[str]) -> str:
+def page_url(path: str, listing: V2Listing, page: int, order: Sequence[str]) -> str:
     """Return the path and query of another page, parameters in the order of their names."""
     pairs = [
         *listing.kept,

@@ -32,7 +32,7 @@ _CONDITION = re.compile(r"(?:;;|[^;])+")
 _OPERATOR = re.compile(r":|>=|<=|<|>| IN ")
 
 
-class Condition(NamedTuple):
+class FilterCondition(NamedTuple):
     """One condition; `operator` is empty when the text has none."""
 
     key: str
@@ -45,7 +45,7 @@ class Condition(NamedTuple):
         return tuple(self.value.split(",")) if self.operator == " IN " else (self.value,)
 
 
-def parse(texts: Iterable[str], keys: tuple[str, ...]) -> list[Condition]:
+def parse(texts: Iterable[str], keys: tuple[str, ...]) -> list[FilterCondition]:
     """Return the conditions of all `q` parameters; every one must hold.
 
     Raises: UnsupportedField for a key that is not among `keys`, TooLarge for too many conditions.
@@ -64,7 +64,7 @@ def parse(texts: Iterable[str], keys: tuple[str, ...]) -> list[Condition]:
     return conditions
 
 
-def to_expr(conditions: Iterable[Condition]) -> Expr:
+def to_expr(conditions: Iterable[FilterCondition]) -> Expr:
     """Return what conditions on events mean.
 
     Raises: InvalidQuery for a time that is none.
@@ -75,7 +75,7 @@ def to_expr(conditions: Iterable[Condition]) -> Expr:
     )
 
 
-def holds(condition: Condition, value: str) -> bool:
+def holds(condition: FilterCondition, value: str) -> bool:
     """Tell whether one text satisfies a condition, as strings compare."""
     bound = condition.value
     match condition.operator:
@@ -108,17 +108,17 @@ def within_second(ms: int, operator: str) -> Expr:
     return Range("occurred_ms", low=first, high=last)
 
 
-def _condition(text: str, keys: tuple[str, ...]) -> Condition:
+def _condition(text: str, keys: tuple[str, ...]) -> FilterCondition:
     match = _OPERATOR.search(text)
     key = text if match is None else text[: match.start()]
     if key not in keys:
         raise UnsupportedField(f"{key!r} is no filter", field=key, allowed=keys)
     if match is None:
-        return Condition(key, "", "")
-    return Condition(key, match[0], text[match.end() :])
+        return FilterCondition(key, "", "")
+    return FilterCondition(key, match[0], text[match.end() :])
 
 
-def _time(condition: Condition) -> Expr:
+def _time(condition: FilterCondition) -> Expr:
     if not condition.operator:
         raise InvalidQuery("timestamp needs an operator and a time, such as timestamp>=2014-06-19")
     try:
@@ -128,7 +128,7 @@ def _time(condition: Condition) -> Expr:
     return any_of(within_second(ms, condition.operator) for ms in seconds)
 
 
-def _text(condition: Condition) -> Expr:
+def _text(condition: FilterCondition) -> Expr:
     field, value = TEXT_FIELDS[condition.key], condition.value
     match condition.operator:
         case ":":

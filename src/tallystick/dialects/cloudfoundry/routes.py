@@ -17,14 +17,14 @@ from tallystick import limits
 from tallystick.dialects.answers import rows_response
 from tallystick.dialects.cloudfoundry import discovery, inventory, listing, query, responses, wire
 from tallystick.dialects.cloudfoundry.caller import (
-    Caller,
+    CloudFoundryCaller,
     authenticate,
     reader_of,
     v2_reader_of,
     writer_of,
 )
 from tallystick.dialects.cloudfoundry.errors import Immutable, NoSuchEvent
-from tallystick.dialects.cloudfoundry.inventory import APP, PARENTS, Inventory, Row
+from tallystick.dialects.cloudfoundry.inventory import APP, PARENTS, Inventory, InventoryRow
 from tallystick.dialects.cloudfoundry.timestamps import to_text
 from tallystick.dialects.cloudfoundry.wire import DIALECT, ORGANIZATION, SPACE, Style
 from tallystick.dialects.services import Services
@@ -59,10 +59,10 @@ EMPTY_LISTS: dict[str | None, frozenset[str]] = {
 }  # fmt: skip
 """Lists that clients ask for on their way, of which no event tells, by what they are inside."""
 
-Handler = Callable[[Request, Caller], Response]
+Handler = Callable[[Request, CloudFoundryCaller], Response]
 
 
-class Events:
+class EventsOfSpaces:
     """Finds events for both versions of the API."""
 
     def __init__(self, services: Services) -> None:
@@ -106,7 +106,7 @@ class V2Api:
         self._services = services
         self._ledger = services.ledger
         self._style = style
-        self._events = Events(services)
+        self._events = EventsOfSpaces(services)
 
     def routes(self) -> Sequence[Route]:
         """Return the routes."""
@@ -169,13 +169,13 @@ class V2Api:
 
     # Events
 
-    def _list_events(self, request: Request, caller: Caller) -> Response:
+    def _list_events(self, request: Request, caller: CloudFoundryCaller) -> Response:
         asked = listing.parse(responses.parameters(request), listing.EVENT_ORDERS)
         sort = Sort("occurred_ms", descending=asked.paging.descending)
         where, order = _conditions(asked), listing.EVENT_ORDER
         return self._page(request, caller, asked, "/v2/events", where, sort, order)
 
-    def _list_space_events(self, request: Request, caller: Caller) -> Response:
+    def _list_space_events(self, request: Request, caller: CloudFoundryCaller) -> Response:
         guid = request.path_params["guid"]
         Inventory(self._ledger, caller).require(SPACE, guid)
         asked = listing.parse(responses.parameters(request), listing.EVENT_ORDERS)
@@ -187,8 +187,8 @@ class V2Api:
     def _page(
         self,
         request: Request,
-        caller: Caller,
-        asked: listing.Listing,
+        caller: CloudFoundryCaller,
+        asked: listing.V2Listing,
         path: str,
         where: Expr,
         sort: Sort,
@@ -214,7 +214,7 @@ class V2Api:
             layout=responses.rows_layout(request),
         )
 
-    def _get_event(self, request: Request, caller: Caller) -> Response:
+    def _get_event(self, request: Request, caller: CloudFoundryCaller) -> Response:
         view = self._events.view(caller.tenant, request.path_params["guid"])
         if not self._ledger.may_see(view, caller.visible):
             raise Forbidden("the event is outside the caller's roles")
@@ -231,22 +231,22 @@ class V2Api:
     # Organizations, spaces and apps
 
     def _list_of(self, type: str) -> Handler:
-        def handler(request: Request, caller: Caller) -> Response:
+        def handler(request: Request, caller: CloudFoundryCaller) -> Response:
             return self._list_resources(request, caller, type, f"/v2/{type}s", [])
 
         return handler
 
     def _list_inside(self, parent: str, type: str) -> Handler:
-        def handler(request: Request, caller: Caller) -> Response:
+        def handler(request: Request, caller: CloudFoundryCaller) -> Response:
             guid = request.path_params["guid"]
             Inventory(self._ledger, caller).require(parent, guid)
             path = f"/v2/{parent}s/{quote(guid, safe='')}/{type}s"
-            inside = query.Condition(f"{parent}_guid", ":", guid)
+            inside = query.FilterCondition(f"{parent}_guid", ":", guid)
             return self._list_resources(request, caller, type, path, [inside])
 
         return handler
 
-    def _list_nothing(self, request: Request, caller: Caller) -> Response:
+    def _list_nothing(self, request: Request, caller: CloudFoundryCaller) -> Response:
         """Answer with the empty page of a list of what no event tells."""
         parent, guid = request.path_params.get("type"), request.path_params.get("guid")
         name = request.path_params["list"]
@@ -262,16 +262,16 @@ class V2Api:
     def _list_resources(
         self,
         request: Request,
-        caller: Caller,
+        caller: CloudFoundryCaller,
         type: str,
         path: str,
-        inside: list[query.Condition],
+        inside: list[query.FilterCondition],
     ) -> Response:
         asked = listing.parse(responses.parameters(request), _RESOURCE_ORDERS)
         keys = ("name", *(f"{parent}_guid" for parent in PARENTS[type]))
         conditions = [*query.parse(asked.q, keys), *inside]
 
-        def wanted(row: Row) -> bool:
+        def wanted(row: InventoryRow) -> bool:
             return all(query.holds(condition, row.value(condition.key)) for condition in conditions)
 
         names = (c.value for c in conditions if (c.key, c.operator) == ("name", ":"))
@@ -287,7 +287,7 @@ class V2Api:
         return responses.v2_response(request, envelope)
 
     def _one_of(self, type: str) -> Handler:
-        def handler(request: Request, caller: Caller) -> Response:
+        def handler(request: Request, caller: CloudFoundryCaller) -> Response:
             guid = request.path_params["guid"]
             row = Inventory(self._ledger, caller).require(type, guid)
             return responses.v2_response(request, inventory.to_v2(row))
@@ -327,7 +327,7 @@ class V2Api:
         response: Response = await self._services.door().run(self._imports, request, caller)
         return response
 
-    def _imports(self, request: Request, caller: Caller) -> Response:
+    def _imports(self, request: Request, caller: CloudFoundryCaller) -> Response:
         source = dict(responses.parameters(request)).get("source")
         if not source:
             raise InvalidQuery("source names the deployment that events were copied from")
@@ -358,7 +358,7 @@ def _has_guid(view: View | None, guid: str) -> bool:
     return view is not None and wire.guid_of(view.first).lower() == guid.lower()
 
 
-def _conditions(asked: listing.Listing) -> Expr:
+def _conditions(asked: listing.V2Listing) -> Expr:
     return query.to_expr(query.parse(asked.q, query.EVENT_KEYS))
 
 

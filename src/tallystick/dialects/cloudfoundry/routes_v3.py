@@ -15,22 +15,22 @@ from starlette.routing import Route
 
 from tallystick.dialects.answers import rows_response
 from tallystick.dialects.cloudfoundry import discovery, inventory, responses, v3
-from tallystick.dialects.cloudfoundry.caller import Caller, reader_of
+from tallystick.dialects.cloudfoundry.caller import CloudFoundryCaller, reader_of
 from tallystick.dialects.cloudfoundry.errors import NoSuchEvent
 from tallystick.dialects.cloudfoundry.inventory import (
     APP,
     NOT_FOUND,
     PARENTS,
     Inventory,
-    Row,
+    InventoryRow,
 )
-from tallystick.dialects.cloudfoundry.routes import Events, base_url
+from tallystick.dialects.cloudfoundry.routes import EventsOfSpaces, base_url
 from tallystick.dialects.cloudfoundry.wire import DIALECT, ORGANIZATION, SPACE
 from tallystick.dialects.services import Services
 from tallystick.errors import NotFound
 from tallystick.query.question import Find
 
-_RESOURCE_ORDERS: dict[str, Callable[[Row], Any]] = {
+_RESOURCE_ORDERS: dict[str, Callable[[InventoryRow], Any]] = {
     "created_at": lambda row: row.created_ms,
     "updated_at": lambda row: row.updated_ms,
     "name": lambda row: row.value("name"),
@@ -56,7 +56,7 @@ EMPTY_LISTS: dict[str | None, frozenset[str]] = {
 }  # fmt: skip
 """Lists that clients ask for on their way, of which no event tells, by what they are inside."""
 
-Handler = Callable[[Request, Caller], Response]
+Handler = Callable[[Request, CloudFoundryCaller], Response]
 
 
 class V3Api:
@@ -65,7 +65,7 @@ class V3Api:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._ledger = services.ledger
-        self._events = Events(services)
+        self._events = EventsOfSpaces(services)
 
     def routes(self) -> Sequence[Route]:
         """Return the routes."""
@@ -101,7 +101,7 @@ class V3Api:
         """Answer what the server is."""
         return responses.compact_response(discovery.v3_info(base_url(self._services, request)))
 
-    def _list_events(self, request: Request, caller: Caller) -> Response:
+    def _list_events(self, request: Request, caller: CloudFoundryCaller) -> Response:
         asked = v3.parse(responses.parameters(request), v3.EVENT_FILTERS, v3.EVENT_ORDERS)
         question = Find(
             where=v3.where(asked, lambda guids: self._events.indexes_of(caller.tenant, guids)),
@@ -121,7 +121,7 @@ class V3Api:
             lambda rows: responses.compact_response(v3.envelope(url, asked, page.total or 0, rows)),
         )
 
-    def _get_event(self, request: Request, caller: Caller) -> Response:
+    def _get_event(self, request: Request, caller: CloudFoundryCaller) -> Response:
         guid = request.path_params["guid"]
         view = self._events.view(caller.tenant, guid)
         if not self._ledger.may_see(view, caller.visible):
@@ -132,7 +132,7 @@ class V3Api:
     def _list_of(self, type: str) -> Handler:
         filters = ("guids", "names", *(f"{parent}_guids" for parent in PARENTS[type]))
 
-        def handler(request: Request, caller: Caller) -> Response:
+        def handler(request: Request, caller: CloudFoundryCaller) -> Response:
             asked = v3.parse(responses.parameters(request), filters, tuple(_RESOURCE_ORDERS))
             rows = self._rows(caller, type, asked)
             offset, size = asked.paging.offset, asked.paging.size
@@ -143,10 +143,12 @@ class V3Api:
 
         return handler
 
-    def _rows(self, caller: Caller, type: str, asked: v3.Listing) -> list[Row]:
+    def _rows(
+        self, caller: CloudFoundryCaller, type: str, asked: v3.V3Listing
+    ) -> list[InventoryRow]:
         allowed = {name.removesuffix("s"): values for name, values in v3.lists(asked).items()}
 
-        def wanted(row: Row) -> bool:
+        def wanted(row: InventoryRow) -> bool:
             return all(row.value(key) in values for key, values in allowed.items())
 
         names = allowed.get("name", ())
@@ -156,7 +158,7 @@ class V3Api:
             rows.sort(key=_RESOURCE_ORDERS[asked.order], reverse=asked.paging.descending)
         return rows
 
-    def _list_nothing(self, request: Request, caller: Caller) -> Response:
+    def _list_nothing(self, request: Request, caller: CloudFoundryCaller) -> Response:
         """Answer with the empty page of a list of what no event tells."""
         parent, guid = request.path_params.get("type"), request.path_params.get("guid")
         name = request.path_params["list"]
@@ -172,7 +174,7 @@ class V3Api:
         return responses.compact_response(v3.envelope(url, asked, 0, []))
 
     def _one_of(self, type: str) -> Handler:
-        def handler(request: Request, caller: Caller) -> Response:
+        def handler(request: Request, caller: CloudFoundryCaller) -> Response:
             guid = request.path_params["guid"]
             row = Inventory(self._ledger, caller).find(type, guid)
             if row is None:

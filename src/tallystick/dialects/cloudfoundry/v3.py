@@ -40,7 +40,7 @@ _RELATIONS = {"lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z\Z", re.ASCII)
 
 
-class Listing(NamedTuple):
+class V3Listing(NamedTuple):
     """What a request for a list asks for; `order` is a column and None where none was given."""
 
     paging: Paging
@@ -49,7 +49,7 @@ class Listing(NamedTuple):
     """Parameters other than those of paging, `name` or `name[operator]`, as given."""
 
 
-def parse(pairs: Pairs, filters: Collection[str], orders: Sequence[str]) -> Listing:
+def parse(pairs: Pairs, filters: Collection[str], orders: Sequence[str]) -> V3Listing:
     """Return what the decoded parameters of a request ask for; of a repeated one the last counts.
 
     Raises: InvalidQuery with the original's complaint.
@@ -62,7 +62,7 @@ def parse(pairs: Pairs, filters: Collection[str], orders: Sequence[str]) -> List
         ))  # fmt: skip
         raise InvalidQuery(f"Unknown query parameter(s): {named}. Valid parameters are: {valid}")
     order, descending = _order(last.get("order_by"), orders)
-    return Listing(
+    return V3Listing(
         paging=Paging(
             page=_whole(last.get("page"), "Page", 1),
             size=_size(last.get("per_page")),
@@ -73,7 +73,7 @@ def parse(pairs: Pairs, filters: Collection[str], orders: Sequence[str]) -> List
     )
 
 
-def parse_any(pairs: Pairs) -> Listing:
+def parse_any(pairs: Pairs) -> V3Listing:
     """Return what a request for a list of which nothing is known asks for: any filter and order.
 
     Raises: InvalidQuery for a page that is none.
@@ -83,7 +83,7 @@ def parse_any(pairs: Pairs) -> Listing:
     return parse(pairs, [_base(name) for name in last], [column])
 
 
-def where(listing: Listing, indexes_of: Callable[[Sequence[str]], Sequence[int]]) -> Expr:
+def where(listing: V3Listing, indexes_of: Callable[[Sequence[str]], Sequence[int]]) -> Expr:
     """Return what the filters of a list of audit events mean.
 
     `indexes_of` tells where the events with some guids stand.
@@ -92,7 +92,7 @@ def where(listing: Listing, indexes_of: Callable[[Sequence[str]], Sequence[int]]
     return all_of(_filters(listing, indexes_of))
 
 
-def lists(listing: Listing) -> dict[str, tuple[str, ...]]:
+def lists(listing: V3Listing) -> dict[str, tuple[str, ...]]:
     """Return the filters of a list of resources, each with the values that it allows.
 
     Raises: InvalidQuery for a filter with an operator.
@@ -103,7 +103,7 @@ def lists(listing: Listing) -> dict[str, tuple[str, ...]]:
     return {name: split(text) for name, text in listing.filters.items()}
 
 
-def sort(listing: Listing) -> tuple[Sort, ...]:
+def sort(listing: V3Listing) -> tuple[Sort, ...]:
     """Return the order of a list of audit events: as recorded, unless a time is asked for."""
     if listing.order is None:
         return RECORDED_ORDER
@@ -167,7 +167,7 @@ def to_v2(event: Json) -> Json:
         raise Malformed("this is no audit event of version 3") from None
 
 
-def envelope(url: str, listing: Listing, total: int, resources: Sequence[Json]) -> Json:
+def envelope(url: str, listing: V3Listing, total: int, resources: Sequence[Json]) -> Json:
     """Return a page of a list; `url` is the absolute one of the list."""
     page, size, _ = listing.paging
     pages = max(1, -(-total // size))
@@ -188,7 +188,7 @@ def envelope(url: str, listing: Listing, total: int, resources: Sequence[Json]) 
     }
 
 
-def page_url(url: str, listing: Listing, page: int) -> str:
+def page_url(url: str, listing: V3Listing, page: int) -> str:
     """Return the absolute URL of another page: parameters by name, everything escaped."""
     pairs = {**listing.filters, "page": str(page), "per_page": str(listing.paging.size)}
     if listing.order is not None:
@@ -198,7 +198,7 @@ def page_url(url: str, listing: Listing, page: int) -> str:
 
 
 def _filters(
-    listing: Listing, indexes_of: Callable[[Sequence[str]], Sequence[int]]
+    listing: V3Listing, indexes_of: Callable[[Sequence[str]], Sequence[int]]
 ) -> Iterator[Expr]:
     for name, text in listing.filters.items():
         base, operator = _base(name), _operator(name)

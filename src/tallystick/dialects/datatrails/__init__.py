@@ -15,7 +15,7 @@ from tallystick.dialects.base import Dialect
 from tallystick.dialects.datatrails import rendering, wire
 from tallystick.dialects.datatrails.applications import is_application
 from tallystick.dialects.datatrails.options import Options, options_of
-from tallystick.dialects.datatrails.publiclog.follower import KEY_PURPOSE, Follower
+from tallystick.dialects.datatrails.publiclog.follower import KEY_PURPOSE, PublicLogFollower
 from tallystick.dialects.datatrails.publiclog.publisher import Publisher
 from tallystick.dialects.datatrails.rendering import DIALECT
 from tallystick.dialects.datatrails.routes import EventsApi, TenancyApi, error_response, owns
@@ -25,19 +25,19 @@ from tallystick.dialects.datatrails.routes_imports import MovingApi
 from tallystick.dialects.datatrails.routes_log import ExtensionApi, LogApi
 from tallystick.dialects.services import Background, BackgroundServices, Services
 from tallystick.events.dialect_rules import DialectRules, SomeTerms
-from tallystick.identity.records import Client
+from tallystick.identity.records import OAuthClient
 
 _LOOK_AROUND_S = 0.5
 """How often to ask for what other processes on the same database wrote."""
 
 
-def follower_of(services: BackgroundServices) -> Follower:
+def follower_of(services: BackgroundServices) -> PublicLogFollower:
     """Return what writes the public logs of a server.
 
     Raises: SettingsError.
     """
     settings, identity = services.settings, services.identity
-    return Follower(
+    return PublicLogFollower(
         services.log,
         services.public_files,
         services.clock,
@@ -72,7 +72,7 @@ def publish(services: BackgroundServices) -> Background:
     def is_followed(tenant: str) -> bool:
         if services.public_files.cursor(tenant) is not None:
             return True
-        return any(map(is_application, services.identity.list(Client, tenant)))
+        return any(map(is_application, services.identity.list(OAuthClient, tenant)))
 
     return Publisher(
         follower_of(services).step,

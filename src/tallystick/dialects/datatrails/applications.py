@@ -19,7 +19,7 @@ from tallystick.dialects.datatrails.rendering import DIALECT
 from tallystick.errors import Malformed
 from tallystick.events.event import Json
 from tallystick.identity import credentials
-from tallystick.identity.records import Client, ClientSecret
+from tallystick.identity.records import ClientSecret, OAuthClient
 
 OWNER = "OWNER"
 ROLES = ("ROLE_UNSPECIFIED", OWNER)
@@ -47,7 +47,7 @@ class Wanted(NamedTuple):
     roles: tuple[str, ...] | None
 
 
-class Page(NamedTuple):
+class ApplicationsPage(NamedTuple):
     """Which applications a list is to hold: those after an id, by a name."""
 
     size: int
@@ -74,11 +74,11 @@ def decode_change(body: bytes) -> Wanted:
     return _decode(body, ("display_name", "custom_claims"))
 
 
-def new_client(tenant: str, wanted: Wanted, *, now_ms: int) -> tuple[Client, str]:
+def new_client(tenant: str, wanted: Wanted, *, now_ms: int) -> tuple[OAuthClient, str]:
     """Return a new application and its secret."""
     roles = wanted.roles or ()
     secret, text = new_secret(now_ms=now_ms)
-    client = Client(
+    client = OAuthClient(
         id=str(uuid.uuid4()),
         tenant=tenant,
         created_ms=now_ms,
@@ -97,7 +97,7 @@ def new_secret(*, now_ms: int) -> tuple[ClientSecret, str]:
     return ClientSecret(credentials.digest_of_secret(text), now_ms, now_ms + SECRET_MS), text
 
 
-def changed(client: Client, wanted: Wanted) -> Client:
+def changed(client: OAuthClient, wanted: Wanted) -> OAuthClient:
     """Return an application with what a request changes."""
     return msgspec.structs.replace(
         client,
@@ -106,12 +106,12 @@ def changed(client: Client, wanted: Wanted) -> Client:
     )
 
 
-def is_application(client: Client) -> bool:
+def is_application(client: OAuthClient) -> bool:
     """Tell whether an OAuth client is an application of this dialect."""
     return client.attributes.get("dialect") == DIALECT
 
 
-def rendered(client: Client, tenant_identity: str, secret: str = "") -> Json:
+def rendered(client: OAuthClient, tenant_identity: str, secret: str = "") -> Json:
     """Return an application as the API shows it; its secret only when it was just made."""
     return {
         "identity": f"applications/{client.id}",
@@ -133,7 +133,7 @@ def rendered(client: Client, tenant_identity: str, secret: str = "") -> Json:
     }
 
 
-def page_of(parameters: Mapping[str, str]) -> Page:
+def page_of(parameters: Mapping[str, str]) -> ApplicationsPage:
     """Return which page of the list a request asks for.
 
     Raises: Malformed.
@@ -143,10 +143,10 @@ def page_of(parameters: Mapping[str, str]) -> Page:
         raise Malformed("page_size is an integer", path="page_size")
     token = parameters.get("page_token", "")
     after, name = _open_token(token) if token else ("", parameters.get("display_name"))
-    return Page(min(int(size) or PAGE_SIZE, PAGE_SIZE_MAX), after, name)
+    return ApplicationsPage(min(int(size) or PAGE_SIZE, PAGE_SIZE_MAX), after, name)
 
 
-def listed(clients: Sequence[Client], page: Page, tenant_identity: str) -> Json:
+def listed(clients: Sequence[OAuthClient], page: ApplicationsPage, tenant_identity: str) -> Json:
     """Return a page of the applications among `clients`, which come by id."""
     found = [
         client

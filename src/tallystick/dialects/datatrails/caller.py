@@ -17,7 +17,7 @@ APPLICATION = "application"
 """The type of the actor that a program with a token is."""
 
 
-class Caller(NamedTuple):
+class DataTrailsCaller(NamedTuple):
     """Who asks, of which tenant, and what they may see."""
 
     principal: Principal
@@ -35,7 +35,7 @@ class Caller(NamedTuple):
         return f"tenant/{self.tenant_uuid}"
 
 
-def caller_of(services: Services, request: Request, right: Scope) -> Caller:
+def caller_of(services: Services, request: Request, right: Scope) -> DataTrailsCaller:
     """Return who asks.
 
     Raises: Unauthenticated, Forbidden.
@@ -43,7 +43,7 @@ def caller_of(services: Services, request: Request, right: Scope) -> Caller:
     principal = services.authenticate(request.scope)
     access.require(principal, right)
     tenant = services.identity.tenant(principal.tenant)
-    caller = Caller(principal, UUID(tenant.uuid), access.visible(principal))
+    caller = DataTrailsCaller(principal, UUID(tenant.uuid), access.visible(principal))
     # A refusal for want of quota names the tenant.
     request.state.tenant_identity = caller.tenant_identity
     return caller

@@ -13,7 +13,7 @@ from tallystick.errors import TallystickError
 from tallystick.events.event import Json
 
 
-class Answer(NamedTuple):
+class GatewayError(NamedTuple):
     """An error as it goes out."""
 
     status: int
@@ -21,51 +21,51 @@ class Answer(NamedTuple):
     body: Json
 
 
-class Code(NamedTuple):
+class DataTrailsCode(NamedTuple):
     """HTTP status and gRPC code of an error class."""
 
     status: int
     grpc: int
 
 
-CODES: dict[type[TallystickError], Code] = {
-    errors.TallystickError: Code(500, 13),
-    errors.RequestError: Code(400, 3),
-    errors.Malformed: Code(400, 3),
-    errors.InvalidQuery: Code(400, 3),
-    errors.UnsupportedField: Code(400, 3),
-    errors.UnsupportedOperator: Code(400, 3),
+CODES: dict[type[TallystickError], DataTrailsCode] = {
+    errors.TallystickError: DataTrailsCode(500, 13),
+    errors.RequestError: DataTrailsCode(400, 3),
+    errors.Malformed: DataTrailsCode(400, 3),
+    errors.InvalidQuery: DataTrailsCode(400, 3),
+    errors.UnsupportedField: DataTrailsCode(400, 3),
+    errors.UnsupportedOperator: DataTrailsCode(400, 3),
     # The documented codes of a create request know no 413.
-    errors.TooLarge: Code(400, 3),
-    errors.Unauthenticated: Code(401, 16),
-    errors.TokenExpired: Code(401, 16),
-    errors.Forbidden: Code(403, 7),
-    errors.NotFound: Code(404, 5),
-    errors.MethodNotAllowed: Code(405, 12),
-    errors.Conflict: Code(409, 10),
-    errors.UnderHold: Code(409, 9),
-    errors.PreconditionFailed: Code(412, 9),
-    errors.IdempotencyMismatch: Code(422, 6),
-    errors.RateLimited: Code(429, 8),
-    errors.QuotaExceeded: Code(402, 12),
-    errors.Pushback: Code(503, 14),
-    errors.StoreBusy: Code(503, 14),
-    errors.SequencerFull: Code(503, 14),
-    errors.FollowerBehind: Code(503, 14),
-    errors.VerificationError: Code(500, 15),
-    errors.BadSignature: Code(500, 15),
-    errors.BadInclusionProof: Code(500, 15),
-    errors.BadConsistencyProof: Code(500, 15),
-    errors.ContentMismatch: Code(500, 15),
-    errors.MalformedNote: Code(500, 15),
-    errors.MalformedReceipt: Code(500, 15),
-    errors.StoreError: Code(500, 13),
-    errors.StoreCorrupt: Code(500, 15),
-    errors.StoreFailed: Code(503, 14),
-    errors.SchemaMismatch: Code(500, 13),
-    errors.StoreLocked: Code(503, 14),
-    errors.SettingsError: Code(500, 13),
-    errors.Unexpected: Code(500, 13),
+    errors.TooLarge: DataTrailsCode(400, 3),
+    errors.Unauthenticated: DataTrailsCode(401, 16),
+    errors.TokenExpired: DataTrailsCode(401, 16),
+    errors.Forbidden: DataTrailsCode(403, 7),
+    errors.NotFound: DataTrailsCode(404, 5),
+    errors.MethodNotAllowed: DataTrailsCode(405, 12),
+    errors.Conflict: DataTrailsCode(409, 10),
+    errors.UnderHold: DataTrailsCode(409, 9),
+    errors.PreconditionFailed: DataTrailsCode(412, 9),
+    errors.IdempotencyMismatch: DataTrailsCode(422, 6),
+    errors.RateLimited: DataTrailsCode(429, 8),
+    errors.QuotaExceeded: DataTrailsCode(402, 12),
+    errors.Pushback: DataTrailsCode(503, 14),
+    errors.StoreBusy: DataTrailsCode(503, 14),
+    errors.SequencerFull: DataTrailsCode(503, 14),
+    errors.FollowerBehind: DataTrailsCode(503, 14),
+    errors.VerificationError: DataTrailsCode(500, 15),
+    errors.BadSignature: DataTrailsCode(500, 15),
+    errors.BadInclusionProof: DataTrailsCode(500, 15),
+    errors.BadConsistencyProof: DataTrailsCode(500, 15),
+    errors.ContentMismatch: DataTrailsCode(500, 15),
+    errors.MalformedNote: DataTrailsCode(500, 15),
+    errors.MalformedReceipt: DataTrailsCode(500, 15),
+    errors.StoreError: DataTrailsCode(500, 13),
+    errors.StoreCorrupt: DataTrailsCode(500, 15),
+    errors.StoreFailed: DataTrailsCode(503, 14),
+    errors.SchemaMismatch: DataTrailsCode(500, 13),
+    errors.StoreLocked: DataTrailsCode(503, 14),
+    errors.SettingsError: DataTrailsCode(500, 13),
+    errors.Unexpected: DataTrailsCode(500, 13),
 }
 
 RATE_LIMIT_RESET = "Archivist-Rate-Limit-Reset"
@@ -76,7 +76,7 @@ _SHORTEST_RESET_S = 0.001
 
 def answer(
     error: TallystickError, *, request_id: str | None = None, tenant: str | None = None
-) -> Answer:
+) -> GatewayError:
     """Return what a caller gets for `error`.
 
     What the operator must mend is not described to the caller: 5xx bodies carry the general
@@ -90,10 +90,10 @@ def answer(
     if request_id is not None:
         details.append({"@type": _TYPE + "RequestInfo", "requestId": request_id})
     body: Json = {"code": code.grpc, "message": message, "details": details}
-    return Answer(code.status, _headers(error), body)
+    return GatewayError(code.status, _headers(error), body)
 
 
-def code_of(kind: type[TallystickError]) -> Code:
+def code_of(kind: type[TallystickError]) -> DataTrailsCode:
     """Return the codes of an error class, or of its nearest ancestor in the table."""
     return next(CODES[ancestor] for ancestor in kind.__mro__ if ancestor in CODES)
 

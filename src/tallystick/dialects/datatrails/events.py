@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from tallystick.dialects.datatrails import attachments, filters, rendering, wire
-from tallystick.dialects.datatrails.caller import Caller
+from tallystick.dialects.datatrails.caller import DataTrailsCaller
 from tallystick.dialects.services import Services
 from tallystick.errors import NotFound
 from tallystick.events.event import Json, Op, View
@@ -25,19 +25,19 @@ class Published(NamedTuple):
     confirmed: int
 
 
-class Events:
+class TrailEvents:
     """Reads events for callers."""
 
     def __init__(self, services: Services) -> None:
         self._ledger = services.ledger
         self._files = services.background.public_files
 
-    def created(self, caller: Caller, index: int) -> Json:
+    def created(self, caller: DataTrailsCaller, index: int) -> Json:
         """Return an event that was just stored, as create answers it."""
         view = self._ledger.view_at(caller.tenant, index)
         return wire.from_event(view, tenant_uuid=caller.tenant_uuid)
 
-    def view(self, caller: Caller, uuid: str) -> View:
+    def view(self, caller: DataTrailsCaller, uuid: str) -> View:
         """Return an event that the caller may see.
 
         Raises: NotFound.
@@ -49,14 +49,16 @@ class Events:
                 return view
         raise NotFound(f"there is no event {wire.identity(uuid)}")
 
-    def read(self, caller: Caller, uuid: str) -> Json:
+    def read(self, caller: DataTrailsCaller, uuid: str) -> Json:
         """Return an event by its UUID.
 
         Raises: NotFound.
         """
         return self._rendered(caller, self.view(caller, uuid), self._published(caller))
 
-    def search(self, caller: Caller, asked: wire.Search) -> tuple[Selection, Callable[[Row], Json]]:
+    def search(
+        self, caller: DataTrailsCaller, asked: wire.EventSearch
+    ) -> tuple[Selection, Callable[[Row], Json]]:
         """Return a page of the events that match a filter, in the order they were recorded.
 
         With it comes what shows each as the API does.
@@ -78,7 +80,7 @@ class Events:
         page = self._ledger.select(caller.tenant, question, caller.visible)
         return page, lambda row: self._rendered(caller, row[0], published)
 
-    def require_attachment(self, caller: Caller, uuid: str, blob_id: str) -> None:
+    def require_attachment(self, caller: DataTrailsCaller, uuid: str, blob_id: str) -> None:
         """Let the caller have a blob through an event that names it.
 
         Raises: NotFound.
@@ -88,11 +90,11 @@ class Events:
         if not attachments.names_blob(shown.attributes, blob_id):
             raise NotFound(f"the event has no attachment {blob_id}")
 
-    def _published(self, caller: Caller) -> Published:
+    def _published(self, caller: DataTrailsCaller) -> Published:
         log = self._files.cursor(caller.tenant)
         return Published(0, 0) if log is None else Published(log.leaves, log.sealed)
 
     @staticmethod
-    def _rendered(caller: Caller, view: View, published: Published) -> Json:
+    def _rendered(caller: DataTrailsCaller, view: View, published: Published) -> Json:
         status = wire.status_of(view.index, committed=published[0], confirmed=published[1])
         return wire.from_event(view, tenant_uuid=caller.tenant_uuid, status=status)

@@ -76,11 +76,11 @@ class _Meaning:
 
     def of(self, node: odata.Node) -> Expr:
         match node:
-            case odata.And(parts):
+            case odata.ODataAnd(parts):
                 return expr.all_of([self.of(part) for part in parts])
-            case odata.Or(parts):
+            case odata.ODataOr(parts):
                 return expr.any_of([self.of(part) for part in parts])
-            case odata.Not(part):
+            case odata.ODataNot(part):
                 return _negated(self.of(part))
             case odata.Any():
                 return _some_trail(node)
@@ -141,11 +141,11 @@ def _some_trail(node: odata.Any) -> Expr:
 
 def _text_set(node: odata.Node) -> TextSet:
     match node:
-        case odata.And(parts):
+        case odata.ODataAnd(parts):
             return _folded(parts, TextSet.intersection)
-        case odata.Or(parts):
+        case odata.ODataOr(parts):
             return _folded(parts, TextSet.union)
-        case odata.Not(part):
+        case odata.ODataNot(part):
             return _text_set(part).complement()
         case odata.Compare():
             return TextSet.of(node.operator, _text(node))

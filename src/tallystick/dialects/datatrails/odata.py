@@ -44,25 +44,25 @@ class Any(NamedTuple):
     position: int
 
 
-class And(NamedTuple):
+class ODataAnd(NamedTuple):
     """All parts hold."""
 
     parts: tuple[Node, ...]
 
 
-class Or(NamedTuple):
+class ODataOr(NamedTuple):
     """Some part holds."""
 
     parts: tuple[Node, ...]
 
 
-class Not(NamedTuple):
+class ODataNot(NamedTuple):
     """The part does not hold."""
 
     part: Node
 
 
-Node = Compare | Any | And | Or | Not
+Node = Compare | Any | ODataAnd | ODataOr | ODataNot
 
 
 class _Token(NamedTuple):
@@ -148,20 +148,20 @@ class _Parser:
         if self.token.kind == "name":
             raise _unsupported(self.token, "connective", ("and", "or"))
         self._depth -= 1
-        return parts[0] if len(parts) == 1 else Or(tuple(parts))
+        return parts[0] if len(parts) == 1 else ODataOr(tuple(parts))
 
     def _term(self) -> Node:
         parts = [self._factor()]
         while self._take_name("and"):
             parts.append(self._factor())
-        return parts[0] if len(parts) == 1 else And(tuple(parts))
+        return parts[0] if len(parts) == 1 else ODataAnd(tuple(parts))
 
     def _factor(self) -> Node:
         if self._take_name("not"):
             self._descend()
             part = self._factor()
             self._depth -= 1
-            return Not(part)
+            return ODataNot(part)
         if self._take("("):
             node = self._expression()
             self._demand(")")

@@ -11,7 +11,7 @@ from typing import NamedTuple
 _RANGE = re.compile(r"bytes=\s*(\d{1,18})?\s*-\s*(\d{1,18})?\s*", re.ASCII | re.IGNORECASE)
 
 
-class Part(NamedTuple):
+class ByteRange(NamedTuple):
     """The bytes [start, stop) of something that has `size`."""
 
     start: int
@@ -26,7 +26,7 @@ class Part(NamedTuple):
         }
 
 
-def part_of(header: str | None, size: int) -> Part | None:
+def part_of(header: str | None, size: int) -> ByteRange | None:
     """Return the part that a Range header asks for; None for the whole.
 
     Raises: Unsatisfiable when there is nothing at that place.
@@ -43,7 +43,7 @@ def part_of(header: str | None, size: int) -> Part | None:
             return None
     if start >= stop:
         raise Unsatisfiable(size)
-    return Part(start, stop, size)
+    return ByteRange(start, stop, size)
 
 
 class Unsatisfiable(Exception):

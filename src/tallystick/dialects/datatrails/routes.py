@@ -16,8 +16,8 @@ from tallystick import json_text, limits
 from tallystick.dialects.answers import rows_response
 from tallystick.dialects.datatrails import attachments, errors, quotas, rendering, storage, wire
 from tallystick.dialects.datatrails.applications import is_application
-from tallystick.dialects.datatrails.caller import Caller, actor_of, caller_of
-from tallystick.dialects.datatrails.events import Events
+from tallystick.dialects.datatrails.caller import DataTrailsCaller, actor_of, caller_of
+from tallystick.dialects.datatrails.events import TrailEvents
 from tallystick.dialects.datatrails.options import Options
 from tallystick.dialects.datatrails.quotas import RateLimit
 from tallystick.dialects.services import Services
@@ -25,7 +25,7 @@ from tallystick.errors import Malformed, NotFound, TallystickError
 from tallystick.events import entry
 from tallystick.events.event import Draft, Json
 from tallystick.identity.access import Scope
-from tallystick.identity.records import Client
+from tallystick.identity.records import OAuthClient
 from tallystick.log.idempotency import claims_of_key
 from tallystick.log.sequencer import Item
 from tallystick.query.expr import Eq, Everything
@@ -43,7 +43,7 @@ class EventsApi:
         self._services = services
         self._ledger = services.ledger
         self._options = options
-        self._events = Events(services)
+        self._events = TrailEvents(services)
         self._rate = RateLimit(options.events_per_second)
 
     def routes(self) -> Sequence[BaseRoute]:
@@ -87,7 +87,7 @@ class EventsApi:
         asked = wire.decode_search(await self._services.body(request, _SEARCH_BYTES))
         return await self._services.door().run(self._page, caller, asked)
 
-    def _page(self, caller: Caller, asked: wire.Search) -> Response:
+    def _page(self, caller: DataTrailsCaller, asked: wire.EventSearch) -> Response:
         page, render = self._events.search(caller, asked)
         headers = {TOTAL_COUNT: str(page.total or 0)}
         return rows_response(
@@ -97,7 +97,7 @@ class EventsApi:
             lambda rows: json_response({"events": rows}, headers=headers),
         )
 
-    def _caller(self, request: Request, right: Scope) -> Caller:
+    def _caller(self, request: Request, right: Scope) -> DataTrailsCaller:
         caller = caller_of(self._services, request, right)
         self._rate.take(caller.tenant)
         return caller
@@ -147,7 +147,7 @@ class TenancyApi:
         caps = await self._services.door().run(self._caps, caller.tenant, service)
         return json_response({"caps": caps})
 
-    def _tenancy(self, caller: Caller) -> Json:
+    def _tenancy(self, caller: DataTrailsCaller) -> Json:
         tenant = self._identity.tenant(caller.tenant)
         return {
             "identity": caller.tenant_identity,
@@ -162,7 +162,7 @@ class TenancyApi:
         if service in ("", "applications"):
             left = quotas.remaining(
                 self._quotas.applications,
-                lambda: sum(map(is_application, self._identity.list(Client, tenant))),
+                lambda: sum(map(is_application, self._identity.list(OAuthClient, tenant))),
             )
             caps.append({"resource_type": "applications", "resource_remaining": str(left)})
         if service in ("", "blobs"):

@@ -9,8 +9,8 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from tallystick.dialects.datatrails import attachments, quotas, range_header, rendering
-from tallystick.dialects.datatrails.caller import Caller, actor_of, caller_of
-from tallystick.dialects.datatrails.events import Events
+from tallystick.dialects.datatrails.caller import DataTrailsCaller, actor_of, caller_of
+from tallystick.dialects.datatrails.events import TrailEvents
 from tallystick.dialects.datatrails.multipart import FORM_BYTES, FileForm
 from tallystick.dialects.datatrails.options import Options
 from tallystick.dialects.datatrails.routes import json_response
@@ -43,7 +43,7 @@ class BlobsApi:
         self._blobs = services.blobs
         self._quota = options.quotas.blobs
         self._limit_bytes = services.settings.blob_bytes
-        self._events = Events(services)
+        self._events = TrailEvents(services)
 
     def routes(self) -> Sequence[BaseRoute]:
         """Return the routes."""
@@ -100,11 +100,13 @@ class BlobsApi:
         for at in range(start, stop, CHUNK_BYTES):
             yield await run(self._blobs.read, blob, at, min(at + CHUNK_BYTES, stop))
 
-    def _begin(self, caller: Caller) -> Upload:
+    def _begin(self, caller: DataTrailsCaller) -> Upload:
         quotas.require(self._quota, lambda: len(self._blobs.list(caller.tenant)), "blobs")
         return self._blobs.content.begin(caller.tenant)
 
-    def _store(self, caller: Caller, upload: Upload, mime_type: str, id: str | None) -> Json:
+    def _store(
+        self, caller: DataTrailsCaller, upload: Upload, mime_type: str, id: str | None
+    ) -> Json:
         blob, act = add_blob(
             caller.tenant,
             upload.finish(),
@@ -117,7 +119,7 @@ class BlobsApi:
         self._services.ledger.administer(caller.tenant, act)
         return attachments.rendered(blob, caller.tenant_identity)
 
-    def _find(self, caller: Caller, request: Request) -> Blob:
+    def _find(self, caller: DataTrailsCaller, request: Request) -> Blob:
         """Return the blob of a path, having seen that its event names it if there is one.
 
         Who sees only some of the events gets blobs only through those.

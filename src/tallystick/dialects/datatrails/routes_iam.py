@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Route
 from tallystick import limits
 from tallystick.dialects.datatrails import applications, quotas
 from tallystick.dialects.datatrails.applications import is_application, rendered
-from tallystick.dialects.datatrails.caller import Caller, caller_of
+from tallystick.dialects.datatrails.caller import DataTrailsCaller, caller_of
 from tallystick.dialects.datatrails.options import Options
 from tallystick.dialects.datatrails.routes import json_response
 from tallystick.dialects.services import Services
@@ -22,7 +22,7 @@ from tallystick.events.event import Json
 from tallystick.identity import acts
 from tallystick.identity.access import Scope
 from tallystick.identity.acts import Act
-from tallystick.identity.records import Client
+from tallystick.identity.records import OAuthClient
 from tallystick.identity.tokens import Issued, is_secret_of
 
 BASE = "/archivist/iam/v1"
@@ -96,7 +96,7 @@ class ApplicationsApi:
         """Answer a page of the tenant's applications."""
         caller = self._owner(request)
         page = applications.page_of(request.query_params)
-        clients = await self._services.door().run(self._identity.list, Client, caller.tenant)
+        clients = await self._services.door().run(self._identity.list, OAuthClient, caller.tenant)
         return json_response(applications.listed(clients, page, caller.tenant_identity))
 
     async def read(self, request: Request) -> Response:
@@ -122,18 +122,20 @@ class ApplicationsApi:
         await self._services.door().run(self._delete, caller, request)
         return json_response({})
 
-    def _owner(self, request: Request) -> Caller:
+    def _owner(self, request: Request) -> DataTrailsCaller:
         return caller_of(self._services, request, Scope.ADMIN)
 
-    def _create(self, caller: Caller, wanted: applications.Wanted) -> Json:
+    def _create(self, caller: DataTrailsCaller, wanted: applications.Wanted) -> Json:
         quotas.require(self._quota, lambda: self._count(caller.tenant), "applications")
         now_ms = self._services.clock.now_ms()
         client, secret = applications.new_client(caller.tenant, wanted, now_ms=now_ms)
         self._services.ledger.administer(caller.tenant, acts.create_client(client))
         return rendered(client, caller.tenant_identity, secret)
 
-    def _change(self, caller: Caller, request: Request, wanted: applications.Wanted) -> Json:
-        def change(client: Client) -> Act | None:
+    def _change(
+        self, caller: DataTrailsCaller, request: Request, wanted: applications.Wanted
+    ) -> Json:
+        def change(client: OAuthClient) -> Act | None:
             changed = applications.changed(client, wanted)
             if changed == client:
                 return None
@@ -142,10 +144,10 @@ class ApplicationsApi:
         changed = self._carry_out(caller, request, change)
         return rendered(_existing(changed, request.path_params["uuid"]), caller.tenant_identity)
 
-    def _regenerate(self, caller: Caller, request: Request) -> Json:
+    def _regenerate(self, caller: DataTrailsCaller, request: Request) -> Json:
         secret, text = applications.new_secret(now_ms=self._services.clock.now_ms())
 
-        def regenerate(client: Client) -> Act:
+        def regenerate(client: OAuthClient) -> Act:
             changed = msgspec.structs.replace(client, secrets=(secret,))
             return acts.change_client(changed, "client.secret_regenerated")
 
@@ -153,26 +155,26 @@ class ApplicationsApi:
         client = _existing(changed, request.path_params["uuid"])
         return rendered(client, caller.tenant_identity, text)
 
-    def _delete(self, caller: Caller, request: Request) -> None:
+    def _delete(self, caller: DataTrailsCaller, request: Request) -> None:
         self._carry_out(caller, request, acts.delete)
 
-    def _application(self, caller: Caller, request: Request) -> Client:
+    def _application(self, caller: DataTrailsCaller, request: Request) -> OAuthClient:
         id = request.path_params["uuid"]
-        return _existing(self._identity.get(Client, caller.tenant, id), id)
+        return _existing(self._identity.get(OAuthClient, caller.tenant, id), id)
 
     def _carry_out(
-        self, caller: Caller, request: Request, act: Callable[[Client], Act | None]
-    ) -> Client | None:
+        self, caller: DataTrailsCaller, request: Request, act: Callable[[OAuthClient], Act | None]
+    ) -> OAuthClient | None:
         id = request.path_params["uuid"]
         return self._services.ledger.changes.carry_out(
-            Client, caller.tenant, id, lambda client: act(_existing(client, id))
+            OAuthClient, caller.tenant, id, lambda client: act(_existing(client, id))
         )
 
     def _count(self, tenant: str) -> int:
-        return sum(map(is_application, self._identity.list(Client, tenant)))
+        return sum(map(is_application, self._identity.list(OAuthClient, tenant)))
 
 
-def _existing(client: Client | None, id: str) -> Client:
+def _existing(client: OAuthClient | None, id: str) -> OAuthClient:
     if client is None or not is_application(client):
         raise NotFound(f"there is no application applications/{id}")
     return client

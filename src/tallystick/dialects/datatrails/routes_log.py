@@ -13,11 +13,11 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from tallystick.dialects.datatrails import range_header, storage, trails, wire
-from tallystick.dialects.datatrails.caller import Caller, caller_of
-from tallystick.dialects.datatrails.events import Events
+from tallystick.dialects.datatrails.caller import DataTrailsCaller, caller_of
+from tallystick.dialects.datatrails.events import TrailEvents
 from tallystick.dialects.datatrails.merklelog.receipts import Form
 from tallystick.dialects.datatrails.publiclog import receipts, tags
-from tallystick.dialects.datatrails.publiclog.follower import Follower
+from tallystick.dialects.datatrails.publiclog.follower import PublicLogFollower
 from tallystick.dialects.datatrails.publiclog.log import open_public_log
 from tallystick.dialects.datatrails.rendering import DIALECT, created_at
 from tallystick.dialects.datatrails.routes import json_response
@@ -85,7 +85,7 @@ class LogApi:
         following = str(start + size) if len(page) > size else ""
         prefix = request.scope.get("root_path", "")
         endpoint = str(request.url.replace(path=f"{prefix}{storage.ROOT}/", query=""))
-        search = storage.Search(endpoint, where, conditions)
+        search = storage.TagSearch(endpoint, where, conditions)
         return storage.found_response(search, page[:size], following)
 
     def _massif(self, request: Request) -> Response:
@@ -134,10 +134,10 @@ class LogApi:
 class ExtensionApi:
     """Handlers of receipts, the key of seals, and trails."""
 
-    def __init__(self, services: Services, follower: Follower) -> None:
+    def __init__(self, services: Services, follower: PublicLogFollower) -> None:
         self._services = services
         self._follower = follower
-        self._events = Events(services)
+        self._events = TrailEvents(services)
 
     def routes(self) -> Sequence[BaseRoute]:
         """Return the routes."""
@@ -168,7 +168,7 @@ class ExtensionApi:
         caller = caller_of(self._services, request, Scope.READ)
         return await self._services.door().run(self._trails, caller, request)
 
-    def _inclusion(self, caller: Caller, request: Request) -> Response:
+    def _inclusion(self, caller: DataTrailsCaller, request: Request) -> Response:
         vds = _natural(request, "vds", Form.DRAFT)
         if vds not in (receipts.VDS_RFC9162, *Form):
             raise Malformed("vds is 1, 2 or 3", path="vds")
@@ -180,13 +180,13 @@ class ExtensionApi:
         log = open_public_log(self._services.background.public_files, caller.tenant)
         return _cose(receipts.inclusion(log, index, sealer, Form(vds)))
 
-    def _consistency(self, caller: Caller, request: Request) -> Response:
+    def _consistency(self, caller: DataTrailsCaller, request: Request) -> Response:
         old, new = _natural(request, "from", 0), _natural(request, "to", 0)
         log = open_public_log(self._services.background.public_files, caller.tenant)
         sealer = self._follower.sealer(caller.tenant)
         return _cose(receipts.consistency(log, old, new or None, sealer))
 
-    def _trails(self, caller: Caller, request: Request) -> Response:
+    def _trails(self, caller: DataTrailsCaller, request: Request) -> Response:
         limit, offset = _natural(request, "top", _TOP), _natural(request, "skip", 0)
         if limit > _TOP_MAX:
             raise Malformed(f"top is an integer from 0 to {_TOP_MAX}", path="top")

@@ -40,7 +40,7 @@ _ERRORS: dict[type[TallystickError], tuple[int, str, str]] = {
 }
 
 
-class Condition(NamedTuple):
+class TagCondition(NamedTuple):
     """One condition of a search: a tag, an operator and a text."""
 
     tag: str
@@ -63,22 +63,22 @@ class Condition(NamedTuple):
         return value <= self.value
 
 
-class Blob(NamedTuple):
+class ContainerBlob(NamedTuple):
     """A file of the log: its path in the container, and its tags."""
 
     name: str
     tags: dict[str, str]
 
 
-class Search(NamedTuple):
+class TagSearch(NamedTuple):
     """A search by tags, as its answer repeats it."""
 
     endpoint: str
     where: str
-    conditions: Sequence[Condition]
+    conditions: Sequence[TagCondition]
 
 
-def conditions_of(where: str | None) -> list[Condition]:
+def conditions_of(where: str | None) -> list[TagCondition]:
     """Return the conditions of a `where` parameter; all of them must hold.
 
     Raises: InvalidQuery.
@@ -86,23 +86,23 @@ def conditions_of(where: str | None) -> list[Condition]:
     parts = _AND.split(where or "")
     if len(parts) > _CONDITIONS_MAX:
         raise InvalidQuery(f"where may have {_CONDITIONS_MAX} conditions")
-    conditions: list[Condition] = []
+    conditions: list[TagCondition] = []
     for part in parts:
         match = _CONDITION.match(part)
         if match is None:
             raise InvalidQuery("where is written like \"lastid\">='018e…' AND \"firstindex\"='…'")
         tag = match["quoted"] or match["bare"]
-        conditions.append(Condition(tag, match["operator"], match["value"]))
+        conditions.append(TagCondition(tag, match["operator"], match["value"]))
     return conditions
 
 
-def satisfies(conditions: Iterable[Condition], blob: Blob) -> bool:
+def satisfies(conditions: Iterable[TagCondition], blob: ContainerBlob) -> bool:
     """Tell whether a file is one that a search asks for."""
     known = {**blob.tags, "@container": CONTAINER}
     return all(condition.holds(known.get(condition.tag)) for condition in conditions)
 
 
-def found_response(search: Search, blobs: Iterable[Blob], following: str) -> Response:
+def found_response(search: TagSearch, blobs: Iterable[ContainerBlob], following: str) -> Response:
     """Return the answer to a search: each file with the tags that were asked about."""
     asked = {condition.tag for condition in search.conditions}
     rows = "".join(_row(blob, asked) for blob in blobs)
@@ -129,7 +129,7 @@ def error_response(request: Request, error: TallystickError) -> Response | None:
     return Response(text, status, {"x-ms-error-code": code}, _TYPE)
 
 
-def _row(blob: Blob, asked: set[str]) -> str:
+def _row(blob: ContainerBlob, asked: set[str]) -> str:
     tags = "".join(
         f"<Tag><Key>{escape(tag)}</Key><Value>{escape(value)}</Value></Tag>"
         for tag, value in blob.tags.items()

@@ -20,7 +20,7 @@ class Cut(NamedTuple):
     behind: bool
 
 
-class Span(NamedTuple):
+class StringSpan(NamedTuple):
     """All strings between two cuts; None is an open end."""
 
     low: Cut | None
@@ -95,13 +95,13 @@ class TextSet(NamedTuple):
         """Return the strings of both sets."""
         return self._merged(other, lambda mine, theirs: mine and theirs)
 
-    def spans(self) -> list[Span]:
+    def spans(self) -> list[StringSpan]:
         """Return the intervals of the set, lowest first."""
         ends: list[Cut | None] = [None] if self.from_start else []
         ends.extend(self.cuts)
         if len(ends) % 2:
             ends.append(None)
-        return [Span(low, high) for low, high in zip(ends[::2], ends[1::2], strict=True)]
+        return [StringSpan(low, high) for low, high in zip(ends[::2], ends[1::2], strict=True)]
 
     def _merged(self, other: TextSet, keep: Callable[[bool, bool], bool]) -> TextSet:
         mine, theirs = self.from_start, other.from_start

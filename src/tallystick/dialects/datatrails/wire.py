@@ -34,7 +34,7 @@ class Status(enum.StrEnum):
     """A seal covers its leaf."""
 
 
-class Search(NamedTuple):
+class EventSearch(NamedTuple):
     """A decoded search document; `filter` is still text."""
 
     filter: str
@@ -65,7 +65,7 @@ def decode_event(body: bytes, *, actor: Resource | None) -> Draft:
     )
 
 
-def decode_search(body: bytes) -> Search:
+def decode_search(body: bytes) -> EventSearch:
     """Return the search that a request asks for, whatever its content type says.
 
     Raises: Malformed with the path of the offending member.
@@ -75,7 +75,7 @@ def decode_search(body: bytes) -> Search:
     if text is not None and not isinstance(text, str):
         raise Malformed("filter is a string", path="filter")
     top_max = limits.DATATRAILS_SEARCH_TOP_MAX
-    return Search(
+    return EventSearch(
         text or "",
         _bounded(members, "top", default=limits.DATATRAILS_SEARCH_TOP, maximum=top_max),
         _bounded(members, "skip", default=0, maximum=_SKIP_MAX),

@@ -24,7 +24,7 @@ KEY_HEADERS = ("X-Kvass-Api-Key", "X-Builton-Api-Key", "X-Share-Api-Key")
 """Where the API key may be: the service was Share before it was Kvass, and Builton after."""
 
 
-class Caller(NamedTuple):
+class KvassCaller(NamedTuple):
     """Who asks, for which company, and what they may see."""
 
     principal: Principal
@@ -38,12 +38,12 @@ class Caller(NamedTuple):
         return self.principal.tenant
 
 
-def caller_of(services: Services, request: Request, right: Scope) -> Caller:
+def caller_of(services: Services, request: Request, right: Scope) -> KvassCaller:
     """Return who asks, now and as long as the request is open.
 
     Raises: Unauthenticated; Forbidden for who is no administrator or lacks the right.
     """
-    latest: list[Caller] = []
+    latest: list[KvassCaller] = []
 
     def look() -> Principal:
         latest[:] = [_caller(services, request, right)]
@@ -53,18 +53,18 @@ def caller_of(services: Services, request: Request, right: Scope) -> Caller:
     return latest[0]
 
 
-def _caller(services: Services, request: Request, right: Scope) -> Caller:
+def _caller(services: Services, request: Request, right: Scope) -> KvassCaller:
     key = _key_of(services, request)
     access.require(key, right)
     company = services.identity.tenant(key.tenant).hex
     authorization = request.headers.get("authorization")
     if authorization is None and key.service:
-        return Caller(key, company, access.visible(key), None)
+        return KvassCaller(key, company, access.visible(key), None)
     bearer = _bearer_of(services, key.tenant, authorization)
     access.require(bearer.principal, right)
     if not _is_admin(bearer.principal):
         raise Forbidden("events are for administrators", role_needed="admin")
-    return Caller(bearer.principal, company, access.visible(bearer.principal), bearer.user)
+    return KvassCaller(bearer.principal, company, access.visible(bearer.principal), bearer.user)
 
 
 def _key_of(services: Services, request: Request) -> Principal:

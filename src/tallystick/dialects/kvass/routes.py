@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Route
 from tallystick import json_text, limits
 from tallystick.dialects.answers import rows_response
 from tallystick.dialects.kvass import parameters, wire
-from tallystick.dialects.kvass.caller import KEY_HEADERS, Caller, caller_of
+from tallystick.dialects.kvass.caller import KEY_HEADERS, KvassCaller, caller_of
 from tallystick.dialects.kvass.kinds import KINDS, is_update
 from tallystick.dialects.kvass.wire import DIALECT
 from tallystick.dialects.services import Services
@@ -100,7 +100,7 @@ class KvassApi:
         view = self._find(caller, request.path_params["event_id"].lower())
         return _json(wire.render(view, caller.company))
 
-    def _find(self, caller: Caller, object_id: str) -> View:
+    def _find(self, caller: KvassCaller, object_id: str) -> View:
         """Return the event with an ObjectId.
 
         Raises: NotFound.
@@ -123,12 +123,12 @@ class KvassApi:
     async def record(self, request: Request) -> Response:
         """Record an event and answer it as it will be read."""
         run = self._services.door().run
-        caller: Caller = await run(caller_of, self._services, request, Scope.WRITE)
+        caller: KvassCaller = await run(caller_of, self._services, request, Scope.WRITE)
         document = json_text.decode_object(await self._services.body(request, _BODY_BYTES))
         key = request.headers.get("idempotency-key")
         return await run(self._record, caller, document, key)
 
-    def _record(self, caller: Caller, document: Json, key: str | None) -> Response:
+    def _record(self, caller: KvassCaller, document: Json, key: str | None) -> Response:
         draft = self._draft(caller, document)
         draft.claims += claims_of_key(key, document)
         if is_update(draft.kind) and draft.previous is None:
@@ -146,7 +146,7 @@ class KvassApi:
         location = f"/events/{shown['_id']['$oid']}"
         return _json(shown, 201, {"Location": location})
 
-    def _draft(self, caller: Caller, document: Json) -> Draft:
+    def _draft(self, caller: KvassCaller, document: Json) -> Draft:
         author = None
         if caller.user is not None:
             author = wire.author_of(caller.user, caller.company, ("admin",))
@@ -161,7 +161,7 @@ class KvassApi:
         user = self._services.identity.user_by_alias(tenant, actor.id)
         return actor if user is None else msgspec.structs.replace(actor, id=user.id)
 
-    def _state(self, caller: Caller, draft: Draft) -> Callable[[int], Json | None]:
+    def _state(self, caller: KvassCaller, draft: Draft) -> Callable[[int], Json | None]:
         """Return how to learn what the object was after the latest event about it.
 
         Others may record events about it that are none of this API; those do not count.

@@ -45,7 +45,7 @@ Given = Mapping[str, Sequence[Any]]
 """The values given for each parameter, texts or JSON values."""
 
 
-class Page(NamedTuple):
+class PageParameters(NamedTuple):
     """Which part of a list is asked for."""
 
     offset: int
@@ -88,7 +88,7 @@ def in_workspaces(given: Given) -> Expr:
     return In(f"{DIALECT}.workspace", known) if known else Nothing()
 
 
-def to_page(given: Given) -> Page:
+def to_page(given: Given) -> PageParameters:
     """Return which part is asked for: by offset, or by the number of a page.
 
     Raises: Malformed, naming the parameter.
@@ -100,10 +100,10 @@ def to_page(given: Given) -> Page:
     offset = _whole(given, "offset", 0, None)
     if offset is None:
         offset = 0 if page is None else (page - 1) * per_page
-    return Page(offset, per_page)
+    return PageParameters(offset, per_page)
 
 
-def to_question(where: Expr, page: Page) -> Find:
+def to_question(where: Expr, page: PageParameters) -> Find:
     """Return the question for a page, newest first."""
     # No log is as long; its end is as empty as anything beyond.
     offset = min(page.offset, _OFFSET_MAX)

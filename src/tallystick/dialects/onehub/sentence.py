@@ -36,7 +36,7 @@ _SOMEBODY = "somebody"
 _PATHS = {"file": "/files/", "folder": "/folders/"}
 
 
-class Facts(NamedTuple):
+class SentenceFacts(NamedTuple):
     """What a sentence is made of; ids are integers, names are as they were then."""
 
     verb: str
@@ -49,7 +49,7 @@ class Facts(NamedTuple):
     workspace: str
 
 
-def detail(facts: Facts, event: Event, version: int = TEMPLATE_VERSION) -> str:
+def detail(facts: SentenceFacts, event: Event, version: int = TEMPLATE_VERSION) -> str:
     """Return the sentence of an event as markup.
 
     Raises: ValueError for a template version there is not.
@@ -84,7 +84,7 @@ def text_in(event: Event, name: str) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _object(facts: Facts) -> str:
+def _object(facts: SentenceFacts) -> str:
     if facts.type == "workspace":
         link = _link(f"/workspaces/{facts.target_id}", facts.target)
     else:
@@ -96,7 +96,7 @@ def _object(facts: Facts) -> str:
     return f"<object>{link} {facts.type.capitalize()}</object>"
 
 
-def _workspace(facts: Facts) -> str:
+def _workspace(facts: SentenceFacts) -> str:
     link = _link(f"/workspaces/{facts.workspace_id}", facts.workspace)
     return f"<object>{link} Workspace</object>"
 
@@ -109,7 +109,7 @@ def _complement(text: str | None) -> list[str]:
     return [] if text is None else [f"<complement>({escape(text)})</complement>"]
 
 
-def _size(facts: Facts, event: Event) -> str | None:
+def _size(facts: SentenceFacts, event: Event) -> str | None:
     """Return the size of a file; of an event from elsewhere, in the words it was told in."""
     if facts.type != "file" or facts.verb not in _SIZED:
         return None

@@ -12,7 +12,7 @@ from typing import Any
 
 from tallystick import json_text, times
 from tallystick.dialects.onehub import markup, timestamps
-from tallystick.dialects.onehub.sentence import PREDICATES, Facts, detail, name_of
+from tallystick.dialects.onehub.sentence import PREDICATES, SentenceFacts, detail, name_of
 from tallystick.errors import Malformed
 from tallystick.events import entry, ids
 from tallystick.events.event import Draft, Event, Json, Resource, View
@@ -111,7 +111,7 @@ def id_of(event: Event) -> int:
     return given if type(given) is int else ids.ordinal(event.index)
 
 
-def facts_of(event: Event) -> Facts | None:
+def facts_of(event: Event) -> SentenceFacts | None:
     """Return what the sentence of an event is made of; None when Onehub has no words for it."""
     type, _, verb = event.kind.partition(".")
     actor, target = event.actor, event.target
@@ -125,7 +125,7 @@ def facts_of(event: Event) -> Facts | None:
     )
     if user_id is None or target_id is None or workspace_id is None:
         return None
-    return Facts(
+    return SentenceFacts(
         verb, type, user_id, name_of(actor), target_id, name_of(target),
         workspace_id, name_of(workspace),
     )  # fmt: skip

@@ -53,7 +53,7 @@ _ZONE_MINUTES_MAX = 18 * 60
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Clause(NamedTuple):
+class AggregateClause(NamedTuple):
     """One aggregate that was asked for, with what its answer repeats of the question."""
 
     field: str
@@ -64,7 +64,7 @@ class Clause(NamedTuple):
     zone: str | None = None
 
 
-def parse_aggregates(text: str | None, near: Near | None) -> list[Clause]:
+def parse_aggregates(text: str | None, near: Near | None) -> list[AggregateClause]:
     """Return the aggregates that a parameter asks for.
 
     Raises: Refusal search_param_invalid.
@@ -75,7 +75,7 @@ def parse_aggregates(text: str | None, near: Near | None) -> list[Clause]:
     return [_clause(clause.strip(), near) for clause in clauses]
 
 
-def tell(clauses: Sequence[Clause], results: Sequence[AggregateResult]) -> list[Json]:
+def tell(clauses: Sequence[AggregateClause], results: Sequence[AggregateResult]) -> list[Json]:
     """Return results in the order they were asked for."""
     return [
         {
@@ -88,7 +88,7 @@ def tell(clauses: Sequence[Clause], results: Sequence[AggregateResult]) -> list[
     ]
 
 
-def _clause(text: str, near: Near | None) -> Clause:
+def _clause(text: str, near: Near | None) -> AggregateClause:
     name, _, rest = text.partition(":")
     kind, _, arguments = rest.partition(":")
     try:
@@ -98,11 +98,11 @@ def _clause(text: str, near: Near | None) -> Clause:
     given = [argument for argument in arguments.split(":") if argument]
     match kind:
         case "stats":
-            return Clause(name, kind, Stats(field))
+            return AggregateClause(name, kind, Stats(field))
         case "top_values":
-            return Clause(name, kind, _top_values(text, field, given))
+            return AggregateClause(name, kind, _top_values(text, field, given))
         case "range":
-            return Clause(name, kind, Ranges(field, _bounds(text, given, 1.0)))
+            return AggregateClause(name, kind, Ranges(field, _bounds(text, given, 1.0)))
         case "distance":
             return _distance(text, name, field, given, near)
         case "time_series":
@@ -144,15 +144,17 @@ def _bound(text: str, bound: str, factor: float) -> float | None:
     return float(number) * factor
 
 
-def _distance(text: str, name: str, field: str, given: list[str], near: Near | None) -> Clause:
+def _distance(
+    text: str, name: str, field: str, given: list[str], near: Near | None
+) -> AggregateClause:
     if near is None:
         raise _invalid(text, "a distance needs a NEAR in the query")
     metres = METRES[near.unit]
     request = Distances(field, near.latitude, near.longitude, _bounds(text, given, metres))
-    return Clause(name, "distance", request, metres)
+    return AggregateClause(name, "distance", request, metres)
 
 
-def _time_series(text: str, name: str, field: str, given: list[str]) -> Clause:
+def _time_series(text: str, name: str, field: str, given: list[str]) -> AggregateClause:
     if not given or given[0] not in _INTERVALS:
         raise _invalid(text, f"a time series is by {', '.join(_INTERVALS)}")
     zone = ":".join(given[1:]) or None
@@ -166,10 +168,10 @@ def _time_series(text: str, name: str, field: str, given: list[str]) -> Clause:
         zone = zone.replace(" ", "+")
         minutes = -minutes if zone.startswith("-") else minutes
     request = TimeSeries(field, Interval(given[0]), minutes)
-    return Clause(name, "time_series", request, zone=zone)
+    return AggregateClause(name, "time_series", request, zone=zone)
 
 
-def _told(clause: Clause, result: AggregateResult) -> Json:
+def _told(clause: AggregateClause, result: AggregateResult) -> Json:
     match result:
         case StatsResult():
             names = ("min", "max", "mean", "sum", "sum_of_squares", "variance", "std_dev")
@@ -198,7 +200,7 @@ def _bucket(bucket: tuple[float | None, float | None, int], metres: float) -> Js
     return {**told, "count": count}
 
 
-def _told_series(clause: Clause, result: TimeSeriesResult) -> Json:
+def _told_series(clause: AggregateClause, result: TimeSeriesResult) -> Json:
     request = clause.request
     assert isinstance(request, TimeSeries)
     told: Json = {"interval": request.interval.value}

@@ -15,7 +15,7 @@ from tallystick import json_text, limits
 from tallystick.dialects.orchestrate import errors, relations, wire
 from tallystick.dialects.orchestrate.errors import Refusal, items_not_found
 from tallystick.dialects.orchestrate.events import Name, find_event
-from tallystick.dialects.orchestrate.request import Exchange
+from tallystick.dialects.orchestrate.request import OrchestrateExchange
 from tallystick.dialects.orchestrate.wire import Address
 from tallystick.errors import IdempotencyMismatch, Malformed, TallystickError, TooLarge
 from tallystick.events import entry
@@ -35,7 +35,7 @@ class _Operation(NamedTuple):
     error: TallystickError | None
 
 
-async def import_stream(exchange: Exchange) -> Response:
+async def import_stream(exchange: OrchestrateExchange) -> Response:
     """Store a stream of items, events and relations, and tell the outcome of each."""
     exchange.require(Scope.WRITE)
     body = await exchange.body(limits.BATCH_BYTES)
@@ -65,7 +65,7 @@ async def import_stream(exchange: Exchange) -> Response:
 
 
 async def _store(
-    exchange: Exchange,
+    exchange: OrchestrateExchange,
     operations: list[_Operation],
     outcomes: list[Outcome | None],
     numbers: list[int],
@@ -78,7 +78,7 @@ async def _store(
 
 
 async def _store_deleted(
-    exchange: Exchange,
+    exchange: OrchestrateExchange,
     operations: list[_Operation],
     outcomes: list[Outcome | None],
     numbers: list[int],
@@ -96,7 +96,7 @@ async def _store_deleted(
 
 
 def _known(
-    exchange: Exchange,
+    exchange: OrchestrateExchange,
     operations: list[_Operation],
     outcomes: list[Outcome | None],
     numbers: list[int],
@@ -114,7 +114,7 @@ def _known(
     return known, sorted(gone + [n for n in places if n not in known])
 
 
-def _is_there(exchange: Exchange, operation: _Operation) -> bool:
+def _is_there(exchange: OrchestrateExchange, operation: _Operation) -> bool:
     """Tell whether there is an event with the name of one that is to be moved in."""
     assert operation.prepared is not None, "it was to be stored"
     draft = operation.prepared.draft
@@ -132,7 +132,9 @@ def _claiming_again(operation: _Operation, deletions: int) -> _Operation:
     return _Operation(operation.prepared._replace(draft=draft), None)
 
 
-async def _check_ends(exchange: Exchange, operation: _Operation) -> TallystickError | None:
+async def _check_ends(
+    exchange: OrchestrateExchange, operation: _Operation
+) -> TallystickError | None:
     assert operation.prepared is not None
     target = operation.prepared.draft.target
     relation = None if target is None else wire.relation_of(target)
@@ -141,7 +143,7 @@ async def _check_ends(exchange: Exchange, operation: _Operation) -> TallystickEr
     return None if end is None else items_not_found(*end)
 
 
-def _operations(exchange: Exchange, body: bytes) -> list[_Operation]:
+def _operations(exchange: OrchestrateExchange, body: bytes) -> list[_Operation]:
     operations: list[_Operation] = []
     for text in _objects(body):
         if len(operations) == limits.BATCH_EVENTS:
@@ -152,7 +154,7 @@ def _operations(exchange: Exchange, body: bytes) -> list[_Operation]:
     return operations
 
 
-def _operation(exchange: Exchange, text: str | None) -> _Operation:
+def _operation(exchange: OrchestrateExchange, text: str | None) -> _Operation:
     try:
         if text is None:
             raise Malformed

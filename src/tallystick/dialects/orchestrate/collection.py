@@ -15,7 +15,7 @@ from tallystick import limits
 from tallystick.dialects.orchestrate import paging, wire
 from tallystick.dialects.orchestrate.items import item_row
 from tallystick.dialects.orchestrate.paging import Parameter
-from tallystick.dialects.orchestrate.request import Exchange
+from tallystick.dialects.orchestrate.request import OrchestrateExchange
 from tallystick.errors import Malformed, PreconditionFailed, TallystickError
 from tallystick.events.event import Draft, Event, Resource, View
 from tallystick.identity.access import Scope
@@ -39,7 +39,7 @@ class KeyRange(NamedTuple):
     high_inclusive: bool = True
 
 
-async def list_items(exchange: Exchange, collection: str) -> Response:
+async def list_items(exchange: OrchestrateExchange, collection: str) -> Response:
     """Answer with a page of a collection's items in the order of their keys."""
     exchange.require(Scope.READ)
     limit = paging.limit_of(exchange.parameters, _PARAMETER)
@@ -56,7 +56,7 @@ async def list_items(exchange: Exchange, collection: str) -> Response:
     return exchange.page(rows, links)
 
 
-async def delete_collection(exchange: Exchange, collection: str) -> Response:
+async def delete_collection(exchange: OrchestrateExchange, collection: str) -> Response:
     """Delete every item of a collection with its relations, and retract its events.
 
     What other APIs wrote about the same resources stays. Nothing goes if a legal hold covers any of
@@ -99,7 +99,7 @@ def key_range_of(parameters: list[Parameter]) -> KeyRange:
 
 
 def _page(
-    exchange: Exchange, collection: str, keys: KeyRange, limit: int
+    exchange: OrchestrateExchange, collection: str, keys: KeyRange, limit: int
 ) -> tuple[list[Event], bool]:
     """Return the first items of a range that the caller may see, and whether more follow."""
     found: list[Event] = []
@@ -118,7 +118,7 @@ def _page(
 
 
 def _slices(
-    exchange: Exchange, collection: str, keys: KeyRange, count: int
+    exchange: OrchestrateExchange, collection: str, keys: KeyRange, count: int
 ) -> Iterator[Collection[View]]:
     """Yield the items of a range in the order of their keys, some at a time."""
     while True:
@@ -140,7 +140,7 @@ def _slices(
         keys = keys._replace(low=summaries[-1].id, low_inclusive=False)
 
 
-def _check_holds(exchange: Exchange, where: Expr, over: Over) -> None:
+def _check_holds(exchange: OrchestrateExchange, where: Expr, over: Over) -> None:
     """Look at everything there is to delete before any of it goes.
 
     Raises: UnderHold.
@@ -155,12 +155,12 @@ def _check_holds(exchange: Exchange, where: Expr, over: Over) -> None:
         question = None if after is None else msgspec.structs.replace(question, after=after)
 
 
-async def _delete_documents(exchange: Exchange, where: Expr) -> None:
+async def _delete_documents(exchange: OrchestrateExchange, where: Expr) -> None:
     while views := await _chunk(exchange, where, Over.ITEMS):
         await exchange.take_away(*(_tombstone(exchange, view) for view in views))
 
 
-async def _retract_events(exchange: Exchange, where: Expr) -> None:
+async def _retract_events(exchange: OrchestrateExchange, where: Expr) -> None:
     while views := await _chunk(exchange, where, Over.EVENTS):
         outcomes = await exchange.door.run(
             exchange.ledger.retract_each,
@@ -175,7 +175,7 @@ async def _retract_events(exchange: Exchange, where: Expr) -> None:
                 raise outcome
 
 
-async def _chunk(exchange: Exchange, where: Expr, over: Over) -> list[View]:
+async def _chunk(exchange: OrchestrateExchange, where: Expr, over: Over) -> list[View]:
     page = await exchange.door.run(
         exchange.ledger.find,
         exchange.tenant,
@@ -190,7 +190,7 @@ def _first(where: Expr, over: Over) -> Find:
     return Find(where=where, over=over, dialect=wire.DIALECT, limit=DELETE_CHUNK)
 
 
-def _tombstone(exchange: Exchange, view: View) -> Draft:
+def _tombstone(exchange: OrchestrateExchange, view: View) -> Draft:
     target = view.first.target
     assert target is not None, "a document is of a resource"
     return wire.delete_draft(Resource(target.type, target.id), actor=exchange.actor)

@@ -13,8 +13,8 @@ import msgspec
 
 from tallystick.dialects.orchestrate import wire
 from tallystick.dialects.orchestrate.errors import Refusal
-from tallystick.dialects.orchestrate.preconditions import Condition
-from tallystick.dialects.orchestrate.request import Exchange
+from tallystick.dialects.orchestrate.preconditions import Precondition
+from tallystick.dialects.orchestrate.request import OrchestrateExchange
 from tallystick.errors import NotFound, PreconditionFailed
 from tallystick.events.event import Draft, Event, Expectation, HeadSlot, Json, Op, Resource
 from tallystick.ledger.ledger import Ledger
@@ -57,7 +57,7 @@ def current_of(ledger: Ledger, tenant: str, target: Resource, visible: Expr) -> 
     return Current(head.index, document if wire.is_document(document) else None)
 
 
-async def read_current(exchange: Exchange, target: Resource) -> Current:
+async def read_current(exchange: OrchestrateExchange, target: Resource) -> Current:
     """Return the latest document of an item or a relation, as the caller may see it."""
     current: Current = await exchange.door.run(
         current_of, exchange.ledger, exchange.tenant, target, exchange.visible
@@ -66,9 +66,9 @@ async def read_current(exchange: Exchange, target: Resource) -> Current:
 
 
 async def write(
-    exchange: Exchange,
+    exchange: OrchestrateExchange,
     target: Resource,
-    condition: Condition,
+    condition: Precondition,
     change: Change,
     *,
     deletes: bool = False,
@@ -94,7 +94,7 @@ async def write(
     raise Refusal("item_version_mismatch")
 
 
-async def put(exchange: Exchange, draft: Draft, condition: Condition) -> str:
+async def put(exchange: OrchestrateExchange, draft: Draft, condition: Precondition) -> str:
     """Put a document under a condition, and return its ref."""
     assert draft.target is not None, "a document is of a resource"
     if condition.is_open:
@@ -105,7 +105,7 @@ async def put(exchange: Exchange, draft: Draft, condition: Condition) -> str:
 
 
 async def delete(
-    exchange: Exchange, target: Resource, condition: Condition, *, purge: bool
+    exchange: OrchestrateExchange, target: Resource, condition: Precondition, *, purge: bool
 ) -> None:
     """Delete a document if it is there; a purge destroys its whole history, wherever it ends."""
     if purge:
@@ -154,7 +154,7 @@ def version_of(
     )
 
 
-def _purge(exchange: Exchange, target: Resource, condition: Condition) -> None:
+def _purge(exchange: OrchestrateExchange, target: Resource, condition: Precondition) -> None:
     ledger, tenant = exchange.ledger, exchange.tenant
     for _ in range(ATTEMPTS):
         current = current_of(ledger, tenant, target, exchange.visible)

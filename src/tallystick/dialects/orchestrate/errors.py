@@ -35,35 +35,37 @@ from tallystick.events.event import Json
 CHALLENGE = 'Basic realm="orchestrate.io"'
 
 
-class Code(NamedTuple):
+class OrchestrateCode(NamedTuple):
     """Status and message of an error code."""
 
     status: int
     message: str
 
 
-CODES: dict[str, Code] = {
-    "api_bad_request": Code(400, "The API request is malformed."),
-    "search_param_invalid": Code(400, "A provided search query param is invalid."),
-    "search_query_malformed": Code(400, "The search query provided is invalid."),
-    "event_param_invalid": Code(400, "A provided event param is invalid."),
-    "graph_param_invalid": Code(400, "A provided graph param is invalid."),
-    "item_ref_malformed": Code(400, "The provided Item Ref is malformed."),
-    "security_unauthorized": Code(401, "Valid credentials are required."),
-    "security_forbidden": Code(403, "The credentials do not allow this."),
-    "items_not_found": Code(404, "The requested items could not be found."),
-    "relation_not_found": Code(404, "The requested graph relationship could not be found."),
-    "method_not_allowed": Code(405, "The method is not allowed for this resource."),
-    "patch_conflict": Code(409, "The patch could not be applied to the item."),
-    "write_conflict": Code(409, "The item cannot be changed in this way."),
-    "under_legal_hold": Code(409, "The item or event is under a legal hold."),
-    "item_version_mismatch": Code(412, "The version of the item does not match."),
-    "item_already_present": Code(412, "The item is already present."),
-    "request_too_large": Code(413, "The request is too large."),
-    "rate_limited": Code(429, "Too many requests."),
-    "internal_error": Code(500, "An internal error occurred."),
-    "operation_timed_out": Code(503, "The operation timed out; try again."),
-    "indexing_timeout": Code(503, "The search index is behind; try again."),
+CODES: dict[str, OrchestrateCode] = {
+    "api_bad_request": OrchestrateCode(400, "The API request is malformed."),
+    "search_param_invalid": OrchestrateCode(400, "A provided search query param is invalid."),
+    "search_query_malformed": OrchestrateCode(400, "The search query provided is invalid."),
+    "event_param_invalid": OrchestrateCode(400, "A provided event param is invalid."),
+    "graph_param_invalid": OrchestrateCode(400, "A provided graph param is invalid."),
+    "item_ref_malformed": OrchestrateCode(400, "The provided Item Ref is malformed."),
+    "security_unauthorized": OrchestrateCode(401, "Valid credentials are required."),
+    "security_forbidden": OrchestrateCode(403, "The credentials do not allow this."),
+    "items_not_found": OrchestrateCode(404, "The requested items could not be found."),
+    "relation_not_found": OrchestrateCode(
+        404, "The requested graph relationship could not be found."
+    ),
+    "method_not_allowed": OrchestrateCode(405, "The method is not allowed for this resource."),
+    "patch_conflict": OrchestrateCode(409, "The patch could not be applied to the item."),
+    "write_conflict": OrchestrateCode(409, "The item cannot be changed in this way."),
+    "under_legal_hold": OrchestrateCode(409, "The item or event is under a legal hold."),
+    "item_version_mismatch": OrchestrateCode(412, "The version of the item does not match."),
+    "item_already_present": OrchestrateCode(412, "The item is already present."),
+    "request_too_large": OrchestrateCode(413, "The request is too large."),
+    "rate_limited": OrchestrateCode(429, "Too many requests."),
+    "internal_error": OrchestrateCode(500, "An internal error occurred."),
+    "operation_timed_out": OrchestrateCode(503, "The operation timed out; try again."),
+    "indexing_timeout": OrchestrateCode(503, "The search index is behind; try again."),
 }
 
 # The first class of an error's ancestry that stands here decides.
@@ -97,7 +99,7 @@ class Refusal(RequestError):
         self.details = details
 
 
-class Told(NamedTuple):
+class ErrorAnswer(NamedTuple):
     """An error as it is told: status, body and headers."""
 
     status: int
@@ -105,7 +107,7 @@ class Told(NamedTuple):
     headers: dict[str, str]
 
 
-def tell(error: TallystickError) -> Told:
+def tell(error: TallystickError) -> ErrorAnswer:
     """Return how an error is told; nothing of an error of ours but its kind."""
     if isinstance(error, Refusal):
         name, details = error.answer, error.details
@@ -115,7 +117,7 @@ def tell(error: TallystickError) -> Told:
     body: Json = {"message": code.message, "code": name}
     if details:
         body["details"] = details
-    return Told(code.status, body, errors.headers_of(error, CHALLENGE))
+    return ErrorAnswer(code.status, body, errors.headers_of(error, CHALLENGE))
 
 
 def items_not_found(collection: str, key: str, **more: str) -> Refusal:

@@ -11,9 +11,9 @@ from tallystick.dialects.orchestrate import paging, timestamps, wire
 from tallystick.dialects.orchestrate.documents import ATTEMPTS
 from tallystick.dialects.orchestrate.errors import Refusal, items_not_found
 from tallystick.dialects.orchestrate.items import patcher
-from tallystick.dialects.orchestrate.preconditions import Condition, entity_tag
-from tallystick.dialects.orchestrate.request import Exchange
-from tallystick.dialects.orchestrate.time_span import LOWER_BOUNDS, UPPER_BOUNDS, Span, span_of
+from tallystick.dialects.orchestrate.preconditions import Precondition, entity_tag
+from tallystick.dialects.orchestrate.request import OrchestrateExchange
+from tallystick.dialects.orchestrate.time_span import LOWER_BOUNDS, UPPER_BOUNDS, TimeSpan, span_of
 from tallystick.dialects.orchestrate.wire import Address
 from tallystick.errors import Malformed, NotFound, PreconditionFailed
 from tallystick.events import ids
@@ -39,33 +39,37 @@ class Name(NamedTuple):
 # Creating
 
 
-async def put_on_type(exchange: Exchange, collection: str, key: str, type: str) -> Response:
+async def put_on_type(
+    exchange: OrchestrateExchange, collection: str, key: str, type: str
+) -> Response:
     """Create an event the old way, now or at the `timestamp` given, and say no more of it."""
     text = exchange.parameter("timestamp")
     await _create(exchange, Address(collection, key), type, text)
     return exchange.reply(204)
 
 
-async def post_now(exchange: Exchange, collection: str, key: str, type: str) -> Response:
+async def post_now(exchange: OrchestrateExchange, collection: str, key: str, type: str) -> Response:
     """Create an event that happens now."""
     return await _post(exchange, Address(collection, key), type, None)
 
 
 async def post_at(
-    exchange: Exchange, collection: str, key: str, type: str, timestamp: str
+    exchange: OrchestrateExchange, collection: str, key: str, type: str, timestamp: str
 ) -> Response:
     """Create an event that happened at a time."""
     return await _post(exchange, Address(collection, key), type, timestamp)
 
 
-async def _post(exchange: Exchange, address: Address, type: str, timestamp: str | None) -> Response:
+async def _post(
+    exchange: OrchestrateExchange, address: Address, type: str, timestamp: str | None
+) -> Response:
     accepted, value = await _create(exchange, address, type, timestamp)
     name = Name(address, type, accepted.occurred_ms, ids.ordinal(accepted.index))
     return _written(exchange, 201, name, value)
 
 
 async def _create(
-    exchange: Exchange, address: Address, type: str, timestamp: str | None
+    exchange: OrchestrateExchange, address: Address, type: str, timestamp: str | None
 ) -> tuple[Accepted, Json]:
     exchange.require(Scope.WRITE)
     occurred_ms = None if timestamp is None else timestamps.parse(timestamp)
@@ -78,7 +82,12 @@ async def _create(
 
 
 async def get_event(
-    exchange: Exchange, collection: str, key: str, type: str, timestamp: str, ordinal: str
+    exchange: OrchestrateExchange,
+    collection: str,
+    key: str,
+    type: str,
+    timestamp: str,
+    ordinal: str,
 ) -> Response:
     """Answer with one event."""
     exchange.require(Scope.READ)
@@ -89,7 +98,12 @@ async def get_event(
 
 
 async def put_event(
-    exchange: Exchange, collection: str, key: str, type: str, timestamp: str, ordinal: str
+    exchange: OrchestrateExchange,
+    collection: str,
+    key: str,
+    type: str,
+    timestamp: str,
+    ordinal: str,
 ) -> Response:
     """Replace an event's value; it keeps its time and its ordinal."""
     exchange.require(Scope.WRITE)
@@ -100,7 +114,12 @@ async def put_event(
 
 
 async def patch_event(
-    exchange: Exchange, collection: str, key: str, type: str, timestamp: str, ordinal: str
+    exchange: OrchestrateExchange,
+    collection: str,
+    key: str,
+    type: str,
+    timestamp: str,
+    ordinal: str,
 ) -> Response:
     """Change an event's value by operations or a merge."""
     exchange.require(Scope.READ, Scope.WRITE)
@@ -111,7 +130,12 @@ async def patch_event(
 
 
 async def delete_event(
-    exchange: Exchange, collection: str, key: str, type: str, timestamp: str, ordinal: str
+    exchange: OrchestrateExchange,
+    collection: str,
+    key: str,
+    type: str,
+    timestamp: str,
+    ordinal: str,
 ) -> Response:
     """Take an event away for good: retract it and destroy its content."""
     name, condition = _name(collection, key, type, timestamp, ordinal), exchange.condition()
@@ -122,14 +146,14 @@ async def delete_event(
     return exchange.reply(204)
 
 
-async def _read(exchange: Exchange, name: Name) -> View:
+async def _read(exchange: OrchestrateExchange, name: Name) -> View:
     view: View | None = await exchange.door.run(find_event, exchange, name)
     if view is None:
         raise items_not_found(*name.address)
     return view
 
 
-def find_event(exchange: Exchange, name: Name) -> View | None:
+def find_event(exchange: OrchestrateExchange, name: Name) -> View | None:
     """Return the event with a name; None when there is none, or none that the caller may see."""
     index = _index_of(exchange, name)
     if index is None:
@@ -150,7 +174,7 @@ def find_event(exchange: Exchange, name: Name) -> View | None:
     return view if is_named else None
 
 
-def _index_of(exchange: Exchange, name: Name) -> int | None:
+def _index_of(exchange: OrchestrateExchange, name: Name) -> int | None:
     """Return where the event with a name would be; None when there can be none."""
     if name.ordinal <= wire.OWN_ORDINAL_MAX:
         return name.ordinal - 1 if name.ordinal else None
@@ -167,7 +191,10 @@ def _index_of(exchange: Exchange, name: Name) -> int | None:
 
 
 async def _revise(
-    exchange: Exchange, name: Name, condition: Condition, change: Callable[[Json], Json]
+    exchange: OrchestrateExchange,
+    name: Name,
+    condition: Precondition,
+    change: Callable[[Json], Json],
 ) -> Json:
     for _ in range(ATTEMPTS):
         view = await _read(exchange, name)
@@ -192,7 +219,7 @@ async def _revise(
     raise Refusal("item_version_mismatch")
 
 
-def _purge(exchange: Exchange, name: Name, condition: Condition) -> None:
+def _purge(exchange: OrchestrateExchange, name: Name, condition: Precondition) -> None:
     for _ in range(ATTEMPTS):
         view = find_event(exchange, name)
         condition.check(None if view is None else wire.ref_of(view.event.data))
@@ -219,7 +246,9 @@ def _purge(exchange: Exchange, name: Name, condition: Condition) -> None:
 # Lists
 
 
-async def list_events(exchange: Exchange, collection: str, key: str, type: str) -> Response:
+async def list_events(
+    exchange: OrchestrateExchange, collection: str, key: str, type: str
+) -> Response:
     """Answer with a page of a series, newest first."""
     exchange.require(Scope.READ)
     limit = paging.limit_of(exchange.parameters, _PARAMETER)
@@ -228,7 +257,7 @@ async def list_events(exchange: Exchange, collection: str, key: str, type: str) 
     return exchange.page([_row(exchange, view) for view in views], links)
 
 
-def find_series(address: Address, type: str, span: Span, limit: int) -> Find:
+def find_series(address: Address, type: str, span: TimeSpan, limit: int) -> Find:
     """Return the question for a page of a series, as indexes answer it."""
     high = span.high
     return Find(
@@ -239,7 +268,9 @@ def find_series(address: Address, type: str, span: Span, limit: int) -> Find:
     )
 
 
-def _page(exchange: Exchange, address: Address, type: str, limit: int) -> tuple[list[View], bool]:
+def _page(
+    exchange: OrchestrateExchange, address: Address, type: str, limit: int
+) -> tuple[list[View], bool]:
     def index_of(occurred_ms: int, ordinal: int) -> int:
         index = _index_of(exchange, Name(address, type, occurred_ms, ordinal))
         # Nobody has such an ordinal: all that have one at this time come before it.
@@ -272,12 +303,12 @@ def _series(address: Address, type: str) -> Expr:
     )
 
 
-def _times(span: Span) -> Expr:
+def _times(span: TimeSpan) -> Expr:
     low, high = span
     return Range("occurred_ms", low.occurred_ms, high.occurred_ms, high_inclusive=high.index > 0)
 
 
-def _next(exchange: Exchange, limit: int, last: View) -> str:
+def _next(exchange: OrchestrateExchange, limit: int, last: View) -> str:
     before = f"{last.first.occurred_ms}/{wire.ordinal_of(last)}"
     kept = [p for p in exchange.parameters if p.name in LOWER_BOUNDS or p.name in _FILTERS]
     return paging.link(
@@ -294,13 +325,13 @@ _FILTERS = frozenset({"with_fields", "without_fields"})
 # Rendering
 
 
-def _row(exchange: Exchange, view: View) -> Json:
+def _row(exchange: OrchestrateExchange, view: View) -> Json:
     row = wire.from_event(view)
     row["value"] = exchange.filter.apply(row["value"])
     return row
 
 
-def _written(exchange: Exchange, status: int, name: Name, value: Json) -> Response:
+def _written(exchange: OrchestrateExchange, status: int, name: Name, value: Json) -> Response:
     names: tuple[Any, ...] = (*name.address, "events", name.type)
     path = "/".join(map(paging.to_segment, names))
     location = f"/v0/{path}/{name.occurred_ms}/{name.ordinal}"

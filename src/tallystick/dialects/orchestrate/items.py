@@ -13,8 +13,8 @@ from tallystick import json_text
 from tallystick.dialects.orchestrate import documents, paging, patch, wire
 from tallystick.dialects.orchestrate.documents import Current
 from tallystick.dialects.orchestrate.errors import Refusal, items_not_found
-from tallystick.dialects.orchestrate.preconditions import Condition, entity_tag, parse_ref
-from tallystick.dialects.orchestrate.request import Exchange
+from tallystick.dialects.orchestrate.preconditions import Precondition, entity_tag, parse_ref
+from tallystick.dialects.orchestrate.request import OrchestrateExchange
 from tallystick.dialects.orchestrate.wire import Address
 from tallystick.errors import Malformed
 from tallystick.events.event import Draft, Event, Json, Resource
@@ -26,7 +26,7 @@ _OPERATIONS_TYPE = "application/json-patch+json"
 _PARAMETER = "api_bad_request"
 
 
-async def get_item(exchange: Exchange, collection: str, key: str) -> Response:
+async def get_item(exchange: OrchestrateExchange, collection: str, key: str) -> Response:
     """Answer with an item's latest value."""
     exchange.require(Scope.READ)
     address = Address(collection, key)
@@ -34,7 +34,9 @@ async def get_item(exchange: Exchange, collection: str, key: str) -> Response:
     return _bare(exchange, address, current.document)
 
 
-async def get_version(exchange: Exchange, collection: str, key: str, ref: str) -> Response:
+async def get_version(
+    exchange: OrchestrateExchange, collection: str, key: str, ref: str
+) -> Response:
     """Answer with the value an item had at a ref, deleted since or not."""
     exchange.require(Scope.READ)
     address, wanted = Address(collection, key), parse_ref(ref)
@@ -49,7 +51,7 @@ async def get_version(exchange: Exchange, collection: str, key: str, ref: str) -
     return _bare(exchange, address, document, ref=wanted)
 
 
-async def put_item(exchange: Exchange, collection: str, key: str) -> Response:
+async def put_item(exchange: OrchestrateExchange, collection: str, key: str) -> Response:
     """Create or replace an item."""
     exchange.require(Scope.WRITE)
     condition = exchange.condition(absence=True)
@@ -58,7 +60,7 @@ async def put_item(exchange: Exchange, collection: str, key: str) -> Response:
     return _written(exchange, address, await documents.put(exchange, draft, condition))
 
 
-async def post_item(exchange: Exchange, collection: str) -> Response:
+async def post_item(exchange: OrchestrateExchange, collection: str) -> Response:
     """Create an item under a key of our making."""
     exchange.require(Scope.WRITE)
     value = await exchange.value()
@@ -66,7 +68,7 @@ async def post_item(exchange: Exchange, collection: str) -> Response:
         address = Address(collection, _new_key(exchange.services.clock.now_ms()))
         draft = wire.item_draft(address, value, actor=exchange.actor)
         try:
-            ref = await documents.put(exchange, draft, Condition(absent=True))
+            ref = await documents.put(exchange, draft, Precondition(absent=True))
         except Refusal as refusal:
             if refusal.answer != "item_already_present":
                 raise
@@ -74,7 +76,7 @@ async def post_item(exchange: Exchange, collection: str) -> Response:
         return _written(exchange, address, ref)
 
 
-async def patch_item(exchange: Exchange, collection: str, key: str) -> Response:
+async def patch_item(exchange: OrchestrateExchange, collection: str, key: str) -> Response:
     """Change an item by operations or a merge; with `upsert=true` create it if need be."""
     exchange.require(Scope.READ, Scope.WRITE)
     address, condition = Address(collection, key), exchange.condition()
@@ -89,12 +91,12 @@ async def patch_item(exchange: Exchange, collection: str, key: str) -> Response:
         return wire.item_draft(address, value, actor=exchange.actor)
 
     # A missing item is told of even when there is an If-Match that cannot hold.
-    draft = await documents.write(exchange, _target(address), Condition(), change)
+    draft = await documents.write(exchange, _target(address), Precondition(), change)
     assert draft is not None, "a patch always writes"
     return _written(exchange, address, wire.ref_of(draft.data))
 
 
-async def delete_item(exchange: Exchange, collection: str, key: str) -> Response:
+async def delete_item(exchange: OrchestrateExchange, collection: str, key: str) -> Response:
     """Delete an item, or with `purge=true` it and all it ever was."""
     purge = exchange.flag("purge", code=_PARAMETER)
     exchange.require(Scope.WRITE, *([Scope.PURGE] if purge else []))
@@ -103,7 +105,7 @@ async def delete_item(exchange: Exchange, collection: str, key: str) -> Response
     return exchange.reply(204)
 
 
-async def list_versions(exchange: Exchange, collection: str, key: str) -> Response:
+async def list_versions(exchange: OrchestrateExchange, collection: str, key: str) -> Response:
     """Answer with a page of an item's history, newest first."""
     exchange.require(Scope.READ)
     limit = paging.limit_of(exchange.parameters, _PARAMETER)
@@ -119,7 +121,7 @@ async def list_versions(exchange: Exchange, collection: str, key: str) -> Respon
     return exchange.page(rows, links)
 
 
-def patcher(exchange: Exchange, body: bytes) -> Callable[[Json], Json]:
+def patcher(exchange: OrchestrateExchange, body: bytes) -> Callable[[Json], Json]:
     """Return the function that applies a patch; the content type says which kind it is.
 
     A plain type leaves it to the body: a list is operations, an object is merged.
@@ -136,7 +138,9 @@ def patcher(exchange: Exchange, body: bytes) -> Callable[[Json], Json]:
     return lambda value: patch.merged(value, content)
 
 
-def offset_links(exchange: Exchange, limit: int, offset: int, *, more: bool) -> dict[str, str]:
+def offset_links(
+    exchange: OrchestrateExchange, limit: int, offset: int, *, more: bool
+) -> dict[str, str]:
     """Return the links of a page that is found by its offset."""
     links: dict[str, str] = {}
     if more:
@@ -146,7 +150,7 @@ def offset_links(exchange: Exchange, limit: int, offset: int, *, more: bool) -> 
     return links
 
 
-def item_row(exchange: Exchange, document: Event, *, values: bool = True) -> Json:
+def item_row(exchange: OrchestrateExchange, document: Event, *, values: bool = True) -> Json:
     """Return an item as a row, with the members of its value that were asked for."""
     row = wire.from_document(document)
     if not values:
@@ -157,7 +161,7 @@ def item_row(exchange: Exchange, document: Event, *, values: bool = True) -> Jso
 
 
 def _versions(
-    exchange: Exchange, target: Resource, span: tuple[int, int], *, values: bool
+    exchange: OrchestrateExchange, target: Resource, span: tuple[int, int], *, values: bool
 ) -> tuple[list[msgspec.Raw], int]:
     """Return the versions of a span as JSON text, and how many were seen, one beyond it at most."""
     rows: list[msgspec.Raw] = []
@@ -172,17 +176,19 @@ def _versions(
     return rows, seen
 
 
-def _version_row(exchange: Exchange, document: Event, values: bool) -> Json:
+def _version_row(exchange: OrchestrateExchange, document: Event, values: bool) -> Json:
     row = item_row(exchange, document, values=values)
     return {name: row[name] for name in ("path", "reftime", "value") if name in row}
 
 
-def _offset_link(exchange: Exchange, limit: int, offset: int) -> str:
+def _offset_link(exchange: OrchestrateExchange, limit: int, offset: int) -> str:
     front = [("offset", str(offset)), ("limit", str(limit))]
     return paging.link(exchange.path, front, exchange.parameters)
 
 
-def _bare(exchange: Exchange, address: Address, document: Event | None, **more: Any) -> Response:
+def _bare(
+    exchange: OrchestrateExchange, address: Address, document: Event | None, **more: Any
+) -> Response:
     if document is None:
         raise items_not_found(*address, **more)
     ref = wire.document_ref(document)
@@ -190,7 +196,7 @@ def _bare(exchange: Exchange, address: Address, document: Event | None, **more: 
     return exchange.reply(200, exchange.filter.apply(document.data), headers)
 
 
-def _written(exchange: Exchange, address: Address, ref: str) -> Response:
+def _written(exchange: OrchestrateExchange, address: Address, ref: str) -> Response:
     headers = {"Location": _location(address, ref), "ETag": entity_tag(ref)}
     return exchange.reply(201, headers=headers)
 

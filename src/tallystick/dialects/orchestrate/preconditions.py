@@ -17,7 +17,7 @@ _REF = re.compile(r"[0-9a-fA-F]{1,16}\Z")
 _ANY = ("*", '"*"')
 
 
-class Condition(NamedTuple):
+class Precondition(NamedTuple):
     """What must be there for a write to happen: one of some versions, anything, or nothing."""
 
     refs: frozenset[str] = frozenset()
@@ -42,7 +42,7 @@ class Condition(NamedTuple):
 
 def parse_condition(
     if_match: Sequence[str], if_none_match: Sequence[str], *, absence: bool = True
-) -> Condition:
+) -> Precondition:
     """Return the condition that a request's headers set; each may come several times.
 
     `absence` False refuses If-None-Match, which only a PUT may have.
@@ -52,15 +52,15 @@ def parse_condition(
     if not if_none_match:
         tags = [tag for header in if_match for tag in header.split(",")]
         if [tag.strip() for tag in tags] == ["*"]:
-            return Condition(present=True)
-        return Condition(frozenset(map(parse_ref, tags)))
+            return Precondition(present=True)
+        return Precondition(frozenset(map(parse_ref, tags)))
     if if_match:
         raise Malformed("If-Match and If-None-Match exclude each other", path="If-None-Match")
     if not absence:
         raise Malformed("If-None-Match has no meaning here", path="If-None-Match")
     if any(header.strip() not in _ANY for header in if_none_match):
         raise Malformed('If-None-Match can only be "*"', path="If-None-Match")
-    return Condition(absent=True)
+    return Precondition(absent=True)
 
 
 def parse_ref(text: str) -> str:

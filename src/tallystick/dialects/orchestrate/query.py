@@ -93,7 +93,7 @@ _SORT_CLAUSE = re.compile(r"(?P<field>[^:\s]+?)(?P<distance>:distance)?(?::(?P<w
 _RANDOM = "_random"
 
 
-class Question(NamedTuple):
+class SearchQuestion(NamedTuple):
     """Which entries a search is about, and the first place that it measures distances from."""
 
     parts: Mapping[str, Expr]
@@ -118,19 +118,19 @@ class Question(NamedTuple):
         """Return the kinds of rows that a field can be told of: some fields are of a path only."""
         return tuple(kind for kind in self.parts if field not in _NOT_SHOWN[kind])
 
-    def of(self, kinds: Collection[str]) -> Question:
+    def of(self, kinds: Collection[str]) -> SearchQuestion:
         """Return what is asked of rows of some kinds."""
         return self._replace(parts={kind: self.parts[kind] for kind in kinds})
 
 
-class Order(NamedTuple):
+class SearchOrder(NamedTuple):
     """The order of rows; `seed` is set when chance decides, and sorts do not."""
 
     sorts: tuple[Sort, ...]
     seed: str | None = None
 
 
-def parse_question(text: str, collection: str | None) -> Question:
+def parse_question(text: str, collection: str | None) -> SearchQuestion:
     """Return what a query asks for, within a collection or everywhere.
 
     Raises: InvalidQuery, TooLarge.
@@ -143,20 +143,20 @@ def parse_question(text: str, collection: str | None) -> Question:
         for kind, part in wanted.items()
         if not isinstance(part, Nothing)
     }
-    return Question(parts, _near_in(expr))
+    return SearchQuestion(parts, _near_in(expr))
 
 
-def parse_order(text: str | None, near: Near | None) -> Order:
+def parse_order(text: str | None, near: Near | None) -> SearchOrder:
     """Return the order that a sort parameter asks for; clauses that make no sense are ignored."""
     sorts: list[Sort] = []
     for clause in (text or "").split(","):
         name, _, seed = clause.strip().partition(":")
         if name == _RANDOM:
             if not sorts:
-                return Order((), seed)
+                return SearchOrder((), seed)
             continue
         sorts += _sorts_of(clause.strip(), near)
-    return Order(tuple(sorts) or RELEVANCE)
+    return SearchOrder(tuple(sorts) or RELEVANCE)
 
 
 def field_of(name: str) -> str:

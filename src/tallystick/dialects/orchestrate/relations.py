@@ -13,7 +13,7 @@ from tallystick.dialects.orchestrate import documents, paging, wire
 from tallystick.dialects.orchestrate.errors import Refusal, items_not_found
 from tallystick.dialects.orchestrate.items import item_row, offset_links
 from tallystick.dialects.orchestrate.preconditions import entity_tag
-from tallystick.dialects.orchestrate.request import Exchange
+from tallystick.dialects.orchestrate.request import OrchestrateExchange
 from tallystick.dialects.orchestrate.wire import Address, Relation
 from tallystick.errors import Malformed
 from tallystick.events.event import Event, Json, Resource
@@ -31,7 +31,12 @@ _PARAMETER = "graph_param_invalid"
 
 
 async def get_relation(
-    exchange: Exchange, collection: str, key: str, kind: str, to_collection: str, to_key: str
+    exchange: OrchestrateExchange,
+    collection: str,
+    key: str,
+    kind: str,
+    to_collection: str,
+    to_key: str,
 ) -> Response:
     """Answer with the properties of a relation."""
     exchange.require(Scope.READ)
@@ -44,7 +49,12 @@ async def get_relation(
 
 
 async def put_relation(
-    exchange: Exchange, collection: str, key: str, kind: str, to_collection: str, to_key: str
+    exchange: OrchestrateExchange,
+    collection: str,
+    key: str,
+    kind: str,
+    to_collection: str,
+    to_key: str,
 ) -> Response:
     """Create or replace a relation; an empty body stands for no properties."""
     exchange.require(Scope.WRITE)
@@ -59,7 +69,12 @@ async def put_relation(
 
 
 async def delete_relation(
-    exchange: Exchange, collection: str, key: str, kind: str, to_collection: str, to_key: str
+    exchange: OrchestrateExchange,
+    collection: str,
+    key: str,
+    kind: str,
+    to_collection: str,
+    to_key: str,
 ) -> Response:
     """Take a relation away, and with `purge=true` destroy its properties."""
     purge = exchange.flag("purge", code=_PARAMETER)
@@ -72,7 +87,7 @@ async def delete_relation(
     return exchange.reply(204)
 
 
-async def walk(exchange: Exchange, collection: str, key: str, *kinds: str) -> Response:
+async def walk(exchange: OrchestrateExchange, collection: str, key: str, *kinds: str) -> Response:
     """Answer with a page of the items at the end of a walk along relations of `kinds`."""
     exchange.require(Scope.READ)
     limit = paging.limit_of(exchange.parameters, _PARAMETER)
@@ -88,7 +103,7 @@ async def walk(exchange: Exchange, collection: str, key: str, *kinds: str) -> Re
     return exchange.page(rows, links)
 
 
-async def missing_end(exchange: Exchange, relation: Relation) -> Address | None:
+async def missing_end(exchange: OrchestrateExchange, relation: Relation) -> Address | None:
     """Return the first end of a relation that is no item; None when both are."""
     for end in (relation.source, relation.destination):
         current = await documents.read_current(exchange, Resource(*end))
@@ -97,14 +112,14 @@ async def missing_end(exchange: Exchange, relation: Relation) -> Address | None:
     return None
 
 
-async def _require_ends(exchange: Exchange, relation: Relation) -> None:
+async def _require_ends(exchange: OrchestrateExchange, relation: Relation) -> None:
     end = await missing_end(exchange, relation)
     if end is not None:
         raise items_not_found(*end)
 
 
 def _walk(
-    exchange: Exchange, start: Address, kinds: tuple[str, ...], span: tuple[int, int]
+    exchange: OrchestrateExchange, start: Address, kinds: tuple[str, ...], span: tuple[int, int]
 ) -> tuple[list[msgspec.Raw], int] | None:
     """Return a span of the items at the end of a walk, each once; None when the start is no item.
 
@@ -132,7 +147,7 @@ def _walk(
     return rows, seen
 
 
-def _neighbours(exchange: Exchange, source: Address, kind: str) -> list[Address]:
+def _neighbours(exchange: OrchestrateExchange, source: Address, kind: str) -> list[Address]:
     low, high = wire.relation_bounds(source)
     found: list[Address] = []
     while True:
@@ -155,14 +170,14 @@ def _neighbours(exchange: Exchange, source: Address, kind: str) -> list[Address]
         low = summaries[-1].id
 
 
-def _may_see(exchange: Exchange, index: int | None) -> bool:
+def _may_see(exchange: OrchestrateExchange, index: int | None) -> bool:
     if index is None:
         return False
     view = exchange.ledger.views_at(exchange.tenant, [index])[index]
     return exchange.ledger.may_see(view, exchange.visible)
 
 
-def _item(exchange: Exchange, address: Address) -> Event | None:
+def _item(exchange: OrchestrateExchange, address: Address) -> Event | None:
     current = documents.current_of(
         exchange.ledger, exchange.tenant, Resource(*address), exchange.visible
     )

@@ -24,7 +24,7 @@ from tallystick import json_text, limits
 from tallystick.dialects.answers import COMPACT, pieces_of, streamed
 from tallystick.dialects.orchestrate import errors, paging, preconditions
 from tallystick.dialects.orchestrate.field_filter import FieldFilter, names_of
-from tallystick.dialects.orchestrate.preconditions import Condition
+from tallystick.dialects.orchestrate.preconditions import Precondition
 from tallystick.dialects.services import Services
 from tallystick.errors import Malformed, TallystickError, TooLarge, Unauthenticated
 from tallystick.events import entry
@@ -49,7 +49,7 @@ _GZIP_MEMBERS_MAX = 512
 _NODE = secrets.randbits(48) | 1 << 40
 
 
-class Exchange:
+class OrchestrateExchange:
     """A request on its way to an answer."""
 
     def __init__(self, scope: Scope, receive: Receive, services: Services) -> None:
@@ -105,7 +105,7 @@ class Exchange:
             names_of(paging.values_of(self.parameters, "without_fields")),
         )
 
-    def condition(self, *, absence: bool = False) -> Condition:
+    def condition(self, *, absence: bool = False) -> Precondition:
         """Return what the request's headers expect of what is there.
 
         Raises: Refusal, Malformed.

@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Match, NoMatchFound
 from starlette.types import Receive, Scope, Send
 
 from tallystick.dialects.orchestrate import bulk, collection, events, items, relations, search
-from tallystick.dialects.orchestrate.request import Exchange, names_in, owns
+from tallystick.dialects.orchestrate.request import OrchestrateExchange, names_in, owns
 from tallystick.dialects.services import Services
 from tallystick.errors import MethodNotAllowed, NotFound
 
@@ -27,38 +27,38 @@ _MANY = -1
 """Stands for any number of segments."""
 
 
-class Resource(NamedTuple):
+class ResourceHandlers(NamedTuple):
     """One path of the API: its template, and the handler of each method."""
 
     template: str
     handlers: Mapping[str, Handler]
 
 
-async def ping(exchange: Exchange) -> Response:
+async def ping(exchange: OrchestrateExchange) -> Response:
     """Answer that the key is good, or the request would not have come so far."""
     return exchange.reply(200)
 
 
-async def search_or_ping(exchange: Exchange) -> Response:
+async def search_or_ping(exchange: OrchestrateExchange) -> Response:
     """Answer with what a query finds everywhere; without a query, that the key is good."""
     if exchange.parameter("query") is None:
         return await ping(exchange)
     return await search.search_everywhere(exchange)
 
 
-async def list_or_search(exchange: Exchange, name: str) -> Response:
+async def list_or_search(exchange: OrchestrateExchange, name: str) -> Response:
     """Answer with items by key, or with what a query finds."""
     if exchange.parameter("query") is not None:
         return await search.search_collection(exchange, name)
     return await collection.list_items(exchange, name)
 
 
-RESOURCES: tuple[Resource, ...] = (
-    Resource(
+RESOURCES: tuple[ResourceHandlers, ...] = (
+    ResourceHandlers(
         "/v0",
         {"HEAD": ping, "GET": search_or_ping, "POST": bulk.import_stream},
     ),
-    Resource(
+    ResourceHandlers(
         "/v0/{collection}",
         {
             "GET": list_or_search,
@@ -66,7 +66,7 @@ RESOURCES: tuple[Resource, ...] = (
             "DELETE": collection.delete_collection,
         },
     ),
-    Resource(
+    ResourceHandlers(
         "/v0/{collection}/{key}",
         {
             "GET": items.get_item,
@@ -75,14 +75,14 @@ RESOURCES: tuple[Resource, ...] = (
             "DELETE": items.delete_item,
         },
     ),
-    Resource("/v0/{collection}/{key}/refs", {"GET": items.list_versions}),
-    Resource("/v0/{collection}/{key}/refs/{ref}", {"GET": items.get_version}),
-    Resource(
+    ResourceHandlers("/v0/{collection}/{key}/refs", {"GET": items.list_versions}),
+    ResourceHandlers("/v0/{collection}/{key}/refs/{ref}", {"GET": items.get_version}),
+    ResourceHandlers(
         "/v0/{collection}/{key}/events/{type}",
         {"GET": events.list_events, "PUT": events.put_on_type, "POST": events.post_now},
     ),
-    Resource("/v0/{collection}/{key}/events/{type}/{timestamp}", {"POST": events.post_at}),
-    Resource(
+    ResourceHandlers("/v0/{collection}/{key}/events/{type}/{timestamp}", {"POST": events.post_at}),
+    ResourceHandlers(
         "/v0/{collection}/{key}/events/{type}/{timestamp}/{ordinal}",
         {
             "GET": events.get_event,
@@ -91,7 +91,7 @@ RESOURCES: tuple[Resource, ...] = (
             "DELETE": events.delete_event,
         },
     ),
-    Resource(
+    ResourceHandlers(
         "/v0/{collection}/{key}/relation/{kind}/{to_collection}/{to_key}",
         {
             "GET": relations.get_relation,
@@ -99,7 +99,7 @@ RESOURCES: tuple[Resource, ...] = (
             "DELETE": relations.delete_relation,
         },
     ),
-    Resource("/v0/{collection}/{key}/relations/{kinds+}", {"GET": relations.walk}),
+    ResourceHandlers("/v0/{collection}/{key}/relations/{kinds+}", {"GET": relations.walk}),
 )
 
 
@@ -123,7 +123,7 @@ class Api(BaseRoute):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        exchange = Exchange(scope, receive, self._services)
+        exchange = OrchestrateExchange(scope, receive, self._services)
         resource, names = match(names_in(exchange.path))
         handler = _handler(resource, exchange.method)
         response = await handler(exchange, *names)
@@ -135,7 +135,7 @@ def routes(services: Services) -> Sequence[BaseRoute]:
     return [Api(services)]
 
 
-def match(names: Sequence[str]) -> tuple[Resource, list[str]]:
+def match(names: Sequence[str]) -> tuple[ResourceHandlers, list[str]]:
     """Return the resource that decoded path segments lead to, and the names its handler takes.
 
     Raises: NotFound.
@@ -149,7 +149,7 @@ def match(names: Sequence[str]) -> tuple[Resource, list[str]]:
     return resource, [name for at, name in enumerate(names) if at != _WORD_AT]
 
 
-def _handler(resource: Resource, method: str) -> Handler:
+def _handler(resource: ResourceHandlers, method: str) -> Handler:
     handler = resource.handlers.get(method)
     if handler is None and method == "HEAD":
         handler = resource.handlers.get("GET")
@@ -158,12 +158,12 @@ def _handler(resource: Resource, method: str) -> Handler:
     return handler
 
 
-def methods_of(resource: Resource) -> tuple[str, ...]:
+def methods_of(resource: ResourceHandlers) -> tuple[str, ...]:
     """Return the methods of a resource, the HEAD that goes with every GET among them."""
     return tuple(sorted({*resource.handlers, *(["HEAD"] if "GET" in resource.handlers else [])}))
 
 
-def _signature(resource: Resource) -> tuple[int, str | None]:
+def _signature(resource: ResourceHandlers) -> tuple[int, str | None]:
     steps = resource.template.split("/")[2:]
     count = _MANY if steps and steps[-1].endswith("+}") else len(steps)
     return count, steps[_WORD_AT] if len(steps) > _WORD_AT else None

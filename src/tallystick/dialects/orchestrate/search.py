@@ -9,10 +9,10 @@ import msgspec
 from starlette.responses import Response
 
 from tallystick.dialects.orchestrate import aggregates, paging, query, wire
-from tallystick.dialects.orchestrate.aggregates import Clause
+from tallystick.dialects.orchestrate.aggregates import AggregateClause
 from tallystick.dialects.orchestrate.errors import Refusal
-from tallystick.dialects.orchestrate.query import Order, Question
-from tallystick.dialects.orchestrate.request import Exchange
+from tallystick.dialects.orchestrate.query import SearchOrder, SearchQuestion
+from tallystick.dialects.orchestrate.request import OrchestrateExchange
 from tallystick.errors import InvalidQuery, TooLarge
 from tallystick.events.event import Json, Op, View
 from tallystick.identity.access import Scope
@@ -25,7 +25,7 @@ from tallystick.query.aggregate import (
     top_values,
 )
 from tallystick.query.expr import Near, Sort, all_of
-from tallystick.query.geo import Place, distance_m
+from tallystick.query.geo import Point, distance_m
 from tallystick.query.lucene.geo import METRES
 from tallystick.query.question import Find, Hit
 from tallystick.query.values import places_of
@@ -41,9 +41,9 @@ _NO_SCORE = 0.0
 class _Asked(NamedTuple):
     """A search, all its parameters understood."""
 
-    question: Question
-    order: Order
-    clauses: list[Clause]
+    question: SearchQuestion
+    order: SearchOrder
+    clauses: list[AggregateClause]
     limit: int
     offset: int
 
@@ -56,24 +56,24 @@ class _Answer(NamedTuple):
     results: list[AggregateResult]
 
 
-async def search_everywhere(exchange: Exchange) -> Response:
+async def search_everywhere(exchange: OrchestrateExchange) -> Response:
     """Answer with what a query finds in all collections."""
     return await _search(exchange, None)
 
 
-async def search_collection(exchange: Exchange, collection: str) -> Response:
+async def search_collection(exchange: OrchestrateExchange, collection: str) -> Response:
     """Answer with what a query finds in a collection."""
     return await _search(exchange, collection)
 
 
-async def _search(exchange: Exchange, collection: str | None) -> Response:
+async def _search(exchange: OrchestrateExchange, collection: str | None) -> Response:
     exchange.require(Scope.READ)
     values = exchange.flag("values", default=True, code=_PARAMETER)
     asked = _asked(exchange, collection)
     return await exchange.door.run(_page, exchange, asked, values=values)
 
 
-def _page(exchange: Exchange, asked: _Asked, *, values: bool) -> Response:
+def _page(exchange: OrchestrateExchange, asked: _Asked, *, values: bool) -> Response:
     answer = _answer(exchange, asked)
     more: Json = {"total_count": answer.total}
     if asked.clauses:
@@ -87,7 +87,7 @@ def _page(exchange: Exchange, asked: _Asked, *, values: bool) -> Response:
     )
 
 
-def _asked(exchange: Exchange, collection: str | None) -> _Asked:
+def _asked(exchange: OrchestrateExchange, collection: str | None) -> _Asked:
     text = exchange.parameter("query")
     if not text:
         raise Refusal(_PARAMETER, {"query": "", "info": "a query is not empty"})
@@ -101,7 +101,7 @@ def _asked(exchange: Exchange, collection: str | None) -> _Asked:
     )
 
 
-def _question(text: str, collection: str | None) -> Question:
+def _question(text: str, collection: str | None) -> SearchQuestion:
     try:
         return query.parse_question(text, collection)
     except InvalidQuery as error:
@@ -115,7 +115,7 @@ def _question(text: str, collection: str | None) -> Question:
     raise Refusal("search_query_malformed", details)
 
 
-def _answer(exchange: Exchange, asked: _Asked) -> _Answer:
+def _answer(exchange: OrchestrateExchange, asked: _Asked) -> _Answer:
     ledger, tenant, visible = exchange.ledger, exchange.tenant, exchange.visible
     find = Find(
         where=asked.question.where,
@@ -134,7 +134,7 @@ def _answer(exchange: Exchange, asked: _Asked) -> _Answer:
     return _Answer(page, page.total or 0, results)
 
 
-def _aggregated(exchange: Exchange, find: Find, asked: _Asked) -> list[AggregateResult]:
+def _aggregated(exchange: OrchestrateExchange, find: Find, asked: _Asked) -> list[AggregateResult]:
     """Answer aggregates, each about the rows that show its field."""
     ledger, tenant, visible = exchange.ledger, exchange.tenant, exchange.visible
     requests = [clause.request for clause in asked.clauses]
@@ -154,7 +154,7 @@ def _aggregated(exchange: Exchange, find: Find, asked: _Asked) -> list[Aggregate
 
 
 def _top_kinds(
-    exchange: Exchange, find: Find, question: Question, request: TopValues
+    exchange: OrchestrateExchange, find: Find, question: SearchQuestion, request: TopValues
 ) -> TopValuesResult:
     """Count the rows of each kind, which no index has as a value."""
     counts: list[ValueCount] = []
@@ -166,11 +166,13 @@ def _top_kinds(
     return top_values(counts, request)
 
 
-def _about(find: Find, question: Question) -> Find:
+def _about(find: Find, question: SearchQuestion) -> Find:
     return msgspec.structs.replace(find, where=question.where, over=question.over)
 
 
-def _shuffled(exchange: Exchange, asked: _Asked, results: list[AggregateResult]) -> _Answer:
+def _shuffled(
+    exchange: OrchestrateExchange, asked: _Asked, results: list[AggregateResult]
+) -> _Answer:
     """Order rows by chance: the same seed gives the same order as long as nothing is added."""
     find = Find(
         where=all_of((asked.question.where, exchange.visible)),
@@ -192,7 +194,9 @@ def _shuffled(exchange: Exchange, asked: _Asked, results: list[AggregateResult])
     return _Answer(page, found.total or 0, results)
 
 
-def _row(exchange: Exchange, view: View, hit: Hit, near: Near | None, *, values: bool) -> Json:
+def _row(
+    exchange: OrchestrateExchange, view: View, hit: Hit, near: Near | None, *, values: bool
+) -> Json:
     is_document = view.first.op is Op.DOCUMENT
     path = wire.document_path(view.first) if is_document else wire.event_path(view)
     row: Json = {"path": path}
@@ -209,12 +213,12 @@ def _row(exchange: Exchange, view: View, hit: Hit, near: Near | None, *, values:
 
 def _distance(view: View, near: Near) -> float | None:
     """Return how far the nearest of an event's places is, in the unit of the query."""
-    centre = Place(near.latitude, near.longitude)
+    centre = Point(near.latitude, near.longitude)
     metres = [distance_m(centre, place) for place in places_of(near.field, view)]
     return min(metres) / METRES[near.unit] if metres else None
 
 
-def _links(exchange: Exchange, asked: _Asked, total: int) -> dict[str, str]:
+def _links(exchange: OrchestrateExchange, asked: _Asked, total: int) -> dict[str, str]:
     limit, offset = asked.limit, asked.offset
     links: dict[str, str] = {}
     if limit and offset + limit < total:
@@ -224,5 +228,5 @@ def _links(exchange: Exchange, asked: _Asked, total: int) -> dict[str, str]:
     return links
 
 
-def _link(exchange: Exchange, offset: int) -> str:
+def _link(exchange: OrchestrateExchange, offset: int) -> str:
     return paging.link(exchange.path, [("offset", str(offset))], exchange.parameters)

@@ -27,7 +27,7 @@ class Position(NamedTuple):
     index: int = 0  # type: ignore[assignment]  # a tuple has a method of that name
 
 
-class Span(NamedTuple):
+class TimeSpan(NamedTuple):
     """What lies at or after `low` and before `high`."""
 
     low: Position = Position(limits.OCCURRED_MS_MIN)
@@ -57,12 +57,12 @@ Places = Callable[[int, int], int]
 """Returns the index of the event with a time and an ordinal."""
 
 
-def span_of(parameters: Sequence[Parameter], index_of: Places) -> Span:
+def span_of(parameters: Sequence[Parameter], index_of: Places) -> TimeSpan:
     """Return the span that all bounds among the parameters leave.
 
     Raises: Refusal event_param_invalid naming the parameter.
     """
-    low, high = Span()
+    low, high = TimeSpan()
     for parameter in parameters:
         if parameter.name not in _BOUNDS:
             continue
@@ -74,7 +74,7 @@ def span_of(parameters: Sequence[Parameter], index_of: Places) -> Span:
             low = max(low, position)
         else:
             high = min(high, position)
-    return Span(low, high)
+    return TimeSpan(low, high)
 
 
 def _position(parameter: Parameter, index_of: Places, *, behind: bool) -> Position:

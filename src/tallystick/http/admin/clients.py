@@ -16,7 +16,7 @@ from tallystick.events.event import Json
 from tallystick.http.admin.guard import ONE, AdminGuard, Input, decode, json_response
 from tallystick.identity import acts, credentials
 from tallystick.identity.acts import Act
-from tallystick.identity.records import Client, ClientSecret, User
+from tallystick.identity.records import ClientSecret, OAuthClient, User
 
 _SCOPES = ("read", "write")
 
@@ -55,7 +55,7 @@ class AdminClientsApi:
 
     def _list(self, request: Request, tenant: str) -> Response:
         self._identity.tenant(tenant)
-        clients = self._identity.list(Client, tenant)
+        clients = self._identity.list(OAuthClient, tenant)
         return json_response({"clients": [_client(client) for client in clients]})
 
     def _create(self, request: Request, tenant: str) -> Response:
@@ -64,7 +64,7 @@ class AdminClientsApi:
         self._check(wanted, tenant)
         now_ms = self._services.clock.now_ms()
         secret = wanted.secret or credentials.new_secret()
-        client = Client(
+        client = OAuthClient(
             id=wanted.id or str(uuid.uuid4()),
             tenant=tenant,
             created_ms=now_ms,
@@ -78,13 +78,13 @@ class AdminClientsApi:
         return json_response({**_client(client), "secret": secret}, 201)
 
     def _delete(self, request: Request, tenant: str) -> Response:
-        def delete(client: Client | None) -> Act:
+        def delete(client: OAuthClient | None) -> Act:
             if client is None:
                 raise NotFound("there is no such client")
             return acts.delete(client)
 
         id = request.path_params["id"]
-        self._services.ledger.changes.carry_out(Client, tenant, id, delete)
+        self._services.ledger.changes.carry_out(OAuthClient, tenant, id, delete)
         return Response(status_code=204)
 
     def _check(self, wanted: ClientIn, tenant: str) -> None:
@@ -100,7 +100,7 @@ class AdminClientsApi:
             raise Malformed(f"there is no user {wanted.user!r}", path="/user")
 
 
-def _client(client: Client) -> Json:
+def _client(client: OAuthClient) -> Json:
     return {
         "id": client.id,
         "tenant": client.tenant,

@@ -46,7 +46,7 @@ class Refused(NamedTuple):
     reason: str
 
 
-class Summary(NamedTuple):
+class CopySummary(NamedTuple):
     """What an import did: `stored` events are new here, of `read` ones."""
 
     read: int
@@ -58,7 +58,7 @@ def import_events(
     source: CloudController,
     client: Client,
     told: Callable[[Progress], None] = lambda progress: None,
-) -> Summary:
+) -> CopySummary:
     """Copy the events of a Cloud Controller that are not here yet; `told` follows each batch.
 
     Raises: ApiError, Unreachable, Unauthenticated, Malformed; running it again goes on.
@@ -76,7 +76,7 @@ def import_events(
             read += len(batch)
             told(Progress(read, str(batch[-1]["entity"]["timestamp"])))
     after = _position(client, source.name)
-    return Summary(read, after["total_results"] - before["total_results"], refused)
+    return CopySummary(read, after["total_results"] - before["total_results"], refused)
 
 
 def _position(client: Client, source: str) -> Json:

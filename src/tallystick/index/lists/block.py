@@ -33,7 +33,7 @@ def reverse(key: Key) -> Key:
     return (-key[0], -key[1])
 
 
-class Reach(NamedTuple):
+class BlockReach(NamedTuple):
     """How far a block reaches in a list: its first and its last key, as the list sorts them."""
 
     first: Key
@@ -62,15 +62,15 @@ class Block:
 
     def __init__(self) -> None:
         self._places: array[int] | None = None
-        self._reaches: dict[tuple[Order, bool], Reach] = {}
+        self._reaches: dict[tuple[Order, bool], BlockReach] = {}
 
-    def reach(self, order: Order, descending: bool) -> Reach:
+    def reach(self, order: Order, descending: bool) -> BlockReach:
         """Return how far a block that has rows reaches in a list."""
         found = self._reaches.get((order, descending))
         if found is None:
             low, high = order.key(self, 0), order.key(self, self.rows - 1)
             ends = (reverse(high), reverse(low)) if descending else (low, high)
-            found = self._reaches[order, descending] = Reach(*ends, self.id)
+            found = self._reaches[order, descending] = BlockReach(*ends, self.id)
         return found
 
     def posting(self, number: int) -> RowSet:

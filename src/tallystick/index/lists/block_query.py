@@ -27,7 +27,7 @@ _ALWAYS = (-(1 << 64), 1 << 64)
 """A range of times that no event is outside of, in milliseconds."""
 
 
-class Node(Protocol):
+class BlockNode(Protocol):
     """Part of a compiled question."""
 
     def rows(self, block: Block) -> RowSet:
@@ -89,8 +89,8 @@ class IndexWithin(NamedTuple):
 class AllOf(NamedTuple):
     """Rows that match all of `parts` and none of `but`."""
 
-    parts: tuple[Node, ...]
-    but: tuple[Node, ...] = ()
+    parts: tuple[BlockNode, ...]
+    but: tuple[BlockNode, ...] = ()
 
     def rows(self, block: Block) -> RowSet:
         """Return the rows, stopping as soon as none is left."""
@@ -119,7 +119,7 @@ class AllOf(NamedTuple):
 class AnyOf(NamedTuple):
     """Rows that match one of `parts`."""
 
-    parts: tuple[Node, ...]
+    parts: tuple[BlockNode, ...]
 
     def rows(self, block: Block) -> RowSet:
         """Return the rows of all parts together."""
@@ -129,14 +129,14 @@ class AnyOf(NamedTuple):
 class NoneOf(NamedTuple):
     """Rows that do not match `part`."""
 
-    part: Node
+    part: BlockNode
 
     def rows(self, block: Block) -> RowSet:
         """Return all other rows."""
         return without(everything(block.rows), self.part.rows(block))
 
 
-def at_times_of(node: Node, blocks: Sequence[Block]) -> Sequence[Block]:
+def at_times_of(node: BlockNode, blocks: Sequence[Block]) -> Sequence[Block]:
     """Return the blocks that have rows of the times outside of which nothing matches."""
     times = _times_of(node)
     if times == _ALWAYS:
@@ -145,7 +145,7 @@ def at_times_of(node: Node, blocks: Sequence[Block]) -> Sequence[Block]:
     return [block for block in blocks if block.ms[0] <= high_ms and block.ms[-1] >= low_ms]
 
 
-def _times_of(node: Node) -> tuple[int, int]:
+def _times_of(node: BlockNode) -> tuple[int, int]:
     """Return a range of times, both ends included, outside of which nothing matches."""
     low_ms, high_ms = node if isinstance(node, HappenedWithin) else _ALWAYS
     for part in node.parts if isinstance(node, AllOf) else ():
@@ -154,7 +154,7 @@ def _times_of(node: Node) -> tuple[int, int]:
     return low_ms, high_ms
 
 
-def _sets(part: Node, block: Block) -> Sequence[RowSet]:
+def _sets(part: BlockNode, block: Block) -> Sequence[RowSet]:
     return part.sets(block) if isinstance(part, HasTerm) else [part.rows(block)]
 
 

@@ -12,15 +12,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
 
-from tallystick.index.lists.block import Block, IndexOrder, Key, Order, Reach, reverse
-from tallystick.index.lists.block_query import Node, at_times_of
+from tallystick.index.lists.block import Block, BlockReach, IndexOrder, Key, Order, reverse
+from tallystick.index.lists.block_query import BlockNode, at_times_of
 from tallystick.index.lists.row_set import RowSet, count_between, highest, is_empty, lowest, size
 
 _WALKED = 64
 _FRONT = 8
 
 
-class Row(NamedTuple):
+class ListRow(NamedTuple):
     """One row of a page."""
 
     key: Key
@@ -28,7 +28,7 @@ class Row(NamedTuple):
     """The index of the entry."""
 
 
-def count(blocks: Sequence[Block], node: Node) -> int:
+def count(blocks: Sequence[Block], node: BlockNode) -> int:
     """Return how many rows match."""
     return sum(size(block.kept(node.rows(block))) for block in at_times_of(node, blocks))
 
@@ -42,7 +42,7 @@ class Extent(NamedTuple):
     last_index: int
 
 
-def extent(blocks: Sequence[Block], node: Node) -> Extent:
+def extent(blocks: Sequence[Block], node: BlockNode) -> Extent:
     """Return how many rows match, and the ends of both orders."""
     count = 0
     first_ms: list[int] = []
@@ -65,18 +65,18 @@ def extent(blocks: Sequence[Block], node: Node) -> Extent:
 
 def page(
     blocks: Sequence[Block],
-    node: Node,
+    node: BlockNode,
     order: Order,
     *,
     descending: bool,
     after: Key | None = None,
     offset: int = 0,
     limit: int,
-) -> list[Row]:
+) -> list[ListRow]:
     """Return up to `limit` matching rows in order, from behind `after` and `offset` rows later."""
     within = {block.id: block for block in at_times_of(node, blocks)}
     asked = _Asked(within, node, order, descending, after)
-    reaches: Sequence[Reach] = _within_reach(asked)
+    reaches: Sequence[BlockReach] = _within_reach(asked)
     runs: Sequence[_Run] = ()
     if offset > _WALKED:
         offset, runs, reaches = _skip(reaches, asked, offset)
@@ -88,7 +88,7 @@ class _Asked(NamedTuple):
 
     blocks: Mapping[int, Block]
     """Those of the times outside of which nothing matches, by id."""
-    node: Node
+    node: BlockNode
     order: Order
     descending: bool
     after: Key | None
@@ -98,7 +98,7 @@ class _Asked(NamedTuple):
         return reverse(key) if self.descending else key
 
 
-def _within_reach(asked: _Asked) -> list[Reach]:
+def _within_reach(asked: _Asked) -> list[BlockReach]:
     """Return the blocks that may have rows of the page, in the order in which they may."""
     order, descending = asked.order, asked.descending
     reaches = [block.reach(order, descending) for block in asked.blocks.values()]
@@ -116,7 +116,7 @@ def _within_reach(asked: _Asked) -> list[Reach]:
 class _Run:
     """The places of one block that a page may still take, from `low` up to below `high`."""
 
-    def __init__(self, reach: Reach, asked: _Asked) -> None:
+    def __init__(self, reach: BlockReach, asked: _Asked) -> None:
         block = self.block = asked.blocks[reach.id]
         self.id = reach.id
         self.order, self.descending = asked.order, asked.descending
@@ -140,18 +140,20 @@ class _Run:
             self._places = self.order.rows(self.block, self.matches)
         return count_between(self._places, low, high)
 
-    def __iter__(self) -> Iterator[Row]:
+    def __iter__(self) -> Iterator[ListRow]:
         block, order = self.block, self.order
         start = self.high if self.descending else self.low
         for place in order.walk(block, self.matches, start, down=self.descending):
-            yield Row(order.key(block, place), order.index(block, place))
+            yield ListRow(order.key(block, place), order.index(block, place))
 
 
-def _merged(runs: Iterable[_Run], reaches: Iterable[Reach], asked: _Asked) -> Iterator[Row]:
+def _merged(
+    runs: Iterable[_Run], reaches: Iterable[BlockReach], asked: _Asked
+) -> Iterator[ListRow]:
     """Yield the rows of all runs in order, asking a block only when its range is reached."""
     waiting = iter(reaches)
     coming = next(waiting, None)
-    heap: list[tuple[Key, int, Row, Iterator[Row]]] = []
+    heap: list[tuple[Key, int, ListRow, Iterator[ListRow]]] = []
     for run in runs:
         _enter(heap, run, asked)
     while True:
@@ -170,7 +172,9 @@ def _merged(runs: Iterable[_Run], reaches: Iterable[Reach], asked: _Asked) -> It
             heapq.heapreplace(heap, (asked.sorted_by(following.key), id, following, rest))
 
 
-def _enter(heap: list[tuple[Key, int, Row, Iterator[Row]]], run: _Run, asked: _Asked) -> None:
+def _enter(
+    heap: list[tuple[Key, int, ListRow, Iterator[ListRow]]], run: _Run, asked: _Asked
+) -> None:
     rest = iter(run)
     row = next(rest, None)
     if row is not None:
@@ -178,8 +182,8 @@ def _enter(heap: list[tuple[Key, int, Row, Iterator[Row]]], run: _Run, asked: _A
 
 
 def _skip(
-    reaches: Sequence[Reach], asked: _Asked, offset: int
-) -> tuple[int, list[_Run], Sequence[Reach]]:
+    reaches: Sequence[BlockReach], asked: _Asked, offset: int
+) -> tuple[int, list[_Run], Sequence[BlockReach]]:
     """Pass `offset` rows, nearly.
 
     Returns how many are left to walk over, the runs they are in, and the blocks behind these.
@@ -206,8 +210,8 @@ def _skip(
 
 
 def _skip_whole(
-    reaches: Sequence[Reach], asked: _Asked, offset: int
-) -> tuple[int, list[_Run], Sequence[Reach]]:
+    reaches: Sequence[BlockReach], asked: _Asked, offset: int
+) -> tuple[int, list[_Run], Sequence[BlockReach]]:
     """Give up the blocks that end before the offset, as far as they follow each other.
 
     Returns what is left of the offset, the run it is in if that is known, and the blocks behind.
@@ -223,7 +227,7 @@ def _skip_whole(
     return offset, [], ()
 
 
-def _front(reaches: Sequence[Reach], asked: _Asked, offset: int) -> list[_Run]:
+def _front(reaches: Sequence[BlockReach], asked: _Asked, offset: int) -> list[_Run]:
     """Return the runs of the first of some blocks in order, the row at the offset being in one.
 
     Enough are taken that more rows than the offset come before the first key of all others.

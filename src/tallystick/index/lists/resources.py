@@ -56,7 +56,7 @@ class Latest(msgspec.Struct):
         return True
 
 
-class State(msgspec.Struct):
+class ResourceState(msgspec.Struct):
     """What a resource's row says, and which entries it owes that to."""
 
     name: str | None = None
@@ -67,7 +67,9 @@ class State(msgspec.Struct):
     placed: Latest = msgspec.field(default_factory=Latest)
 
     @classmethod
-    def of_row(cls, name: str | None, document: int | None, parents: tuple[Identity, ...]) -> State:
+    def of_row(
+        cls, name: str | None, document: int | None, parents: tuple[Identity, ...]
+    ) -> ResourceState:
         """Return the state of a stored row: the lists know since when its values hold."""
         return cls(
             name=name,
@@ -87,7 +89,7 @@ class Learnt(msgspec.Struct):
 
 
 def learn(
-    state: State,
+    state: ResourceState,
     event: Event,
     sighting: tuple[Resource, tuple[Identity, ...]],
     sightings_of: Sightings,
@@ -137,7 +139,7 @@ class ResourceTable:
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
-        self._known: dict[tuple[int, str, str], State] = {}
+        self._known: dict[tuple[int, str, str], ResourceState] = {}
 
     def forget(self) -> None:
         """Drop what is kept in memory, after a transaction failed."""
@@ -151,7 +153,7 @@ class ResourceTable:
         sightings_of: Sightings,
     ) -> list[int]:
         """Take in entries in their order; return the documents that are no longer the latest."""
-        changed: dict[Identity, State] = {}
+        changed: dict[Identity, ResourceState] = {}
         replaced: list[int] = []
         sources: list[tuple[int, int, str, str]] = []
         moved: dict[Identity, tuple[Identity, ...]] = {}
@@ -203,7 +205,7 @@ class ResourceTable:
             "DELETE FROM sources WHERE tenant = ? AND idx = ?", (tenant, index)
         )
 
-    def _state(self, tenant: int, key: Identity) -> State:
+    def _state(self, tenant: int, key: Identity) -> ResourceState:
         known = self._known
         state = known.get((tenant, *key))
         if state is None:
@@ -212,7 +214,7 @@ class ResourceTable:
                 " WHERE tenant = ? AND type = ? AND id = ?",
                 (tenant, *key),
             ).fetchone()
-            state = State(new=True) if row is None else _state_of(*row)
+            state = ResourceState(new=True) if row is None else _state_of(*row)
             known[(tenant, *key)] = state
         return state
 
@@ -223,7 +225,7 @@ class ResourceTable:
     def _write(
         self,
         tenant: int,
-        changed: dict[Identity, State],
+        changed: dict[Identity, ResourceState],
         sources: Sequence[tuple[int, int, str, str]],
         moved: dict[Identity, tuple[Identity, ...]],
     ) -> None:
@@ -277,12 +279,12 @@ def sightings(event: Event) -> Iterator[tuple[Resource, tuple[Identity, ...]]]:
 
 def retold(
     key: Identity, last_first: Iterable[Event], document: int | None
-) -> tuple[State | None, set[int]]:
+) -> tuple[ResourceState | None, set[int]]:
     """Return what entries tell of a resource, and the indexes of those that do.
 
     Shape: None when no entry names it. `document` is the index of its latest document.
     """
-    state = State(document=document)
+    state = ResourceState(document=document)
     sources: set[int] = set() if document is None else {document}
     sighted = False
     for event in last_first:
@@ -302,8 +304,8 @@ def retold(
     return (state if sighted else None), sources
 
 
-def _state_of(name: str | None, document: int | None, parents: str | None) -> State:
-    return State.of_row(name, document, parents_of(parents))
+def _state_of(name: str | None, document: int | None, parents: str | None) -> ResourceState:
+    return ResourceState.of_row(name, document, parents_of(parents))
 
 
 def parents_of(text: str | None) -> tuple[Identity, ...]:

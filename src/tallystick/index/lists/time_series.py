@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from tallystick.index.lists.block import Block
-from tallystick.index.lists.block_query import Node, at_times_of
+from tallystick.index.lists.block_query import BlockNode, at_times_of
 from tallystick.index.lists.row_set import RowSet, count_between, highest, is_empty, lowest, size
 from tallystick.query.aggregate import TimeCount, TimeSeries, TimeSeriesResult
 from tallystick.query.calendar import WIDTHS_MS, Buckets, Interval
@@ -38,7 +38,9 @@ class _Matches(NamedTuple):
     last: int
 
 
-def series(blocks: Sequence[Block], node: Node, request: TimeSeries) -> TimeSeriesResult | None:
+def series(
+    blocks: Sequence[Block], node: BlockNode, request: TimeSeries
+) -> TimeSeriesResult | None:
     """Return the buckets that have rows which match; None if that takes too many runs."""
     matches: list[_Matches] = []
     runs = 0

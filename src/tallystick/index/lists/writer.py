@@ -24,7 +24,7 @@ from tallystick.followers.damage import Cursor, ListsDamaged
 from tallystick.followers.follow import Slice
 from tallystick.index.document import derived_terms, seen_by
 from tallystick.index.lists.block import IndexOrder, Key, TimeOrder
-from tallystick.index.lists.block_query import AllOf, AnyOf, HasTerm, Node
+from tallystick.index.lists.block_query import AllOf, AnyOf, BlockNode, HasTerm
 from tallystick.index.lists.compaction import Tidier
 from tallystick.index.lists.paging import page
 from tallystick.index.lists.resources import Identity, ResourceTable
@@ -324,5 +324,5 @@ class ViewsWriter:
         return None if event.kind.endswith(".delete") else index
 
 
-def _any_op(number_of: TermHasher) -> Node:
+def _any_op(number_of: TermHasher) -> BlockNode:
     return HasTerm((number_of("op", Op.RECORD.value), number_of("op", Op.DOCUMENT.value)))

@@ -14,11 +14,11 @@ from psycopg import sql
 from tallystick.index.lists.block_query import (
     AllOf,
     AnyOf,
+    BlockNode,
     Every,
     HappenedWithin,
     HasTerm,
     IndexWithin,
-    Node,
     NoneOf,
     Nowhere,
 )
@@ -30,15 +30,15 @@ _COLUMNS = {"kind": "kind", "actor.id": "actor_id", "target.id": "target_id"}
 _ROLES = ("actor", "target")
 
 
-class Condition(NamedTuple):
+class SqlCondition(NamedTuple):
     """Part of a statement."""
 
     text: sql.Composable
     values: tuple[object, ...] = ()
 
 
-TRUE = Condition(sql.SQL("true"))
-FALSE = Condition(sql.SQL("false"))
+TRUE = SqlCondition(sql.SQL("true"))
+FALSE = SqlCondition(sql.SQL("false"))
 
 
 class Terms:
@@ -88,7 +88,7 @@ class Conditions:
         self._terms = terms
         self._table = table
 
-    def of(self, node: Node) -> Condition:
+    def of(self, node: BlockNode) -> SqlCondition:
         """Return what holds of the rows that a node matches; it may be null where it does not."""
         match node:
             case Every():
@@ -98,9 +98,9 @@ class Conditions:
             case HasTerm():
                 return self._has_term(node)
             case HappenedWithin(low, high):
-                return Condition(self._on("{}.ms BETWEEN %b AND %b"), (low, high))
+                return SqlCondition(self._on("{}.ms BETWEEN %b AND %b"), (low, high))
             case IndexWithin(low, high):
-                return Condition(self._on("{}.idx BETWEEN %b AND %b"), (low, high))
+                return SqlCondition(self._on("{}.idx BETWEEN %b AND %b"), (low, high))
             case AnyOf(parts):
                 return joined(" OR ", [self.of(part) for part in parts], FALSE)
             case AllOf(parts, but):
@@ -109,29 +109,29 @@ class Conditions:
                 return self._none(part)
         raise AssertionError(f"there is no condition for {type(node).__name__}")
 
-    def _none(self, part: Node) -> Condition:
+    def _none(self, part: BlockNode) -> SqlCondition:
         inner = self.of(part)
         # Where a row has no actor, no comparison with one is true, and none is false either.
-        return Condition(sql.SQL("({}) IS NOT TRUE").format(inner.text), inner.values)
+        return SqlCondition(sql.SQL("({}) IS NOT TRUE").format(inner.text), inner.values)
 
-    def _has_term(self, part: HasTerm) -> Condition:
+    def _has_term(self, part: HasTerm) -> SqlCondition:
         field = self._terms.field(part)
         if field == SEEN:
-            return Condition(self._on("{}.seen & %b <> 0"), (union(part.numbers),))
+            return SqlCondition(self._on("{}.seen & %b <> 0"), (union(part.numbers),))
         if field in _COLUMNS:
             return self.equals(_COLUMNS[field], part.numbers)
-        found = Condition(self._on("{}.terms && %b::bigint[]"), (list(part.numbers),))
+        found = SqlCondition(self._on("{}.terms && %b::bigint[]"), (list(part.numbers),))
         column = self._terms.column(part)
         if column is not None:
             return every(self.equals(column, self._terms.ids(part)), found)
         return found
 
-    def equals(self, column: str, numbers: Sequence[int]) -> Condition:
+    def equals(self, column: str, numbers: Sequence[int]) -> SqlCondition:
         """Return what holds of rows with one of some numbers in a column."""
         name = sql.Identifier(self._table, column)
         if len(numbers) == 1:
-            return Condition(sql.SQL("{} = %b").format(name), (numbers[0],))
-        return Condition(sql.SQL("{} = ANY(%b::bigint[])").format(name), (list(numbers),))
+            return SqlCondition(sql.SQL("{} = %b").format(name), (numbers[0],))
+        return SqlCondition(sql.SQL("{} = ANY(%b::bigint[])").format(name), (list(numbers),))
 
     def _on(self, text: LiteralString) -> sql.Composable:
         return sql.SQL(text).format(sql.Identifier(self._table))
@@ -141,17 +141,17 @@ def _ids_of_resource(text: str) -> list[str]:
     return [text[at + 1 :] for at, char in enumerate(text) if char == ":"]
 
 
-def every(*parts: Condition) -> Condition:
+def every(*parts: SqlCondition) -> SqlCondition:
     """Return what holds where all of the parts do."""
     return joined(" AND ", [part for part in parts if part != TRUE], TRUE)
 
 
-def joined(word: LiteralString, parts: Sequence[Condition], empty: Condition) -> Condition:
+def joined(word: LiteralString, parts: Sequence[SqlCondition], empty: SqlCondition) -> SqlCondition:
     """Return conditions joined by AND or OR."""
     if not parts:
         return empty
     text = sql.SQL(word).join(sql.SQL("({})").format(part.text) for part in parts)
-    return Condition(text, tuple(value for part in parts for value in part.values))
+    return SqlCondition(text, tuple(value for part in parts for value in part.values))
 
 
 def union(bits: Sequence[int]) -> int:

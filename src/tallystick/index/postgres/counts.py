@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from tallystick.index.lists.block_query import AllOf, HasTerm, Node
+from tallystick.index.lists.block_query import AllOf, BlockNode, HasTerm
 from tallystick.index.lists.term_hash import SEEN
 from tallystick.index.postgres.conditions import Terms, union
 from tallystick.index.postgres.sql import execute, select
@@ -25,7 +25,7 @@ Moved = Counter[tuple[int, int]]
 """How many entries more there are by term and bits of who sees them."""
 
 
-class Counted(Protocol):
+class CountedTerms(Protocol):
     """What is counted of an entry."""
 
     @property
@@ -54,11 +54,11 @@ class Single(NamedTuple):
     seen: int
 
 
-def as_single(node: Node, terms: Terms) -> Single | None:
+def as_single(node: BlockNode, terms: Terms) -> Single | None:
     """Return a question as one about a single term; None if it is about something else."""
     if not isinstance(node, AllOf) or node.but:
         return None
-    given: list[list[Node]] = [[], []]
+    given: list[list[BlockNode]] = [[], []]
     for part in node.parts:
         is_seen = isinstance(part, HasTerm) and terms.field(part) == SEEN
         given[is_seen].append(part)
@@ -68,7 +68,7 @@ def as_single(node: Node, terms: Terms) -> Single | None:
     return None
 
 
-def count(moved: Moved, counted: Members, rows: Iterable[Counted], n: int = 1) -> None:
+def count(moved: Moved, counted: Members, rows: Iterable[CountedTerms], n: int = 1) -> None:
     """Count entries in, or out, where their terms are counted."""
     if counted:
         for row in rows:

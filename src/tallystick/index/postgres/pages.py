@@ -16,14 +16,14 @@ from tallystick.events.entry import SECTIONS
 from tallystick.index.lists.block_query import (
     AllOf,
     AnyOf,
+    BlockNode,
     Every,
     HappenedWithin,
     HasTerm,
     IndexWithin,
-    Node,
 )
 from tallystick.index.lists.term_hash import SEEN
-from tallystick.index.postgres.conditions import Condition, Conditions, Terms, every, joined
+from tallystick.index.postgres.conditions import Conditions, SqlCondition, Terms, every, joined
 from tallystick.index.postgres.counts import WORTH, as_single, count_of, counts_of
 from tallystick.index.postgres.sql import fetch_composed
 from tallystick.index.postgres.totals import Span, as_totals
@@ -39,14 +39,14 @@ _DEEP = 1_000
 """Rows to skip from which on it is worth asking the totals where to begin."""
 
 
-class Order(NamedTuple):
+class PageOrder(NamedTuple):
     """The order of a page: by time or by index, and which way."""
 
     by_time: bool
     descending: bool
 
 
-class Row(NamedTuple):
+class PageRow(NamedTuple):
     """One entry of a page, and what the log holds of it if that was wanted."""
 
     entry: int
@@ -59,10 +59,10 @@ class _Leg(NamedTuple):
 
     table: str
     source: sql.Composable
-    where: Condition
+    where: SqlCondition
 
 
-class Question:
+class PageQuestion:
     """A compiled question about the first `size` entries of one tenant.
 
     `placed` are the fields whose terms have rows of their own. From `worth` entries on it is better
@@ -73,7 +73,7 @@ class Question:
         self,
         tenant: bytes,
         size: int,
-        node: Node,
+        node: BlockNode,
         terms: Terms,
         placed: frozenset[str],
         *,
@@ -96,13 +96,13 @@ class Question:
     def page(
         self,
         connection: Connection,
-        order: Order,
+        order: PageOrder,
         *,
         after: tuple[int, ...] | None,
         offset: int,
         limit: int,
         entry_bytes: int = 0,
-    ) -> list[Row]:
+    ) -> list[PageRow]:
         """Return a page of entries, with what the log holds of the first `entry_bytes`."""
         self._choose(connection)
         begin: Span | None = None
@@ -121,10 +121,10 @@ class Question:
                 offset -= skipped
         statement = self._statement(order, after, begin, offset, limit)
         if not entry_bytes:
-            return [Row(*row) for row in fetch_composed(connection, *statement)]
+            return [PageRow(*row) for row in fetch_composed(connection, *statement)]
         statement = self._with_entries(statement, order, entry_bytes)
         return [
-            Row(idx, ms, None if leaf is None else LogRow(idx, entry, leaf, tuple(sections)))
+            PageRow(idx, ms, None if leaf is None else LogRow(idx, entry, leaf, tuple(sections)))
             for idx, ms, entry, leaf, *sections in fetch_composed(connection, *statement)
         ]
 
@@ -191,7 +191,7 @@ class Question:
             sql.Identifier(leg.table, "idx"),
             leg.source,
             leg.where.text,
-            _ordered(Order(by_time=True, descending=True), leg.table),
+            _ordered(PageOrder(by_time=True, descending=True), leg.table),
         )
         [(count, first)] = fetch_composed(connection, text, (*leg.where.values, _SHORT))
         return int(count if count < _SHORT else count * self._size // max(self._size - first, 1))
@@ -205,7 +205,7 @@ class Question:
             values = leg.where.values
         else:
             each = [
-                Condition(
+                SqlCondition(
                     sql.SQL("SELECT {} FROM {} WHERE {}").format(
                         sql.Identifier(leg.table, "idx"), leg.source, leg.where.text
                     ),
@@ -229,13 +229,13 @@ class Question:
 
     def _statement(
         self,
-        order: Order,
+        order: PageOrder,
         after: tuple[int, ...] | None,
         begin: Span | None,
         offset: int,
         limit: int,
-    ) -> Condition:
-        legs: list[Condition] = []
+    ) -> SqlCondition:
+        legs: list[SqlCondition] = []
         for leg in self._legs():
             where = leg.where
             if after is not None:
@@ -243,7 +243,7 @@ class Question:
             if begin is not None:
                 where = every(where, _from(leg.table, order, begin))
             legs.append(
-                Condition(
+                SqlCondition(
                     sql.SQL("SELECT {}, {} FROM {} WHERE {} ORDER BY {} LIMIT %b").format(
                         sql.Identifier(leg.table, "idx"),
                         sql.Identifier(leg.table, "ms"),
@@ -258,17 +258,17 @@ class Question:
         text = sql.SQL("SELECT idx, ms FROM ({}) AS found ORDER BY {} LIMIT %b OFFSET %b").format(
             found, _ordered(order, "found")
         )
-        return Condition(text, (*values, limit, offset))
+        return SqlCondition(text, (*values, limit, offset))
 
-    def _with_entries(self, page: Condition, order: Order, max_bytes: int) -> Condition:
+    def _with_entries(self, page: SqlCondition, order: PageOrder, max_bytes: int) -> SqlCondition:
         text = _ENTRIES.format(
             page=page.text, ordered=_ordered(order, "found"), again=_ordered(order, "sized")
         )
-        return Condition(text, (max_bytes, *page.values, self._tenant, self._size))
+        return SqlCondition(text, (max_bytes, *page.values, self._tenant, self._size))
 
     # What drives
 
-    def _heads(self, part: Node) -> list[HasTerm]:
+    def _heads(self, part: BlockNode) -> list[HasTerm]:
         """Return the single terms whose lists together are all that the part matches, if any."""
         if isinstance(part, AnyOf):
             each = [self._heads(one) for one in part.parts]
@@ -289,7 +289,7 @@ class Question:
             return len(_COLUMNS) + (field == "scope")
         return len(_COLUMNS) + 2 if field == "kind" else None
 
-    def _turn(self, part: Node) -> int:
+    def _turn(self, part: BlockNode) -> int:
         return max(self._rank(head) or 0 for head in self._heads(part))
 
     def _legs(self) -> list[_Leg]:
@@ -305,22 +305,22 @@ class Question:
         if self._terms.field(head) not in self._placed_fields:
             one = AllOf((head, *rest.parts), rest.but)
             return _Leg("l", _LISTS, every(self._bound("l"), Conditions(self._terms, "l").of(one)))
-        found = every(self._bound("p"), Condition(sql.SQL("p.term = %b"), head.numbers))
+        found = every(self._bound("p"), SqlCondition(sql.SQL("p.term = %b"), head.numbers))
         if all(self._stands_in_places(part) for part in (*rest.parts, *rest.but)):
             return _Leg("p", _PLACES, every(found, Conditions(self._terms, "p").of(rest)))
         where = every(found, self._bound("l"), Conditions(self._terms, "l").of(rest))
         return _Leg("p", _PLACES_IN_LISTS, where)
 
-    def _stands_in_places(self, part: Node) -> bool:
+    def _stands_in_places(self, part: BlockNode) -> bool:
         if isinstance(part, HasTerm):
             return self._terms.field(part) == SEEN
         return isinstance(part, HappenedWithin | IndexWithin)
 
-    def _bound(self, table: str) -> Condition:
+    def _bound(self, table: str) -> SqlCondition:
         # The size keeps out the partitions that the log has not reached.
         name = sql.Identifier(table)
         text = sql.SQL("{0}.tenant = %b AND {0}.idx < %b").format(name)
-        return Condition(text, (self._tenant, self._size))
+        return SqlCondition(text, (self._tenant, self._size))
 
 
 _LENGTH = " + ".join(f"coalesce(octet_length({name}), 0)" for name in SECTIONS)
@@ -340,24 +340,24 @@ _PLACES = sql.SQL("places AS p")
 _PLACES_IN_LISTS = sql.SQL("places AS p JOIN lists AS l ON l.tenant = p.tenant AND l.idx = p.idx")
 
 
-def _ordered(order: Order, table: str) -> sql.Composable:
+def _ordered(order: PageOrder, table: str) -> sql.Composable:
     columns = ("ms", "idx") if order.by_time else ("idx",)
     way = sql.SQL("{} DESC" if order.descending else "{}")
     return sql.SQL(", ").join(way.format(sql.Identifier(table, column)) for column in columns)
 
 
-def _beyond(table: str, order: Order, after: Sequence[int]) -> Condition:
+def _beyond(table: str, order: PageOrder, after: Sequence[int]) -> SqlCondition:
     """Return what holds of rows that come after a position."""
     name, beyond = sql.Identifier(table), sql.SQL("<" if order.descending else ">")
     if order.by_time:
         text = sql.SQL("({0}.ms, {0}.idx) {1} (%b, %b)").format(name, beyond)
-        return Condition(text, tuple(after))
-    return Condition(sql.SQL("{}.idx {} %b").format(name, beyond), tuple(after[-1:]))
+        return SqlCondition(text, tuple(after))
+    return SqlCondition(sql.SQL("{}.idx {} %b").format(name, beyond), tuple(after[-1:]))
 
 
-def _from(table: str, order: Order, begin: Span) -> Condition:
+def _from(table: str, order: PageOrder, begin: Span) -> SqlCondition:
     """Return what holds of rows in the span that a page begins in, and of those after it."""
     column = sql.Identifier(table, "ms" if order.by_time else "idx")
     if order.descending:
-        return Condition(sql.SQL("{} <= %b").format(column), (begin[1],))
-    return Condition(sql.SQL("{} >= %b").format(column), (begin[0],))
+        return SqlCondition(sql.SQL("{} <= %b").format(column), (begin[1],))
+    return SqlCondition(sql.SQL("{} >= %b").format(column), (begin[0],))

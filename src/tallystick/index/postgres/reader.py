@@ -18,10 +18,10 @@ from tallystick.events.event import View
 from tallystick.index.document import still_shown
 from tallystick.index.followers import SEARCH
 from tallystick.index.lists.block import TimeOrder
-from tallystick.index.lists.block_query import Node
+from tallystick.index.lists.block_query import BlockNode
 from tallystick.index.postgres.conditions import Terms
 from tallystick.index.postgres.counts import Subject
-from tallystick.index.postgres.pages import Order, Question, Row
+from tallystick.index.postgres.pages import PageOrder, PageQuestion, PageRow
 from tallystick.index.postgres.resource_pages import resource_page
 from tallystick.index.postgres.sql import select
 from tallystick.index.postgres.summaries import Summaries
@@ -72,10 +72,10 @@ class _Current(NamedTuple):
     sight: Sight
     worth: int
 
-    def asked(self, node: Node, terms: Terms) -> Question:
+    def asked(self, node: BlockNode, terms: Terms) -> PageQuestion:
         """Return a compiled question about them."""
         placed = (self.sight.listed - self.sight.targets.keys()) | _PLACED
-        return Question(self.tenant, self.size, node, terms, placed, worth=self.worth)
+        return PageQuestion(self.tenant, self.size, node, terms, placed, worth=self.worth)
 
     def summaries(self) -> Summaries:
         """Return what summarises resources from them."""
@@ -105,10 +105,10 @@ class PostgresReader:
                 tenant, question, seen_by_search(question, plan)
             )
         asked = current.asked(plan.node, terms)
-        order = Order(plan.order is TimeOrder, plan.descending)
+        order = PageOrder(plan.order is TimeOrder, plan.descending)
         after = None if question.after is None else _position(question.after, order)
 
-        def read(connection: Connection) -> tuple[list[Row], int | None]:
+        def read(connection: Connection) -> tuple[list[PageRow], int | None]:
             rows = asked.page(
                 connection,
                 order,
@@ -148,7 +148,7 @@ class PostgresReader:
         self._keep_count(tenant, current, asked)
         return total
 
-    def _keep_count(self, tenant: str, current: _Current, asked: Question) -> None:
+    def _keep_count(self, tenant: str, current: _Current, asked: PageQuestion) -> None:
         """Count once and for all what took long to count; whoever writes meanwhile goes first."""
         for term in asked.long:
             before = self._store.read(partial(asked.by_sight, term=term))
@@ -291,7 +291,7 @@ class PostgresReader:
             recorded_before=lambda ms: recorded_before(self._store, tenant, current.size, ms),
         )
 
-    def _hits(self, tenant: str, rows: Sequence[Row], question: Find) -> list[Hit]:
+    def _hits(self, tenant: str, rows: Sequence[PageRow], question: Find) -> list[Hit]:
         """Return rows with their positions: the value of the sort's field, then the index."""
         position = _positions(question, lambda index: recorded_ms(self._store, tenant, index))
         return [Hit(row.entry, position(row)) for row in rows]
@@ -299,7 +299,7 @@ class PostgresReader:
 
 def _positions(
     question: Find, recorded_ms: Callable[[int], int]
-) -> Callable[[Row], tuple[int, ...]]:
+) -> Callable[[PageRow], tuple[int, ...]]:
     if not question.sort:
         return lambda row: (row.entry,)
     match question.sort[0].field:
@@ -310,7 +310,7 @@ def _positions(
     return lambda row: (row.entry, row.entry)
 
 
-def _position(position: Sequence[Any], order: Order) -> tuple[int, ...]:
+def _position(position: Sequence[Any], order: PageOrder) -> tuple[int, ...]:
     """Return a position as what rows are compared with.
 
     Raises: Malformed.

@@ -11,7 +11,14 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from tallystick.events.event import Event, Op, View
-from tallystick.index.lists.resources import Identity, Sightings, State, learn, retold, sightings
+from tallystick.index.lists.resources import (
+    Identity,
+    ResourceState,
+    Sightings,
+    learn,
+    retold,
+    sightings,
+)
 from tallystick.index.postgres.sql import execute, select
 from tallystick.index.postgres.terms import Numbering
 from tallystick.store.postgres.binary_arrays import (
@@ -35,9 +42,9 @@ class Resources:
     def __init__(self, tenant: bytes, number_of: Numbering) -> None:
         self._tenant = tenant
         self._number_of = number_of
-        self._known: dict[Identity, State] = {}
+        self._known: dict[Identity, ResourceState] = {}
         # What was read and is not written yet.
-        self._changed: dict[Identity, State] = {}
+        self._changed: dict[Identity, ResourceState] = {}
         self._sources: list[tuple[int, Identity]] = []
         self._moved: dict[Identity, tuple[Identity, ...]] = {}
 
@@ -128,16 +135,16 @@ class Resources:
             ids=byteas(id for _, id in numbered),
         )
         for key in missing:
-            self._known[key] = State(new=True)
+            self._known[key] = ResourceState(new=True)
         for type, id, name, document, parents in found:
-            self._known[numbered[type, id]] = State.of_row(
+            self._known[numbered[type, id]] = ResourceState.of_row(
                 None if name is None else from_bytes(name), document, parents_of(parents)
             )
 
     def _write(
         self,
         connection: Connection,
-        changed: dict[Identity, State],
+        changed: dict[Identity, ResourceState],
         sources: Sequence[tuple[int, Identity]],
         moved: dict[Identity, tuple[Identity, ...]],
     ) -> None:

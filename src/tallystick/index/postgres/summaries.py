@@ -24,7 +24,7 @@ _LATELY = 20_000
 """Entries in which the last one about a resource that many name is looked for."""
 
 
-class Extent(NamedTuple):
+class SummaryExtent(NamedTuple):
     """Where and when a resource is named."""
 
     first_ms: int | None
@@ -71,7 +71,7 @@ class Summaries:
         """Return how many entries name a resource, by who sees them."""
         return dict(select(connection, "naming_by_sight", **self._place(key)))
 
-    def _extent(self, connection: Connection, key: Identity) -> Extent:
+    def _extent(self, connection: Connection, key: Identity) -> SummaryExtent:
         number = resource_number(self._number_of, key)
         kept = count_of(connection, self._tenant, number, _SIGHTED)
         if kept:
@@ -82,9 +82,9 @@ class Summaries:
             )
             # One that nothing has named for long has few entries for its age: as quickly walked.
             if last_index is not None:
-                return Extent(first_ms, last_ms, last_index, kept)
+                return SummaryExtent(first_ms, last_ms, last_index, kept)
         [row] = select(connection, "extent", **self._place(key))
-        extent = Extent(*row)
+        extent = SummaryExtent(*row)
         if kept is None and extent.count >= self._worth:
             self.long.append(key)
         return extent

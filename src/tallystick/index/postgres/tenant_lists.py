@@ -40,7 +40,7 @@ _READABLE = ("resources", "children", "sources")
 """Tables that hold ids and names as they are: what was erased from them is to be vacuumed."""
 
 
-class Listing:
+class TenantListing:
     """One tenant's lists under a key.
 
     `root` is that of the log as it was listed last, None while what is remembered may not be true.
@@ -175,7 +175,7 @@ class Taking:
     """A slice that is being listed, and anew what it changes about earlier entries."""
 
     def __init__(
-        self, listing: Listing, part: Slice, replaced: Sequence[int], new_kinds: Sequence[str]
+        self, listing: TenantListing, part: Slice, replaced: Sequence[int], new_kinds: Sequence[str]
     ) -> None:
         self.part = part
         self.replaced = replaced

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from tallystick.index.lists.block_query import AllOf, HappenedWithin, HasTerm, Node
+from tallystick.index.lists.block_query import AllOf, BlockNode, HappenedWithin, HasTerm
 from tallystick.index.lists.term_hash import SEEN
 from tallystick.index.postgres.conditions import Terms, union
 from tallystick.index.postgres.sql import execute, select
@@ -29,7 +29,7 @@ Tally = Counter[tuple[int, int, int, int]]
 """How many entries more there are by axis, bucket, kind and bits of who sees them."""
 
 
-def tally(totals: Tally, rows: Iterable[Counted], n: int = 1) -> None:
+def tally(totals: Tally, rows: Iterable[CountedTotals], n: int = 1) -> None:
     """Count entries in, or out."""
     alike = Counter(
         [(row.ms // HOUR_MS, row.index // _STRETCH, row.kind, row.seen) for row in rows]
@@ -57,7 +57,7 @@ def add_totals(connection: Connection, tenant: bytes, totals: Tally) -> None:
         )
 
 
-class Counted(Protocol):
+class CountedTotals(Protocol):
     """What is counted of an entry."""
 
     @property
@@ -153,14 +153,14 @@ class Totals:
         ]
 
 
-def as_totals(tenant: bytes, node: Node, terms: Terms) -> Totals | None:
+def as_totals(tenant: bytes, node: BlockNode, terms: Terms) -> Totals | None:
     """Return a question as one that totals answer; None if they cannot."""
-    parts: Iterable[Node] = (node,)
+    parts: Iterable[BlockNode] = (node,)
     if isinstance(node, AllOf):
         if node.but:
             return None
         parts = node.parts
-    found: dict[str, Node] = {}
+    found: dict[str, BlockNode] = {}
     for part in parts:
         field = terms.field(part) if isinstance(part, HasTerm) else type(part).__name__
         if field in found or field not in (SEEN, "kind", HappenedWithin.__name__):

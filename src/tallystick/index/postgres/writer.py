@@ -23,7 +23,7 @@ from tallystick.followers.follow import SLICE_ROWS, Slice, read_slice, tenant_uu
 from tallystick.index.postgres.counts import WORTH, Subject, keep_count
 from tallystick.index.postgres.removal import remove_stale
 from tallystick.index.postgres.sql import execute
-from tallystick.index.postgres.tenant_lists import Listing, Taking
+from tallystick.index.postgres.tenant_lists import Taking, TenantListing
 from tallystick.index.postgres.terms import Numbering, Sight
 from tallystick.index.postgres.transaction_store import InsideStore
 from tallystick.store.base import Store, TenantCommit
@@ -54,7 +54,7 @@ class Lists:
         self._slice_rows = slice_rows
         # Guards the tables only: a tenant's own part is used by whoever holds its head.
         self._lock = threading.Lock()
-        self._tenants: OrderedDict[str, Listing] = OrderedDict()
+        self._tenants: OrderedDict[str, TenantListing] = OrderedDict()
         self._numberings: OrderedDict[bytes, Numbering] = OrderedDict()
 
     def numbering(self, key: bytes) -> Numbering:
@@ -182,13 +182,13 @@ class Lists:
 
         store.with_head(tenant, keep)
 
-    def _listing(self, held: Held, tenant: str, state: ListState) -> Listing:
+    def _listing(self, held: Held, tenant: str, state: ListState) -> TenantListing:
         """Return what lists a tenant, with all it remembers if nobody else wrote meanwhile."""
         listing = self._remembered(held, tenant, state)
         listing.learn_counted(held.connection, state.changes)
         return listing
 
-    def _remembered(self, held: Held, tenant: str, state: ListState) -> Listing:
+    def _remembered(self, held: Held, tenant: str, state: ListState) -> TenantListing:
         assert state.key is not None, "lists were begun"
         with self._lock:
             listing = self._tenants.get(tenant)
@@ -196,7 +196,7 @@ class Lists:
                 self._tenants.move_to_end(tenant)
                 return listing
         uuid = tenant_uuid(cast(Store, InsideStore(held.connection)), tenant)
-        listing = Listing(tenant, state.key, uuid, self.sight, self.rules)
+        listing = TenantListing(tenant, state.key, uuid, self.sight, self.rules)
         with self._lock:
             self._tenants[tenant] = listing
             if len(self._tenants) > _TENANTS:
@@ -208,7 +208,7 @@ class Batch:
     """A batch that is being listed in its own transaction."""
 
     def __init__(
-        self, listing: Listing, connection: Connection, state: ListState, commit: TenantCommit
+        self, listing: TenantListing, connection: Connection, state: ListState, commit: TenantCommit
     ) -> None:
         # Whatever fails on the way leaves it remembering what was never written.
         listing.root = None
@@ -250,7 +250,7 @@ class Batch:
         return self._state._replace(next=head.size, changes=changes)
 
 
-def _is_up(listing: Listing, held: Held) -> bool:
+def _is_up(listing: TenantListing, held: Held) -> bool:
     """Tell whether nobody has written since, neither to the log nor to its lists."""
     head, state = held.head, held.lists
     if head is None or state.next != head.size:
@@ -258,7 +258,7 @@ def _is_up(listing: Listing, held: Held) -> bool:
     return (listing.key, listing.root) == (state.key, head.root)
 
 
-def _take(listing: Listing, connection: Connection, part: Slice, root: bytes | None) -> None:
+def _take(listing: TenantListing, connection: Connection, part: Slice, root: bytes | None) -> None:
     # Whatever fails on the way leaves it remembering what was never written.
     listing.root = None
     taking = listing.begin(connection, part)

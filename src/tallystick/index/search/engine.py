@@ -64,7 +64,7 @@ _INTEGRAL = float(2**52)
 """From here on doubles have no fraction."""
 
 
-class Row(NamedTuple):
+class EngineRow(NamedTuple):
     """A document in an order: what it is sorted by, and where it is."""
 
     value: Any
@@ -215,12 +215,12 @@ class Snapshot:
 
     def rows(
         self, query: Query, by: str | None, limit: int, *, offset: int = 0, descending: bool = True
-    ) -> list[Row]:
+    ) -> list[EngineRow]:
         """Return matches in the order of a column, or by relevance; ties in no certain order."""
         order = Order.Desc if descending else Order.Asc
         with _translated:
             found = self._searcher.search(query, limit, False, by, offset, order)
-            return [Row(value, address) for value, address in found.hits]
+            return [EngineRow(value, address) for value, address in found.hits]
 
     def rows_by_number(
         self, query: Query, column: str, limit: int, *, offset: int, descending: bool

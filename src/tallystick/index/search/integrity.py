@@ -36,7 +36,7 @@ class Deletes(msgspec.Struct, forbid_unknown_fields=True):
     opstamp: int
 
 
-class Segment(msgspec.Struct, forbid_unknown_fields=True):
+class SegmentRecord(msgspec.Struct, forbid_unknown_fields=True):
     """A segment of the index."""
 
     segment_id: str
@@ -56,7 +56,7 @@ class Meta(msgspec.Struct, forbid_unknown_fields=True):
     """What the library keeps in `meta.json`; it compares settings and schema itself."""
 
     index_settings: msgspec.Raw
-    segments: list[Segment]
+    segments: list[SegmentRecord]
     schema: msgspec.Raw
     opstamp: int
 
@@ -104,7 +104,7 @@ def remove_strangers(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _verify_file(path: Path, segment: Segment) -> None:
+def _verify_file(path: Path, segment: SegmentRecord) -> None:
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             body = _body_bytes(path, data)
@@ -135,7 +135,7 @@ def _body_bytes(path: Path, data: mmap.mmap) -> int:
     return body
 
 
-def _verify_rows(path: Path, content: memoryview, segment: Segment) -> None:
+def _verify_rows(path: Path, content: memoryview, segment: SegmentRecord) -> None:
     """Compare how many documents a file is about with what the list of segments says."""
     deletes = segment.deletes
     if path.suffix == f".{_COLUMNS}":

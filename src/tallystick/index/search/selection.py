@@ -64,7 +64,7 @@ _BOOST_MAX = 1e6
 _READ_AT_ONCE = 500
 
 
-class Selection(NamedTuple):
+class SearchSelection(NamedTuple):
     """What a question is about: a query to filter by, and one whose relevance counts."""
 
     query: Query
@@ -81,7 +81,7 @@ class Selector:
 
     def select(
         self, where: Expr, seen: Sequence[str], *, scored_within: Expr | None = None
-    ) -> Selection:
+    ) -> SearchSelection:
         """Return the documents that match and are seen by one of some names.
 
         `scored_within` is what the asker may see, where relevance is asked for.
@@ -100,9 +100,9 @@ class Selector:
         quiet = queries.unscored(queries.to_query(base))
         query = queries.to_query(queries.all_of((quiet, decided)))
         if not scored:
-            return Selection(query, query)
+            return SearchSelection(query, query)
         found = (queries.unscored(query), bounds.upper)
-        return Selection(query, queries.to_query(queries.all_of(found)))
+        return SearchSelection(query, queries.to_query(queries.all_of(found)))
 
     def _audience(self, base: Match, visible: Expr) -> Query | None:
         """Return the documents that the asker may see; None if finding them is too much work."""

@@ -16,7 +16,7 @@ from tallystick.store.postgres.errors import translated
 from tallystick.store.postgres.migrate import require_current
 from tallystick.store.postgres.rows import from_bytes, to_bytes
 from tallystick.store.postgres.statements import load
-from tallystick.store.public_files import Cursor, Patch, Seal
+from tallystick.store.public_files import Patch, PublicationCursor, PublishedSeal
 
 STATEMENTS: Final = load(resources.files(__package__).joinpath("files.sql").read_text("utf-8"))
 
@@ -35,19 +35,19 @@ class PostgresPublicFiles:
         """Return the tenants that have public files."""
         return [from_bytes(tenant) for (tenant,) in self._read("publishers")]
 
-    def cursor(self, tenant: str) -> Cursor | None:
+    def cursor(self, tenant: str) -> PublicationCursor | None:
         """Return how far a tenant's files have come."""
         found = self._read("publication", tenant=to_bytes(tenant))
-        return Cursor(*found[0]) if found else None
+        return PublicationCursor(*found[0]) if found else None
 
     def advance(
         self,
         tenant: str,
-        before: Cursor | None,
-        after: Cursor,
+        before: PublicationCursor | None,
+        after: PublicationCursor,
         *,
         patches: Sequence[Patch] = (),
-        seals: Sequence[Seal] = (),
+        seals: Sequence[PublishedSeal] = (),
     ) -> None:
         """Go from one cursor to the next in one transaction."""
         name = to_bytes(tenant)
@@ -73,10 +73,10 @@ class PostgresPublicFiles:
         with translated():
             return self._pool.run(use)
 
-    def seal(self, tenant: str, file: int) -> Seal | None:
+    def seal(self, tenant: str, file: int) -> PublishedSeal | None:
         """Return the latest seal of a file."""
         found = self._read("file_seal", tenant=to_bytes(tenant), file=file)
-        return Seal(*found[0]) if found else None
+        return PublishedSeal(*found[0]) if found else None
 
     def close(self) -> None:
         """Close every connection; idempotent."""
@@ -92,7 +92,12 @@ def select(connection: Connection, statement: str, **values: Any) -> list[Any]:
     return fetch(connection, STATEMENTS[statement], values)
 
 
-def _move(connection: Connection, tenant: bytes, before: Cursor | None, after: Cursor) -> None:
+def _move(
+    connection: Connection,
+    tenant: bytes,
+    before: PublicationCursor | None,
+    after: PublicationCursor,
+) -> None:
     values: dict[str, Any] = {"tenant": tenant, **after._asdict()}
     if before is None:
         moved = select(connection, "begin_publication", **values)
@@ -117,7 +122,7 @@ def _write(connection: Connection, tenant: bytes, patches: Sequence[Patch]) -> N
     _run(connection, "put_sizes", tenant=tenant, files=list(sizes), sizes=list(sizes.values()))
 
 
-def _seal(connection: Connection, tenant: bytes, seals: Sequence[Seal]) -> None:
+def _seal(connection: Connection, tenant: bytes, seals: Sequence[PublishedSeal]) -> None:
     if seals:
         files, leaves, data = (list(column) for column in zip(*seals, strict=True))
         _run(connection, "put_seals", tenant=tenant, files=files, leaves=leaves, data=data)

@@ -16,7 +16,7 @@ import apsw
 
 from tallystick.errors import Conflict, SchemaMismatch, StoreFailed
 from tallystick.store import file_chunks
-from tallystick.store.public_files import Cursor, Patch, Seal
+from tallystick.store.public_files import Patch, PublicationCursor, PublishedSeal
 from tallystick.store.sqlite.connection import has_schema, open_connection, translated
 from tallystick.store.sqlite_read_only import open_read_only
 
@@ -45,7 +45,7 @@ class SqlitePublicFiles:
             found = connection.execute("SELECT tenant FROM publications ORDER BY tenant")
             return [str(tenant) for (tenant,) in found]
 
-    def cursor(self, tenant: str) -> Cursor | None:
+    def cursor(self, tenant: str) -> PublicationCursor | None:
         """Return how far a tenant's files have come."""
         with self._reading() as connection:
             return None if connection is None else _cursor(connection, tenant)
@@ -53,11 +53,11 @@ class SqlitePublicFiles:
     def advance(
         self,
         tenant: str,
-        before: Cursor | None,
-        after: Cursor,
+        before: PublicationCursor | None,
+        after: PublicationCursor,
         *,
         patches: Sequence[Patch] = (),
-        seals: Sequence[Seal] = (),
+        seals: Sequence[PublishedSeal] = (),
     ) -> None:
         """Go from one cursor to the next in one transaction."""
         with translated(), _transaction(self._writer()) as connection:
@@ -100,7 +100,7 @@ class SqlitePublicFiles:
                     content = _bytes(connection, number, file, start, max(start, end))
             return content
 
-    def seal(self, tenant: str, file: int) -> Seal | None:
+    def seal(self, tenant: str, file: int) -> PublishedSeal | None:
         """Return the latest seal of a file."""
         with self._reading() as connection:
             number = None if connection is None else _number(connection, tenant)
@@ -109,7 +109,7 @@ class SqlitePublicFiles:
             row = connection.execute(
                 "SELECT file, leaves, data FROM seals WHERE number = ? AND file = ?", (number, file)
             ).fetchone()
-            return None if row is None else Seal(*row)
+            return None if row is None else PublishedSeal(*row)
 
     def close(self) -> None:
         """Close every connection; idempotent."""
@@ -182,11 +182,11 @@ def _create(connection: apsw.Connection) -> None:
             connection.execute(script)
 
 
-def _cursor(connection: apsw.Connection, tenant: str) -> Cursor | None:
+def _cursor(connection: apsw.Connection, tenant: str) -> PublicationCursor | None:
     row = connection.execute(
         "SELECT leaves, sealed, tail FROM publications WHERE tenant = ?", (tenant,)
     ).fetchone()
-    return None if row is None else Cursor(*row)
+    return None if row is None else PublicationCursor(*row)
 
 
 def _number(connection: apsw.Connection, tenant: str) -> int | None:

@@ -35,7 +35,7 @@ class Form(enum.IntEnum):
     """Proof as an array in a byte string, structure number 3: the draft's text."""
 
 
-class Inclusion(NamedTuple):
+class MmrInclusion(NamedTuple):
     """A decoded inclusion receipt, not yet checked."""
 
     node: int
@@ -67,7 +67,7 @@ def complete_receipt(presigned: bytes, index: int, path: Sequence[bytes]) -> byt
     return cose.with_unprotected(cose.open_message(presigned), {PROOFS: {_INCLUSION: [proof]}})
 
 
-def open_inclusion(data: bytes) -> Inclusion:
+def open_inclusion(data: bytes) -> MmrInclusion:
     """Decode an inclusion receipt of either form.
 
     Raises: MalformedReceipt.
@@ -85,7 +85,7 @@ def open_inclusion(data: bytes) -> Inclusion:
     index, path = proof
     if not _is_index(index):
         raise MalformedReceipt("the index of an inclusion proof is an unsigned integer")
-    return Inclusion(index, _hashes(path), message)
+    return MmrInclusion(index, _hashes(path), message)
 
 
 def verify_inclusion_receipt(data: bytes, value: bytes, key: ec.EllipticCurvePublicKey) -> int:

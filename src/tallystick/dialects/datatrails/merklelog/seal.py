@@ -45,7 +45,7 @@ class Sealer(NamedTuple):
         return {_ISSUER: self.issuer, _SUBJECT: self.subject, _CONFIRMATION: {_COSE_KEY: key}}
 
 
-class State(NamedTuple):
+class SealState(NamedTuple):
     """What a seal says about the range, its peaks apart."""
 
     size: int
@@ -59,13 +59,13 @@ class State(NamedTuple):
 class Seal(NamedTuple):
     """A decoded seal, not yet checked."""
 
-    state: State
+    state: SealState
     peak_receipts: tuple[bytes, ...]
     message: cose.Message
 
 
 def make_seal(
-    state: State,
+    state: SealState,
     peaks: Sequence[bytes],
     sealer: Sealer,
     *,
@@ -121,11 +121,11 @@ def open_seal(data: bytes) -> Seal:
         raise MalformedReceipt("a seal is about a complete size in a one-byte epoch")
     if payload.get(_VERSION) != _STATE_VERSION:
         raise MalformedReceipt(f"not a seal of state version {_STATE_VERSION}")
-    state = State(size, bytes((epoch,)) + id_part, _natural(payload, _TIMESTAMP))
+    state = SealState(size, bytes((epoch,)) + id_part, _natural(payload, _TIMESTAMP))
     return Seal(state, tuple(receipts), message)
 
 
-def verify_seal(data: bytes, peaks: Sequence[bytes], key: ec.EllipticCurvePublicKey) -> State:
+def verify_seal(data: bytes, peaks: Sequence[bytes], key: ec.EllipticCurvePublicKey) -> SealState:
     """Check a seal and its peak receipts against the peaks that the log's own nodes give.
 
     Raises: MalformedReceipt, BadSignature.
@@ -142,7 +142,7 @@ def verify_seal(data: bytes, peaks: Sequence[bytes], key: ec.EllipticCurvePublic
     return seal.state
 
 
-def _payload(state: State, peaks: Sequence[bytes] | None) -> bytes:
+def _payload(state: SealState, peaks: Sequence[bytes] | None) -> bytes:
     content: dict[int, object] = {
         _SIZE: state.size,
         _TIMESTAMP: state.timestamp_ms,

@@ -19,13 +19,13 @@ from tallystick.clock import Clock
 from tallystick.dialects.datatrails.merklelog import append, cose, massif
 from tallystick.dialects.datatrails.merklelog.append import Tail
 from tallystick.dialects.datatrails.merklelog.leaf import Leaf
-from tallystick.dialects.datatrails.merklelog.seal import Sealer, State, make_seal
+from tallystick.dialects.datatrails.merklelog.seal import Sealer, SealState, make_seal
 from tallystick.dialects.datatrails.publiclog import leaves
 from tallystick.dialects.datatrails.publiclog.log import PublicLog, open_public_log
 from tallystick.errors import Conflict, StoreCorrupt
 from tallystick.events.event import Json
 from tallystick.log.views import Recorded
-from tallystick.store.public_files import Cursor, Patch, PublicFiles, Seal
+from tallystick.store.public_files import Patch, PublicationCursor, PublicFiles, PublishedSeal
 
 SLICE_LEAVES = 256
 """Entries published in one go: bounds how long whoever shares the processor waits."""
@@ -37,7 +37,7 @@ SEAL_LEAVES = 2_048
 """Leaves that wait for a seal at most while the log grows faster than it is published."""
 
 
-class Source(Protocol):
+class LeafSource(Protocol):
     """The logs of record, as a follower reads them."""
 
     def size(self, tenant: str) -> int:
@@ -47,12 +47,12 @@ class Source(Protocol):
         """Return entries from `start` on, in order, as many below `stop` as suit one go."""
 
 
-class Follower:
+class PublicLogFollower:
     """Brings public logs up to date with the logs of record; safe to share between threads."""
 
     def __init__(
         self,
-        source: Source,
+        source: LeafSource,
         files: PublicFiles,
         clock: Clock,
         *,
@@ -110,7 +110,7 @@ class Follower:
         fills = len(recorded) == tail.room
         grown, writes = append.grow(tail, [self._leaf(tenant, one) for one in recorded])
         sealed = 0 if before is None else before.sealed
-        after = Cursor(grown.leaves, grown.leaves if fills else sealed, grown.to_bytes())
+        after = PublicationCursor(grown.leaves, grown.leaves if fills else sealed, grown.to_bytes())
         seals = [self._seal(tenant, grown)] if fills else []
         patches = [Patch(*write) for write in writes]
         self._files.advance(tenant, before, after, patches=patches, seals=seals)
@@ -150,9 +150,9 @@ class Follower:
             log_id=self._log_id_of(tenant),
         )
 
-    def _seal(self, tenant: str, tail: Tail, log: PublicLog | None = None) -> Seal:
-        state = State(tail.size, tail.idtimestamp, self._clock.now_ms())
+    def _seal(self, tenant: str, tail: Tail, log: PublicLog | None = None) -> PublishedSeal:
+        state = SealState(tail.size, tail.idtimestamp, self._clock.now_ms())
         presigned = {} if log is None else log.peak_receipts()
         data = make_seal(state, tail.peaks, self.sealer(tenant), presigned=presigned)
         number = massif.massif_of_leaf(tail.leaves - 1, tail.height)
-        return Seal(number, tail.leaves, data)
+        return PublishedSeal(number, tail.leaves, data)

@@ -17,9 +17,9 @@ from tallystick.dialects.datatrails.merklelog import massif, mmr, seal
 from tallystick.dialects.datatrails.merklelog.append import Tail
 from tallystick.dialects.datatrails.merklelog.massif import Massif
 from tallystick.dialects.datatrails.publiclog import leaves
-from tallystick.dialects.datatrails.publiclog.follower import Source
+from tallystick.dialects.datatrails.publiclog.follower import LeafSource
 from tallystick.errors import TallystickError, for_operator
-from tallystick.store.public_files import Cursor, PublicFiles
+from tallystick.store.public_files import PublicationCursor, PublicFiles
 
 
 class Checked(NamedTuple):
@@ -34,7 +34,7 @@ class _Found(Exception):
 
 
 def check_merklelog(
-    source: Source,
+    source: LeafSource,
     files: PublicFiles,
     *,
     log_id_of: Callable[[str], UUID],
@@ -60,7 +60,7 @@ class _Check:
 
     def __init__(
         self,
-        source: Source,
+        source: LeafSource,
         files: PublicFiles,
         tenant: str,
         log_id: UUID,
@@ -148,7 +148,7 @@ def _check_tail(tail: Tail, last: Massif) -> None:
         _differs("its tail", "it names another last idtimestamp")
 
 
-def _check_sealed(files: PublicFiles, tenant: str, cursor: Cursor, last: int) -> None:
+def _check_sealed(files: PublicFiles, tenant: str, cursor: PublicationCursor, last: int) -> None:
     known = [files.seal(tenant, number) for number in (last, last - 1)]
     latest = max((found.leaves for found in known if found is not None), default=0)
     if latest < cursor.sealed:

@@ -6,13 +6,13 @@ from tallystick.dialects.datatrails.merklelog import massif, mmr
 from tallystick.dialects.datatrails.merklelog.append import Tail
 from tallystick.dialects.datatrails.merklelog.seal import open_seal
 from tallystick.errors import StoreCorrupt
-from tallystick.store.public_files import Cursor, PublicFiles
+from tallystick.store.public_files import PublicationCursor, PublicFiles
 
 
 class PublicLog:
     """The public log of one tenant as it is stored."""
 
-    def __init__(self, files: PublicFiles, tenant: str, cursor: Cursor) -> None:
+    def __init__(self, files: PublicFiles, tenant: str, cursor: PublicationCursor) -> None:
         self._files = files
         self._tenant = tenant
         self.cursor = cursor

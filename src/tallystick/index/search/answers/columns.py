@@ -15,7 +15,7 @@ from typing import NamedTuple
 from tallystick.errors import Malformed
 from tallystick.index.search import queries, terms
 from tallystick.index.search.clauses.tenant_snapshot import INDEX_MAX, Corpus
-from tallystick.index.search.engine import Row
+from tallystick.index.search.engine import EngineRow
 from tallystick.index.search.queries import KEY, OCCURRED, RECORDED, Match, Query
 from tallystick.query.order import Position
 
@@ -27,7 +27,7 @@ _LOOKED_FOR = 1_000
 _NEIGHBOURS = 64
 
 
-class Part(NamedTuple):
+class ColumnPart(NamedTuple):
     """Which rows of an order are wanted: some behind a position, and behind some rows more."""
 
     wanted: int
@@ -35,7 +35,7 @@ class Part(NamedTuple):
     after: Position | None = None
 
 
-def by_index(corpus: Corpus, query: Query, descending: bool, part: Part) -> list[int]:
+def by_index(corpus: Corpus, query: Query, descending: bool, part: ColumnPart) -> list[int]:
     """Return the indexes of a part of what matches, in their order."""
     if part.after is not None:
         query = within(query, beyond_index(corpus, part.after, descending))
@@ -46,7 +46,7 @@ def by_index(corpus: Corpus, query: Query, descending: bool, part: Part) -> list
 
 
 def by_recording(
-    corpus: Corpus, query: Query, descending: bool, part: Part
+    corpus: Corpus, query: Query, descending: bool, part: ColumnPart
 ) -> list[tuple[int, int]]:
     """Return time of recording and index, in that order: along a log it is the index's own."""
     if part.after is not None:
@@ -58,7 +58,9 @@ def by_recording(
     return [(ms, row.value & INDEX_MAX) for ms, row in zip(times, rows, strict=True)]
 
 
-def by_time(corpus: Corpus, query: Query, descending: bool, part: Part) -> list[tuple[int, int]]:
+def by_time(
+    corpus: Corpus, query: Query, descending: bool, part: ColumnPart
+) -> list[tuple[int, int]]:
     """Return time and index of a part of what matches, in the order of time."""
     if part.after is not None:
         query = within(query, _beyond_row(corpus, part.after, descending))
@@ -83,7 +85,9 @@ def by_time(corpus: Corpus, query: Query, descending: bool, part: Part) -> list[
     return [(ms, key & INDEX_MAX) for ms, key in page]
 
 
-def _rows(corpus: Corpus, query: Query, descending: bool, part: Part) -> tuple[list[Row], Query]:
+def _rows(
+    corpus: Corpus, query: Query, descending: bool, part: ColumnPart
+) -> tuple[list[EngineRow], Query]:
     """Return rows in the order of time, and the query that was enough to find them."""
     search = corpus.snapshot.rows
     if descending and part.offset + part.wanted <= _LOOKED_FOR:

@@ -44,7 +44,7 @@ class Long(NamedTuple):
     term: str
 
 
-class Counted(NamedTuple):
+class CountedHits(NamedTuple):
     """Values with their numbers; long strings stand apart. `total` counts what was left out too."""
 
     values: Counts
@@ -52,7 +52,7 @@ class Counted(NamedTuple):
     total: int
 
 
-def counted(selector: Selector, query: Query, field: str, wanted: int | None = None) -> Counted:
+def counted(selector: Selector, query: Query, field: str, wanted: int | None = None) -> CountedHits:
     """Return the values of a field among what matches, null included.
 
     Shape: with `wanted`, at least the most frequent so many, and all others that are as frequent
@@ -63,12 +63,12 @@ def counted(selector: Selector, query: Query, field: str, wanted: int | None = N
     path = corpus.path(field)
     if field in TIMES:
         numbers = _numbers(corpus, query, TIMES[field], field)
-        return Counted(_first(numbers, wanted), [], _sum(numbers))
+        return CountedHits(_first(numbers, wanted), [], _sum(numbers))
     if field in UNINDEXED or (path is None and corpus.unknown(field).upper is not False):
         read = _read(selector, query, field)
-        return Counted(read, [], _sum(read))
+        return CountedHits(read, [], _sum(read))
     if path is None:
-        return Counted([], [], 0)
+        return CountedHits([], [], 0)
     odd = _odd(corpus, path)
     read = [] if odd is False else _read(selector, within(query, odd), field)
     rest = within(query, queries.none_of(odd))
@@ -90,7 +90,7 @@ def counted(selector: Selector, query: Query, field: str, wanted: int | None = N
     values: Counts = [*spelt, *_first(numbers, wanted), *others]
     if read:
         values, leads = _added(corpus, path, read, values, leads)
-    return Counted(values, leads, total)
+    return CountedHits(values, leads, total)
 
 
 def resolved(

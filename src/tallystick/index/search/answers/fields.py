@@ -12,7 +12,7 @@ from typing import Protocol
 from tallystick import limits
 from tallystick.errors import InvalidQuery, Malformed
 from tallystick.index.search import queries, terms
-from tallystick.index.search.answers.columns import Part, beyond_index, by_index, within
+from tallystick.index.search.answers.columns import ColumnPart, beyond_index, by_index, within
 from tallystick.index.search.clauses.tenant_snapshot import INDEX_MAX, Corpus
 from tallystick.index.search.clauses.values import is_number, to_double
 from tallystick.index.search.documents.encoder import NUMBER
@@ -37,7 +37,7 @@ class _Order(Protocol):
         """Match what has a value behind this one."""
 
 
-def by_field(corpus: Corpus, query: Query, sort: Sort, part: Part) -> Rows | None:
+def by_field(corpus: Corpus, query: Query, sort: Sort, part: ColumnPart) -> Rows | None:
     """Return a part of what matches in the order of a field; None if the index cannot.
 
     Shape: events without a value come last, with None.
@@ -59,7 +59,7 @@ def by_field(corpus: Corpus, query: Query, sort: Sort, part: Part) -> Rows | Non
     if len(rows) >= part.wanted:
         return rows
     skipped = max(part.offset - corpus.snapshot.count(present), 0)
-    rest = by_index(corpus, absent, sort.descending, Part(part.wanted - len(rows), skipped))
+    rest = by_index(corpus, absent, sort.descending, ColumnPart(part.wanted - len(rows), skipped))
     return [*rows, *((None, index) for index in rest)]
 
 
@@ -95,7 +95,12 @@ def _order(corpus: Corpus, present: Query, sort: Sort, path: int) -> _Order | No
 
 
 def _behind(
-    corpus: Corpus, present: Query, absent: Query, sort: Sort, order: _Order | None, part: Part
+    corpus: Corpus,
+    present: Query,
+    absent: Query,
+    sort: Sort,
+    order: _Order | None,
+    part: ColumnPart,
 ) -> tuple[Query, Query]:
     """Return what comes behind a position, with a value and without."""
     assert part.after is not None, "asked for a position only"
@@ -168,7 +173,7 @@ class _Strings:
                 offset -= count
                 continue
             value = terms.unescaped(term[len(self._begin) :])
-            part = Part(wanted - len(rows), offset)
+            part = ColumnPart(wanted - len(rows), offset)
             group = by_index(corpus, within(query, queries.fact(term)), descending, part)
             rows += [(value, index) for index in group]
             offset = 0

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 
 from tallystick import limits
 from tallystick.errors import Malformed
-from tallystick.index.search.answers.columns import Part, by_index, by_recording, by_time
+from tallystick.index.search.answers.columns import ColumnPart, by_index, by_recording, by_time
 from tallystick.index.search.answers.fields import by_field
 from tallystick.index.search.answers.ranking import by_relevance
 from tallystick.index.search.clauses.tenant_snapshot import INDEX_MAX
 from tallystick.index.search.queries import KEY
-from tallystick.index.search.selection import Selection, Selector
+from tallystick.index.search.selection import SearchSelection, Selector
 from tallystick.query.expr import And, Boost, Expr, Near, Or, Sort
 from tallystick.query.order import (
     DISTANCE,
@@ -26,12 +26,12 @@ from tallystick.query.question import Find, Hit
 from tallystick.query.values import Values
 
 
-def page_of(selector: Selector, selection: Selection, question: Find) -> list[Hit]:
+def page_of(selector: Selector, selection: SearchSelection, question: Find) -> list[Hit]:
     """Return a page and one row more, if there is one.
 
     Raises: InvalidQuery, Malformed.
     """
-    part = Part(question.limit + 1, question.offset, question.after)
+    part = ColumnPart(question.limit + 1, question.offset, question.after)
     if part.after is not None and len(part.after) != len(question.sort) + 1:
         raise Malformed("the cursor belongs to another query", path="cursor")
     hits = _by_index(selector, selection, question.sort, part)
@@ -54,7 +54,7 @@ def near_of(expr: Expr) -> Near | None:
 
 
 def _by_index(
-    selector: Selector, selection: Selection, sorts: Sequence[Sort], part: Part
+    selector: Selector, selection: SearchSelection, sorts: Sequence[Sort], part: ColumnPart
 ) -> list[Hit] | None:
     """Return a page that the index orders by itself; None if it cannot."""
     corpus, query = selector.corpus, selection.query
@@ -83,9 +83,9 @@ def _by_index(
 
 def _by_reading(
     selector: Selector,
-    selection: Selection,
+    selection: SearchSelection,
     sorts: Sequence[Sort],
-    part: Part,
+    part: ColumnPart,
     near: Near | None,
 ) -> list[Hit]:
     fields = " and ".join(sort.field for sort in sorts)
@@ -102,7 +102,7 @@ def _by_reading(
     return [_hit(position, scores) for position in page]
 
 
-def _scores(selector: Selector, selection: Selection) -> Mapping[int, float]:
+def _scores(selector: Selector, selection: SearchSelection) -> Mapping[int, float]:
     snapshot = selector.corpus.snapshot
     rows = snapshot.rows(selection.ranked, None, limits.SEARCH_CANDIDATES)
     keys = snapshot.values(KEY, [row.address for row in rows])

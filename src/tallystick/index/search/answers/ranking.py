@@ -12,7 +12,7 @@ from __future__ import annotations
 from tallystick import limits
 from tallystick.errors import InvalidQuery, Malformed
 from tallystick.index.search import queries
-from tallystick.index.search.answers.columns import Part, integer_of, within
+from tallystick.index.search.answers.columns import ColumnPart, integer_of, within
 from tallystick.index.search.clauses.tenant_snapshot import INDEX_MAX, Corpus
 from tallystick.index.search.queries import KEY, Query
 
@@ -23,7 +23,7 @@ Scored = tuple[float, int]
 """Score and key."""
 
 
-def by_relevance(corpus: Corpus, query: Query, part: Part) -> list[Scored]:
+def by_relevance(corpus: Corpus, query: Query, part: ColumnPart) -> list[Scored]:
     """Return score and index of a part of what matches: best first, of equals the newest first.
 
     Raises: InvalidQuery when the part lies too deep.
@@ -52,7 +52,7 @@ def by_relevance(corpus: Corpus, query: Query, part: Part) -> list[Scored]:
     )
 
 
-def _place(corpus: Corpus, query: Query, part: Part) -> Scored | None:
+def _place(corpus: Corpus, query: Query, part: ColumnPart) -> Scored | None:
     """Return where the row stands by now that a page goes on behind; once gone, where it stood."""
     if part.after is None:
         return None

@@ -17,8 +17,8 @@ from tallystick.index.document import Document
 from tallystick.index.search import terms
 from tallystick.index.search.documents.paths import (
     SPAN_BITS,
-    Node,
     Path,
+    PathNode,
     Spelling,
     TenantPaths,
 )
@@ -170,7 +170,7 @@ class Speller:
         if resource.attributes is not None:
             self._object(self._tenant.nodes[f"{role}.attributes"], resource.attributes)
 
-    def _object(self, node: Node, members: Json) -> None:
+    def _object(self, node: PathNode, members: Json) -> None:
         if "lat" in members or "latitude" in members:
             self._place(node.path, members)
         for name, value in members.items():
@@ -179,7 +179,7 @@ class Speller:
             else:
                 self._value(node[name], value)
 
-    def _value(self, node: Node, value: object) -> None:
+    def _value(self, node: PathNode, value: object) -> None:
         if isinstance(value, dict):
             self._object(node, value)
         elif isinstance(value, list):

@@ -124,7 +124,7 @@ class Path:
             self.seen(self.sketch)
 
 
-class Node(dict[str, "Node"]):
+class PathNode(dict[str, "PathNode"]):
     """A place in payloads: the path that leads there, and the nodes of its members."""
 
     __slots__ = ("path", "tenant")
@@ -134,9 +134,9 @@ class Node(dict[str, "Node"]):
         self.path = path
         self.tenant = tenant
 
-    def __missing__(self, name: str) -> Node:
+    def __missing__(self, name: str) -> PathNode:
         path = self.tenant.path(f"{self.path.text}.{name}")
-        node = Node(path, self.tenant)
+        node = PathNode(path, self.tenant)
         if path.known:
             self[name] = node
         return node
@@ -173,7 +173,7 @@ class TenantPaths:
         self._known = dict(known)
         self._new: list[Path] = []
         self._paths: dict[str, Path] = {}
-        self.nodes = {root: Node(self.path(root), self) for root in ROOTS}
+        self.nodes = {root: PathNode(self.path(root), self) for root in ROOTS}
 
     def path(self, text: str) -> Path:
         """Return a path by its text; one that is met for the first time gets its ordinal."""
