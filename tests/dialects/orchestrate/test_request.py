@@ -124,7 +124,7 @@ def test_compressed_request_is_read(api: Api) -> None:
         (gzip.compress(b"{}", mtime=0)[:-5], "gzip"),
         (zlib.compress(b"{}"), "gzip"),
         (b"{}", "br"),
-        (gzip.compress(gzip.compress(b"{}")), "gzip, gzip"),
+        (gzip.compress(gzip.compress(b"{}", mtime=0), mtime=0), "gzip, gzip"),
     ],
 )
 def test_broken_compression_is_refused(api: Api, body: bytes, encoding: str) -> None:
