@@ -247,7 +247,11 @@ def test_row_6_an_insight_record_is_an_event_of_its_own(server: LiveServer, tmp_
         (json.dumps({"Records": [record(51), record(52)]}, indent=1).encode()[:-1], "x.json after"),
         (b"[" + json.dumps(record(51)).encode() + b" 7]", "x.json after record 1: "),
     ],
-)
+    ids=[
+        "text", "empty", "record", "second-line", "first-line",
+        "cut-gzip", "cut-zstd", "cut-zip", "cut-document", "number-among-records",
+    ],
+)  # fmt: skip
 def test_row_7_what_is_skipped_is_named_and_exits_with_1(
     server: LiveServer, tmp_path: Path, content: bytes, place: str | None
 ) -> None:
