@@ -22,7 +22,7 @@ from tallystick.followers import supervisor
 from tallystick.followers.generations import Generations
 from tallystick.followers.inline import Progress
 from tallystick.followers.supervisor import Command, SupervisedFollowers
-from tallystick.index.followers import NAMES, SEARCH, VIEWS
+from tallystick.index.followers import KINDS, SEARCH, VIEWS
 from tallystick.index.reader import IndexReader
 from tallystick.index.reader_common import searched
 from tallystick.index.search import SearchWriter
@@ -60,7 +60,7 @@ class Server:
         rules = world.rules() if reference == RULES else fewer_rules()
         command = Command(folder, None, reference)
         self.followers = SupervisedFollowers(
-            command, self.store, rules, names=names, residue_s=residue_s
+            command, self.store, rules, [KINDS[name] for name in names], residue_s=residue_s
         )
         self.recorder = Recorder(
             self.store, KEY, committed=lambda heads, stats: self.followers.committed(heads)
@@ -178,11 +178,11 @@ def test_commits_wait_for_a_follower_that_comes_on_and_for_no_other(
     try:
         server.write(30)
         assert not server.followers.overrun()
-        monkeypatch.setitem(supervisor.LAG_MAX, VIEWS, 20)
+        monkeypatch.setitem(server.followers.lag_max, VIEWS, 20)
         assert server.followers.overrun()
-        monkeypatch.setitem(supervisor.LAG_MAX, VIEWS, 2)
+        monkeypatch.setitem(server.followers.lag_max, VIEWS, 2)
         assert not server.followers.overrun(), "one that starts over is not waited for"
-        monkeypatch.setitem(supervisor.LAG_MAX, VIEWS, 20)
+        monkeypatch.setitem(server.followers.lag_max, VIEWS, 20)
         monkeypatch.setattr(supervisor, "_MOVING_S", 0.0)
         assert not server.followers.overrun(), "one that does not come on is not waited for"
     finally:
@@ -281,7 +281,7 @@ def test_a_search_waits_for_the_generation_that_it_reads() -> None:
             self.reader = new
             return 0
 
-        def search(self) -> Any:
+        def reader_of(self, follower: str) -> Any:
             return self.reader
 
     class Reader:
@@ -365,7 +365,7 @@ def test_followers_end_with_their_server(tmp_path: Path) -> None:
 
 def test_every_write_is_found_by_a_search_after_it(tmp_path: Path) -> None:
     """Kill the followers now and then."""
-    server = Server(tmp_path, names=NAMES)
+    server = Server(tmp_path, names=tuple(KINDS))
     for number in range(20):
         size = server.write(7)
         if number % 6 == 5:
@@ -376,7 +376,7 @@ def test_every_write_is_found_by_a_search_after_it(tmp_path: Path) -> None:
 
 
 def test_words_that_were_erased_are_destroyed_by_a_rebuild(tmp_path: Path) -> None:
-    server = Server(tmp_path, names=NAMES, residue_s=0.05)
+    server = Server(tmp_path, names=tuple(KINDS), residue_s=0.05)
     secret = Draft(kind="order.created", data={"text": "Rumpelstiltskin"})
     server.recorder.append(TENANT, secret, *map(order, range(50)))
     assert server.found("rumpelstiltskin") == 1

@@ -14,10 +14,9 @@ import pytest
 from tallystick import limits
 from tallystick.errors import FollowerBehind
 from tallystick.events.event import Draft, Op
-from tallystick.followers import supervisor
 from tallystick.followers.shared import SharedFollowers
 from tallystick.followers.supervisor import Command
-from tallystick.index.followers import SEARCH
+from tallystick.index.followers import KINDS, SEARCH
 from tallystick.index.open import Index, open_index
 from tallystick.index.postgres.followers import open_lists
 from tallystick.query.expr import Eq, Everything, Term
@@ -41,7 +40,7 @@ class Server:
     def __init__(self, folder: Path, url: str) -> None:
         self.store = open_postgres(url)
         command, loaded = Command(folder, url, RULES), rules()
-        self.followers = SharedFollowers(command, self.store, loaded, names=(SEARCH,))
+        self.followers = SharedFollowers(command, self.store, loaded, [KINDS[SEARCH]])
         self.index = Index(*open_lists(self.store, loaded, self.followers))
         self.recorder = Recorder(self.store, KEY, committed=self.index.committed)
 
@@ -118,7 +117,7 @@ def test_a_follower_that_hangs_is_an_error_for_searches_and_for_nothing_else(
         node.write(5)
         assert node.found("brown") == 5
         pid = node.pid
-        monkeypatch.setitem(supervisor.LAG_MAX, SEARCH, 0)
+        monkeypatch.setitem(node.followers.lag_max, SEARCH, 0)
         os.kill(pid, signal.SIGSTOP)
         try:
             other.write(1)

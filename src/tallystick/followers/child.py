@@ -1,9 +1,10 @@
 """The process in which a follower runs beside a server.
 
-    python -m tallystick.followers.child NAME FOLDER RULES HANDLE
-    python -m tallystick.followers.child NAME FOLDER RULES HANDLE GENERATION
+    python -m tallystick.followers.child KIND FOLDER RULES HANDLE
+    python -m tallystick.followers.child KIND FOLDER RULES HANDLE GENERATION
 
-The URL of the database, if there is one, comes on standard input: it may hold a password.
+KIND and RULES are references, `module:NAME`. The URL of the database, if there is one, comes on
+standard input: it may hold a password.
 
 The handle is that of a socket to the server; the process ends when the server does, since the
 socket closes. With a generation it is a rebuild: it fills that one beside the current one, says
@@ -28,9 +29,9 @@ from tallystick.events.dialect_rules import Rules
 from tallystick.followers.damage import IndexDamaged, LogSetBack
 from tallystick.followers.follow import SLICE_ROWS, Following
 from tallystick.followers.generations import Generations
+from tallystick.followers.kind import FollowerKind, load_kind
 from tallystick.followers.messages import FollowerOrder, FollowerReport, Lines, receive, send
 from tallystick.followers.registry import load_rules
-from tallystick.index.followers import COMMITTING, open_follower
 from tallystick.store.base import Store
 from tallystick.store.opening import open_store
 
@@ -63,15 +64,15 @@ class Loop:
     """One follower at work: listens to the server, follows, reports."""
 
     def __init__(
-        self, name: str, root: Path, store: Store, rules: Rules, server: socket.socket
+        self, kind: FollowerKind, root: Path, store: Store, rules: Rules, server: socket.socket
     ) -> None:
-        self._name = name
+        self._kind = kind
         self._store = store
         self._rules = rules
         self._server = server
         self._lines = Lines(FollowerOrder)
-        self._generations = Generations(root / name, rules)
-        self._gather_s = _GATHER_S if name in COMMITTING else 0.0
+        self._generations = Generations(root / kind.name, rules)
+        self._gather_s = _GATHER_S if kind.commits else 0.0
         self._caught_up_s = 0.0
         self._urgent = False
         self._answer = False
@@ -204,7 +205,7 @@ class Loop:
         return following
 
     def _open(self, folder: Path, error: IndexDamaged | LogSetBack | None = None) -> Following:
-        follower = open_follower(self._name, folder, self._store, self._rules)
+        follower = self._kind.open(folder, self._store, self._rules)
         try:
             following = Following(self._store, follower)
         except BaseException:
@@ -236,10 +237,12 @@ def _set_back(error: IndexDamaged | LogSetBack | None) -> dict[str, int]:
     return {tenant: cursor.next for tenant, cursor in error.cursors.items()}
 
 
-def rebuild(name: str, folder: Path, store: Store, rules: Rules, server: socket.socket) -> None:
+def rebuild(
+    kind: FollowerKind, folder: Path, store: Store, rules: Rules, server: socket.socket
+) -> None:
     """Fill an empty generation until it has caught up with the log."""
     os.nice(_REBUILD_NICE)
-    follower = open_follower(name, folder, store, rules)
+    follower = kind.open(folder, store, rules)
     following = Following(store, follower)
     told_s = 0.0
     while True:
@@ -274,21 +277,23 @@ def main(arguments: Sequence[str]) -> int:
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
     sys.setswitchinterval(0.0005)
-    name, folder, reference, handle, *generation = arguments
+    named, folder, reference, handle, *generation = arguments
     server = socket.socket(fileno=int(handle))
-    rules = load_rules(reference)
+    kind, rules = load_kind(named), load_rules(reference)
     try:
         store = open_store(Path(folder), sys.stdin.buffer.read().decode() or None)
         if generation:
-            rebuild(name, Path(folder, INDEX_FOLDER, name, generation[0]), store, rules, server)
+            rebuild(
+                kind, Path(folder, INDEX_FOLDER, kind.name, generation[0]), store, rules, server
+            )
         else:
-            Loop(name, Path(folder, INDEX_FOLDER), store, rules, server).run()
+            Loop(kind, Path(folder, INDEX_FOLDER), store, rules, server).run()
     except BrokenPipeError:
         # The server is gone; nobody waits for a rebuild any longer.
         return 1
     except TallystickError as error:
         # As while a database starts again: whoever watches this process starts another.
-        print(f"tallystick: {name} stopped: {for_operator(error)}", file=sys.stderr)
+        print(f"tallystick: {kind.name} stopped: {for_operator(error)}", file=sys.stderr)
         return 1
     return 0
 

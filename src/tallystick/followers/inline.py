@@ -8,19 +8,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tallystick.errors import FollowerBehind, NotFound
 from tallystick.events.dialect_rules import Rules
 from tallystick.followers.damage import Health, IndexDamaged, LogSetBack
 from tallystick.followers.follow import Following
 from tallystick.followers.generations import Generations
-from tallystick.index.followers import NAMES, SEARCH, VIEWS, open_follower, open_search, open_views
-from tallystick.index.lists.reader import ViewsReader
+from tallystick.followers.kind import FollowerKind, FollowerReader, load_kind
 from tallystick.store.base import LogHead, Store
-
-if TYPE_CHECKING:
-    from tallystick.index.search import SearchReader
 
 Progress = Callable[[int, int], None]
 """Told how many entries of how many are done."""
@@ -29,14 +24,13 @@ Progress = Callable[[int, int], None]
 class InlineFollowers:
     """Runs followers in the thread that reads; safe to share between threads."""
 
-    def __init__(
-        self, root: Path, store: Store, rules: Rules, *, names: Sequence[str] = NAMES
-    ) -> None:
+    def __init__(self, root: Path, store: Store, rules: Rules, kinds: Sequence[str]) -> None:
+        """Open nothing yet; `kinds` are the references of the followers."""
         self._store = store
         self._lock = threading.RLock()
         self._root = root
         self._rules = rules
-        self._names = names
+        self._kinds = {kind.name: kind for kind in map(load_kind, kinds)}
         self._running: dict[str, _Running] = {}
 
     def committed(self, heads: Sequence[LogHead]) -> None:
@@ -51,21 +45,10 @@ class InlineFollowers:
             self._get(follower).catch_up([(tenant, head.size)])
         return head.size
 
-    def views(self) -> ViewsReader:
-        """Return the lists as they are now."""
+    def reader_of(self, follower: str) -> FollowerReader:
+        """Return what reads a follower's current generation."""
         with self._lock:
-            running = self._get(VIEWS)
-            if running.views is None:
-                running.views = open_views(running.folder)
-            return running.views
-
-    def search(self) -> SearchReader:
-        """Return the search index as it is now."""
-        with self._lock:
-            running = self._get(SEARCH)
-            if running.search is None:
-                running.search = open_search(running.folder, self._store, self._rules)
-            return running.search
+            return self._get(follower).reader()
 
     def late(self) -> Sequence[str]:
         """Return nothing: a read does the following first."""
@@ -75,7 +58,7 @@ class InlineFollowers:
         """Return by how many entries each follower is behind, over all tenants."""
         heads = {head.tenant: head.size for head in self._store.log_heads()}
         with self._lock:
-            return {name: self._get(name).lag(heads) for name in self._names}
+            return {name: self._get(name).lag(heads) for name in self._kinds}
 
     def damaged(self, error: IndexDamaged) -> FollowerBehind:
         """Make an index again that a read found damaged; return what the read is told."""
@@ -90,7 +73,7 @@ class InlineFollowers:
 
     def health(self) -> Mapping[str, Health]:
         """Return how each index is."""
-        return dict.fromkeys(self._names, Health())
+        return dict.fromkeys(self._kinds, Health())
 
     def overrun(self) -> bool:
         """Tell that nothing has to wait: whoever reads does the following."""
@@ -98,7 +81,7 @@ class InlineFollowers:
 
     def rebuild(self, name: str, progress: Progress) -> None:
         """Make what a follower keeps from the beginning, and serve that."""
-        if name not in self._names:
+        if name not in self._kinds:
             raise NotFound(f"there is no follower {name!r}")
         heads = [(head.tenant, head.size) for head in self._store.log_heads()]
         with self._lock:
@@ -114,7 +97,7 @@ class InlineFollowers:
         """Return a follower, opened when it is first needed."""
         running = self._running.get(name)
         if running is None:
-            running = _Running(name, self._root / name, self._store, self._rules)
+            running = _Running(self._kinds[name], self._root / name, self._store, self._rules)
             self._running[name] = running
         return running
 
@@ -122,13 +105,12 @@ class InlineFollowers:
 class _Running:
     """One follower with its generation and a reader on it."""
 
-    def __init__(self, name: str, root: Path, store: Store, rules: Rules) -> None:
-        self._name = name
+    def __init__(self, kind: FollowerKind, root: Path, store: Store, rules: Rules) -> None:
+        self._kind = kind
         self._store = store
         self._rules = rules
         self._generations = Generations(root, rules)
-        self.views: ViewsReader | None = None
-        self.search: SearchReader | None = None
+        self._reader: FollowerReader | None = None
         folder = self._generations.current()
         if self._generations.is_outdated(folder):
             folder = self._generations.begin()
@@ -160,7 +142,7 @@ class _Running:
     def rebuild(self, heads: Sequence[tuple[str, int]], progress: Progress) -> None:
         """Fill a generation beside the current one, then serve it."""
         folder = self._generations.begin()
-        follower = open_follower(self._name, folder, self._store, self._rules)
+        follower = self._kind.open(folder, self._store, self._rules)
         following = Following(self._store, follower)
         following.learn_heads(heads)
         total = following.behind()
@@ -172,6 +154,12 @@ class _Running:
         self.close()
         self._open(folder)
 
+    def reader(self) -> FollowerReader:
+        """Return what reads the current generation."""
+        if self._reader is None:
+            self._reader = self._kind.read(self._folder, self._store, self._rules)
+        return self._reader
+
     def lag(self, heads: Mapping[str, int]) -> int:
         """Return how many entries were not taken in yet."""
         cursors = self._following.readable
@@ -180,18 +168,17 @@ class _Running:
     def close(self) -> None:
         """Release files."""
         self._following.follower.close()
-        for reader in (self.views, self.search):
-            if reader is not None:
-                reader.close()
-        self.views = self.search = None
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
 
     def _open(self, folder: Path) -> None:
-        follower = open_follower(self._name, folder, self._store, self._rules)
+        follower = self._kind.open(folder, self._store, self._rules)
         try:
             self._following = Following(self._store, follower)
         except BaseException:
             follower.close()
             raise
-        self.folder = folder
+        self._folder = folder
         self._generations.promote(folder)
         self._generations.remove_others(folder)

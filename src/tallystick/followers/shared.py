@@ -25,10 +25,8 @@ class SharedFollowers(SupervisedFollowers):
     acknowledged before; otherwise a look now and then will do.
     """
 
-    def __init__(
-        self, command: Command, store: Store, rules: Rules, *, names: Sequence[str]
-    ) -> None:
-        super().__init__(command, store, rules, names=names)
+    def __init__(self, command: Command, store: Store, rules: Rules, kinds: Sequence[str]) -> None:
+        super().__init__(command, store, rules, kinds)
         self._closed = threading.Event()
         self._watch = threading.Thread(target=self._look, name="watch-heads", daemon=True)
         self._watch.start()

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from tallystick.data_folder import INDEX_FOLDER
 from tallystick.errors import (
@@ -32,17 +32,10 @@ from tallystick.followers.channel import Channel
 from tallystick.followers.damage import Health, IndexDamaged
 from tallystick.followers.generations import Generations
 from tallystick.followers.inline import Progress
+from tallystick.followers.kind import FollowerReader, load_kind
 from tallystick.followers.known_heads import KnownHeads
 from tallystick.followers.messages import FollowerReport, Lines, receive
-from tallystick.index.followers import COMMITTING, NAMES, SEARCH, VIEWS, open_search, open_views
-from tallystick.index.lists.reader import ViewsReader
 from tallystick.store.base import LogHead, Store
-
-if TYPE_CHECKING:
-    from tallystick.index.search import SearchReader
-
-LAG_MAX = {VIEWS: 16_384, SEARCH: 32_768}
-"""Entries a follower may be behind before commits wait for it."""
 
 RESIDUE_S = 600.0
 """How long erased words may stay in the files of the search index before it is made anew."""
@@ -67,9 +60,12 @@ class Command(NamedTuple):
         """The folder of the indexes."""
         return self.folder / INDEX_FOLDER
 
-    def start(self, name: str, theirs: socket.socket, *generation: str) -> subprocess.Popen[bytes]:
-        """Start a process with a follower, which talks to the server by its end of a socket."""
-        told = (name, str(self.folder), self.rules, str(theirs.fileno()), *generation)
+    def start(self, kind: str, theirs: socket.socket, *generation: str) -> subprocess.Popen[bytes]:
+        """Start a process with a follower, which talks to the server by its end of a socket.
+
+        `kind` is the reference of the follower's kind.
+        """
+        told = (kind, str(self.folder), self.rules, str(theirs.fileno()), *generation)
         return processes.start(_MODULE, told, theirs, (self.database or "").encode())
 
 
@@ -81,11 +77,16 @@ class SupervisedFollowers:
         command: Command,
         store: Store,
         rules: Rules,
+        kinds: Sequence[str],
         *,
-        names: Sequence[str] = NAMES,
         residue_s: float = RESIDUE_S,
     ) -> None:
+        """Start; `kinds` are the references of the followers to run."""
         self._command = command
+        self._references = {load_kind(reference).name: reference for reference in kinds}
+        self._kinds = {name: load_kind(at) for name, at in self._references.items()}
+        self.lag_max = {name: kind.lag_max for name, kind in self._kinds.items()}
+        """Entries each follower may be behind before commits wait for it."""
         self._residue_s = residue_s
         self._store = store
         self._rules = rules
@@ -97,21 +98,23 @@ class SupervisedFollowers:
                 name,
                 Generations(command.root / name, rules),
                 heads,
-                commits=name in COMMITTING,
-                near=LAG_MAX[name] // 2,
+                commits=kind.commits,
+                near=kind.lag_max // 2,
             )
-            for name in names
+            for name, kind in self._kinds.items()
         }
         # Guards the readers; a generation is opened for reading once.
         self._lock = threading.Lock()
-        self._views: tuple[str, ViewsReader] | None = None
-        self._search: tuple[str, SearchReader] | None = None
+        self._readers: dict[str, tuple[str, FollowerReader]] = {}
         # One rebuild at a time; `close` ends the one under way.
         self._rebuild_lock = threading.Lock()
         self._builder: subprocess.Popen[bytes] | None = None
         self._closing = threading.Event()
         outdated = [name for name in self._channels if self._clear(name)]
-        self._processes = [Process(command, channel) for channel in self._channels.values()]
+        self._processes = [
+            Process(command, self._references[name], channel)
+            for name, channel in self._channels.items()
+        ]
         self._keeper = threading.Thread(
             target=self._keep, args=(outdated,), name="rebuilds", daemon=True
         )
@@ -128,15 +131,16 @@ class SupervisedFollowers:
 
     def damaged(self, error: IndexDamaged) -> FollowerBehind:
         """Have an index made again that a read found damaged; return what the read is told."""
-        for name, opened in ((VIEWS, self._views), (SEARCH, self._search)):
-            if opened is not None and error.follower in (name, None):
-                self._channels[name].distrust(opened[0], for_operator(error))
+        for name, (generation, _) in list(self._readers.items()):
+            if error.follower in (name, None):
+                self._channels[name].distrust(generation, for_operator(error))
         return FollowerBehind(f"{error.follower or 'an index'} is being made again")
 
     def suspected(self) -> None:
-        """Have the checksums of the search compared, after a failure that damage would explain."""
-        if SEARCH in self._channels:
-            self._channels[SEARCH].suspect()
+        """Have checksums compared, after a failure that damage would explain."""
+        for name, kind in self._kinds.items():
+            if kind.suspect:
+                self._channels[name].suspect()
 
     def health(self) -> Mapping[str, Health]:
         """Return how each index is."""
@@ -149,27 +153,22 @@ class SupervisedFollowers:
         """
         return self._channels[follower].wait(tenant, dialect)
 
-    def views(self) -> ViewsReader:
-        """Return the lists as they are now."""
-        channel = self._channels[VIEWS]
-        name = channel.folder()
-        with self._lock:
-            if self._views is None or self._views[0] != name:
-                # Whoever still reads the old one keeps it until done.
-                with self._distrusting(channel, name):
-                    self._views = (name, open_views(channel.generations.folder(name)))
-            return self._views[1]
+    def reader_of(self, follower: str) -> FollowerReader:
+        """Return what reads the generation that a follower serves now.
 
-    def search(self) -> SearchReader:
-        """Return the search index as it is now."""
-        channel = self._channels[SEARCH]
+        Raises: FollowerBehind, IndexDamaged.
+        """
+        channel = self._channels[follower]
         name = channel.folder()
         with self._lock:
-            if self._search is None or self._search[0] != name:
+            opened = self._readers.get(follower)
+            if opened is None or opened[0] != name:
+                # A thread that still reads the old one keeps it until it is done.
                 folder = channel.generations.folder(name)
                 with self._distrusting(channel, name):
-                    self._search = (name, open_search(folder, self._store, self._rules))
-            return self._search[1]
+                    reader = self._kinds[follower].read(folder, self._store, self._rules)
+                opened = self._readers[follower] = (name, reader)
+            return opened[1]
 
     @contextmanager
     def _distrusting(self, channel: Channel, generation: str) -> Iterator[None]:
@@ -200,7 +199,7 @@ class SupervisedFollowers:
         """
         for name, channel in self._channels.items():
             lag = channel.lag()
-            if LAG_MAX[name] < lag < _STARTING_OVER * LAG_MAX[name] and channel.is_moving(
+            if self.lag_max[name] < lag < _STARTING_OVER * self.lag_max[name] and channel.is_moving(
                 _MOVING_S
             ):
                 return True
@@ -237,10 +236,9 @@ class SupervisedFollowers:
         for process in self._processes:
             process.close()
         with self._lock:
-            for opened in (self._views, self._search):
-                if opened is not None:
-                    opened[1].close()
-            self._views = self._search = None
+            for _, reader in self._readers.values():
+                reader.close()
+            self._readers = {}
 
     def _clear(self, name: str) -> bool:
         """Remove what is left over of a follower; tell whether it was made with other rules."""
@@ -254,7 +252,7 @@ class SupervisedFollowers:
         ours, theirs = socket.socketpair()
         with ours:
             with theirs:
-                self._builder = self._command.start(name, theirs, folder.name)
+                self._builder = self._command.start(self._references[name], theirs, folder.name)
             if self._closing.is_set():
                 self._builder.kill()
             lines = Lines(FollowerReport)
@@ -292,8 +290,9 @@ class SupervisedFollowers:
 class Process:
     """A process with a follower in it, started again whenever it dies."""
 
-    def __init__(self, command: Command, channel: Channel) -> None:
+    def __init__(self, command: Command, kind: str, channel: Channel) -> None:
         self._command = command
+        self._kind = kind
         self._channel = channel
         # Written to when the process is to end: a select cannot wait for an event.
         self._stop_reader, self._stop_writer = socket.socketpair()
@@ -319,7 +318,7 @@ class Process:
         """Start the process and listen to it until it or the server ends."""
         ours, theirs = socket.socketpair()
         with theirs:
-            process = self._command.start(self._channel.name, theirs)
+            process = self._command.start(self._kind, theirs)
         self.pid = process.pid
         with ours:
             self._channel.attach(ours)

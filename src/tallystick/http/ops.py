@@ -15,7 +15,6 @@ from tallystick.errors import Forbidden, NotFound, TallystickError, Unauthentica
 from tallystick.http.auth import CONTROL
 from tallystick.http.metrics import Metrics
 from tallystick.identity import credentials
-from tallystick.index.followers import NAMES
 from tallystick.node.node import Node
 from tallystick.store.write_probe import WriteProbe, try_folder
 
@@ -95,7 +94,7 @@ class OpsApi:
         if not request.scope["state"].get(CONTROL):
             raise Forbidden("indexes are rebuilt through the control socket of the data folder")
         name = request.path_params["follower"]
-        if name not in NAMES:
+        if name not in self._node.index.names:
             raise NotFound(f"there is no follower {name!r}")
         return StreamingResponse(self._rebuild(name), media_type="application/x-ndjson")
 

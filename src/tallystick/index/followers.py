@@ -1,12 +1,13 @@
-"""Which followers there are, and how each is opened for writing and for reading."""
+"""The followers there are, as values. A new one is a file of its own and a line in `KINDS`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, cast
 
 from tallystick.events.dialect_rules import Rules
 from tallystick.followers.follow import Follower
+from tallystick.followers.kind import FollowerKind, FollowerReader
 from tallystick.index.lists.reader import ViewsReader
 from tallystick.index.lists.writer import ViewsWriter
 from tallystick.index.search.follower import SearchFollower
@@ -18,32 +19,52 @@ if TYPE_CHECKING:
 
 VIEWS = "views"
 SEARCH = "search"
-NAMES = (VIEWS, SEARCH)
 
-COMMITTING = frozenset((SEARCH,))
-"""Those that can be read only up to their last commit, which whoever waits has to ask for."""
+KINDS = {
+    VIEWS: "tallystick.index.followers:VIEWS_KIND",
+    SEARCH: "tallystick.index.followers:SEARCH_KIND",
+}
+"""Where the kind of each follower is."""
 
 
-def open_follower(name: str, folder: Path, store: Store, rules: Rules) -> Follower:
-    """Open the follower `name` on its folder, which it fills if it is empty.
-
-    Raises: StoreCorrupt for a folder that has to be made again.
-    """
-    if name == VIEWS:
-        return ViewsWriter(folder, store, rules)
+def _write_search(folder: Path, store: Store, rules: Rules) -> Follower:
     # The library of the search index is large: a process that only keeps lists goes without.
     from tallystick.index.search import SearchWriter
 
     return SearchFollower(SearchWriter(folder), rules)
 
 
-def open_views(folder: Path) -> ViewsReader:
-    """Open the lists for reading."""
-    return ViewsReader(folder)
-
-
-def open_search(folder: Path, store: Store, rules: Rules) -> SearchReader:
-    """Open the search index for reading."""
+def _read_search(folder: Path, store: Store, rules: Rules) -> FollowerReader:
     from tallystick.index.search import SearchReader
 
     return SearchReader(folder, Recall(store, rules))
+
+
+VIEWS_KIND = FollowerKind(
+    VIEWS,
+    open=ViewsWriter,
+    read=lambda folder, store, rules: ViewsReader(folder),
+    lag_max=16_384,
+    in_database=True,
+)
+
+SEARCH_KIND = FollowerKind(
+    SEARCH, open=_write_search, read=_read_search, commits=True, lag_max=32_768, suspect=True
+)
+
+
+class Readers(Protocol):
+    """The process or thread that runs the followers, as far as a reader needs it."""
+
+    def reader_of(self, follower: str) -> FollowerReader:
+        """Return what reads a follower's current generation."""
+
+
+def views_of(readers: Readers) -> ViewsReader:
+    """Return the lists as they are now."""
+    return cast(ViewsReader, readers.reader_of(VIEWS))
+
+
+def search_of(readers: Readers) -> SearchReader:
+    """Return the search index as it is now."""
+    return cast("SearchReader", readers.reader_of(SEARCH))

@@ -11,10 +11,11 @@ from tallystick.errors import FollowerBehind
 from tallystick.events.dialect_rules import Rules
 from tallystick.followers.damage import Health, IndexDamaged
 from tallystick.followers.inline import InlineFollowers, Progress
+from tallystick.followers.kind import load_kind
 from tallystick.followers.registry import load_rules
 from tallystick.followers.shared import SharedFollowers
 from tallystick.followers.supervisor import Command, SupervisedFollowers
-from tallystick.index.followers import NAMES, SEARCH
+from tallystick.index.followers import KINDS
 from tallystick.index.guarded import GuardedReader
 from tallystick.index.reader import IndexReader
 from tallystick.log.sequencer import CommitStats
@@ -62,6 +63,8 @@ class Index:
     def __init__(self, reader: Reader, followers: RunningFollowers) -> None:
         self.reader: Reader = GuardedReader(reader, followers.damaged, followers.suspected)
         self._followers = followers
+        self.names = tuple(KINDS)
+        """What can be rebuilt, by name."""
 
     def committed(self, heads: Sequence[LogHead], stats: CommitStats) -> None:
         """Tell the followers how far the logs have come; cheap, called after each commit."""
@@ -105,13 +108,13 @@ def open_index(
     Raises: StoreFailed.
     """
     loaded = load_rules(rules)
-    names = NAMES if database is None else (SEARCH,)
+    kinds = [at for at in KINDS.values() if database is None or not load_kind(at).in_database]
     followers: SupervisedFollowers | InlineFollowers
     if child:
         run = SupervisedFollowers if database is None else SharedFollowers
-        followers = run(Command(folder.absolute(), database, rules), store, loaded, names=names)
+        followers = run(Command(folder.absolute(), database, rules), store, loaded, kinds)
     else:
-        followers = InlineFollowers(folder / INDEX_FOLDER, store, loaded, names=names)
+        followers = InlineFollowers(folder / INDEX_FOLDER, store, loaded, kinds)
     if database is None:
         return Index(IndexReader(store, loaded, followers), followers)
     return _open_on_database(store, loaded, followers)

@@ -7,7 +7,7 @@ asks lists or search as the planner says. It implements `reading.Reader`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from tallystick import limits
 from tallystick.errors import Malformed
@@ -15,7 +15,7 @@ from tallystick.events.dialect_rules import Rules
 from tallystick.events.event import Op, View
 from tallystick.events.references import to_text
 from tallystick.index.document import still_shown
-from tallystick.index.followers import SEARCH, VIEWS
+from tallystick.index.followers import SEARCH, VIEWS, views_of
 from tallystick.index.lists import paging, time_series
 from tallystick.index.lists.block import IndexOrder, Key
 from tallystick.index.lists.block_query import AllOf, HasTerm
@@ -42,17 +42,10 @@ if TYPE_CHECKING:
     from tallystick.index.search import SearchReader
 
 
-class Followers(Searching, Protocol):
-    """Whoever runs the followers, as far as the reader needs it."""
-
-    def views(self) -> ViewsReader:
-        """Return the lists as they are now."""
-
-
 class IndexReader:
     """Answers questions; safe to share between threads."""
 
-    def __init__(self, store: Store, rules: Rules, followers: Followers) -> None:
+    def __init__(self, store: Store, rules: Rules, followers: Searching) -> None:
         self._store = store
         self._rules = rules
         self._dialects = frozenset(rules)
@@ -147,10 +140,10 @@ class IndexReader:
     def _caught_up(self, tenant: str, dialect: str | None = None) -> tuple[int, ViewsReader]:
         """Return the lists, once they have all of the log as of now."""
         while True:
-            views = self._followers.views()
+            views = views_of(self._followers)
             size = self._followers.wait(VIEWS, tenant, dialect)
             # A generation that was swapped in meanwhile may not have come so far.
-            if views is self._followers.views():
+            if views is views_of(self._followers):
                 return size, views
 
     def _series(

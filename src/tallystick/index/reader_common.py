@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from tallystick.errors import InvalidQuery
 from tallystick.events import entry
-from tallystick.index.followers import SEARCH, VIEWS
+from tallystick.index.followers import SEARCH, VIEWS, Readers, search_of
 from tallystick.index.query_plan import Unlisted, seen_names
 from tallystick.query.question import Find, Plan
 from tallystick.store.base import Store
@@ -20,17 +20,14 @@ LISTED = Plan(VIEWS, "exact terms and times, in an order that lists have")
 AGGREGATED = Unlisted("aggregates read the fields of every match")
 
 
-class Searching(Protocol):
-    """Whoever follows the log with a search index."""
+class Searching(Readers, Protocol):
+    """A follower of the log that keeps a search index."""
 
     def wait(self, follower: str, tenant: str, dialect: str | None = None) -> int:
         """Wait until a follower has all of a tenant's log as of now; return that size.
 
         Raises: FollowerBehind, also when it does not yet know the rules of the dialect.
         """
-
-    def search(self) -> SearchReader:
-        """Return the search index as it is now."""
 
 
 def searched(searching: Searching, tenant: str, dialect: str | None) -> SearchReader:
@@ -39,10 +36,10 @@ def searched(searching: Searching, tenant: str, dialect: str | None) -> SearchRe
     Raises: FollowerBehind.
     """
     while True:
-        search = searching.search()
+        search = search_of(searching)
         searching.wait(SEARCH, tenant, dialect)
         # A generation that was swapped in meanwhile may not have come so far.
-        if search is searching.search():
+        if search is search_of(searching):
             search.refresh()
             return search
 
