@@ -86,3 +86,23 @@ def distribution_name(requirement: str) -> str:
     name = re.match(r"[A-Za-z0-9._-]+", requirement)
     assert name is not None, requirement
     return re.sub(r"[-_.]+", "-", name[0]).lower()
+
+
+def test_nothing_above_the_ledger_reads_an_index() -> None:
+    """The ledger binds every question to what the caller may see: there is no way round it."""
+    below = ("index/", "followers/", "ledger/", "node/", "store/", "tlog/")
+    found = [
+        f"{name}:{node.lineno} uses .{node.attr}"
+        for name, tree in modules().items()
+        if not name.startswith(below)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and node.attr in ("reader", "_reader")
+    ]
+    found += [
+        f"{name} imports {imported}"
+        for name in modules()
+        if name.startswith(("http/", "dialects/", "exports/", "subscriptions/", "console/"))
+        for imported in imports(name)
+        if imported.startswith("tallystick.index.") or imported.endswith(".question.Reader")
+    ]
+    assert found == []

@@ -17,17 +17,18 @@ from tallystick.clock import Clock
 from tallystick.errors import (
     Conflict,
     NotFound,
-    PreconditionFailed,
     TallystickError,
     Unexpected,
 )
 from tallystick.events import entry
 from tallystick.events.event import Draft, Event, Expectation, HeadSlot, Json, Op, Resource, View
 from tallystick.identity.acts import Act
+from tallystick.ledger.change_checks import check_dialect, check_revision
 from tallystick.ledger.change_tracking import Differences
 from tallystick.ledger.erasure import erasure_item
 from tallystick.ledger.holds import Holds, takes_away
 from tallystick.ledger.identity_updates import Changes
+from tallystick.ledger.payload_paths import PayloadPaths
 from tallystick.ledger.selections import (
     Page,
     Row,
@@ -63,7 +64,9 @@ class Ledger:
     ) -> None:
         self.store = store
         self.sequencer = sequencer
-        self.reader = reader
+        # Private: a question reaches an index with what the caller may see in it, or not at all.
+        self._reader = reader
+        self.paths = PayloadPaths(reader)
         self.clock = clock
         self.proofs = Proofs(store, key)
         self.holds = Holds(store)
@@ -201,7 +204,7 @@ class Ledger:
                 "the entry is no event",
                 hint="an item is purged through Orchestrate; other entries stay",
             )
-        _check_revision(view, expected)
+        check_revision(view, expected)
         erasure = erasure_item(
             self.store, tenant, [view.index],
             subject=view.first.id, actor=actor, dialect="native",
@@ -225,7 +228,7 @@ class Ledger:
         """
         items: list[Item] = []
         for view in views:
-            _check_dialect(view, dialect)
+            check_dialect(view, dialect)
             items.append(Item(entry.prepare(self._retraction(view, dialect, actor))))
         return self.append_each(tenant, items)
 
@@ -279,8 +282,8 @@ class Ledger:
         self, tenant: str, id: str, visible: Expr, dialect: str, expected: frozenset[int] | None
     ) -> View:
         view = self.get(tenant, id, visible)
-        _check_dialect(view, dialect)
-        _check_revision(view, expected)
+        check_dialect(view, dialect)
+        check_revision(view, expected)
         return view
 
     @staticmethod
@@ -358,7 +361,7 @@ class Ledger:
         """
         asked = self._bound(question, visible)
         for _ in range(_LOOKS):
-            found = self.reader.find(tenant, asked, entry_bytes=slice_bytes)
+            found = self._reader.find(tenant, asked, entry_bytes=slice_bytes)
             selection = self.select_of(tenant, question, found, slice_bytes)
             # Without any row nobody could ask for what follows: worth another look.
             if not selection.is_empty or not found.hits:
@@ -372,7 +375,7 @@ class Ledger:
         return selection_of(
             partial(first_views, self.store, tenant, max_bytes=slice_bytes),
             found,
-            partial(self.reader.shows, question),
+            partial(self._reader.shows, question),
         )
 
     def views_in_slices(self, tenant: str, indexes: Sequence[int]) -> Iterator[Mapping[int, View]]:
@@ -381,21 +384,35 @@ class Ledger:
 
     def count(self, tenant: str, where: Expr, visible: Expr, *, dialect: str = "native") -> int:
         """Return how many events match, exactly."""
-        return self.reader.count(tenant, all_of((where, visible)), dialect=dialect)
+        return self._reader.count(tenant, all_of((where, visible)), dialect=dialect)
 
     def aggregate(
         self, tenant: str, question: Find, requests: Sequence[Aggregate], visible: Expr
     ) -> Sequence[AggregateResult]:
         """Return aggregates over everything that a question matches."""
-        return self.reader.aggregate(tenant, self._bound(question, visible), requests)
+        return self._reader.aggregate(tenant, self._bound(question, visible), requests)
+
+    def find_rows(self, tenant: str, question: Find, visible: Expr) -> Found:
+        """Return a page of rows without their views; `select_of` reads those.
+
+        Raises: InvalidQuery, FollowerBehind.
+        """
+        return self._reader.find(tenant, self._bound(question, visible))
+
+    def history(self, tenant: str, target: Resource, *, limit: int, offset: int) -> list[int]:
+        """Return the indexes of a resource's document entries, newest first.
+
+        Whether a caller may see each of them is still to be asked; see `may_see`.
+        """
+        return self._reader.history(tenant, target.type, target.id, limit=limit, offset=offset)
 
     def resource(self, tenant: str, type: str, id: str) -> ResourceSummary | None:
         """Return what is known of a resource."""
-        return self.reader.resource(tenant, type, id)
+        return self._reader.resource(tenant, type, id)
 
     def resources(self, tenant: str, question: ResourceQuery) -> list[ResourceSummary]:
         """Return a page of resources by id."""
-        return self.reader.resources(tenant, question)
+        return self._reader.resources(tenant, question)
 
     def head(self, tenant: str, slot: HeadSlot, type: str, id: str) -> ResourceHead | None:
         """Return where the latest entry of a resource stands, as of this moment."""
@@ -424,16 +441,3 @@ def _accepted(outcomes: Sequence[Outcome]) -> list[Accepted]:
             raise outcome
         accepted.append(outcome)
     return accepted
-
-
-def _check_dialect(view: View, dialect: str) -> None:
-    if view.first.dialect != dialect:
-        raise Conflict(
-            f"the event was written through {view.first.dialect} and is changed only there"
-        )
-
-
-def _check_revision(view: View, expected: frozenset[int] | None) -> None:
-    if expected is not None and view.revision not in expected:
-        named = ", ".join(map(str, sorted(expected)))
-        raise PreconditionFailed(f"the event is at revision {view.revision}, not {named}")

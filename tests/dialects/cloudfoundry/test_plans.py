@@ -13,7 +13,7 @@ from tests.dialects.cloudfoundry.conftest import Deployment
 def plan_of(deployment: Deployment, where: Expr, *sort: Sort) -> Plan:
     """Return how a page with its total is answered."""
     question = Find(where=where, dialect="cloudfoundry", sort=sort, limit=50, total=True)
-    return deployment.server.node.ledger.reader.explain(deployment.tenant, question)
+    return deployment.server.node.index.reader.explain(deployment.tenant, question)
 
 
 @pytest.mark.parametrize("descending", [False, True])

@@ -40,5 +40,5 @@ def test_every_property_is_answered_by_an_index(account: Account, text: str, ind
     question = Find(
         where=wanted.expr, dialect=DIALECT, sort=RECORDED_ORDER, limit=20, offset=40, total=True
     )
-    plan = account.server.node.ledger.reader.explain(account.tenant, question)
+    plan = account.server.node.index.reader.explain(account.tenant, question)
     assert plan.index == index, plan.reason

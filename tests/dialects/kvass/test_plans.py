@@ -24,13 +24,13 @@ from tests.dialects.kvass.conftest import Company
 )
 def test_pages_and_totals_come_from_lists(company: Company, given: dict[str, str]) -> None:
     question = to_question(given, search="query" in given)
-    plan = company.server.node.ledger.reader.explain(company.tenant, question)
+    plan = company.server.node.index.reader.explain(company.tenant, question)
     assert plan.index == "views"
 
 
 @pytest.mark.parametrize("sort", ["kind", "_id", "-data.object_type", "-created,kind"])
 def test_other_orders_come_from_the_search_index(company: Company, sort: str) -> None:
-    plan = company.server.node.ledger.reader.explain(
+    plan = company.server.node.index.reader.explain(
         company.tenant, to_question({"sort": sort}, search=False)
     )
     assert plan.index == "search"

@@ -48,7 +48,7 @@ def test_pages_and_totals_come_from_lists(
     )
     given = parameters.given_in(query, b"", "")
     asked = parameters.to_filter(given, UTC, principal)
-    reader = share.server.node.ledger.reader
+    reader = share.server.node.index.reader
     for where in (parameters.in_workspaces(given), Eq("target", "file:5")):
         question = parameters.to_question(all_of((where, asked)), parameters.to_page(given))
         bound = all_of((question.where, access.visible(principal)))

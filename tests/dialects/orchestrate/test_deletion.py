@@ -162,5 +162,5 @@ def test_what_is_purged_while_it_is_listed_is_left_out(
             assert api.delete(f"{purged}?purge=true").status == 204
 
     ledger = server.node.ledger
-    monkeypatch.setattr(ledger, "reader", Overtaken(ledger.reader, purge))
+    monkeypatch.setattr(ledger, "_reader", Overtaken(ledger._reader, purge))
     assert [row["value"] for row in api.page(path)["results"]] == [api.get(kept).json["value"]]

@@ -81,7 +81,7 @@ def test_event_lists_come_from_lists(
     api.post(SERIES, {})
     span = span_of(parse_query(query.encode()), lambda _, ordinal: ordinal - 1)
     question = find_series(Address("file", "9"), "file.read", span, 10)
-    plan = server.node.ledger.reader.explain(api.tenant, question)
+    plan = server.node.index.reader.explain(api.tenant, question)
     assert plan.index == "views"
 
 
@@ -108,4 +108,4 @@ def test_searches_go_to_the_index_that_knows(
         dialect=DIALECT,
         sort=parse_order(sort, None).sorts,
     )
-    assert server.node.ledger.reader.explain(api.tenant, find).index == index
+    assert server.node.index.reader.explain(api.tenant, find).index == index

@@ -124,7 +124,7 @@ def history(ledger: Ledger, tenant: str, target: Resource, visible: Expr) -> Ite
     """Yield the documents of an item, newest first, back to its latest purge."""
     offset = 0
     while True:
-        indexes = ledger.reader.history(tenant, target.type, target.id, limit=_CHUNK, offset=offset)
+        indexes = ledger.history(tenant, target, limit=_CHUNK, offset=offset)
         slices = ledger.views_in_slices(tenant, indexes)
         for view in (view for part in slices for view in part.values()):
             document = view.first

@@ -24,7 +24,7 @@ from tallystick.query.aggregate import (
     ValueCount,
     top_values,
 )
-from tallystick.query.expr import Near, Sort, all_of
+from tallystick.query.expr import Near, Sort
 from tallystick.query.geo import Point, distance_m
 from tallystick.query.lucene.geo import METRES
 from tallystick.query.question import Find, Hit
@@ -175,14 +175,14 @@ def _shuffled(
 ) -> _Answer:
     """Order rows by chance: the same seed gives the same order as long as nothing is added."""
     find = Find(
-        where=all_of((asked.question.where, exchange.visible)),
+        where=asked.question.where,
         over=asked.question.over,
         dialect=wire.DIALECT,
         sort=(Sort("index"),),
         limit=RANDOM_MAX,
         total=True,
     )
-    found = exchange.ledger.reader.find(exchange.tenant, find)
+    found = exchange.ledger.find_rows(exchange.tenant, find, exchange.visible)
     if found.more:
         raise Refusal(_PARAMETER, {"sort": "_random", "info": f"for {RANDOM_MAX:,} rows at most"})
     seed = (asked.order.seed or "").encode("utf-8", "surrogatepass")

@@ -60,7 +60,7 @@ class AnalysisApi:
             raise Malformed(f"fields names 1 to {_FACETS_MAX} fields", path="fields")
         top = parameters.whole(params, "top", 10, 1, _FACET_LIMIT_MAX)
         known = parameters.fields_of(
-            self._ledger.reader, principal.tenant, access.visible(principal)
+            self._ledger.paths, principal.tenant, access.visible(principal)
         )
         requests = [TopValues(known.named(field), limit=top) for field in fields]
         results = self._aggregate(params, principal, requests, frozenset({"fields", "top"}))
@@ -95,7 +95,7 @@ class AnalysisApi:
         own: frozenset[str],
     ) -> Sequence[object]:
         tenant, visible = principal.tenant, access.visible(principal)
-        question = parameters.question(self._ledger.reader, tenant, params, visible, more=own)
+        question = parameters.question(self._ledger.paths, tenant, params, visible, more=own)
         return self._ledger.aggregate(tenant, question, requests, visible)
 
 

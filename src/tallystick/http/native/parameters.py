@@ -11,11 +11,12 @@ from starlette.datastructures import QueryParams
 from tallystick import limits, times
 from tallystick.errors import Malformed
 from tallystick.events import references
+from tallystick.ledger.payload_paths import PayloadPaths
 from tallystick.query.expr import Eq, Everything, Expr, In, Prefix, Range, Sort, all_of, any_of
 from tallystick.query.lucene import parse
 from tallystick.query.native_fields import NativeFields
 from tallystick.query.order import DISTANCE, RELEVANCE
-from tallystick.query.question import Find, Over, Reader
+from tallystick.query.question import Find, Over
 
 T = TypeVar("T")
 
@@ -31,7 +32,7 @@ _RESOURCE_FILTERS = ("actor", "target", "scope")
 
 
 def question(
-    reader: Reader,
+    paths: PayloadPaths,
     tenant: str,
     params: QueryParams,
     visible: Expr,
@@ -47,7 +48,7 @@ def question(
     check_names(params, _FIND_PARAMETERS | more)
     over = one_of(params, "view", {"default": Over.EVENTS, "log": Over.LOG}, "default")
     descending = one_of(params, "order", {"desc": True, "asc": False}, "desc")
-    fields = fields_of(reader, tenant, visible)
+    fields = fields_of(paths, tenant, visible)
     return Find(
         where=_where(fields, params),
         over=over,
@@ -88,13 +89,13 @@ def _where(fields: NativeFields, params: QueryParams) -> Expr:
     return all_of(parts)
 
 
-def fields_of(reader: Reader, tenant: str, visible: Expr) -> NativeFields:
+def fields_of(paths: PayloadPaths, tenant: str, visible: Expr) -> NativeFields:
     """Return the fields that a tenant's events have, as far as the caller may know them."""
     if not isinstance(visible, Everything):
         return NativeFields()
     return NativeFields(
-        lambda path: reader.known_path(tenant, path),
-        lambda path: reader.suggest_path(tenant, path),
+        lambda path: paths.is_known(tenant, path),
+        lambda path: paths.nearest(tenant, path),
     )
 
 

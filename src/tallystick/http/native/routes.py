@@ -80,7 +80,7 @@ class NativeApi:
     def _list_events(self, request: Request, principal: Principal) -> Response:
         params = request.query_params
         visible = access.visible(principal)
-        question = parameters.question(self._ledger.reader, principal.tenant, params, visible)
+        question = parameters.question(self._ledger.paths, principal.tenant, params, visible)
         same = msgspec.structs.replace(question, limit=0, offset=0, total=False)
         fingerprint = cursor.fingerprint(same)
         if "cursor" in params:
