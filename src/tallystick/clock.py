@@ -1,4 +1,4 @@
-"""Time as a value: whoever needs the time is given a clock."""
+"""Time as a value: code that needs the time is given a clock."""
 
 from __future__ import annotations
 

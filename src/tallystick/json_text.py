@@ -76,7 +76,7 @@ def decode_object(text: bytes) -> dict[str, Any]:
 
 
 def check_members(members: Iterable[str], known: Collection[str], prefix: str = "") -> None:
-    """Refuse members that mean nothing: whoever misspells one would lose what it says.
+    """Reject unknown members, so that a typo is an error rather than lost data.
 
     Raises: Malformed naming the first, behind the prefix.
     """

@@ -28,7 +28,7 @@ SCOPES = 16
 """Scopes of one event: each one is a list that the event appears in."""
 
 TRAILS = 64
-"""Trails of one event, likewise."""
+"""Trails of one event: each one is a list that the event appears in."""
 
 JSON_DEPTH = 64
 """Nesting of any JSON that comes in; keeps recursion bounded in every later step."""
@@ -90,7 +90,7 @@ SEARCH_PATHS = 10_000
 million must not fill memory. Values at further paths are found by reading the events."""
 
 SEARCH_COLUMNS = 2_000
-"""Payload paths of one tenant whose numbers have a column of their own, likewise."""
+"""Payload paths of one tenant whose numbers have a column of their own: columns cost memory."""
 
 SEARCH_CANDIDATES = 10_000
 """Events that one search may read from the log to decide what its index cannot."""

@@ -57,7 +57,7 @@ class Group(click.Group):
             code = VERIFICATION_FAILED if isinstance(error, VerificationError) else 1
             context.exit(code)
         except BrokenPipeError:
-            # Whoever read our output has seen enough.
+            # The reader of our output has seen enough.
             sys.stderr.close()
             context.exit(0)
 

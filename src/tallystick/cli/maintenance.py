@@ -192,7 +192,7 @@ def _digest_of(file: IO[bytes]) -> dict[str, object]:
 @click.argument("index", type=click.Choice(["views", "search"]))
 @with_reach
 def rebuild(reach: Reach, index: str) -> None:
-    """Make an index anew from the log, beside the one that serves, and swap."""
+    """Rebuild an index from the log, beside the one that serves, and swap."""
     with reach.client() as client, progress_bar(reach, "rebuilding", "entries") as progress:
         for done, total in client.rebuild(index):
             progress(done, total)

@@ -38,7 +38,7 @@ def serve(reach: Reach, host: str | None, port: int | None, demo: bool, new: boo
     """
     settings = reach.settings(host=host, port=port)
     configure_logging(settings.log_level)
-    # The address first: whoever cannot listen should not have made a tenant and lost its key.
+    # The address first: a server that cannot listen must not make a tenant and lose its key.
     listener = listen(settings.host, settings.port)
     node = open_node(reach.folder, settings, followers=True, new=new)
     try:

@@ -65,7 +65,7 @@ HAPPENINGS: dict[str, str] = {
     "processing": "is being processed",
     "succeeded": "succeeded",
 }
-"""What befell a target, likewise."""
+"""Phrases for events that happened to a target, by last word of the kind."""
 
 _LOG_VERBS = {Op.REVISE: "revised", Op.RETRACT: "retracted", Op.ERASE: "erased"}
 _PREPOSITIONS = {"upload": "to", "invite": "to", "download": "from", "delete": "from"}
@@ -174,7 +174,7 @@ class _Telling(NamedTuple):
     phrase: str | None
     """What an actor did to the target, if that is what the word says."""
     happening: str | None
-    """What befell the target, likewise."""
+    """Phrases for events that happened to the target, by last word of the kind."""
 
 
 @lru_cache(_KINDS_KEPT)

@@ -109,7 +109,7 @@ class Channel:
     def doubt(self, tenant: str, size: int) -> None:
         """Let nobody be answered until it is settled that the index is of the log as it is now.
 
-        `size` is that of a log which was found to be another one than the follower was told of.
+        `size` is that of a log which was found to be another one than the follower knows.
         """
         with self._changed:
             self._behind += size - self._heads.get(tenant, 0)
@@ -147,7 +147,7 @@ class Channel:
             if report.folder is not None:
                 self._folder = report.folder
                 self._unknown = self.generations.unknown_to(self.generations.folder(report.folder))
-                # A generation made anew may be behind the one before it.
+                # A generation made again may be behind the one before it.
                 self._cursors = {}
                 self._behind = sum(self._heads.values())
                 self._residue = False
@@ -176,7 +176,7 @@ class Channel:
             size = self._heads.get(tenant, 0)
             if dialect in self._unknown:
                 raise FollowerBehind(
-                    f"{self.name} is being made anew for {dialect}", retry_after_s=_REBUILD_RETRY_S
+                    f"{self.name} is being made again for {dialect}", retry_after_s=_REBUILD_RETRY_S
                 )
             if self._has(tenant, size):
                 return size

@@ -63,7 +63,7 @@ class Follower(Protocol):
 
 
 class Following:
-    """Brings one follower up to the heads it is told of; used by one thread."""
+    """Brings one follower up to the heads it knows; used by one thread."""
 
     def __init__(self, store: Store, follower: Follower, *, slice_rows: int = SLICE_ROWS) -> None:
         self._store = store

@@ -38,7 +38,7 @@ from tallystick.followers.messages import FollowerReport, Lines, receive
 from tallystick.store.base import LogHead, Store
 
 RESIDUE_S = 600.0
-"""How long erased words may stay in the files of the search index before it is made anew."""
+"""How long erased words may stay in the files of the search index before it is made again."""
 
 _RESIDUE_SHARE = 10
 _STARTING_OVER = 8

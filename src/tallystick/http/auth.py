@@ -39,7 +39,7 @@ async def look_again(state: Mapping[str, Any], door: Door) -> None:
 
 
 OPERATOR = Resource("operator", "control.sock")
-"""Whoever has the data folder, as the log names them."""
+"""The owner of the data folder, as the log names them."""
 
 
 class Authenticator:

@@ -161,7 +161,7 @@ class Protocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """Count anew: the head is whole."""
+        """Count from zero: the head is whole."""
         self._loose_bytes = 0
         super().on_headers_complete()
         self._head_since_s = None
@@ -179,6 +179,6 @@ class Protocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_body(self, body: bytes) -> None:
-        """Count anew: a piece of the body is here."""
+        """Count from zero: a piece of the body is here."""
         self._loose_bytes = 0
         super().on_body(body)

@@ -1,4 +1,4 @@
-"""Routes for whoever runs the server: health, readiness, metrics."""
+"""Routes for operators: health, readiness, metrics."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class OpsApi:
             raise Unauthenticated("the metrics need the key of the setting metrics_key")
 
     async def rebuild(self, request: Request) -> Response:
-        """Make an index anew beside the one that serves; answer lines of progress."""
+        """Rebuild an index beside the one that serves; answer lines of progress."""
         if not request.scope["state"].get(CONTROL):
             raise Forbidden("indexes are rebuilt through the control socket of the data folder")
         name = request.path_params["follower"]

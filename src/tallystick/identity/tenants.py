@@ -8,7 +8,7 @@ from tallystick.errors import Malformed, NotFound
 
 
 def only_tenant(tenants: Sequence[str]) -> str:
-    """Return the only one of the tenants that there are.
+    """Return the sole tenant.
 
     Raises: NotFound when there is none, Malformed when there are several.
     """

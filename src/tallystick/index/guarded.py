@@ -47,7 +47,7 @@ class GuardedReader:
             return self._reader.find(tenant, question, entry_bytes=entry_bytes)
 
     def shows(self, question: Find, view: View) -> bool:
-        """Tell whether a row found for a question may still be told of."""
+        """Tell whether a row found for a question may still be shown."""
         return self._reader.shows(question, view)
 
     def count(self, tenant: str, where: Expr, *, dialect: str = "native") -> int:

@@ -27,7 +27,7 @@ RULES = "tallystick.dialects:rules"
 
 
 class RunningFollowers(Protocol):
-    """Whoever keeps the indexes up to date."""
+    """What keeps the indexes up to date."""
 
     def committed(self, heads: Sequence[LogHead]) -> None:
         """Learn how far logs have come."""

@@ -70,7 +70,7 @@ class IndexReader:
         return Found(hits, more, total if question.total else None, LISTED)
 
     def shows(self, question: Find, view: View) -> bool:
-        """Tell whether a row found for a question may still be told of."""
+        """Tell whether a row found for a question may still be shown."""
         return still_shown(self._rules, question, view)
 
     def count(self, tenant: str, where: Expr, *, dialect: str = "native") -> int:

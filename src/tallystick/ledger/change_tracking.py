@@ -1,7 +1,7 @@
 """Differences: drafts that tell what they change of what they are about.
 
 Such a draft's `previous` is worked out against the latest event on its target, and it is stored
-only if that still is the latest; if others were faster, it is worked out anew. Threads of this
+only if that still is the latest; if others were faster, it is worked out again. Threads of this
 process that write about the same target take turns, so that only other processes can be faster.
 """
 
@@ -60,10 +60,10 @@ class Differences:
                 try:
                     return self._append(tenant, diffed)
                 except PreconditionFailed:
-                    anew = self._diffed(tenant, drafts, ignore, state)
-                    if anew == diffed:  # nothing came in between: the drafts' own condition failed
+                    again = self._diffed(tenant, drafts, ignore, state)
+                    if again == diffed:  # nothing came in between: the drafts' own condition failed
                         raise
-                    diffed = anew
+                    diffed = again
                 patience.pause()
 
     def _diffed(

@@ -1,7 +1,7 @@
 """Changes of identity records: each is made to the record as it is stored, whoever else changes it.
 
 What is to be written is worked out from the stored document and is stored only if that is still
-there; if another server was faster, it is worked out anew. Threads of this process that change the
+there; if another server was faster, it is worked out again. Threads of this process that change the
 same record take turns, so that only other processes can be faster.
 """
 

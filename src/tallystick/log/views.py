@@ -52,7 +52,7 @@ class Recorded(NamedTuple):
 
 
 class LogReader:
-    """Reads logs in order, for whoever follows them."""
+    """Reads logs in order, for followers."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

@@ -3,7 +3,7 @@
 Rows go in slices; a copy that was cut off goes on where it stopped. Until everything else is there,
 the heads in the target name no signing key and have no checkpoint, so that nobody extends or serves
 the logs; identity, without which nobody can reach them, comes last. Nothing is signed and nothing
-is hashed anew: what arrives is compared with the source's tree.
+is hashed again: what arrives is compared with the source's tree.
 """
 
 from __future__ import annotations

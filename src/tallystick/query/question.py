@@ -127,7 +127,7 @@ class Reader(Protocol):
         """
 
     def shows(self, question: Find, view: View) -> bool:
-        """Tell whether a row found for a question may still be told of.
+        """Tell whether a row found for a question may still be shown.
 
         What it names may have been taken away since the index was asked. Waits for nothing.
         """

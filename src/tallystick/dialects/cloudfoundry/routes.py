@@ -373,7 +373,7 @@ def _items(request: Request, body: bytes) -> tuple[list[Item], bool]:
             draft.claims += claims_of_key(key, resource, n + 1)
             items.append(Item(entry.prepare(draft)))
         except Malformed as error:
-            # Limits that hold for events of every API are told of by their common names.
+            # Limits for events of every API have common names.
             path = "/entity/metadata" if error.path == "data" else error.path
             place = f"/{n}{path or ''}" if is_list else path
             raise Malformed(error.message, path=place) from None

@@ -68,5 +68,5 @@ def _below(number: int, size: int) -> Expr:
 
 
 def _starts(size: int) -> range:
-    """Return the indexes at which the sequence begins anew, which no two of a millisecond do."""
+    """Return the indexes at which the sequence begins again, which no two of a millisecond do."""
     return range(0, max(size, 1), ids.IDTIMESTAMP_SEQUENCES)

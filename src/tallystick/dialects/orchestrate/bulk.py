@@ -83,7 +83,7 @@ async def _store_deleted(
     outcomes: list[Outcome | None],
     numbers: list[int],
 ) -> Mapping[int, View]:
-    """Store anew what was moved in before and deleted since; return what is there, by operation."""
+    """Store again what was moved in before and deleted since; return what stands, by operation."""
     deletions = 0
     while True:
         known, deleted = await exchange.door.run(_known, exchange, operations, outcomes, numbers)

@@ -21,7 +21,7 @@ from tallystick.ledger.ledger import Ledger
 from tallystick.query.expr import Expr
 
 ATTEMPTS = 100
-"""How often a change is worked out anew because somebody else was faster."""
+"""How often a change is worked out again because somebody else was faster."""
 
 _CHUNK = 100
 
@@ -75,7 +75,7 @@ async def write(
 ) -> Draft | None:
     """Write what `change` makes of what is there, and return it; None if it wrote nothing.
 
-    When somebody else writes meanwhile, condition and change are worked out anew.
+    When somebody else writes meanwhile, condition and change are worked out again.
     Raises: Refusal when the condition does not hold, or no longer.
     """
     for _ in range(ATTEMPTS):

@@ -162,7 +162,7 @@ def parse_order(text: str | None, near: Near | None) -> SearchOrder:
 def field_of(name: str) -> str:
     """Return the field of an event that a name in a query, a sort or an aggregate means.
 
-    Raises: UnsupportedField for a member of `@path` that there is not.
+    Raises: UnsupportedField for an unknown member of `@path`.
     """
     if name.startswith("@path"):
         if name not in PATH_FIELDS:

@@ -396,7 +396,7 @@ def _integer_of(path: Json, name: str) -> int | None:
 def _moved_in(draft: Draft, path: Json) -> Draft:
     """Let an event keep the name it had elsewhere, and be stored once however often it comes.
 
-    Small ordinals, as the original gave them before April 2014, are given anew.
+    Small ordinals, as the original gave them before April 2014, are given again.
     """
     ordinal = _integer_of(path, "ordinal")
     text = path.get("ordinal_str")

@@ -60,7 +60,7 @@ def question(
 
 
 def check_names(params: Iterable[str], known: Set[str]) -> None:
-    """Refuse parameters that are not known: whoever misspells one would be answered otherwise.
+    """Reject unknown parameters, so that a typo is an error rather than another answer.
 
     Raises: Malformed naming the first.
     """

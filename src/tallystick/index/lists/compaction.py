@@ -2,7 +2,7 @@
 
 A block is sealed within the transaction that fills it. Merging happens afterwards in small steps
 while slices come in between; only its end is a transaction. Blocks whose rows were erased are
-written anew after a while, since terms of what was destroyed should not outlive it.
+rewritten after a while, since terms of what was destroyed should not outlive it.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ class Tidier:
                 " WHERE b.sealed AND b.erased > 0 LIMIT 1"
             ).fetchone()
         if row is None:
-            # While there are any, they are written anew one after the other.
+            # While there are any, they are rewritten one after the other.
             self._purged_s = time.monotonic()
             return None
         shelf = shelf_of(row[0])

@@ -139,7 +139,7 @@ class ViewsWriter:
         verify_folder(self._tidier.folder, self._connection)
 
     def residue(self) -> bool:
-        """There is never any: blocks that held what was erased are written anew by `tidy`."""
+        """There is never any: blocks that held what was erased are rewritten by `tidy`."""
         return False
 
     def close(self) -> None:
@@ -273,7 +273,7 @@ class ViewsWriter:
     # What an erasure takes back
 
     def _relearn(self, shelf: Shelf, part: Slice, index: int) -> None:
-        """Work out anew what is known of the resources that owe something to an erased entry."""
+        """Work out again what is known of the resources that owe something to an erased entry."""
         shelf.open.rank()
         # What is kept in memory may owe to the erased entry when a name was last told.
         self._resources.forget()

@@ -63,7 +63,7 @@ WHERE places.tenant = %(tenant)b AND places.term = old.term AND places.ms = old.
     AND places.idx = old.idx AND places.idx = ANY(%(idx)b::bigint[]);
 
 -- name: delete_lists
--- Entries that are listed anew.
+-- Entries that are listed again.
 DELETE FROM lists WHERE tenant = %(tenant)b AND idx = ANY(%(idx)b::bigint[]);
 
 -- name: stale_rows

@@ -128,7 +128,7 @@ class PostgresReader:
         return Found(self._hits(tenant, rows, question), more, total, LISTED, views)
 
     def shows(self, question: Find, view: View) -> bool:
-        """Tell whether a row found for a question may still be told of."""
+        """Tell whether a row found for a question may still be shown."""
         return still_shown(self._lists.rules, question, view)
 
     def count(self, tenant: str, where: Expr, *, dialect: str = "native") -> int:

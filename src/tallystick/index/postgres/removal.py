@@ -1,4 +1,4 @@
-"""Takes out what stands in the lists for entries: before they are listed anew, or for good."""
+"""Takes out what stands in the lists for entries: before they are listed again, or for good."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Old(NamedTuple):
 
 
 def take_out(connection: Connection, tenant: bytes, indexes: Sequence[int]) -> list[Old]:
-    """Remove entries that are to be listed anew, and return what stood in the lists."""
+    """Remove entries that are to be listed again, and return what stood in the lists."""
     found = select(connection, "old_rows", tenant=tenant, idx=indexes)
     _delete(connection, tenant, indexes)
     return [Old(*row) for row in found]

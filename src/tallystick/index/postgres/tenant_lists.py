@@ -103,7 +103,7 @@ class TenantListing:
     def _changed(
         self, connection: Connection, part: Slice, replaced: Sequence[int]
     ) -> dict[int, View]:
-        """Return what is to be listed anew: what looks different, and documents now outdated."""
+        """Return what is to be listed again: what looks different, and documents now outdated."""
         again = {view.index: view for view in part.changed}
         earlier = [index for index in replaced if index < part.start and index not in again]
         if earlier:
@@ -122,7 +122,7 @@ class TenantListing:
         return added
 
     def _relearn(self, connection: Connection, part: Slice, index: int) -> None:
-        """Work out anew what is known of the resources that owe something to an erased entry."""
+        """Work out again what is known of the resources that owe something to an erased entry."""
         self._resources.forget()
         for key in self._resources.sourced_by(connection, index):
             document = self._latest_document(connection, part, key)

@@ -87,7 +87,7 @@ def open_index(folder: Path, id: str) -> tantivy.Index:
 
 
 def reload(index: tantivy.Index) -> None:
-    """Make the latest commit visible to new snapshots, likewise."""
+    """Make the latest commit visible to new snapshots."""
     with _opening:
         index.reload()
 

@@ -84,12 +84,12 @@ def word(term: str) -> Query:
 
 
 def word_pattern(pattern: str) -> Query | None:
-    """Match documents with a word that matches a regular expression as a whole, likewise."""
+    """Match documents with a word that matches a regular expression as a whole."""
     return _pattern(WORDS, pattern)
 
 
 def word_patterns(patterns: Sequence[str]) -> Query | None:
-    """Match documents with words in a row that match regular expressions, likewise."""
+    """Match documents with words in a row that match regular expressions."""
     if any(_pattern(WORDS, pattern) is None for pattern in patterns):
         return None
     places: Any = list(enumerate(patterns))

@@ -1,6 +1,6 @@
 """Seals: what the operator signs about the mountain range at one size.
 
-A seal is signed over the list of peaks and published without it, so that whoever checks it must
+A seal is signed over the list of peaks and published without it, so that its verifier must
 take the peaks from the log. It carries one pre-signed receipt a peak, from which anyone can make
 an inclusion receipt. Source: wire specification of DataTrails 6.1.
 """

@@ -128,7 +128,7 @@ class Corpus:
         return at_most(_simple(queries.fact_pattern(begin + relaxed)))
 
     def said(self, patterns: Sequence[str], relaxed: str) -> Bounds:
-        """Match documents with words in a row that match regular expressions, likewise.
+        """Match documents with words in a row that match regular expressions.
 
         The caller counts the patterns.
         """

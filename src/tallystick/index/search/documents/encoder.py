@@ -57,11 +57,11 @@ class Speller:
 
     @property
     def is_full(self) -> bool:
-        """Whether the paths it was given keep so much that they have to be loaded anew."""
+        """Whether the paths it was given keep so much that they have to be loaded again."""
         return self._kept > _KEPT_SPELLINGS
 
     def forget(self) -> None:
-        """Begin anew: all paths given before are gone."""
+        """Begin again: all paths given before are gone."""
         self._kept = 0
 
     def fields(self, tenant: TenantPaths, document: Document) -> Fields:
