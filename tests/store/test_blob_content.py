@@ -76,3 +76,21 @@ def test_folder_that_cannot_be_made_is_an_error_of_ours(tmp_path: Path) -> None:
     (tmp_path / "uploads").write_text("a file")
     with pytest.raises(StoreFailed):
         FolderBlobs(tmp_path / "blobs", tmp_path / "uploads").begin("acme")
+
+
+def test_removed_content_is_gone_and_may_come_again(content: BlobContent) -> None:
+    begun = content.begin("acme")
+    begun.write(b"canary" * 100_000)
+    stored = begun.finish()
+    assert begun.digest == stored.digest
+    other = upload(content, "acme", b"other")
+    upload(content, "stranger", b"canary" * 100_000)
+    content.remove("acme", stored.digest)
+    content.remove("acme", stored.digest)
+    assert not content.has("acme", stored.digest)
+    assert content.has("stranger", stored.digest)
+    assert content.digests("acme") == [other.digest]
+    with pytest.raises(StoreCorrupt):
+        content.read("acme", stored.digest, 0, 9)
+    assert upload(content, "acme", b"canary" * 100_000) == stored
+    assert content.read("acme", stored.digest, 0, 6) == b"canary"

@@ -240,5 +240,6 @@ _CHANGES: dict[str, _Change] = {
     "hold.placed": lambda facts, data: _HOLD_MADE | data,
     "hold.lifted": lambda facts, data: facts | {"lifted": True, "lift_reason": data.get("reason")},
     "blob.stored": _blob_facts,
+    "blob.erased": _gone,
 }
 """What an act makes of the facts known of its target, by kind of entry."""

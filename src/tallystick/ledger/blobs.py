@@ -2,20 +2,23 @@
 
 Content is stored once per tenant and SHA-256, by a `BlobContent`; each upload has a record of its
 own among the identity records, written together with an entry in the tenant's log, so that what
-was uploaded when can be proven. A record never changes.
+was uploaded when can be proven. A record never changes. It is erased together with what its entry
+says of the content; the content goes once no other record of the tenant has it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
 
 import msgspec
 
 from tallystick.errors import StoreCorrupt, for_operator
 from tallystick.events.event import Draft, Op, Resource
 from tallystick.identity.acts import Act
+from tallystick.ledger.striped_locks import Turns
 from tallystick.store.base import IdentityWrite, Store
 from tallystick.store.blob_content import BlobContent, Content, Upload
 
@@ -35,6 +38,8 @@ CHUNK_BYTES = 256 * 1024
 
 _KIND = "blob"
 
+T = TypeVar("T")
+
 
 class Blob(msgspec.Struct, frozen=True, kw_only=True):
     """The record of one upload."""
@@ -52,6 +57,7 @@ class Blobs:
 
     def __init__(self, store: Store, content: BlobContent) -> None:
         self._store = store
+        self._turns = Turns()
         self.content = content
 
     def get(self, tenant: str, id: str) -> Blob | None:
@@ -63,6 +69,62 @@ class Blobs:
         """Return the records of a tenant's blobs by id."""
         rows = self._store.identities(tenant, _KIND)
         return [msgspec.json.decode(row.doc, type=Blob) for row in rows]
+
+    def keep(
+        self,
+        upload: Upload,
+        tenant: str,
+        administer: Callable[[str, Act], object],
+        *,
+        mime_type: str,
+        now_ms: int,
+        dialect: str,
+        id: str | None = None,
+        actor: Resource | None = None,
+    ) -> Blob:
+        """Make an upload a blob of a tenant; `id` may be an old one.
+
+        Raises: Conflict when the id is taken.
+        """
+        with self._turns.taken([(tenant, upload.digest)]):
+            content = upload.finish()
+            blob, act = add_blob(
+                tenant, content,
+                mime_type=mime_type, now_ms=now_ms, dialect=dialect, id=id, actor=actor,
+            )  # fmt: skip
+            administer(tenant, act)
+            if not self.content.has(tenant, content.digest):
+                # Another server erased the last blob with this content before ours was on record.
+                upload.finish()
+        return blob
+
+    def forget(self, blob: Blob, erase: Callable[[], T]) -> T:
+        """Run `erase`, which erases the record of a blob, and destroy content that nobody has.
+
+        Raises: what `erase` raises.
+        """
+        with self._turns.taken([(blob.tenant, blob.digest)]):
+            erased = erase()
+            self._remove_unused(blob.tenant, [blob.digest])
+        return erased
+
+    def sweep(self, tenant: str) -> None:
+        """Destroy content that no record has, as after a kill in the middle of an erasure."""
+        used = {blob.digest for blob in self.list(tenant)}
+        unused = [digest for digest in self.content.digests(tenant) if digest not in used]
+        with self._turns.taken([(tenant, digest) for digest in unused]):
+            self._remove_unused(tenant, unused)
+
+    def _remove_unused(self, tenant: str, digests: Sequence[str]) -> None:
+        if not digests:
+            return
+        with self._store.transaction() as writer:
+            # While the log is held no record can be added, on whichever server.
+            writer.head(tenant)
+            used = {blob.digest for blob in self.list(tenant)}
+            for digest in digests:
+                if digest not in used:
+                    self.content.remove(tenant, digest)
 
     def read(self, blob: Blob, start: int, stop: int) -> bytes:
         """Return the bytes [start, stop) of a blob.

@@ -5,7 +5,7 @@ An event's revisions go with it: each holds content of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from tallystick.errors import NotFound
 from tallystick.events import entry
@@ -24,8 +24,10 @@ def erasure_item(
     subject: str,
     actor: Resource | None,
     dialect: str,
+    sections: Collection[str] = SECTIONS,
+    touched: Callable[[], Iterable[int]] | None = None,
 ) -> Item:
-    """Return what destroys the sections of entries, and of the revisions of events among them.
+    """Return what destroys `sections` of entries, and of the revisions of events among them.
 
     Raises: NotFound when there is nothing to erase.
     """
@@ -33,7 +35,7 @@ def erasure_item(
     erasures = tuple(
         Erasure(row.index, present)
         for row in sorted(rows.values())
-        if (present := _present_sections(row))
+        if (present := tuple(name for name in _present_sections(row) if name in sections))
     )
     if not erasures:
         raise NotFound("there is nothing left to erase")
@@ -41,7 +43,7 @@ def erasure_item(
     draft = Draft(
         kind="erase", op=Op.ERASE, subject=subject, actor=actor, data=told, dialect=dialect
     )
-    return Item(entry.prepare(draft), (), erasures)
+    return Item(entry.prepare(draft), (), erasures, touched=touched)
 
 
 def _with_revisions(store: Store, tenant: str, indexes: Iterable[int]) -> set[int]:

@@ -228,6 +228,9 @@ class Holds:
     def _taken_away(self, tenant: str, items: Sequence[Item]) -> list[View]:
         """Return the events and documents that items would take away."""
         found = {erasure.index for item in items for erasure in item.erasures}
+        for item in items:
+            if item.touched is not None:
+                found.update(item.touched())
         subjects = {item.prepared.draft.subject for item in items if _is_change(item)}
         # What an erased revision revised is touched too.
         erased = events_of(tenant, list(self._store.rows_at(tenant, found).values()))
@@ -282,7 +285,7 @@ def place(
 
 def takes_away(item: Item) -> bool:
     """Tell whether an item changes, hides, deletes or destroys what is there."""
-    return bool(item.erasures) or _is_change(item) or _is_deletion(item)
+    return bool(item.erasures or item.touched) or _is_change(item) or _is_deletion(item)
 
 
 def _is_change(item: Item) -> bool:

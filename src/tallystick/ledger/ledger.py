@@ -111,7 +111,13 @@ class Ledger:
 
         Raises: the first draft's error, for all of them.
         """
-        items = [Item(entry.prepare(draft)) for draft in drafts]
+        return self.append_all(tenant, [Item(entry.prepare(draft)) for draft in drafts])
+
+    def append_all(self, tenant: str, items: Sequence[Item]) -> list[Accepted]:
+        """Store items, all of them or none, waiting until they are durable.
+
+        Raises: the first item's error, for all of them.
+        """
         return _accepted(self.append_each(tenant, items, atomic=True))
 
     def administer(self, tenant: str, *acts: Act) -> list[Accepted]:
@@ -120,8 +126,9 @@ class Ledger:
         Whatever changes a record that exists goes through `changes`.
         Raises: Conflict when an id, login or key is taken.
         """
-        items = [Item(entry.prepare(act.draft), act.writes, (), act.origin) for act in acts]
-        return _accepted(self.append_each(tenant, items, atomic=True))
+        return self.append_all(
+            tenant, [Item(entry.prepare(act.draft), act.writes, (), act.origin) for act in acts]
+        )
 
     def revise(
         self,
@@ -179,7 +186,7 @@ class Ledger:
                     subject=view.first.id, actor=actor, dialect=dialect,
                 )
             )  # fmt: skip
-        return _accepted(self.append_each(tenant, items, atomic=True))[0]
+        return self.append_all(tenant, items)[0]
 
     def erase_event(
         self,
@@ -210,9 +217,9 @@ class Ledger:
             subject=view.first.id, actor=actor, dialect="native",
         )  # fmt: skip
         if view.retracted:
-            return Op.ERASE, _accepted(self.append_each(tenant, [erasure], atomic=True))[0]
+            return Op.ERASE, self.append_all(tenant, [erasure])[0]
         items = [Item(entry.prepare(self._retraction(view, "native", actor))), erasure]
-        return Op.RETRACT, _accepted(self.append_each(tenant, items, atomic=True))[0]
+        return Op.RETRACT, self.append_all(tenant, items)[0]
 
     def retract_each(
         self,
@@ -246,7 +253,7 @@ class Ledger:
                 subject=subject, actor=draft.actor, dialect=draft.dialect,
             ),
         ]  # fmt: skip
-        return _accepted(self.append_each(tenant, items, atomic=True))[0]
+        return self.append_all(tenant, items)[0]
 
     def _retraction(self, view: View, dialect: str, actor: Resource | None) -> Draft:
         return Draft(
@@ -276,7 +283,7 @@ class Ledger:
         item = erasure_item(
             self.store, tenant, indexes, subject=subject, actor=actor, dialect=dialect
         )
-        return _accepted(self.append_each(tenant, [item], atomic=True))[0]
+        return self.append_all(tenant, [item])[0]
 
     def _changeable(
         self, tenant: str, id: str, visible: Expr, dialect: str, expected: frozenset[int] | None

@@ -8,7 +8,7 @@ It writes nothing; queues and threads are the sequencer's.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from tallystick.errors import (
@@ -51,6 +51,8 @@ class Item(NamedTuple):
     erasures: tuple[Erasure, ...] = ()
     origin: str | None = None
     """Names the tenant's new log; only the first item of a new tenant has one."""
+    touched: Callable[[], Iterable[int]] | None = None
+    """Finds entries that lose something besides what is erased, for legal holds on them."""
 
 
 class Accepted(NamedTuple):

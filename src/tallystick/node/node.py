@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tallystick.clock import Clock, SystemClock
 from tallystick.data_folder import HEADS_FOLDER, KEY_FILE, UPLOADS_FOLDER, held, hold
-from tallystick.errors import SettingsError, StoreCorrupt
+from tallystick.errors import SettingsError, StoreBusy, StoreCorrupt, StoreError
 from tallystick.events.event import Draft, Json, Op, Resource
 from tallystick.identity.records import Identity
 from tallystick.identity.replay import IdentityDifference, identity_differences
@@ -100,11 +100,22 @@ class Node:
             self.sequencer.refuse(_another_key(tenants[0]))
             return
         self._prove_identity(heads)
+        self._sweep_blobs(tenants)
         vanished = self.remembered.vanished(tenants)
         if vanished is not None:
             self.sequencer.refuse(_vanished(vanished))
         proven = self.sequencer.prove(tenants, deadline_s=PROVING_S)
         self.remembered.committed(self.sequencer.proven(tenants[:proven]))
+
+    def _sweep_blobs(self, tenants: Sequence[str]) -> None:
+        """Destroy what a kill left of blobs that were erased."""
+        if not self.followers:
+            return
+        for tenant in tenants:
+            try:
+                self.blobs.sweep(tenant)
+            except (StoreBusy, StoreError) as error:
+                self.warnings.append(f"erased blobs were not looked for: {error.message}")
 
     def _prove_identity(self, heads: Sequence[LogHead]) -> None:
         """Let no record stand for anybody that contradicts the log; say which."""

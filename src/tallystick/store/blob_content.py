@@ -19,11 +19,18 @@ class Upload(Protocol):
     size: int
     """How many bytes were written so far."""
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 in hex of what was written so far."""
+
     def write(self, data: bytes) -> None:
         """Add to the content."""
 
     def finish(self) -> Content:
-        """Make the content durable and readable by its digest; nothing may be added then."""
+        """Make the content durable and readable by its digest; nothing may be added then.
+
+        Called again, it puts back content that was removed meanwhile, where `has` says so.
+        """
 
     def abort(self) -> None:
         """Forget what was written; harmless after `finish`."""
@@ -42,6 +49,18 @@ class BlobContent(Protocol):
         """Return the bytes [start, stop) of some content, fewer where it ends.
 
         Raises: StoreCorrupt when there is no such content.
+        """
+
+    def has(self, tenant: str, digest: str) -> bool:
+        """Tell whether some content is there."""
+
+    def digests(self, tenant: str) -> list[str]:
+        """Return the digests of all content of a tenant, in order."""
+
+    def remove(self, tenant: str, digest: str) -> None:
+        """Destroy some content, from the files of the store too; harmless when there is none.
+
+        Raises: StoreFailed.
         """
 
     def close(self) -> None:

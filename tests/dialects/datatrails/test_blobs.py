@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 
+from tallystick.identity.access import Scope
 from tests.dialects.datatrails.conftest import Account, Json, eventually
 from tests.support.live_server import open_server
 
@@ -273,3 +274,19 @@ def test_upload_is_an_entry_in_the_log(account: Account) -> None:
     entry = next(entry for entry in log if entry["kind"] == "blob.stored")
     assert entry["data"]["sha256"] == record["hash"]["value"]
     assert entry["target"]["id"] == record["identity"].removeprefix("blobs/")
+
+
+@pytest.mark.parametrize("path", ["/v1/blobs/{}", "/extensions/datatrails/blobs/{}"])
+def test_erased_blob_is_not_found(account: Account, path: str) -> None:
+    record = account.upload(uuid4().bytes)
+    uuid = record["identity"].removeprefix("blobs/")
+    event = account.create(attributes={"arc_primary_image": attachment(record)})
+    with account.http(account.key_with(Scope.READ, Scope.WRITE)) as writer:
+        assert writer.delete(path.format(uuid)).status_code == 403
+    with account.http(account.key_with(Scope.READ, Scope.PURGE)) as purger:
+        assert purger.delete(path.format(uuid)).status_code == 200
+        assert purger.delete(path.format(uuid)).status_code == 404
+    assert account.app.get(f"/archivist/v1/{record['identity']}/info").status_code == 404
+    through = f"/archivist/v2/attachments/{event['identity']}/{uuid}"
+    assert account.app.get(through).status_code == 404
+    assert account.read(event["identity"])["attributes"] == event["attributes"]

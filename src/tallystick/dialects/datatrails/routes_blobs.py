@@ -19,7 +19,8 @@ from tallystick.errors import Malformed, NotFound
 from tallystick.events import ids
 from tallystick.events.event import Json
 from tallystick.identity.access import Scope
-from tallystick.ledger.blobs import CHUNK_BYTES, Blob, Upload, add_blob
+from tallystick.ledger.blob_erasure import erase_blob
+from tallystick.ledger.blobs import CHUNK_BYTES, Blob, Upload
 from tallystick.query.expr import Everything
 
 BASE = "/archivist/v1/blobs"
@@ -50,6 +51,7 @@ class BlobsApi:
         return [
             Route(BASE, self.upload, methods=["POST"]),
             Route(MOVED, self.upload, methods=["POST"]),
+            Route(MOVED, self.erase, methods=["DELETE"]),
             Route(f"{BASE}/{{uuid}}", self.download, methods=["GET"]),
             Route(f"{BASE}/{{uuid}}/info", self.info, methods=["GET"]),
             Route(ATTACHMENTS, self.download, methods=["GET"]),
@@ -72,6 +74,12 @@ class BlobsApi:
         finally:
             await run(upload.abort)
         return json_response(told)
+
+    async def erase(self, request: Request) -> Response:
+        """Destroy a blob: its record, and its content unless another blob has the same."""
+        caller = caller_of(self._services, request, Scope.PURGE)
+        await self._services.door().run(self._erase, caller, request)
+        return json_response({})
 
     async def info(self, request: Request) -> Response:
         """Answer the record of a blob."""
@@ -107,17 +115,24 @@ class BlobsApi:
     def _store(
         self, caller: DataTrailsCaller, upload: Upload, mime_type: str, id: str | None
     ) -> Json:
-        blob, act = add_blob(
+        blob = self._blobs.keep(
+            upload,
             caller.tenant,
-            upload.finish(),
+            self._services.ledger.administer,
             mime_type=mime_type,
             now_ms=self._services.clock.now_ms(),
             dialect=rendering.DIALECT,
             id=None if id is None else id.lower(),
             actor=actor_of(self._services, caller.principal),
         )
-        self._services.ledger.administer(caller.tenant, act)
         return attachments.rendered(blob, caller.tenant_identity)
+
+    def _erase(self, caller: DataTrailsCaller, request: Request) -> None:
+        blob = self._find(caller, request)
+        erase_blob(
+            self._services.ledger, self._blobs, caller.tenant, blob.id,
+            dialect=rendering.DIALECT, actor=actor_of(self._services, caller.principal),
+        )  # fmt: skip
 
     def _find(self, caller: DataTrailsCaller, request: Request) -> Blob:
         """Return the blob of a path, having seen that its event names it if there is one.

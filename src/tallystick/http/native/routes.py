@@ -23,6 +23,7 @@ from tallystick.events.event import Json, Op, View
 from tallystick.http.auth import Authenticator
 from tallystick.http.body import body_of
 from tallystick.http.native import parameters, wire
+from tallystick.http.native.blobs import NativeBlobsApi
 from tallystick.http.native.facets import AnalysisApi
 from tallystick.http.native.resources import ResourcesApi
 from tallystick.http.problem import of_body
@@ -61,6 +62,7 @@ class NativeApi:
                 methods=["POST"],
             ),
             *ResourcesApi(self._services).routes(self._guarded),
+            *NativeBlobsApi(self._services, self._authenticator).routes(self._guarded),
             Route("/v1/checkpoint", self._guarded(read, self.checkpoint), methods=["GET"]),
             Route("/v1/proofs/consistency", self._guarded(read, self.consistency), methods=["GET"]),
         ]

@@ -15,6 +15,7 @@ from tallystick.store.postgres.connection import Connection, Pool, Timeouts
 from tallystick.store.postgres.errors import translated
 from tallystick.store.postgres.public_files import STATEMENTS, select
 from tallystick.store.postgres.rows import to_bytes
+from tallystick.store.postgres.vacuum import Cleaner
 from tallystick.store.sqlite.blobs import FileUpload, failures
 
 CHUNK_BYTES = 256 * 1024
@@ -28,6 +29,7 @@ class PostgresBlobs:
     def __init__(self, url: str, uploads: Path) -> None:
         self._pool = Pool(url, name="blobs", size_max=_CONNECTIONS, timeouts=Timeouts())
         self._uploads = uploads
+        self._cleaner = Cleaner(url)
 
     def begin(self, tenant: str) -> FileUpload:
         """Begin an upload."""
@@ -50,8 +52,36 @@ class PostgresBlobs:
         with translated():
             return self._pool.run(use)
 
+    def has(self, tenant: str, digest: str) -> bool:
+        """Tell whether some content is there."""
+        return bool(self._select("blob_size", tenant, digest=bytes.fromhex(digest)))
+
+    def digests(self, tenant: str) -> list[str]:
+        """Return the digests of all content of a tenant, in order."""
+        return [digest.hex() for (digest,) in self._select("blob_digests", tenant)]
+
+    def remove(self, tenant: str, digest: str) -> None:
+        """Delete some content, and have its rows vacuumed."""
+        place = {"tenant": to_bytes(tenant), "digest": bytes.fromhex(digest)}
+
+        def use(connection: Connection) -> None:
+            with connection.transaction():
+                for statement in ("delete_blob", "delete_blob_chunks", "note_removed_chunks"):
+                    connection.execute(STATEMENTS[statement], place, prepare=True)
+
+        with translated():
+            self._pool.run(use)
+        self._cleaner.wake()
+
+    def _select(self, statement: str, tenant: str, **values: bytes) -> list[tuple[bytes]]:
+        with translated():
+            return self._pool.run(
+                lambda connection: select(connection, statement, tenant=to_bytes(tenant), **values)
+            )
+
     def close(self) -> None:
         """Close every connection; idempotent."""
+        self._cleaner.close()
         self._pool.close()
 
     def _keep(self, tenant: str, path: Path, content: Content) -> None:

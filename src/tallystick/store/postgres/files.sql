@@ -73,3 +73,21 @@ SELECT size FROM blobs WHERE tenant = %(tenant)b AND digest = %(digest)b;
 SELECT chunk, data FROM blob_chunks
 WHERE tenant = %(tenant)b AND digest = %(digest)b AND chunk BETWEEN %(first)b AND %(last)b
 ORDER BY chunk;
+
+-- name: blob_digests
+-- The digests of all content of a tenant.
+SELECT digest FROM blobs WHERE tenant = %(tenant)b ORDER BY digest;
+
+-- name: delete_blob
+-- Content of a blob, but for its pieces.
+DELETE FROM blobs WHERE tenant = %(tenant)b AND digest = %(digest)b;
+
+-- name: delete_blob_chunks
+-- The pieces of a blob.
+DELETE FROM blob_chunks WHERE tenant = %(tenant)b AND digest = %(digest)b;
+
+-- name: note_removed_chunks
+-- The table that pieces were deleted from, for the vacuum that destroys them.
+INSERT INTO erased
+VALUES (%(tenant)b, convert_to('blob_chunks', 'UTF8'), pg_current_xact_id(), false)
+ON CONFLICT (tenant, relation) DO UPDATE SET xid = excluded.xid, vacuumed = false;

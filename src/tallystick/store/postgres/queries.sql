@@ -61,6 +61,12 @@ RETURNING log.tableoid::regclass::text, pg_current_xact_id()::text;
 INSERT INTO erased VALUES (%(tenant)b, %(relation)b, %(xid)b::text::xid8, false)
 ON CONFLICT (tenant, relation) DO UPDATE SET xid = excluded.xid, vacuumed = false;
 
+-- name: note_erased_records
+-- The table of records, noted with an erasure that changes some of them.
+INSERT INTO erased
+VALUES (%(tenant)b, convert_to('identity', 'UTF8'), pg_current_xact_id(), false)
+ON CONFLICT (tenant, relation) DO UPDATE SET xid = excluded.xid, vacuumed = false;
+
 -- name: delete_lookups
 -- Lookups all belong to the empty tenant.
 DELETE FROM lookups

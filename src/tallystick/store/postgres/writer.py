@@ -193,6 +193,8 @@ class PostgresWriter:
             _write_identity(connection, write)
         if commit.erasures:
             self._erase(connection, tenant, commit.erasures)
+            if commit.identity:
+                _execute(connection, "note_erased_records", tenant=tenant)
         if share is not None:
             self._lists = share.write()
         _write_tree(connection, tenant, commit, self._lists.next)

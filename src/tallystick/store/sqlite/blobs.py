@@ -18,6 +18,7 @@ from tallystick.errors import StoreCorrupt, StoreFailed
 from tallystick.store.blob_content import Content
 
 _FOLDER_MODE = 0o700
+_ZEROS = bytes(256 * 1024)
 
 
 class FolderBlobs:
@@ -35,11 +36,40 @@ class FolderBlobs:
     def read(self, tenant: str, digest: str, start: int, stop: int) -> bytes:
         """Return the bytes [start, stop) of some content, fewer where it ends."""
         try:
-            with (self._folder / _name_of(tenant) / digest[:2] / digest).open("rb") as file:
+            with self._path(tenant, digest).open("rb") as file:
                 file.seek(start)
                 return file.read(stop - start)
         except OSError as error:
             raise StoreCorrupt(f"content {digest} cannot be read: {error.strerror}") from error
+
+    def has(self, tenant: str, digest: str) -> bool:
+        """Tell whether some content is there."""
+        return self._path(tenant, digest).is_file()
+
+    def digests(self, tenant: str) -> list[str]:
+        """Return the digests of all content of a tenant, in order."""
+        return sorted(path.name for path in (self._folder / _name_of(tenant)).glob("??/*"))
+
+    def remove(self, tenant: str, digest: str) -> None:
+        """Overwrite some content with zeros, then remove its file."""
+        path = self._path(tenant, digest)
+        try:
+            with path.open("r+b") as file:
+                for _ in range(0, path.stat().st_size, len(_ZEROS)):
+                    file.write(_ZEROS)
+                file.flush()
+                os.fsync(file.fileno())
+            path.unlink()
+            _flush_folder(path.parent)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise StoreFailed(
+                f"content {digest} cannot be removed", hint="check disk and rights"
+            ) from error
+
+    def _path(self, tenant: str, digest: str) -> Path:
+        return self._folder / _name_of(tenant) / digest[:2] / digest
 
     def close(self) -> None:
         """Do nothing: no file is kept open."""
@@ -67,6 +97,11 @@ class FileUpload:
         self._digest = hashlib.sha256()
         self.size = 0
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 in hex of what was written so far."""
+        return self._digest.hexdigest()
+
     def write(self, data: bytes) -> None:
         """Add to the content."""
         self._digest.update(data)
@@ -76,11 +111,12 @@ class FileUpload:
 
     def finish(self) -> Content:
         """Make the content durable and readable by its digest."""
-        content = Content(self._digest.hexdigest(), self.size)
-        with failures():
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
+        content = Content(self.digest, self.size)
+        if not self._file.closed:
+            with failures():
+                self._file.flush()
+                os.fsync(self._file.fileno())
+                self._file.close()
         self._keep(self._path, content)
         return content
 
