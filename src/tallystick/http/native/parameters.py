@@ -10,25 +10,20 @@ from starlette.datastructures import QueryParams
 
 from tallystick import limits, times
 from tallystick.errors import Malformed
-from tallystick.events import references
 from tallystick.ledger.payload_paths import PayloadPaths
-from tallystick.query.expr import Eq, Everything, Expr, In, Prefix, Range, Sort, all_of, any_of
-from tallystick.query.lucene import parse
+from tallystick.query.expr import Everything, Expr, Sort
 from tallystick.query.native_fields import NativeFields
+from tallystick.query.native_filter import FILTER_PARAMETERS, NativeFilter
 from tallystick.query.order import DISTANCE, RELEVANCE
 from tallystick.query.question import Find, Over
 
 T = TypeVar("T")
 
-_FIND_PARAMETERS = frozenset(
-    {
-        "q", "kind", "actor", "target", "scope", "trail", "dialect", "from", "to", "order",
-        "sort", "limit", "cursor", "offset", "total", "view", "explain",
-    }
-)  # fmt: skip
+_FIND_PARAMETERS = FILTER_PARAMETERS | {
+    "order", "sort", "limit", "cursor", "offset", "total", "view", "explain",
+}  # fmt: skip
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _SPACED_OFFSET = re.compile(r" \d{2}:\d{2}\Z", re.ASCII)
-_RESOURCE_FILTERS = ("actor", "target", "scope")
 
 
 def question(
@@ -50,7 +45,7 @@ def question(
     descending = one_of(params, "order", {"desc": True, "asc": False}, "desc")
     fields = fields_of(paths, tenant, visible)
     return Find(
-        where=_where(fields, params),
+        where=filter_of(params).where(fields),
         over=over,
         sort=_sort(fields, params, over, descending),
         limit=whole(params, "limit", limits.LIST_LIMIT, 1, limits.LIST_LIMIT_MAX),
@@ -73,20 +68,26 @@ def check_names(params: Iterable[str], known: Set[str]) -> None:
         )
 
 
-def _where(fields: NativeFields, params: QueryParams) -> Expr:
-    parts: list[Expr] = [_time_range(params)]
-    if kinds := params.getlist("kind"):
-        parts.append(any_of(_kind(kind) for kind in kinds))
-    for name in _RESOURCE_FILTERS:
-        if values := params.getlist(name):
-            parts.append(In(name, tuple(_resource_text(value, name) for value in values)))
-    for name in ("trail", "dialect"):
-        if values := params.getlist(name):
-            parts.append(In(name, tuple(values)))
-    text = params.get("q")
-    if text is not None:
-        parts.append(parse(text, fields, default_operator="and"))
-    return all_of(parts)
+def filter_of(params: QueryParams) -> NativeFilter:
+    """Return the filter that a request's parameters make.
+
+    Raises: Malformed naming the parameter.
+    """
+
+    def values(name: str) -> tuple[str, ...]:
+        return tuple(params.getlist(name))
+
+    return NativeFilter(
+        q=params.get("q"),
+        kind=values("kind"),
+        actor=values("actor"),
+        target=values("target"),
+        scope=values("scope"),
+        trail=values("trail"),
+        dialect=values("dialect"),
+        from_ms=time(params, "from"),
+        to_ms=time(params, "to"),
+    )
 
 
 def fields_of(paths: PayloadPaths, tenant: str, visible: Expr) -> NativeFields:
@@ -116,20 +117,11 @@ def _sort(
     return tuple(sorts)
 
 
-def _kind(text: str) -> Expr:
-    if text.endswith(".*"):
-        return Prefix("kind", text[:-1])
-    return Everything() if text == "*" else Eq("kind", text)
+def time(params: QueryParams, name: str) -> int | None:
+    """Return a time in a parameter: RFC 3339, a day, or milliseconds since 1970.
 
-
-def _time_range(params: QueryParams) -> Expr:
-    low, high = (_time(params, name) for name in ("from", "to"))
-    if low is None and high is None:
-        return Everything()
-    return Range("occurred_ms", low, high, low_inclusive=True, high_inclusive=False)
-
-
-def _time(params: QueryParams, name: str) -> int | None:
+    Raises: Malformed.
+    """
     text = params.get(name)
     if text is None:
         return None
@@ -143,17 +135,6 @@ def _time(params: QueryParams, name: str) -> int | None:
         )
     is_day = _DAY.fullmatch(text) is not None
     return times.from_rfc3339(f"{text}T00:00:00Z" if is_day else text, name)
-
-
-def _resource_text(text: str, name: str) -> str:
-    resource = references.parse(text)
-    if resource is None:
-        raise Malformed(
-            f"{name} is written TYPE:ID, such as user:481",
-            path=name,
-            hint="a colon in the type is written %3A",
-        )
-    return references.to_text(*resource)
 
 
 def one_of(params: QueryParams, name: str, values: Mapping[str, T], default: str) -> T:
