@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable
 from tallystick.errors import NotFound
 from tallystick.events import entry
 from tallystick.events.entry import SECTIONS
-from tallystick.events.event import Draft, HeadSlot, Op, Resource
+from tallystick.events.event import Draft, Event, HeadSlot, Op, Resource
 from tallystick.log.commit_plan import Item
 from tallystick.log.views import events_of
 from tallystick.store.base import Erasure, LogRow, Store, head_key
@@ -44,6 +44,17 @@ def erasure_item(
         kind="erase", op=Op.ERASE, subject=subject, actor=actor, data=told, dialect=dialect
     )
     return Item(entry.prepare(draft), (), erasures, touched=touched)
+
+
+def erased_indexes(erasure: Event) -> list[int]:
+    """Return the entries that an `erase` entry says it destroyed sections of, in its order."""
+    told = erasure.data.get("entries")
+    items = told if isinstance(told, list) else []
+    return [item["index"] for item in items if _names_index(item)]
+
+
+def _names_index(item: object) -> bool:
+    return isinstance(item, dict) and isinstance(item.get("index"), int)
 
 
 def _with_revisions(store: Store, tenant: str, indexes: Iterable[int]) -> set[int]:
