@@ -11,16 +11,16 @@ from tallystick.query.expr import Everything
 from tallystick.query.question import Over
 from tallystick.store.base import LogHead, Store
 from tallystick.subscriptions import cursor
-from tallystick.subscriptions.changes import Change, Position, read_changes
+from tallystick.subscriptions.changes import Change, LogPosition, read_changes
 from tests.support.recording import TENANT, Recorder, draft, order
 
-START = Position(0)
+START = LogPosition(0)
 TOLD = tuple[int, Op, int, object]
 
 
 def everything(
     store: Store,
-    start: Position = START,
+    start: LogPosition = START,
     *,
     over: Over = Over.EVENTS,
     max_entries: int = 1024,
@@ -120,7 +120,7 @@ def test_the_log_itself_has_every_entry_as_recorded(store: Store, ids: list[str]
 
 def test_acts_of_administration_are_noticed(store: Store, ids: list[str]) -> None:
     assert not read_changes(store, TENANT, START, 7).has_acts
-    assert read_changes(store, TENANT, Position(7), 8).has_acts
+    assert read_changes(store, TENANT, LogPosition(7), 8).has_acts
 
 
 def test_an_erasure_of_many_events_is_told_in_parts(
@@ -129,14 +129,14 @@ def test_an_erasure_of_many_events_is_told_in_parts(
     count = 600
     recorder.append(TENANT, *(draft(n) for n in range(count)))
     ledger.erase(TENANT, range(count), subject="all")
-    stop, at, parts = count + 1, Position(count), []
+    stop, at, parts = count + 1, LogPosition(count), []
     while at.index < stop:
         part = read_changes(store, TENANT, at, stop)
         parts.append(len(part.changes))
         at = part.following
     assert len(parts) == 3
     assert sum(parts) == count
-    text = cursor.encode(head_of(store).origin, Position(count, 599, b"\0"))
+    text = cursor.encode(head_of(store).origin, LogPosition(count, 599, b"\0"))
     with pytest.raises(Conflict):
         cursor.resume(store, head_of(store), text)
 
@@ -152,10 +152,10 @@ def test_cursors_of_other_logs_and_futures_are_refused(store: Store, recorder: R
     assert other is not None
     with pytest.raises(Malformed, match="another log"):
         cursor.resume(store, other, here)
-    beyond = cursor.encode(head.origin, Position(3, 0, b"12345678"))
+    beyond = cursor.encode(head.origin, LogPosition(3, 0, b"12345678"))
     with pytest.raises(Conflict, match="the log has 2"):
         cursor.resume(store, head, beyond)
-    differs = cursor.encode(head.origin, Position(2, 0, b"12345678"))
+    differs = cursor.encode(head.origin, LogPosition(2, 0, b"12345678"))
     with pytest.raises(Conflict, match="differently"):
         cursor.resume(store, head, differs)
     for text in ("", "x", here[:-1], here + "A", "A" * len(here), "é" * len(here)):

@@ -19,7 +19,7 @@ from tallystick.query.native_filter import NativeFilter
 from tallystick.query.question import Over
 from tallystick.query.values import Values
 from tallystick.subscriptions import notices
-from tallystick.subscriptions.changes import Change, Position
+from tallystick.subscriptions.changes import Change, LogPosition
 from tallystick.subscriptions.subscription import Disclosure, Judge, Subscription, possibly
 from tests.support.strategies import exprs, views
 
@@ -62,7 +62,7 @@ def erased(view: View, sections: tuple[str, ...]) -> View:
 def change(op: Op, view: View, before: View | None = None) -> Change:
     """Return a change of a view."""
     entry = msgspec.structs.replace(view.first, op=op, index=9)
-    return Change(op, entry, view, before, Position(10))
+    return Change(op, entry, view, before, LogPosition(10))
 
 
 def judged(where: Expr, visible: Expr, one: Change) -> Disclosure:
@@ -170,7 +170,7 @@ def test_a_retraction_reaches_who_may_see_the_event_and_shows_none_of_it() -> No
 
 def test_entries_of_the_log_are_judged_as_recorded() -> None:
     entry = msgspec.structs.replace(EVENT, op=Op.ERASE)
-    one = Change(Op.ERASE, entry, as_recorded(entry), None, Position(1))
+    one = Change(Op.ERASE, entry, as_recorded(entry), None, LogPosition(1))
     judge = Judge(Subscription(where=Eq("op", "erase"), over=Over.LOG))
     assert judge(one, Values(one.view)) is Disclosure.WHOLE
     assert notices.name_of(one, Over.LOG) == "record"

@@ -37,7 +37,7 @@ ERASURES = 256
 _CHANGES = frozenset({Op.REVISE, Op.RETRACT})
 
 
-class Position(NamedTuple):
+class LogPosition(NamedTuple):
     """Where to read on: at the entry `index`, behind the first `part` of its changes.
 
     `leaf` is the leaf hash of the entry before (empty at the beginning of a log), by which a log is
@@ -59,7 +59,7 @@ class Change(NamedTuple):
     """The event concerned as it is shown now; `view.retracted` tells that it is not shown."""
     before: View | None
     """Of a revision: the event as it was shown before it."""
-    following: Position
+    following: LogPosition
     """Where to read on behind this change."""
 
 
@@ -67,7 +67,7 @@ class ChangeSlice(NamedTuple):
     """Changes one after the other, and where to read on; many entries may hold no change."""
 
     changes: Sequence[Change]
-    following: Position
+    following: LogPosition
     has_acts: bool
     """Whether an act of administration is among the entries: somebody's rights may have changed."""
 
@@ -75,7 +75,7 @@ class ChangeSlice(NamedTuple):
 def read_changes(
     store: Store,
     tenant: str,
-    start: Position,
+    start: LogPosition,
     stop: int,
     *,
     over: Over = Over.EVENTS,
@@ -109,8 +109,8 @@ class _Step(NamedTuple):
 
     entry: Event
     view: View
-    begin: Position
-    end: Position
+    begin: LogPosition
+    end: LogPosition
 
 
 class _Touch(NamedTuple):
@@ -118,8 +118,8 @@ class _Touch(NamedTuple):
 
     entry: Event
     event: int
-    begin: Position
-    end: Position
+    begin: LogPosition
+    end: LogPosition
     view: View | None = None
     """The event, where it is at hand."""
     replaced: int | None = None
@@ -132,12 +132,12 @@ class _Touch(NamedTuple):
         return event if self.replaced is None else (*event, self.replaced)
 
 
-def _steps(rows: Sequence[LogRow], views: Sequence[View], start: Position) -> list[_Step]:
+def _steps(rows: Sequence[LogRow], views: Sequence[View], start: LogPosition) -> list[_Step]:
     steps: list[_Step] = []
     begin = start
     # Of large revisions the views end earlier than the rows.
     for row, view in zip(rows, views, strict=False):
-        end = Position(row.index + 1, 0, row.leaf)
+        end = LogPosition(row.index + 1, 0, row.leaf)
         steps.append(_Step(view.first, view, begin, end))
         begin = end
     return steps
@@ -151,7 +151,7 @@ class _Reading:
         self._tenant = tenant
         self._max_bytes = max_bytes
 
-    def changes(self, steps: Sequence[_Step]) -> tuple[list[Change], Position]:
+    def changes(self, steps: Sequence[_Step]) -> tuple[list[Change], LogPosition]:
         """Return the changes that steps make, and where to read on."""
         touches, following = self._touches(steps)
         known, is_read = self._views(touches)
@@ -165,7 +165,7 @@ class _Reading:
                 changes.append(Change(touch.entry.op, touch.entry, view, before, touch.end))
         return changes, following
 
-    def _touches(self, steps: Sequence[_Step]) -> tuple[list[_Touch], Position]:
+    def _touches(self, steps: Sequence[_Step]) -> tuple[list[_Touch], LogPosition]:
         """Return what the entries did to events, and the end of the last one looked at."""
         events = self._events_of(step.entry for step in steps)
         touches: list[_Touch] = []
@@ -183,8 +183,8 @@ class _Reading:
         return touches, steps[-1].end
 
     def _erasures(
-        self, entry: Event, begin: Position, end: Position
-    ) -> tuple[list[_Touch], Position]:
+        self, entry: Event, begin: LogPosition, end: LogPosition
+    ) -> tuple[list[_Touch], LogPosition]:
         """Return a change for each event that an erasure took something from, and how far it got.
 
         Revisions go with their events: an event that is named itself has one change.

@@ -14,7 +14,7 @@ from hashlib import sha256
 
 from tallystick.errors import Conflict, Malformed
 from tallystick.store.base import LogHead, Store
-from tallystick.subscriptions.changes import Position
+from tallystick.subscriptions.changes import LogPosition
 
 # Version, log, index, part, leaf.
 _FORM = struct.Struct(">B8sQI8s")
@@ -23,7 +23,7 @@ _CHARS = (_FORM.size * 8 + 5) // 6
 _INDEX_MAX = 2**53
 
 
-def encode(origin: str, position: Position) -> str:
+def encode(origin: str, position: LogPosition) -> str:
     """Return the cursor of a position in the log with this origin.
 
     Shape: 39 characters of the URL-safe base64 alphabet.
@@ -33,7 +33,7 @@ def encode(origin: str, position: Position) -> str:
     return urlsafe_b64encode(body).rstrip(b"=").decode()
 
 
-def resume(store: Store, head: LogHead, text: str) -> Position:
+def resume(store: Store, head: LogHead, text: str) -> LogPosition:
     """Return the position that a cursor names in a log, with its whole leaf hash.
 
     Raises: Malformed when it is no cursor of ours, or one of another log; Conflict when the log
@@ -61,13 +61,13 @@ def resume(store: Store, head: LogHead, text: str) -> Position:
     return position
 
 
-def at(store: Store, tenant: str, index: int) -> Position:
+def at(store: Store, tenant: str, index: int) -> LogPosition:
     """Return the position before an entry of a log.
 
     Cost: one point read.
     """
     leaves = store.leaves(tenant, index - 1, index) if index else []
-    return Position(index, 0, leaves[0] if leaves else b"")
+    return LogPosition(index, 0, leaves[0] if leaves else b"")
 
 
 def _decode(text: str) -> tuple[bytes, int, int, bytes]:
