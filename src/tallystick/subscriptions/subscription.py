@@ -44,7 +44,7 @@ class Disclosure(enum.Enum):
     NOTHING = 0
     WHOLE = 1
     DIGEST = 2
-    """That an event was retracted or erased, recognisable only by whoever knows its id."""
+    """That an event was retracted or erased, recognisable only to a receiver that knows its id."""
 
 
 class Subscription(msgspec.Struct, frozen=True, kw_only=True):
