@@ -142,9 +142,9 @@ def test_later_copy_starts_near_the_newest_event(
 
 CHILD = """
 import sys
-from tallystick.client import Client
-from tallystick.dialects.cloudfoundry.controller import CloudController, Login
-from tallystick.dialects.cloudfoundry.importer import import_events
+from tallystick import Client
+from tallystick.imports.cloudfoundry.controller import CloudController, Login
+from tallystick.imports.cloudfoundry.copier import import_events
 source, login, password, target, key = sys.argv[1:]
 def told(progress):
     print(progress.read, flush=True)
