@@ -33,8 +33,9 @@ TENANT = "default"
 class LiveServer:
     """A server that listens on a free port, with a tenant and an admin key."""
 
-    def __init__(self, node: Node, url: str, tenant: str | None) -> None:
-        self.node = node
+    def __init__(self, app: App, url: str, tenant: str | None) -> None:
+        self.app = app
+        self.node = app.node
         self.url = url
         self.admin_key = "" if tenant is None else self.create_tenant(tenant)
 
@@ -140,8 +141,9 @@ def open_server(
     port = listener.getsockname()[1]
     chosen = Settings(port=port, dialects=wanted, **settings)
     node = open_node(folder, chosen, followers=followers, clock=clock)
+    app = App(node, dialects)
     config = uvicorn.Config(
-        App(node, dialects), http=Protocol, ws="none", log_config=None, access_log=False,
+        app, http=Protocol, ws="none", log_config=None, access_log=False,
         server_header=False, proxy_headers=False, timeout_graceful_shutdown=2,
     )  # fmt: skip
     server = PromptServer(config)
@@ -151,7 +153,7 @@ def open_server(
         while not server.started:
             thread.join(0.005)
             assert thread.is_alive(), "the server did not start"
-        yield LiveServer(node, f"http://127.0.0.1:{port}", tenant)
+        yield LiveServer(app, f"http://127.0.0.1:{port}", tenant)
         if checked:
             check_node(node)
     finally:

@@ -49,7 +49,8 @@ def serve(reach: Reach, host: str | None, port: int | None, demo: bool, new: boo
             _fill(node, reach)
         app = App(node, DIALECTS)
         control_socket = reach.folder / SOCKET_FILE
-        run_server(app, listener, control_socket, lambda url: _announce(reach, url, key))
+        link = app.console.sessions.new_link
+        run_server(app, listener, control_socket, lambda url: _announce(reach, url, key, link()))
     finally:
         node.close()
     click.echo("tallystick: stopped", err=True)
@@ -131,7 +132,7 @@ def _fill(node: Node, reach: Reach) -> None:
     click.echo(f"tallystick: {len(items)} sample events stored", err=True)
 
 
-def _announce(reach: Reach, url: str, key: str | None) -> None:
+def _announce(reach: Reach, url: str, key: str | None, link: str) -> None:
     if reach.as_json:
         reach.show({"url": url, "key": key}, lambda: "")
         sys.stdout.flush()
@@ -141,6 +142,8 @@ def _announce(reach: Reach, url: str, key: str | None) -> None:
         click.echo(f"Admin key of tenant {DEFAULT_TENANT} (shown once, keep it): {key}")
     else:
         click.echo("Make another key with: tallystick keys create --scope admin")
+    click.echo("Open the console with this link (once, within 15 minutes):")
+    click.echo(f"  {url}/console/sign-in/{link}")
     click.echo("Stop with Ctrl-C.")
     sys.stdout.flush()
 

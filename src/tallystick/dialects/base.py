@@ -7,7 +7,7 @@ store, the indexes, the transparency log or another dialect.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,6 +16,26 @@ from starlette.routing import BaseRoute
 from tallystick.dialects.services import Background, BackgroundServices, Services
 from tallystick.errors import TallystickError
 from tallystick.events.dialect_rules import DialectRules
+
+
+class PathOwner(Protocol):
+    """The answerer in a part of the URL space, errors included: a dialect, or the console."""
+
+    @property
+    def name(self) -> str:
+        """What metrics call it."""
+
+    @property
+    def owns(self) -> Callable[[str], bool]:
+        """Whether a path lies in its part."""
+
+    @property
+    def error_response(self) -> Callable[[Request, TallystickError], Response]:
+        """Its answer to an error."""
+
+    @property
+    def headers(self) -> Callable[[Request], Mapping[str, str]]:
+        """What every answer carries, errors included."""
 
 
 class Dialect(NamedTuple):

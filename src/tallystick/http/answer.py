@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.types import Message, Scope, Send
 
 from tallystick import limits
-from tallystick.dialects.base import Dialect
+from tallystick.dialects.base import PathOwner
 from tallystick.http.auth import CONTROL
 from tallystick.http.metrics import Metrics
 from tallystick.http.room import Room
@@ -41,7 +41,7 @@ class Answer:
         self,
         send: Send,
         request_id: str,
-        owner: Dialect | None,
+        owner: PathOwner | None,
         scope: Scope,
         metrics: Metrics,
         room: Room,

@@ -19,7 +19,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Router
 from starlette.types import Message, Receive, Scope, Send
 
-from tallystick.dialects.base import Dialect
+from tallystick.console.app import Console, wants_console
+from tallystick.dialects.base import Dialect, PathOwner
 from tallystick.dialects.services import Background, BackgroundServices, Services
 from tallystick.errors import (
     SettingsError,
@@ -101,6 +102,7 @@ class App:
                 shared=not node.store.many_tenants,
             ),
         )
+        self.console = Console(self.services)
         self._background: list[Background] = []
         self._metrics = Metrics(node)
         self._room = Room(node.settings.answer_bytes)
@@ -139,6 +141,7 @@ class App:
             *OpsApi(self.node, self._metrics).routes(),
             *TlogApi(self.services, authenticator).routes(),
             *OpenapiApi(self._dialects).routes(),
+            *self.console.routes(),
         ]
 
     def _the_door(self) -> Bridge:
@@ -192,8 +195,8 @@ class App:
         mount = mount_of(self._mounts, scope["path"])
         if mount is not None:
             scope, send = mount.below(scope), mount.back(send)
-        owner = self._owner(scope["path"]) if mount is None else mount.dialect
-        router = self._routers[owner and owner.name] if mount is None else mount.router
+        owner = self._owner(scope) if mount is None else mount.dialect
+        router = self._router_of(owner) if mount is None else mount.router
         answer = Answer(send, request_id, owner, scope, self._metrics, self._room)
         receive = self._looking_again(receive, state)
         try:
@@ -201,6 +204,8 @@ class App:
             if (scope["method"], scope["path"]) == APPEND and mount is None:
                 # It looks again before each chunk that it stores.
                 await self._appender(scope, receive, answer)
+            elif owner is self.console and not self.console.owns(scope["path"]):
+                await self.console.entrance(scope, receive, answer)
             elif scope["method"] == "GET":
                 await router(scope, receive, self._looking_again_to_send(answer, state))
             else:
@@ -238,8 +243,15 @@ class App:
 
         return sent
 
-    def _owner(self, path: str) -> Dialect | None:
+    def _owner(self, scope: Scope) -> PathOwner | None:
+        if self.console.owns(scope["path"]) or wants_console(scope):
+            return self.console
+        path = scope["path"]
         return next((dialect for dialect in self._dialects if dialect.owns(path)), None)
+
+    def _router_of(self, owner: PathOwner | None) -> Router:
+        name = None if owner is None else owner.name
+        return self._routers[name if name in self._routers else None]
 
     async def _fail(
         self, scope: Scope, receive: Receive, answer: Answer, error: TallystickError

@@ -24,6 +24,7 @@ from tallystick.identity.records import (
     ApiKey,
     KeySet,
     OAuthClient,
+    SavedSearch,
     Session,
     Tenant,
     User,
@@ -227,13 +228,26 @@ def continue_session(session: Session) -> Act:
     return _act("session.refreshed", session, {"user": session.user, "turn": session.turn})
 
 
-def end_session(session: Session) -> Act:
+def end_session(session: Session, reason: str = "refresh token reused") -> Act:
     """Return the act that makes all tokens of a session useless."""
     ended = msgspec.structs.replace(session, ended=True)
-    return _act("session.ended", ended, {"user": session.user, "reason": "refresh token reused"})
+    return _act("session.ended", ended, {"user": session.user, "reason": reason})
 
 
-def delete(record: KeySet | OAuthClient | User) -> Act:
+def save_search(search: SavedSearch) -> Act:
+    """Return the act that keeps a search of the console.
+
+    Raises: Malformed.
+    """
+    if not 0 < len(search.name.strip()) <= limits.ID_CHARS or not search.name.isprintable():
+        raise Malformed(f"a name has 1 to {limits.ID_CHARS} printable characters", path="name")
+    if len(search.query.encode()) > 2 * limits.QUERY_BYTES:
+        raise Malformed("the search is too long to be kept", path="query")
+    told: Json = {"name": search.name, "query": search.query, "owner": search.owner}
+    return _act("search.saved", search, told)
+
+
+def delete(record: KeySet | OAuthClient | SavedSearch | User) -> Act:
     """Return the act that removes a record."""
     kind = records.kind_of(record)
     write = IdentityWrite(record.tenant, kind, record.id, None)

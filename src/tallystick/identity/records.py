@@ -111,6 +111,19 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ended: bool = False
 
 
+class SavedSearch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A search of the console that somebody keeps under a name."""
+
+    id: str
+    tenant: str
+    created_ms: int
+    name: str
+    query: str
+    """The parameters of its address."""
+    owner: str
+    """Who keeps it, such as `user:17`; for nobody else."""
+
+
 class ClientSecret(msgspec.Struct, frozen=True):
     """One secret of a client."""
 
@@ -121,12 +134,12 @@ class ClientSecret(msgspec.Struct, frozen=True):
 
 K = TypeVar("K")
 V = TypeVar("V")
-Record = TypeVar("Record", Tenant, ApiKey, User, KeySet, OAuthClient, Session)
-AnyRecord = Tenant | ApiKey | User | KeySet | OAuthClient | Session
+Record = TypeVar("Record", Tenant, ApiKey, User, KeySet, OAuthClient, Session, SavedSearch)
+AnyRecord = Tenant | ApiKey | User | KeySet | OAuthClient | Session | SavedSearch
 
 _KINDS: dict[type, str] = {
     Tenant: "tenant", ApiKey: "key", User: "user", KeySet: "keyset", OAuthClient: "client",
-    Session: "session",
+    Session: "session", SavedSearch: "search",
 }  # fmt: skip
 
 
@@ -326,5 +339,5 @@ def _lookups(record: AnyRecord) -> list[tuple[str, str]]:
             return [("issuer", record.issuer)] if record.issuer else []
         case OAuthClient():
             return [("client", record.id)]
-        case Session():
+        case Session() | SavedSearch():
             return []

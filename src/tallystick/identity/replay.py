@@ -25,7 +25,7 @@ from tallystick.tlog.hashing import leaf_hash, section_commitment
 
 _ROWS = 256
 
-KINDS = ("tenant", "key", "user", "keyset", "client", "hold", "blob")
+KINDS = ("tenant", "key", "user", "keyset", "client", "hold", "session", "search", "blob")
 """The kinds of records, as the store and the targets of entries call them."""
 
 UNRECORDED_KINDS = ("session",)
@@ -34,6 +34,7 @@ UNRECORDED_KINDS = ("session",)
 _TENANT_MADE: Json = {"public_log": True}
 _KEY_MADE: Json = {"label": None, "service": False, "revoked": False}
 _USER_MADE: Json = {"login": None, "name": None, "email": None, "disabled": False, "grants": ()}
+_SESSION_MADE: Json = {"ended": False}
 _HOLD_MADE: Json = {"from_ms": None, "to_ms": None, "lifted": False}
 
 
@@ -185,6 +186,7 @@ _FACTS: dict[str, Callable[[Json], object]] = {
     "service": lambda record: record.get("service", False),
     "disabled": lambda record: record.get("disabled", False),
     "time_zone": lambda record: record.get("time_zone", "UTC"),
+    "ended": lambda record: record.get("ended", False),
     "revoked": lambda record: record.get("revoked_ms") is not None,
     "lifted": lambda record: record.get("lifted_ms") is not None,
     "has_password": lambda record: record.get("password") is not None,
@@ -242,6 +244,10 @@ _CHANGES: dict[str, _Change] = {
     "client.deleted": _gone,
     "hold.placed": lambda facts, data: _HOLD_MADE | data,
     "hold.lifted": lambda facts, data: facts | {"lifted": True, "lift_reason": data.get("reason")},
+    "session.refreshed": lambda facts, data: _SESSION_MADE | facts | data,
+    "session.ended": lambda facts, data: facts | {"user": data["user"], "ended": True},
+    "search.saved": lambda facts, data: dict(data),
+    "search.deleted": _gone,
     "blob.stored": _blob_facts,
     "blob.erased": _gone,
 }
