@@ -148,10 +148,9 @@ class Questions:
         """Return the fields that a search may name."""
         if not isinstance(visible_to(principal), Everything):
             return NativeFields()
-        tenant, reader = principal.tenant, self._ledger.reader
+        tenant, paths = principal.tenant, self._ledger.paths
         return NativeFields(
-            lambda path: reader.known_path(tenant, path),
-            lambda path: reader.suggest_path(tenant, path),
+            lambda path: paths.is_known(tenant, path), lambda path: paths.nearest(tenant, path)
         )
 
     def where(self, principal: Principal, asked: Asked, *more: Expr) -> Expr:

@@ -66,7 +66,7 @@ class SignInPages:
         return response
 
     async def sign_in(self, request: Request) -> Response:
-        """Begin a session for whoever shows a key, or a login and its password."""
+        """Begin a session for a key, or for a login and its password."""
         check_origin(request)
         fields = await self._gate.form(request)
         after = back_to(fields.get("next"))
