@@ -27,6 +27,9 @@ INDEX_FOLDER = "index"
 HEADS_FOLDER = "heads"
 """The latest head of every log, by which an older copy of the rest is noticed."""
 
+COSIGNED_FOLDER = "cosigned"
+"""The checkpoints of every log with the cosignatures of its witnesses."""
+
 UPLOADS_FOLDER = "uploads"
 """Blobs on their way in; emptied at every start."""
 

@@ -18,21 +18,22 @@ _BUILD_S = 240
 _SOURCES = ("go.mod", "go.sum", "main.go")
 
 
-def built(project: Path) -> Path:
-    """Return the program that a project is built to; it is shared by all runs."""
+def built(project: Path, package: str = ".") -> Path:
+    """Return the program that a project, or a tool it names, is built to; all runs share it."""
     needs.demand("go")
     content = b"\0".join((project / name).read_bytes() for name in _SOURCES)
+    content += b"" if package == "." else package.encode()
     digest = hashlib.sha256(content).hexdigest()[:16]
     program = Path(tempfile.gettempdir()) / f"tallystick-go-{digest}"
     if not program.is_file():
-        _build(project, program)
+        _build(project, package, program)
     return program
 
 
-def _build(project: Path, program: Path) -> None:
+def _build(project: Path, package: str, program: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="tallystick-go-") as folder:
         made = Path(folder) / "driver"
-        command = ["go", "build", "-mod=readonly", "-o", str(made), "."]
+        command = ["go", "build", "-mod=readonly", "-o", str(made), package]
         environment = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local"}
         try:
             result = subprocess.run(

@@ -19,6 +19,7 @@ MODULES = {
     "access": ("tenants", "keys", "users", "grants", "keysets"),
     "clients": ("clients",),
     "holds": ("holds",),
+    "witnesses": ("witnesses", "witness"),
     "maintenance": ("fsck", "backup", "restore", "rebuild"),
     "database": ("migrate", "scrub"),
     "copy": ("copy",),

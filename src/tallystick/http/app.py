@@ -37,6 +37,7 @@ from tallystick.http.admin.key_sets import AdminKeySetsApi
 from tallystick.http.admin.keys import AdminKeysApi
 from tallystick.http.admin.tenants import AdminTenantsApi
 from tallystick.http.admin.users import AdminUsersApi
+from tallystick.http.admin.witnesses import AdminWitnessesApi
 from tallystick.http.answer import Answer
 from tallystick.http.auth import Authenticator, look_again
 from tallystick.http.body import ClientGone, body_of, pieces_of
@@ -106,7 +107,7 @@ class App:
         self._background: list[Background] = []
         self._metrics = Metrics(node)
         self._room = Room(node.settings.answer_bytes)
-        self._appender = Appender(self.services, authenticator)
+        self._appender = Appender(self.services, authenticator, lambda: node.witnesses)
         # One of it, wherever it is reached: it counts attempts to log in.
         oauth = OauthApi(self.services).routes()
         common = [*self._common_routes(authenticator), *oauth]
@@ -138,8 +139,9 @@ class App:
             *AdminKeySetsApi(self.services, guard).routes(),
             *AdminClientsApi(self.services, guard, names).routes(),
             *AdminHoldsApi(self.services, guard).routes(),
+            *AdminWitnessesApi(self.services, guard, self.node).routes(),
             *OpsApi(self.node, self._metrics).routes(),
-            *TlogApi(self.services, authenticator).routes(),
+            *TlogApi(self.services, authenticator, self.node.cosigned).routes(),
             *OpenapiApi(self._dialects).routes(),
             *self.console.routes(),
         ]

@@ -53,6 +53,14 @@ class Metrics:
             "How often acknowledged entries that a follower had read were gone from a log.",
             ("follower",), registry=registry,
         )  # fmt: skip
+        self._witness_lag = Gauge(
+            "tallystick_witness_lag_entries", "Entries a witness has not cosigned.", ("witness",),
+            registry=registry,
+        )  # fmt: skip
+        self._gauge(
+            "tallystick_witness_conflicts", "How often a witness knew another history of a log.",
+            lambda: 0 if node.witnesses is None else node.witnesses.conflicts,
+        )  # fmt: skip
         self._node = node
         node.commit_listeners.append(self._committed)
 
@@ -71,6 +79,9 @@ class Metrics:
         for follower, health in self._node.index.health().items():
             self._remade.labels(follower).set(health.remade)
             self._set_back.labels(follower).set(health.set_back)
+        if self._node.witnesses is not None:
+            for witness, behind in self._node.witnesses.lag().items():
+                self._witness_lag.labels(witness).set(behind)
         return generate_latest(self._registry)
 
     def _gauge(self, name: str, text: str, value: Callable[[], float]) -> None:

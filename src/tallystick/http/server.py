@@ -13,7 +13,7 @@ from pathlib import Path
 
 import uvicorn
 import uvloop
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tallystick.errors import SettingsError
 from tallystick.http.app import App
@@ -39,10 +39,15 @@ def serve(
             (_Server(_config(app)), listener),
             (_Server(_config(_InControl(app))), control),
         ]
-        host, port = listener.getsockname()[:2]
-        url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        url = url_of(listener)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_run(servers, lambda: ready(url)))
+
+
+def serve_one(app: ASGIApp, listener: socket.socket, ready: Callable[[str], None]) -> None:
+    """Serve another application, which has no control socket, until SIGINT or SIGTERM."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_run([(_Server(_config(app)), listener)], lambda: ready(url_of(listener))))
 
 
 @contextlib.contextmanager
@@ -132,7 +137,13 @@ class _InControl:
         await self._app(scope, receive, send)
 
 
-def _config(app: App | _InControl) -> uvicorn.Config:
+def url_of(listener: socket.socket) -> str:
+    """Return the URL of what listens on a socket."""
+    host, port = listener.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _config(app: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=Protocol,

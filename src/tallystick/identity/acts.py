@@ -22,6 +22,7 @@ from tallystick.identity.access import Grant, Scope
 from tallystick.identity.records import (
     AnyRecord,
     ApiKey,
+    ConfiguredWitness,
     KeySet,
     OAuthClient,
     SavedSearch,
@@ -247,7 +248,13 @@ def save_search(search: SavedSearch) -> Act:
     return _act("search.saved", search, told)
 
 
-def delete(record: KeySet | OAuthClient | SavedSearch | User) -> Act:
+def add_witness(witness: ConfiguredWitness) -> Act:
+    """Return the act that has the checkpoints of a tenant's log cosigned by a witness."""
+    check_id(witness.id)
+    return _act("witness.added", witness, {"key": witness.key, "url": witness.url})
+
+
+def delete(record: KeySet | OAuthClient | SavedSearch | User | ConfiguredWitness) -> Act:
     """Return the act that removes a record."""
     kind = records.kind_of(record)
     write = IdentityWrite(record.tenant, kind, record.id, None)

@@ -111,6 +111,16 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ended: bool = False
 
 
+class ConfiguredWitness(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A witness that is asked to cosign the checkpoints of a tenant's log; its id is its name."""
+
+    id: str
+    tenant: str
+    created_ms: int
+    key: str
+    url: str
+
+
 class SavedSearch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A search of the console that somebody keeps under a name."""
 
@@ -134,12 +144,16 @@ class ClientSecret(msgspec.Struct, frozen=True):
 
 K = TypeVar("K")
 V = TypeVar("V")
-Record = TypeVar("Record", Tenant, ApiKey, User, KeySet, OAuthClient, Session, SavedSearch)
-AnyRecord = Tenant | ApiKey | User | KeySet | OAuthClient | Session | SavedSearch
+Record = TypeVar(
+    "Record", Tenant, ApiKey, User, KeySet, OAuthClient, Session, SavedSearch, ConfiguredWitness
+)
+AnyRecord = (
+    Tenant | ApiKey | User | KeySet | OAuthClient | Session | SavedSearch | ConfiguredWitness
+)
 
 _KINDS: dict[type, str] = {
     Tenant: "tenant", ApiKey: "key", User: "user", KeySet: "keyset", OAuthClient: "client",
-    Session: "session", SavedSearch: "search",
+    Session: "session", SavedSearch: "search", ConfiguredWitness: "witness",
 }  # fmt: skip
 
 
@@ -194,6 +208,10 @@ class Identity:
     def tenant_of_alias(self, alias: str) -> Tenant | None:
         """Return the tenant known by an id, UUID, 24-digit hex or integer form."""
         return self._find("tenant", alias.lower(), Tenant)
+
+    def list_of_all(self, record: type[Record]) -> list[Record]:
+        """Return the records of one type of every tenant, by tenant and id."""
+        return [decode(row.doc, record) for row in self._store.identities(None, _KINDS[record])]
 
     def list(self, record: type[Record], tenant: str) -> list[Record]:
         """Return a tenant's records of one type by id."""
@@ -339,5 +357,5 @@ def _lookups(record: AnyRecord) -> list[tuple[str, str]]:
             return [("issuer", record.issuer)] if record.issuer else []
         case OAuthClient():
             return [("client", record.id)]
-        case Session() | SavedSearch():
+        case Session() | SavedSearch() | ConfiguredWitness():
             return []

@@ -25,7 +25,9 @@ from tallystick.tlog.hashing import leaf_hash, section_commitment
 
 _ROWS = 256
 
-KINDS = ("tenant", "key", "user", "keyset", "client", "hold", "session", "search", "blob")
+KINDS = (
+    "tenant", "key", "user", "keyset", "client", "hold", "session", "search", "witness", "blob",
+)  # fmt: skip
 """The kinds of records, as the store and the targets of entries call them."""
 
 UNRECORDED_KINDS = ("session",)
@@ -248,6 +250,8 @@ _CHANGES: dict[str, _Change] = {
     "session.ended": lambda facts, data: facts | {"user": data["user"], "ended": True},
     "search.saved": lambda facts, data: dict(data),
     "search.deleted": _gone,
+    "witness.added": lambda facts, data: dict(data),
+    "witness.deleted": _gone,
     "blob.stored": _blob_facts,
     "blob.erased": _gone,
 }

@@ -14,7 +14,14 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tallystick.clock import Clock, SystemClock
-from tallystick.data_folder import HEADS_FOLDER, KEY_FILE, UPLOADS_FOLDER, held, hold
+from tallystick.data_folder import (
+    COSIGNED_FOLDER,
+    HEADS_FOLDER,
+    KEY_FILE,
+    UPLOADS_FOLDER,
+    held,
+    hold,
+)
 from tallystick.errors import SettingsError, StoreBusy, StoreCorrupt, StoreError
 from tallystick.events.event import Draft, Json, Op, Resource
 from tallystick.identity.records import Identity
@@ -31,10 +38,16 @@ from tallystick.settings import Settings
 from tallystick.store.base import LogHead, Store
 from tallystick.store.sqlite.blobs import forget_uploads
 from tallystick.store.truth import Truth, open_truth, require_ledger
+from tallystick.witness.cosigned_folder import CosignedFolder
+from tallystick.witness.exchange import Exchange, WitnessConflict
+from tallystick.witness.submit import INTERVAL_S, Submitter
 
 SHARED_IDENTITY_TTL_S = 2.0
 """How long another process's change of identity may go unnoticed on a shared store."""
 
+
+WITNESSES_S = 3.0
+"""How long a start waits for witnesses; one that answers later may still stop the writing."""
 
 PROVING_S = 5.0
 """How long a start may spend on proving heads; the rest are proven before their first commit."""
@@ -83,6 +96,9 @@ class Node:
         self.issuer = Issuer(token_key, self.identity, clock, url=f"{url}/oauth/token")
         self.folder = folder
         self.followers = followers
+        self.cosigned = CosignedFolder(folder / COSIGNED_FOLDER)
+        self.witnesses: Submitter | None = None
+        """Has checkpoints cosigned; only a server does, not a command."""
         self.warnings: list[str] = []
         """What was found at the start and does not stop the writing of a log."""
         self._lock: int | None = None
@@ -117,6 +133,28 @@ class Node:
             except (StoreBusy, StoreError) as error:
                 self.warnings.append(f"erased blobs were not looked for: {error.message}")
 
+    def start_witnesses(self, *, interval_s: float = INTERVAL_S) -> None:
+        """Compare the proven heads with what witnesses know, and have them cosigned from here on.
+
+        Cost: waits for witnesses that do not answer, but only for a moment.
+        """
+        is_starting = True
+
+        def conflict(tenant: str, error: WitnessConflict) -> None:
+            # At a start nobody has written yet: the claim is taken seriously without a proof.
+            # Later, a witness that only claims things must not be able to stop a server.
+            if is_starting or error.is_proven:
+                self.sequencer.refuse(_another_history(tenant, error), tenant)
+
+        exchange = Exchange(self.store, self.ledger.proofs)
+        witnesses = Submitter(
+            exchange, self.identity, self.cosigned, conflict, interval_s=interval_s
+        )
+        heads = self.sequencer.proven([head.tenant for head in self.store.log_heads()])
+        witnesses.start(heads, deadline_s=WITNESSES_S)
+        is_starting = False
+        self.witnesses = witnesses
+
     def _prove_identity(self, heads: Sequence[LogHead]) -> None:
         """Let no record stand for anybody that contradicts the log; say which."""
         found: list[IdentityDifference] = []
@@ -136,6 +174,8 @@ class Node:
     def close(self) -> None:
         """Commit what is queued, stop the followers, release store and folder."""
         self.sequencer.close()
+        if self.witnesses is not None:
+            self.witnesses.close()
         self.remembered.close()
         self.index.close()
         self._truth.close()
@@ -147,6 +187,8 @@ class Node:
         if stats.identity_changed:
             self.identity.changed()
         self.remembered.committed(heads)
+        if self.witnesses is not None:
+            self.witnesses.committed(heads)
         self.index.committed(heads, stats)
         for listener in self.commit_listeners:
             listener(heads, stats)
@@ -156,6 +198,14 @@ def _another_key(tenant: str) -> StoreCorrupt:
     return StoreCorrupt(
         f"the log of {tenant!r} is signed with another key",
         hint="start the server with the signing key that the log names",
+    )
+
+
+def _another_history(tenant: str, conflict: WitnessConflict) -> StoreCorrupt:
+    return StoreCorrupt(
+        f"nothing is written to the log of {tenant!r}: {conflict.message}",
+        hint="bring the newer copy back; to go on without it, begin a new log that says so: "
+        "tallystick tenants succeed",
     )
 
 
@@ -214,6 +264,8 @@ def open_node(
     if new:
         node.remembered.reset(())
     node.prove()
+    if followers:
+        node.start_witnesses()
     return node
 
 

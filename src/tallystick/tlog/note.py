@@ -39,6 +39,19 @@ class Signature(NamedTuple):
     key_id: bytes
     signature: bytes
 
+    def to_line(self) -> str:
+        """Return the line as it stands in a note, with its line end."""
+        return f"{_DASH}{self.name} {to_base64(self.key_id + self.signature)}\n"
+
+
+class EncodedKey(NamedTuple):
+    """The parts of a key's encoded form, public or private; `algorithm` says of what kind it is."""
+
+    name: str
+    key_id: bytes
+    algorithm: int
+    key: bytes
+
 
 class Note(NamedTuple):
     """A note that was opened: its text, and which of the known keys have signed it."""
@@ -164,10 +177,9 @@ def open_note(note: str | bytes, verifiers: Iterable[Verifier]) -> Note:
     or one of their signatures is wrong.
     """
     known = _by_name_and_id(verifiers)
-    text, lines = _split(_decode(note))
+    text, signatures = split_note(note)
     signed: dict[tuple[str, bytes], Verifier] = {}
-    for line in lines:
-        signature = _parse_signature(line)
+    for signature in signatures:
         identity = (signature.name, signature.key_id)
         verifier = known.get(identity)
         if verifier is None:
@@ -179,6 +191,15 @@ def open_note(note: str | bytes, verifiers: Iterable[Verifier]) -> Note:
     if not signed:
         raise BadSignature("no known key has signed the note")
     return Note(text, tuple(signed.values()))
+
+
+def split_note(note: str | bytes) -> tuple[str, list[Signature]]:
+    """Return the text of a note and its signatures, none of which is checked.
+
+    Raises: MalformedNote if it is no note or too large.
+    """
+    text, lines = _split(_decode(note))
+    return text, [parse_signature(line) for line in lines]
 
 
 def is_key_name(name: str) -> bool:
@@ -229,7 +250,11 @@ def _split(note: str) -> tuple[str, list[str]]:
     return text + "\n", lines
 
 
-def _parse_signature(line: str) -> Signature:
+def parse_signature(line: str) -> Signature:
+    """Read a signature line, without its line end.
+
+    Raises: MalformedNote.
+    """
     name, space, encoded = line.removeprefix(_DASH).partition(" ")
     if not (line.startswith(_DASH) and space and is_key_name(name)):
         raise MalformedNote("a signature line is a dash, the key's name and the signature")
@@ -239,14 +264,25 @@ def _parse_signature(line: str) -> Signature:
     return Signature(name, data[:_KEY_ID_BYTES], data[_KEY_ID_BYTES:])
 
 
-def _parse_key(text: str) -> tuple[str, bytes, bytes]:
-    """Return name, id and raw key of either kind of encoded key."""
+def parse_encoded_key(text: str) -> EncodedKey:
+    """Read either kind of encoded key, of any algorithm.
+
+    Raises: MalformedNote.
+    """
     # The name has no plus, but base64 may, so the split is from the left.
     parts = text.split("+", 2)
     if len(parts) != 3 or not _KEY_ID.fullmatch(parts[1]):
         raise MalformedNote("an encoded key is a name, an id of 8 hex digits and a key")
     name, key_id, encoded = parts
     data = from_base64(encoded, MalformedNote, "the key")
-    if not data.startswith(_ED25519) or len(data) != len(_ED25519) + _KEY_BYTES:
+    if not data:
+        raise MalformedNote("the key is empty")
+    return EncodedKey(name, bytes.fromhex(key_id), data[0], data[1:])
+
+
+def _parse_key(text: str) -> tuple[str, bytes, bytes]:
+    """Return name, id and raw key of either kind of encoded Ed25519 key."""
+    name, key_id, algorithm, key = parse_encoded_key(text)
+    if algorithm != _ED25519[0] or len(key) != _KEY_BYTES:
         raise MalformedNote("the key is not an Ed25519 key")
-    return name, bytes.fromhex(key_id), data[len(_ED25519) :]
+    return name, key_id, key

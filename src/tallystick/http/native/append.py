@@ -7,7 +7,7 @@ own). Everything costly here is measured by `bench/`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -29,6 +29,7 @@ from tallystick.events.entry import prepare
 from tallystick.events.event import Draft, Json
 from tallystick.http.auth import Authenticator, look_again
 from tallystick.http.body import header, read_body, text_header
+from tallystick.http.cosigning import count_cosigned, wanted_wait_s
 from tallystick.http.native import wire
 from tallystick.http.native.parameters import check_names, flag
 from tallystick.http.problem import point_at, problem
@@ -38,6 +39,7 @@ from tallystick.identity.access import Scope as Right
 from tallystick.log.idempotency import check_key, claims_of_event, claims_of_list
 from tallystick.log.sequencer import Accepted, Item, Outcome
 from tallystick.query.expr import Everything
+from tallystick.witness.submit import Submitter
 
 _NDJSON = b"application/x-ndjson"
 _LINE_TYPES = frozenset((_NDJSON, b"application/ndjson", b"application/jsonl"))
@@ -58,9 +60,15 @@ _JSON_HEADER = (b"content-type", b"application/json")
 class Appender:
     """Answers `POST /v1/events`."""
 
-    def __init__(self, services: Services, authenticator: Authenticator) -> None:
+    def __init__(
+        self,
+        services: Services,
+        authenticator: Authenticator,
+        witnesses: Callable[[], Submitter | None],
+    ) -> None:
         self._services = services
         self._authenticator = authenticator
+        self._witnesses = witnesses
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Store what the request brings and answer once it is durable."""
@@ -77,13 +85,31 @@ class Appender:
         if body.removeprefix(json_text.BYTE_ORDER_MARK).lstrip(b" \t\r\n")[:1] == b"[":
             drafts = await self._services.door().run(_array, body, key)
             events = await self._append(scope, principal, drafts, in_array=True)
-            await _answer(send, 201, wire.to_json(events), ())
+            waited = await self._cosigned(scope, principal.tenant, events)
+            await _answer(send, 201, wire.to_json(events), waited)
             return
         stored = await self._append(scope, principal, [_single(body, key)], in_array=False)
         location = f"/v1/events/{stored[0].id}".encode()
         etag = wire.etag(stored[0].revision).encode()
-        await _answer(
-            send, 201, wire.to_json(stored[0]), ((b"location", location), (b"etag", etag))
+        waited = await self._cosigned(scope, principal.tenant, stored)
+        headers = ((b"location", location), (b"etag", etag), *waited)
+        await _answer(send, 201, wire.to_json(stored[0]), headers)
+
+    async def _cosigned(
+        self, scope: Scope, tenant: str, stored: Sequence[rendering.EventOut]
+    ) -> Sequence[tuple[bytes, bytes]]:
+        """Wait for witnesses, where the request prefers that; return the headers that say so."""
+        prefer = header(scope, b"prefer")
+        if prefer is None or not stored:
+            return ()
+        wait_s = wanted_wait_s(prefer)
+        if wait_s is None:
+            return ()
+        size = max(event.index for event in stored) + 1
+        count = await count_cosigned(self._witnesses(), tenant, size, wait_s)
+        return (
+            (b"preference-applied", b"wait=%d" % wait_s),
+            (b"tally-cosignatures", b"%d" % count),
         )
 
     async def _append(

@@ -17,10 +17,11 @@ from tallystick.errors import Malformed, NotFound, Unauthenticated
 from tallystick.http.auth import Authenticator
 from tallystick.identity import access
 from tallystick.identity.access import Scope as Right
-from tallystick.identity.records import Tenant
+from tallystick.identity.records import ConfiguredWitness, Tenant
 from tallystick.log.proofs import StoreHashes
 from tallystick.query.expr import Everything
 from tallystick.tlog import tile
+from tallystick.witness.cosigned_folder import CosignedFolder
 
 _FOREVER = "public, max-age=31536000, immutable"
 _SHORTLY = "no-cache"
@@ -29,8 +30,11 @@ _SHORTLY = "no-cache"
 class TlogApi:
     """Handlers of the tiled log."""
 
-    def __init__(self, services: Services, authenticator: Authenticator) -> None:
+    def __init__(
+        self, services: Services, authenticator: Authenticator, cosigned: CosignedFolder
+    ) -> None:
         self._services = services
+        self._cosigned = cosigned
         self._ledger = services.ledger
         self._authenticator = authenticator
 
@@ -39,6 +43,10 @@ class TlogApi:
         return [
             Route("/log/{log_id}/checkpoint", self.checkpoint, methods=["GET"]),
             Route("/log/{log_id}/tile/{path:path}", self.tile, methods=["GET"]),
+            # The same log under a prefix of its own, for readers who ask for cosignatures.
+            Route("/log/{log_id}/cosigned/checkpoint", self.cosigned, methods=["GET"]),
+            Route("/log/{log_id}/cosigned/checkpoint/{day}", self.cosigned, methods=["GET"]),
+            Route("/log/{log_id}/cosigned/tile/{path:path}", self.tile, methods=["GET"]),
         ]
 
     async def checkpoint(self, request: Request) -> Response:
@@ -54,6 +62,25 @@ class TlogApi:
             head.checkpoint,
             media_type="text/plain; charset=utf-8",
             headers={"Cache-Control": _SHORTLY},
+        )
+
+    async def cosigned(self, request: Request) -> Response:
+        """Answer the newest checkpoint that witnesses cosigned, or the last one of a day."""
+        return await self._services.door().run(self._cosigned_checkpoint, request)
+
+    def _cosigned_checkpoint(self, request: Request) -> Response:
+        tenant = self._tenant(request)
+        if not tenant.public_log:
+            self._require_key(request, tenant)
+        day = request.path_params.get("day")
+        note = self._cosigned.note(tenant.id, day)
+        if note is None and day is not None:
+            raise NotFound("no checkpoint of that day was cosigned")
+        if note is None or not self._services.identity.list(ConfiguredWitness, tenant.id):
+            # Nobody cosigns: what there once was must not pass for the newest.
+            note = note if day else self._ledger.proofs.head(tenant.id).checkpoint
+        return Response(
+            note, media_type="text/plain; charset=utf-8", headers={"Cache-Control": _SHORTLY}
         )
 
     async def tile(self, request: Request) -> Response:

@@ -1,0 +1,144 @@
+"""Cosignatures: the document's own example, every byte that counts, and both algorithms."""
+
+from __future__ import annotations
+
+import pytest
+
+from tallystick.errors import BadSignature, MalformedNote, SettingsError
+from tallystick.tlog import cosignature
+from tallystick.tlog.checkpoint import sign_checkpoint
+from tallystick.tlog.cosignature import (
+    CosignatureAlgorithm,
+    CosignatureVerifier,
+    Cosigner,
+    cosignatures_of,
+    has_ml_dsa,
+)
+from tallystick.tlog.note import Signer
+
+ORIGIN = "example.com/behind-the-sofa"
+TIME_S = 1_679_315_147
+ALGORITHMS = [
+    CosignatureAlgorithm.ED25519,
+    pytest.param(
+        CosignatureAlgorithm.ML_DSA_44,
+        marks=pytest.mark.skipif(not has_ml_dsa(), reason="cryptography has no ML-DSA-44"),
+    ),
+]
+
+
+@pytest.fixture(params=ALGORITHMS)
+def cosigner(request: pytest.FixtureRequest) -> Cosigner:
+    return Cosigner("witness.example/w1", request.param, bytes(range(32)))
+
+
+def note() -> str:
+    return sign_checkpoint(Signer.generate(ORIGIN), ORIGIN, 20852163, b"r" * 32)
+
+
+def text_of(note: str) -> str:
+    return note.partition("\n\n")[0] + "\n"
+
+
+def test_cosignature_verifies_and_tells_its_time(cosigner: Cosigner) -> None:
+    signed = note()
+    line = cosigner.cosign(text_of(signed), TIME_S)
+    (found,) = cosignatures_of(signed + line, [cosigner.verifier])
+    assert (found.verifier, found.time_s, found.line) == (cosigner.verifier, TIME_S, line)
+
+
+def test_the_key_survives_its_texts(cosigner: Cosigner) -> None:
+    again = Cosigner.from_private_text(cosigner.to_private_text())
+    assert again.verifier == cosigner.verifier
+    assert CosignatureVerifier.parse(str(cosigner.verifier)) == cosigner.verifier
+    assert cosigner.to_private_text().strip() not in repr(cosigner)
+
+
+def test_no_flipped_byte_of_statement_time_or_signature_verifies(cosigner: Cosigner) -> None:
+    text = text_of(note())
+    line = cosigner.cosign(text, TIME_S)
+    signature = cosignature.split_note(f"{text}\n{line}")[1][0].signature
+    for at in (*range(12), len(signature) // 2, len(signature) - 1):
+        wrong = bytearray(signature)
+        wrong[at] ^= 1
+        with pytest.raises(BadSignature):
+            cosigner.verifier.verify(text, bytes(wrong))
+    for other in (text.replace("20852163", "20852164"), text.replace("sofa", "sofb")):
+        with pytest.raises(BadSignature):
+            cosigner.verifier.verify(other, signature)
+    with pytest.raises(BadSignature):
+        cosigner.verifier.verify(text, signature[:-1])
+
+
+def test_strangers_are_ignored_and_wrong_lines_of_known_keys_are_not(cosigner: Cosigner) -> None:
+    signed = note()
+    stranger = Cosigner("witness.example/w1", cosigner.verifier.algorithm, b"s" * 32)
+    lines = stranger.cosign(text_of(signed), TIME_S)
+    assert cosignatures_of(signed + lines, [cosigner.verifier]) == []
+    other = cosigner.cosign(text_of(signed).replace("20852163", "7"), TIME_S)
+    with pytest.raises(BadSignature):
+        cosignatures_of(signed + other, [cosigner.verifier])
+    twice = cosigner.cosign(text_of(signed), TIME_S)
+    with pytest.raises(MalformedNote, match="twice"):
+        cosignatures_of(signed + twice + twice, [cosigner.verifier])
+
+
+def test_ed25519_signs_exactly_the_message_of_the_document() -> None:
+    cosigner = Cosigner("witness.example/w1", CosignatureAlgorithm.ED25519, bytes(32))
+    text = f"{ORIGIN}\n20852163\n{'CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I='}\n"
+    line = cosigner.cosign(text, TIME_S)
+    signature = cosignature.split_note(f"{text}\n{line}")[1][0].signature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    key = Ed25519PrivateKey.from_private_bytes(bytes(32)).public_key()
+    message = f"cosignature/v1\ntime {TIME_S}\n{text}".encode()
+    assert signature[:8] == TIME_S.to_bytes(8, "big")
+    key.verify(signature[8:], message)
+
+
+@pytest.mark.skipif(not has_ml_dsa(), reason="cryptography has no ML-DSA-44")
+def test_ml_dsa_signs_exactly_the_structure_of_the_document() -> None:
+    from cryptography.hazmat.primitives.asymmetric import mldsa
+
+    cosigner = Cosigner("w/1", CosignatureAlgorithm.ML_DSA_44, bytes(32))
+    text = f"{ORIGIN}\n20852163\n{'CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I='}\n"
+    line = cosigner.cosign(text, TIME_S)
+    signature = cosignature.split_note(f"{text}\n{line}")[1][0].signature
+    root = cosignature.Checkpoint.parse(text).root
+    message = (
+        b"subtree/v1\n\0" + b"\x03w/1" + TIME_S.to_bytes(8, "big")
+        + bytes([len(ORIGIN)]) + ORIGIN.encode()
+        + bytes(8) + (20852163).to_bytes(8, "big") + root
+    )  # fmt: skip
+    key = mldsa.MLDSA44PrivateKey.from_seed_bytes(bytes(32)).public_key()
+    key.verify(signature[8:], message)
+
+
+def test_without_ml_dsa_such_keys_are_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cosignature, "has_ml_dsa", lambda: False)
+    with pytest.raises(SettingsError, match="no ML-DSA-44"):
+        Cosigner("w/1", CosignatureAlgorithm.ML_DSA_44, bytes(32))
+    verifier = CosignatureVerifier("w/1", CosignatureAlgorithm.ML_DSA_44, bytes(1312))
+    with pytest.raises(BadSignature, match="ML-DSA-44 cannot be checked"):
+        verifier.verify(text_of(note()), bytes(8 + 2420))
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        str(Signer.generate("w/1").verifier),  # a log's key
+        "w/1+00000000+BAAA",
+        "no key",
+        "",
+    ],
+)
+def test_keys_of_other_kinds_and_damaged_ones_are_refused(key: str) -> None:
+    with pytest.raises(MalformedNote):
+        CosignatureVerifier.parse(key)
+
+
+@pytest.mark.parametrize("text", ["", "x", "PRIVATE+KEY+w/1+00000000+BAAA"])
+def test_damaged_private_keys_are_refused_without_being_repeated(text: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        Cosigner.from_private_text(text)
+    assert not text or text not in str(refused.value)
