@@ -121,16 +121,16 @@ def test_log_is_cosigned_and_an_outage_is_caught_up_in_one_request(
         assert 'tallystick_witness_lag_entries{witness="witness.example/w1"}' in metrics
         told = http.get(f"/v1/admin/tenants/{TENANT}/witnesses").json()["witnesses"]
         assert "cannot be reached" in told[0]["failure"]
-        exchange = live.node.witnesses._exchange  # type: ignore[union-attr]
+        client = live.node.witnesses._client  # type: ignore[union-attr]
         answered: list[int] = []
-        ask = exchange._ask
+        ask = client._ask
 
         def counted(method: str, url: str, body: bytes) -> Any:
             answer = ask(method, url, body)
             answered.append(answer.status)
             return answer
 
-        exchange._ask = counted  # type: ignore[method-assign]
+        client._ask = counted  # type: ignore[method-assign]
         with place.running():
             until(lambda: not any(live.node.witnesses.lag().values()))  # type: ignore[union-attr]
         note = anyone.get(f"{prefix(live)}/cosigned/checkpoint").text

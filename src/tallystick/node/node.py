@@ -39,8 +39,8 @@ from tallystick.store.base import LogHead, Store
 from tallystick.store.sqlite.blobs import forget_uploads
 from tallystick.store.truth import Truth, open_truth, require_ledger
 from tallystick.witness.cosigned_folder import CosignedFolder
-from tallystick.witness.exchange import Exchange, WitnessConflict
 from tallystick.witness.submit import INTERVAL_S, Submitter
+from tallystick.witness.witness_client import WitnessClient, WitnessConflict
 
 SHARED_IDENTITY_TTL_S = 2.0
 """How long another process's change of identity may go unnoticed on a shared store."""
@@ -146,10 +146,8 @@ class Node:
             if is_starting or error.is_proven:
                 self.sequencer.refuse(_another_history(tenant, error), tenant)
 
-        exchange = Exchange(self.store, self.ledger.proofs)
-        witnesses = Submitter(
-            exchange, self.identity, self.cosigned, conflict, interval_s=interval_s
-        )
+        client = WitnessClient(self.store, self.ledger.proofs)
+        witnesses = Submitter(client, self.identity, self.cosigned, conflict, interval_s=interval_s)
         heads = self.sequencer.proven([head.tenant for head in self.store.log_heads()])
         witnesses.start(heads, deadline_s=WITNESSES_S)
         is_starting = False

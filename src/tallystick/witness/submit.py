@@ -21,7 +21,7 @@ from tallystick.identity.records import ConfiguredWitness, Identity
 from tallystick.store.base import LogHead
 from tallystick.tlog.cosignature import CosignatureVerifier
 from tallystick.witness.cosigned_folder import CosignedFolder, LastCosignature
-from tallystick.witness.exchange import Exchange, WitnessConflict, WitnessFailed
+from tallystick.witness.witness_client import WitnessClient, WitnessConflict, WitnessFailed
 
 INTERVAL_S: Final = 10.0
 """How long a witness is left alone after it cosigned, unless a request waits for it."""
@@ -73,14 +73,14 @@ class Submitter:
 
     def __init__(
         self,
-        exchange: Exchange,
+        client: WitnessClient,
         identity: Identity,
         folder: CosignedFolder,
         conflict: ConflictListener,
         *,
         interval_s: float = INTERVAL_S,
     ) -> None:
-        self._exchange = exchange
+        self._client = client
         self._identity = identity
         self._folder = folder
         self._conflict = conflict
@@ -163,7 +163,7 @@ class Submitter:
         if self._thread.ident is not None:
             self._thread.join()
         self._pool.shutdown(wait=True, cancel_futures=True)
-        self._exchange.close()
+        self._client.close()
 
     def _run(self) -> None:
         while True:
@@ -223,7 +223,7 @@ class Submitter:
         conflict: WitnessConflict | None = None
         failure: str | None = None
         try:
-            cosigned = self._exchange.cosign(head, key[1], pair.keys, pair.size)
+            cosigned = self._client.cosign(head, key[1], pair.keys, pair.size)
             last = {
                 str(each.verifier): LastCosignature(head.size, head.root, each.time_s, each.line)
                 for each in cosigned

@@ -51,7 +51,7 @@ class _Answer(NamedTuple):
     text: str
 
 
-class Exchange:
+class WitnessClient:
     """Speaks with witnesses on behalf of a store's logs; safe to share between threads."""
 
     def __init__(self, store: Store, proofs: Proofs) -> None:
