@@ -6,7 +6,7 @@ import pytest
 
 from tallystick.errors import BadSignature, MalformedNote, SettingsError
 from tallystick.tlog import cosignature
-from tallystick.tlog.checkpoint import sign_checkpoint
+from tallystick.tlog.checkpoint import Checkpoint, sign_checkpoint
 from tallystick.tlog.cosignature import (
     CosignatureAlgorithm,
     CosignatureVerifier,
@@ -14,7 +14,7 @@ from tallystick.tlog.cosignature import (
     cosignatures_of,
     has_ml_dsa,
 )
-from tallystick.tlog.note import Signer
+from tallystick.tlog.note import Signer, split_note
 
 ORIGIN = "example.com/behind-the-sofa"
 TIME_S = 1_679_315_147
@@ -57,7 +57,7 @@ def test_the_key_survives_its_texts(cosigner: Cosigner) -> None:
 def test_no_flipped_byte_of_statement_time_or_signature_verifies(cosigner: Cosigner) -> None:
     text = text_of(note())
     line = cosigner.cosign(text, TIME_S)
-    signature = cosignature.split_note(f"{text}\n{line}")[1][0].signature
+    signature = split_note(f"{text}\n{line}")[1][0].signature
     for at in (*range(12), len(signature) // 2, len(signature) - 1):
         wrong = bytearray(signature)
         wrong[at] ^= 1
@@ -87,7 +87,7 @@ def test_ed25519_signs_exactly_the_message_of_the_document() -> None:
     cosigner = Cosigner("witness.example/w1", CosignatureAlgorithm.ED25519, bytes(32))
     text = f"{ORIGIN}\n20852163\n{'CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I='}\n"
     line = cosigner.cosign(text, TIME_S)
-    signature = cosignature.split_note(f"{text}\n{line}")[1][0].signature
+    signature = split_note(f"{text}\n{line}")[1][0].signature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     key = Ed25519PrivateKey.from_private_bytes(bytes(32)).public_key()
@@ -103,8 +103,8 @@ def test_ml_dsa_signs_exactly_the_structure_of_the_document() -> None:
     cosigner = Cosigner("w/1", CosignatureAlgorithm.ML_DSA_44, bytes(32))
     text = f"{ORIGIN}\n20852163\n{'CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I='}\n"
     line = cosigner.cosign(text, TIME_S)
-    signature = cosignature.split_note(f"{text}\n{line}")[1][0].signature
-    root = cosignature.Checkpoint.parse(text).root
+    signature = split_note(f"{text}\n{line}")[1][0].signature
+    root = Checkpoint.parse(text).root
     message = (
         b"subtree/v1\n\0" + b"\x03w/1" + TIME_S.to_bytes(8, "big")
         + bytes([len(ORIGIN)]) + ORIGIN.encode()
