@@ -16,6 +16,9 @@ LEDGER_FILE = "ledger.db"
 PUBLIC_FILE = "datatrails.db"
 """Public files, once there are any."""
 
+STREAMS_FILE = "streams.db"
+"""How far streams have come, once there are any."""
+
 KEY_FILE = "log.key"
 """The signing key."""
 

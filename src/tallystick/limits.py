@@ -33,6 +33,9 @@ TRAILS = 64
 JSON_DEPTH = 64
 """Nesting of any JSON that comes in; keeps recursion bounded in every later step."""
 
+STREAMS = 100
+"""Streams of one tenant: each one reads the log by itself."""
+
 LIST_LIMIT = 50
 """Events on a page of the native API when the caller does not say."""
 

@@ -51,6 +51,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Content of the events on one page with a cursor."""
     answer_bytes: int = limits.ANSWER_BYTES
     """Memory for answers under way to all clients."""
+    streams_allow: tuple[str, ...] = ()
+    """Networks that streams may be sent to although they are not public."""
+    streams_destinations: dict[str, dict[str, Any]] = {}
+    """Places for objects by name: each a `url`, and what its object store wants to know."""
     log_level: str = "info"
     """Least level of what the server logs: debug, info, warning or error."""
     orchestrate: dict[str, Any] = {}
@@ -100,7 +104,7 @@ def bad_setting(error: msgspec.ValidationError, *tables: str) -> SettingsError:
 
 def _parsed(name: str, text: str) -> object:
     """Return a setting from its text in the environment."""
-    if name in ("dialects", "allowed_hosts", "trusted_proxies"):
+    if name in ("dialects", "allowed_hosts", "trusted_proxies", "streams_allow"):
         return text.split(",")
     if name == "mounts":
         return dict(part.partition("=")[::2] for part in text.split(","))

@@ -20,6 +20,7 @@ MODULES = {
     "clients": ("clients",),
     "holds": ("holds",),
     "witnesses": ("witnesses", "witness"),
+    "streams": ("streams",),
     "maintenance": ("fsck", "backup", "restore", "rebuild"),
     "database": ("migrate", "scrub"),
     "copy": ("copy",),

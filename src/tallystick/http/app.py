@@ -35,6 +35,7 @@ from tallystick.http.admin.guard import AdminGuard
 from tallystick.http.admin.holds import AdminHoldsApi
 from tallystick.http.admin.key_sets import AdminKeySetsApi
 from tallystick.http.admin.keys import AdminKeysApi
+from tallystick.http.admin.streams import AdminStreamsApi, StreamServices
 from tallystick.http.admin.tenants import AdminTenantsApi
 from tallystick.http.admin.users import AdminUsersApi
 from tallystick.http.admin.witnesses import AdminWitnessesApi
@@ -61,6 +62,7 @@ from tallystick.log.sequencer import CommitStats
 from tallystick.log.views import LogReader
 from tallystick.node.background import BackgroundProcess
 from tallystick.node.node import Node
+from tallystick.node.streams import StreamsKeeper, new_owner, open_states, outside_of
 from tallystick.settings import Settings
 from tallystick.store.base import LogHead
 
@@ -105,6 +107,8 @@ class App:
         )
         self.console = Console(self.services)
         self._background: list[Background] = []
+        self._sender = new_owner()
+        self._stream_states = open_states(node.folder, node.settings, self._sender)
         self._metrics = Metrics(node)
         self._room = Room(node.settings.answer_bytes)
         self._appender = Appender(self.services, authenticator, lambda: node.witnesses)
@@ -140,11 +144,16 @@ class App:
             *AdminClientsApi(self.services, guard, names).routes(),
             *AdminHoldsApi(self.services, guard).routes(),
             *AdminWitnessesApi(self.services, guard, self.node).routes(),
+            *AdminStreamsApi(self.services, authenticator, guard, self._streams()).routes(),
             *OpsApi(self.node, self._metrics).routes(),
             *TlogApi(self.services, authenticator, self.node.cosigned).routes(),
             *OpenapiApi(self._dialects).routes(),
             *self.console.routes(),
         ]
+
+    def _streams(self) -> StreamServices:
+        outside = outside_of(self.node.settings, self.node.key)
+        return StreamServices(self._stream_states, outside)
 
     def _the_door(self) -> Bridge:
         if self._door is None:
@@ -160,6 +169,12 @@ class App:
                 self._background.append(process)
             elif dialect.background is not None:
                 self._background.append(dialect.background(services))
+        if node.followers:
+            self._background.append(
+                StreamsKeeper(
+                    node.ledger, self._stream_states, node.settings, node.folder, self._sender
+                )
+            )
         node.commit_listeners.append(self._committed)
         # Told only now of what there is, so that nothing falls in between.
         tenants = services.log.tenants()
@@ -176,6 +191,7 @@ class App:
         for background in self._background:
             background.close()
         self._background = []
+        self._stream_states.close()
         if self._door is not None:
             self._door.close()
             self._door = None

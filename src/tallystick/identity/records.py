@@ -16,6 +16,7 @@ from tallystick.errors import NotFound, StoreCorrupt
 from tallystick.events.event import Json
 from tallystick.identity import credentials
 from tallystick.identity.access import Grant, Principal, Scope
+from tallystick.identity.streams import Stream
 from tallystick.store.base import IdentityRow, IdentityWrite, Store
 
 _CACHE_ROWS = 10_000
@@ -145,15 +146,25 @@ class ClientSecret(msgspec.Struct, frozen=True):
 K = TypeVar("K")
 V = TypeVar("V")
 Record = TypeVar(
-    "Record", Tenant, ApiKey, User, KeySet, OAuthClient, Session, SavedSearch, ConfiguredWitness
-)
+    "Record",
+    Tenant, ApiKey, User, KeySet, OAuthClient, Session, SavedSearch, ConfiguredWitness, Stream,
+)  # fmt: skip
 AnyRecord = (
-    Tenant | ApiKey | User | KeySet | OAuthClient | Session | SavedSearch | ConfiguredWitness
+    Tenant
+    | ApiKey
+    | User
+    | KeySet
+    | OAuthClient
+    | Session
+    | SavedSearch
+    | ConfiguredWitness
+    | Stream
 )
 
 _KINDS: dict[type, str] = {
     Tenant: "tenant", ApiKey: "key", User: "user", KeySet: "keyset", OAuthClient: "client",
     Session: "session", SavedSearch: "search", ConfiguredWitness: "witness",
+    Stream: "stream",
 }  # fmt: skip
 
 
@@ -357,5 +368,5 @@ def _lookups(record: AnyRecord) -> list[tuple[str, str]]:
             return [("issuer", record.issuer)] if record.issuer else []
         case OAuthClient():
             return [("client", record.id)]
-        case Session() | SavedSearch() | ConfiguredWitness():
+        case Session() | SavedSearch() | ConfiguredWitness() | Stream():
             return []

@@ -26,7 +26,8 @@ from tallystick.tlog.hashing import leaf_hash, section_commitment
 _ROWS = 256
 
 KINDS = (
-    "tenant", "key", "user", "keyset", "client", "hold", "session", "search", "witness", "blob",
+    "tenant", "key", "user", "keyset", "client", "hold", "session", "search", "witness", "stream",
+    "blob",
 )  # fmt: skip
 """The kinds of records, as the store and the targets of entries call them."""
 
@@ -37,6 +38,8 @@ _TENANT_MADE: Json = {"public_log": True}
 _KEY_MADE: Json = {"label": None, "service": False, "revoked": False}
 _USER_MADE: Json = {"login": None, "name": None, "email": None, "disabled": False, "grants": ()}
 _SESSION_MADE: Json = {"ended": False}
+_STREAM_MADE: Json = {"epoch": 1, "state": "active", "secret": 1, "run": 1, "revived": 0}
+_STREAM_CHANGES = ("paused", "disabled", "resumed", "replayed", "skipped", "secret_rotated")
 _HOLD_MADE: Json = {"from_ms": None, "to_ms": None, "lifted": False}
 
 
@@ -191,6 +194,12 @@ _FACTS: dict[str, Callable[[Json], object]] = {
     "ended": lambda record: record.get("ended", False),
     "revoked": lambda record: record.get("revoked_ms") is not None,
     "lifted": lambda record: record.get("lifted_ms") is not None,
+    "epoch": lambda record: record.get("epoch", 1),
+    "state": lambda record: record.get("state", "active"),
+    "secret": lambda record: record.get("secret", 1),
+    "run": lambda record: record.get("run", 1),
+    "revived": lambda record: record.get("revived", 0),
+    "options": lambda record: record.get("options", {}),
     "has_password": lambda record: record.get("password") is not None,
     "grants": lambda record: _pairs(record.get("grants", ())),
 }
@@ -252,6 +261,9 @@ _CHANGES: dict[str, _Change] = {
     "search.deleted": _gone,
     "witness.added": lambda facts, data: dict(data),
     "witness.deleted": _gone,
+    "stream.created": lambda facts, data: _STREAM_MADE | data,
+    **{f"stream.{what}": lambda facts, data: facts | data for what in _STREAM_CHANGES},
+    "stream.deleted": _gone,
     "blob.stored": _blob_facts,
     "blob.erased": _gone,
 }

@@ -47,16 +47,19 @@ class LogKey:
         return signer
 
     def derive_ec_key(self, curve: ec.EllipticCurve, purpose: str) -> ec.EllipticCurvePrivateKey:
-        """Return the private key for another purpose that this key implies, always the same.
-
-        Source: RFC 5869, with the purpose as its info.
-        """
-        length = (curve.key_size + 7) // 8 + 8
-        info = f"tallystick {purpose}".encode()
-        secret = HKDF(SHA256(), length, None, info).derive(self._base.seed())
+        """Return the private key for another purpose that this key implies, always the same."""
+        secret = self.derive_secret(purpose, (curve.key_size + 7) // 8 + 8)
         # Eight bytes more than the order has make the reduction's bias negligible.
         order = _ORDERS[curve.name]
         return ec.derive_private_key(int.from_bytes(secret, "big") % (order - 1) + 1, curve)
+
+    def derive_secret(self, purpose: str, length: int = 32) -> bytes:
+        """Return secret bytes for another purpose that this key implies, always the same.
+
+        Source: RFC 5869, with the purpose as its info.
+        """
+        info = f"tallystick {purpose}".encode()
+        return HKDF(SHA256(), length, None, info).derive(self._base.seed())
 
 
 def open_log_key(path: Path, server_name: str) -> LogKey:

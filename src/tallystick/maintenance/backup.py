@@ -18,13 +18,13 @@ from typing import IO
 import apsw
 import msgspec
 
-from tallystick.data_folder import BLOBS_FOLDER, KEY_FILE, LEDGER_FILE, PUBLIC_FILE
+from tallystick.data_folder import BLOBS_FOLDER, KEY_FILE, LEDGER_FILE, PUBLIC_FILE, STREAMS_FILE
 from tallystick.errors import SettingsError, StoreCorrupt, StoreFailed
 
 FORMAT = "tallystick-backup/1"
-DATABASES = (PUBLIC_FILE, LEDGER_FILE)
-"""Files of truth that are SQLite databases; those that exist are copied, in this order: what was
-published must not be ahead of the log."""
+DATABASES = (STREAMS_FILE, PUBLIC_FILE, LEDGER_FILE)
+"""SQLite databases that a restored folder goes on with; those that exist are copied, in this
+order: what was sent or published must not be ahead of the log."""
 
 FOLDERS = (BLOBS_FOLDER,)
 _MANIFEST = "manifest.json"

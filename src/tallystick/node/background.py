@@ -1,6 +1,8 @@
 """Work beside requests, in a process of its own: the server's end of it, and that process.
 
-    python -m tallystick.node.background DIALECT FOLDER HANDLE     (settings on standard input)
+    python -m tallystick.node.background WORK FOLDER HANDLE     (settings on standard input)
+
+The work is that of a dialect, by its name, or the sending of streams.
 
 The server says nothing but that something was committed, a byte at a time; the process asks the
 store what. It ends when the server does: the socket closes. When it dies it is started again, and
@@ -31,11 +33,14 @@ from tallystick.dialects.services import Background, BackgroundServices
 from tallystick.errors import TallystickError, for_operator
 from tallystick.followers import process as processes
 from tallystick.identity.records import Identity
-from tallystick.log.keys import read_log_key
+from tallystick.log.keys import LogKey, read_log_key
 from tallystick.log.views import LogReader
 from tallystick.node.node import SHARED_IDENTITY_TTL_S
 from tallystick.settings import Settings
-from tallystick.store.truth import open_truth
+from tallystick.store.truth import Truth, open_truth
+
+STREAMS = "streams"
+"""The work that sends streams."""
 
 _GATHER_S = 0.02
 _NICE = 5
@@ -44,10 +49,16 @@ _log = structlog.get_logger("tallystick.background")
 
 
 class BackgroundProcess:
-    """A dialect's background work as the server sees it; safe to share between threads."""
+    """Background work as the server sees it; safe to share between threads.
 
-    def __init__(self, dialect: str, folder: Path, settings: Settings) -> None:
-        self._dialect = dialect
+    `more` goes to the work itself: what only this server knows.
+    """
+
+    def __init__(
+        self, work: str, folder: Path, settings: Settings, more: Sequence[str] = ()
+    ) -> None:
+        self._work = work
+        self._more = tuple(more)
         self._folder = folder
         self._settings = settings
         # Guards the socket to the process that runs now.
@@ -55,7 +66,7 @@ class BackgroundProcess:
         self._socket: socket.socket | None = None
         self._stopping = threading.Event()
         self.pid: int | None = None
-        self._thread = threading.Thread(target=self._watch, name=f"background-{dialect}")
+        self._thread = threading.Thread(target=self._watch, name=f"background-{work}")
         self._thread.start()
 
     def committed(self, tenants: Iterable[str]) -> None:
@@ -90,10 +101,10 @@ class BackgroundProcess:
         self._hang_up()
         processes.end(process)
         if not self._stopping.is_set():
-            _log.error("background work died", dialect=self._dialect, code=process.returncode)
+            _log.error("background work died", work=self._work, code=process.returncode)
 
     def _start(self, theirs: socket.socket) -> subprocess.Popen[bytes]:
-        told = (self._dialect, str(self._folder.absolute()), str(theirs.fileno()))
+        told = (self._work, str(self._folder.absolute()), str(theirs.fileno()), *self._more)
         process = processes.start(__name__, told, theirs, msgspec.json.encode(self._settings))
         self.pid = process.pid
         return process
@@ -119,7 +130,7 @@ def listen(server: socket.socket, log: LogReader, work: Background) -> None:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Do a dialect's background work until the server hangs up."""
+    """Do background work until the server hangs up."""
     # Signals may go to the whole group; only the server decides when to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -127,27 +138,44 @@ def main(arguments: Sequence[str]) -> None:
     os.nice(_NICE)
     name, folder, handle = arguments[0], Path(arguments[1]), int(arguments[2])
     settings = msgspec.json.decode(sys.stdin.buffer.read(), type=Settings)
-    dialect = next(dialect for dialect in DIALECTS if dialect.name == name)
-    assert dialect.background is not None, "only such dialects have a process"
     truth = open_truth(folder, settings.database)
-    store = truth.store
-    log = LogReader(store)
-    work = dialect.background(
-        BackgroundServices(
-            identity=Identity(store, ttl_s=SHARED_IDENTITY_TTL_S),
-            settings=settings,
-            clock=SystemClock(),
-            log=log,
-            public_files=truth.public_files,
-            derive_key=read_log_key(folder / KEY_FILE).derive_ec_key,
-            shared=not store.many_tenants,
-        )
-    )
+    key = read_log_key(folder / KEY_FILE)
+    if name == STREAMS:
+        work = _streams(truth, settings, key, folder, *arguments[3:])
+    else:
+        work = _of_dialect(name, truth, settings, key)
     gc.freeze()
     with socket.socket(fileno=handle) as server:
-        listen(server, log, work)
+        listen(server, LogReader(truth.store), work)
     work.close()
     truth.close()
+
+
+def _streams(truth: Truth, settings: Settings, key: LogKey, folder: Path, owner: str) -> Background:
+    # Imported late: processes of dialects need none of it.
+    from tallystick.node.streams import open_states, services_of
+    from tallystick.subscriptions.streams.senders import Senders
+    from tallystick.subscriptions.streams.sinks.objects import drop_ambient_credentials
+
+    drop_ambient_credentials()
+    states = open_states(folder, settings, owner)
+    return Senders(services_of(truth.store, states, settings, key=key, clock=SystemClock()))
+
+
+def _of_dialect(name: str, truth: Truth, settings: Settings, key: LogKey) -> Background:
+    dialect = next(dialect for dialect in DIALECTS if dialect.name == name)
+    assert dialect.background is not None, "only such dialects have a process"
+    return dialect.background(
+        BackgroundServices(
+            identity=Identity(truth.store, ttl_s=SHARED_IDENTITY_TTL_S),
+            settings=settings,
+            clock=SystemClock(),
+            log=LogReader(truth.store),
+            public_files=truth.public_files,
+            derive_key=key.derive_ec_key,
+            shared=not truth.store.many_tenants,
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ class Node:
         self.clock = clock
         self.commit_listeners: list[CommitListener] = []
         ttl_s = None if store.many_tenants else SHARED_IDENTITY_TTL_S
-        self.identity = Identity(store, ttl_s=ttl_s, own_events_only=_own_events_only(settings))
+        self.identity = Identity(store, ttl_s=ttl_s, own_events_only=own_events_only(settings))
         self.remembered = RememberedHeads(
             remembered_in(folder, settings), lambda origin: key.signer(origin).verifier
         )
@@ -215,7 +215,11 @@ def _vanished(path: Path) -> StoreCorrupt:
     )
 
 
-def _own_events_only(settings: Settings) -> bool:
+def own_events_only(settings: Settings) -> bool:
+    """Return whether lower file-sharing roles see only what they did themselves.
+
+    Raises: SettingsError.
+    """
     value = settings.of_dialect("onehub").get("own_events_only", False)
     if not isinstance(value, bool):
         raise SettingsError("onehub.own_events_only is true or false")

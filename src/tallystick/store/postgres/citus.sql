@@ -23,3 +23,6 @@ SELECT create_distributed_table('kinds', 'tenant', colocate_with => 'logs');
 SELECT create_distributed_table('resources', 'tenant', colocate_with => 'logs');
 SELECT create_distributed_table('children', 'tenant', colocate_with => 'logs');
 SELECT create_distributed_table('sources', 'tenant', colocate_with => 'logs');
+SELECT create_distributed_table('stream_states', 'tenant', colocate_with => 'logs');
+SELECT create_distributed_table('stream_letters', 'tenant', colocate_with => 'logs');
+SELECT create_distributed_table('stream_deliveries', 'tenant', colocate_with => 'logs');

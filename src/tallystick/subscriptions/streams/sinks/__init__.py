@@ -1,0 +1,1 @@
+"""What streams are sent as: one module for each kind of receiver, codecs without I/O."""
