@@ -46,6 +46,9 @@ PAGE_BYTES = 4 * 1024 * 1024
 """Sections of the events on one page with a cursor, unless a setting says otherwise: a page of
 larger events ends earlier, one of a single event never does."""
 
+RECEIPTS = 100_000
+"""Receipts in one answer: they are sent as they are made; the list itself stands in memory."""
+
 SLICE_BYTES = 1024 * 1024
 """Sections of the events that are read, and written to a client, in one step of a long answer."""
 

@@ -38,6 +38,8 @@ class EventOut(msgspec.Struct, omit_defaults=True, kw_only=True):
     revision: int
     receipt: str
     summary: SummaryOut | None = None
+    proof: Json | None = None
+    """The event's receipt, where it was asked for."""
 
 
 def from_view(view: View) -> EventOut:

@@ -11,8 +11,10 @@ from tallystick import limits
 from tallystick.dialects.base import PathOwner
 from tallystick.http.auth import CONTROL
 from tallystick.http.metrics import Metrics
+from tallystick.http.proof_headers import ProofHeaders
 from tallystick.http.room import Room
 from tallystick.identity.admission import ADMISSION
+from tallystick.ledger.entries_read import begin
 
 # Beside the piece that is sent, what it was made of is still there.
 _COPIES = 3
@@ -27,10 +29,12 @@ class Answer:
 
     __slots__ = (
         "_metrics",
+        "_proof_headers",
         "_request_id",
         "_room",
         "_scope",
         "_send",
+        "_shown",
         "_start",
         "_taken",
         "owner",
@@ -45,8 +49,11 @@ class Answer:
         scope: Scope,
         metrics: Metrics,
         room: Room,
+        proof_headers: ProofHeaders,
     ) -> None:
         self._send = send
+        self._shown = begin()
+        self._proof_headers = proof_headers
         self._request_id = request_id
         self.owner = owner
         self._scope = scope
@@ -82,6 +89,8 @@ class Answer:
             self._taken = await self._room.take(size_bytes)
         self.started, self._start = True, None
         self._add_headers(start)
+        # After the page was read: the checkpoint covers all that it shows.
+        start["headers"] += await self._proof_headers.of(self._scope, self._shown, start["status"])
         await self._send(start)
 
     def _add_headers(self, message: Message) -> None:

@@ -54,6 +54,7 @@ from tallystick.http.oauth import OauthApi
 from tallystick.http.openapi import OpenapiApi
 from tallystick.http.ops import OpsApi
 from tallystick.http.problem import problem_response
+from tallystick.http.proof_headers import ProofHeaders
 from tallystick.http.proxies import Proxies
 from tallystick.http.room import Room
 from tallystick.identity.passwords import Passwords
@@ -111,6 +112,7 @@ class App:
         self._stream_states = open_states(node.folder, node.settings, self._sender)
         self._metrics = Metrics(node)
         self._room = Room(node.settings.answer_bytes)
+        self._proofs = ProofHeaders(self.services)
         self._appender = Appender(self.services, authenticator, lambda: node.witnesses)
         # One of it, wherever it is reached: it counts attempts to log in.
         oauth = OauthApi(self.services).routes()
@@ -215,7 +217,7 @@ class App:
             scope, send = mount.below(scope), mount.back(send)
         owner = self._owner(scope) if mount is None else mount.dialect
         router = self._router_of(owner) if mount is None else mount.router
-        answer = Answer(send, request_id, owner, scope, self._metrics, self._room)
+        answer = Answer(send, request_id, owner, scope, self._metrics, self._room, self._proofs)
         receive = self._looking_again(receive, state)
         try:
             check_host(scope)

@@ -10,10 +10,12 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import ParamSpec, TypeVar
 
+from tallystick.ledger.entries_read import note_indexes
 from tallystick.ledger.ledger import Ledger
-from tallystick.log.sequencer import Item, Outcome, Work
+from tallystick.log.sequencer import Accepted, Item, Outcome, Work
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -41,11 +43,17 @@ class Bridge:
         """
         future: asyncio.Future[list[Outcome]] = self._loop.create_future()
         self._ledger.submit(tenant, items, lambda work: self._finish(future, work), atomic=atomic)
-        return await future
+        outcomes = await future
+        note_indexes(tenant, [one.index for one in outcomes if type(one) is Accepted], bound=True)
+        return outcomes
 
     async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a synchronous function in a worker thread and return what it returns."""
-        return await self._loop.run_in_executor(self._threads, lambda: function(*args, **kwargs))
+        # The thread notes what it reads where the task that waits for it does.
+        context = copy_context()
+        return await self._loop.run_in_executor(
+            self._threads, lambda: context.run(function, *args, **kwargs)
+        )
 
     def close(self) -> None:
         """Wait for the worker threads to finish what they are doing."""

@@ -17,14 +17,20 @@ from tallystick.clock import Clock
 from tallystick.errors import (
     Conflict,
     NotFound,
-    TallystickError,
     Unexpected,
 )
 from tallystick.events import entry
-from tallystick.events.event import Draft, Event, Expectation, HeadSlot, Json, Op, Resource, View
+from tallystick.events.event import Draft, Event, HeadSlot, Json, Op, Resource, View
 from tallystick.identity.acts import Act
-from tallystick.ledger.change_checks import check_dialect, check_revision
+from tallystick.ledger.change_checks import (
+    all_accepted,
+    check_dialect,
+    check_revision,
+    retraction,
+    revision_expected,
+)
 from tallystick.ledger.change_tracking import Differences
+from tallystick.ledger.entries_read import note_indexes, note_views
 from tallystick.ledger.erasure import erasure_item
 from tallystick.ledger.holds import Holds, takes_away
 from tallystick.ledger.identity_updates import Changes
@@ -118,7 +124,7 @@ class Ledger:
 
         Raises: the first item's error, for all of them.
         """
-        return _accepted(self.append_each(tenant, items, atomic=True))
+        return all_accepted(self.append_each(tenant, items, atomic=True))
 
     def administer(self, tenant: str, *acts: Act) -> list[Accepted]:
         """Carry out acts of administration and record them in the tenant's log, as one.
@@ -157,7 +163,7 @@ class Ledger:
             previous=previous,
             original={"revision": view.revision},
             dialect=dialect,
-            expects=(self._revision_expected(view),),
+            expects=(revision_expected(view),),
         )
         self.append(tenant, [draft])
         return self.get(tenant, id, visible)
@@ -178,7 +184,7 @@ class Ledger:
         Raises: NotFound, Conflict for an event of another dialect, UnderHold, PreconditionFailed.
         """
         view = self._changeable(tenant, id, visible, dialect, expected)
-        items = [Item(entry.prepare(self._retraction(view, dialect, actor)))]
+        items = [Item(entry.prepare(retraction(view, dialect, actor)))]
         if erase:
             items.append(
                 erasure_item(
@@ -218,7 +224,7 @@ class Ledger:
         )  # fmt: skip
         if view.retracted:
             return Op.ERASE, self.append_all(tenant, [erasure])[0]
-        items = [Item(entry.prepare(self._retraction(view, "native", actor))), erasure]
+        items = [Item(entry.prepare(retraction(view, "native", actor))), erasure]
         return Op.RETRACT, self.append_all(tenant, items)[0]
 
     def retract_each(
@@ -236,7 +242,7 @@ class Ledger:
         items: list[Item] = []
         for view in views:
             check_dialect(view, dialect)
-            items.append(Item(entry.prepare(self._retraction(view, dialect, actor))))
+            items.append(Item(entry.prepare(retraction(view, dialect, actor))))
         return self.append_each(tenant, items)
 
     def append_erasing(
@@ -254,17 +260,6 @@ class Ledger:
             ),
         ]  # fmt: skip
         return self.append_all(tenant, items)[0]
-
-    def _retraction(self, view: View, dialect: str, actor: Resource | None) -> Draft:
-        return Draft(
-            kind=view.first.kind,
-            op=Op.RETRACT,
-            subject=view.first.id,
-            actor=actor,
-            original={"revision": view.revision},
-            dialect=dialect,
-            expects=(self._revision_expected(view),),
-        )
 
     def erase(
         self,
@@ -293,11 +288,6 @@ class Ledger:
         check_revision(view, expected)
         return view
 
-    @staticmethod
-    def _revision_expected(view: View) -> Expectation:
-        index = None if view.revision == view.index else view.revision
-        return Expectation(HeadSlot.REVISION, "event", view.first.id, index)
-
     # Reading
 
     def get(self, tenant: str, id: str, visible: Expr) -> View:
@@ -309,6 +299,7 @@ class Ledger:
         view = None if index is None else self.views_at(tenant, [index]).get(index)
         if view is None or view.retracted or not self.may_see(view, visible):
             raise NotFound(f"there is no event {id!r}")
+        note_views(tenant, [view], bound=True)
         return view
 
     def index_of(self, tenant: str, id: str) -> int | None:
@@ -326,16 +317,24 @@ class Ledger:
         view = self.views_at(tenant, [index]).get(index)
         if view is None or not self.may_see(view, visible):
             raise NotFound(f"there is no entry {index}")
+        note_views(tenant, [view], bound=not isinstance(visible, Everything))
         return view
 
     def views_at(self, tenant: str, indexes: Iterable[int]) -> dict[int, View]:
         """Return the entries at indexes as readers see them, those that exist."""
         rows = self.store.rows_at(tenant, indexes)
-        return {view.index: view for view in views_of(self.store, tenant, list(rows.values()))}
+        views = views_of(self.store, tenant, list(rows.values()))
+        note_views(tenant, views, bound=False)
+        return {view.index: view for view in views}
 
     def may_see(self, view: View, visible: Expr) -> bool:
         """Tell whether a view matches what a caller may see."""
-        return isinstance(visible, Everything) or matches(visible, view)
+        if isinstance(visible, Everything):
+            return True
+        seen = matches(visible, view)
+        if seen:
+            note_views(view.first.tenant, [view], bound=True)
+        return seen
 
     def find(
         self, tenant: str, question: Find, visible: Expr, *, max_bytes: int | None = None
@@ -346,7 +345,7 @@ class Ledger:
         Raises: InvalidQuery, FollowerBehind.
         """
         step = SLICE_BYTES if max_bytes is None else min(max_bytes, SLICE_BYTES)
-        selection = self.select(tenant, question, visible, slice_bytes=step)
+        selection, _ = self._select(tenant, question, visible, step)
         rows: list[Row] = []
         is_cut = False
         for part in selection.slices:
@@ -357,6 +356,7 @@ class Ledger:
             if is_cut:
                 break
         views, hits = [view for view, _ in rows], [hit for _, hit in rows]
+        note_views(tenant, views, bound=not isinstance(visible, Everything))
         return Page(views, hits, selection.more or is_cut, selection.total, selection.plan)
 
     def select(
@@ -366,6 +366,14 @@ class Ledger:
 
         Raises: InvalidQuery, FollowerBehind.
         """
+        selection, found = self._select(tenant, question, visible, slice_bytes)
+        bound = not isinstance(visible, Everything)
+        note_indexes(tenant, [hit.index for hit in found.hits], bound=bound)
+        return selection
+
+    def _select(
+        self, tenant: str, question: Find, visible: Expr, slice_bytes: int
+    ) -> tuple[Selection, Found]:
         asked = self._bound(question, visible)
         for _ in range(_LOOKS):
             found = self._reader.find(tenant, asked, entry_bytes=slice_bytes)
@@ -373,7 +381,7 @@ class Ledger:
             # Without any row nobody could ask for what follows: worth another look.
             if not selection.is_empty or not found.hits:
                 break
-        return selection
+        return selection, found
 
     def select_of(
         self, tenant: str, question: Find, found: Found, slice_bytes: int = SLICE_BYTES
@@ -439,12 +447,3 @@ class Ledger:
             return question
         where = all_of((question.where, visible))
         return msgspec.structs.replace(question, where=where, visible=visible)
-
-
-def _accepted(outcomes: Sequence[Outcome]) -> list[Accepted]:
-    accepted: list[Accepted] = []
-    for outcome in outcomes:
-        if isinstance(outcome, TallystickError):
-            raise outcome
-        accepted.append(outcome)
-    return accepted

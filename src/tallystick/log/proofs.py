@@ -5,15 +5,19 @@ Nothing is computed here that a verifier could not check; the arithmetic is in `
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from binascii import b2a_base64
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 from tallystick.errors import Malformed, NotFound
 from tallystick.events import entry
 from tallystick.events.entry import SALT_BYTES, SECTIONS
+from tallystick.log.cose_receipts import to_cose_receipt
 from tallystick.log.keys import LogKey
-from tallystick.store.base import LogHead, Store
-from tallystick.tlog.proof import consistency_proof, inclusion_proof
-from tallystick.tlog.receipt import build_receipt
+from tallystick.store.base import LogHead, LogRow, Store
+from tallystick.tlog.note import Verifier
+from tallystick.tlog.proof import HashReader, consistency_proof, inclusion_proof
+from tallystick.tlog.receipt import build_receipt, to_receipt_text
 from tallystick.tlog.tile import TILE_WIDTH, split_hashes
 
 
@@ -26,12 +30,41 @@ class Inclusion(NamedTuple):
     root: bytes
 
 
+class SignedHead(NamedTuple):
+    """The size of a log with the note that signs it, and the note in base64."""
+
+    size: int
+    checkpoint: str
+    base64: bytes
+
+
 class Proofs:
     """What can be proven of every tenant's log."""
 
     def __init__(self, store: Store, key: LogKey) -> None:
         self._store = store
         self._key = key
+        # Written by the sequencer's threads and by readers, each entry whole: the latest head that
+        # this process knows of. Another server of the store may have signed a later one.
+        self._heads: dict[str, SignedHead] = {}
+
+    def committed(self, heads: Iterable[LogHead]) -> None:
+        """Note heads that were just committed."""
+        for head in heads:
+            self._heads[head.tenant] = _signed(head)
+
+    def known_head(self, tenant: str, covering: int) -> SignedHead | None:
+        """Return the latest head that is known, if it covers the entry at an index."""
+        head = self._heads.get(tenant)
+        return head if head is not None and head.size > covering else None
+
+    def read_head(self, tenant: str) -> SignedHead:
+        """Return the head that the store has.
+
+        Raises: NotFound.
+        """
+        head = self._heads[tenant] = _signed(self.head(tenant))
+        return head
 
     def head(self, tenant: str) -> LogHead:
         """Return the head of a tenant's log, its signed checkpoint included.
@@ -52,20 +85,38 @@ class Proofs:
 
         Raises: NotFound.
         """
+        (members,) = self.receipts(tenant, [index])
+        return to_receipt_text(members)
+
+    def receipts(self, tenant: str, indexes: Sequence[int]) -> list[dict[str, Any]]:
+        """Return the receipts of entries as their members, all under one checkpoint.
+
+        Raises: NotFound.
+        Cost: reads each tile once.
+        """
+        return self.at_head(tenant).receipts(indexes)
+
+    def at_head(self, tenant: str) -> ProofsAtHead:
+        """Return what makes receipts of a tenant's log as it is now.
+
+        Raises: NotFound.
+        """
         head = self.head(tenant)
-        row = self._store.rows_at(tenant, [index]).get(index)
-        if row is None or index >= head.size:
-            raise NotFound(f"there is no entry {index}")
-        committed = entry.committed_sections(row.entry)
-        sections = dict(zip(SECTIONS, row.sections, strict=True))
-        return build_receipt(
-            origin=head.origin,
+        return ProofsAtHead(self._store, head, self._key.signer(head.origin).verifier)
+
+    def cose_receipt(self, tenant: str, index: int, event_id: str) -> bytes:
+        """Return the receipt of an entry as a COSE message.
+
+        Raises: NotFound.
+        """
+        proof = self.inclusion(tenant, index)
+        return to_cose_receipt(
+            self._key.signer(self.head(tenant).origin),
+            event_id,
             index=index,
-            entry=row.entry,
-            sections={name: _salt_and_bytes(sections[name]) for name in committed},
-            proof=inclusion_proof(index, head.size, StoreHashes(self._store, tenant)),
-            checkpoint=head.checkpoint,
-            verifier=self._key.signer(head.origin).verifier,
+            size=proof.size,
+            path=proof.path,
+            root=proof.root,
         )
 
     def inclusion(self, tenant: str, index: int) -> Inclusion:
@@ -88,6 +139,40 @@ class Proofs:
         if not 0 <= old_size <= new_size <= size:
             raise Malformed(f"sizes run from 0 to {size}, the smaller first", path="from")
         return consistency_proof(old_size, new_size, StoreHashes(self._store, tenant))
+
+
+class ProofsAtHead:
+    """Makes receipts of one log under one checkpoint; each tile is read once."""
+
+    def __init__(self, store: Store, head: LogHead, verifier: Verifier) -> None:
+        self._store = store
+        self._head = head
+        self._verifier = verifier
+        self._hashes = KeptHashes(StoreHashes(store, head.tenant))
+        self.size = head.size
+
+    def receipts(self, indexes: Sequence[int]) -> list[dict[str, Any]]:
+        """Return the receipts of entries as their members.
+
+        Raises: NotFound.
+        """
+        head = self._head
+        rows = self._store.rows_at(head.tenant, indexes)
+        missing = [index for index in indexes if index not in rows or index >= head.size]
+        if missing:
+            raise NotFound(f"there is no entry {missing[0]}")
+        return [
+            build_receipt(
+                origin=head.origin,
+                index=index,
+                entry=rows[index].entry,
+                sections=salted_sections(rows[index]),
+                proof=inclusion_proof(index, head.size, self._hashes),
+                checkpoint=head.checkpoint,
+                verifier=self._verifier,
+            )
+            for index in indexes
+        ]
 
 
 class StoreHashes:
@@ -113,6 +198,33 @@ class StoreHashes:
         if len(found) != count:
             raise NotFound("the log is not that big")
         return found
+
+
+class KeptHashes:
+    """The hashes of a tree, each tile read once; for one answer, whose log does not grow."""
+
+    def __init__(self, hashes: HashReader) -> None:
+        self._hashes = hashes
+        self._tiles: dict[tuple[int, int, int], list[bytes]] = {}
+
+    def hashes(self, level: int, start: int, count: int) -> list[bytes]:
+        """Return `count` hashes of a level from `start` on."""
+        key = (level, start, count)
+        if key not in self._tiles:
+            self._tiles[key] = self._hashes.hashes(level, start, count)
+        return self._tiles[key]
+
+
+def _signed(head: LogHead) -> SignedHead:
+    note = head.checkpoint
+    return SignedHead(head.size, note, b2a_base64(note.encode("utf-8"), newline=False))
+
+
+def salted_sections(row: LogRow) -> dict[str, tuple[bytes, bytes] | None]:
+    """Return salt and bytes of each section that an entry commits to; None if it was erased."""
+    sections = dict(zip(SECTIONS, row.sections, strict=True))
+    committed = entry.committed_sections(row.entry)
+    return {name: _salt_and_bytes(sections[name]) for name in committed}
 
 
 def _salt_and_bytes(section: bytes | None) -> tuple[bytes, bytes] | None:

@@ -184,6 +184,7 @@ class Node:
     def _committed(self, heads: Sequence[LogHead], stats: CommitStats) -> None:
         if stats.identity_changed:
             self.identity.changed()
+        self.ledger.proofs.committed(heads)
         self.remembered.committed(heads)
         if self.witnesses is not None:
             self.witnesses.committed(heads)

@@ -96,9 +96,16 @@ class Verifier:
 
         Raises: BadSignature if it is not this key's.
         """
+        self.verify_bytes(text.encode("utf-8"), signature)
+
+    def verify_bytes(self, message: bytes, signature: bytes) -> None:
+        """Check a signature over bytes that are no note.
+
+        Raises: BadSignature if it is not this key's.
+        """
         try:
             key = Ed25519PublicKey.from_public_bytes(self.public_key)
-            key.verify(signature, text.encode("utf-8"))
+            key.verify(signature, message)
         except (InvalidSignature, ValueError) as exc:
             raise BadSignature(f"the signature is not by {self.name}") from exc
 
@@ -161,9 +168,13 @@ class Signer:
         """
         if not text.endswith("\n") or _CONTROL.search(text):
             raise MalformedNote("the text must consist of whole lines without control characters")
-        signature = self._key.sign(_encode(text))
+        signature = self.sign_bytes(_encode(text))
         line_end = b64encode(self.key_id + signature).decode("ascii")
         return f"{text}\n{self._line_start}{line_end}\n"
+
+    def sign_bytes(self, message: bytes) -> bytes:
+        """Return our signature over bytes that cannot be taken for a note's text."""
+        return self._key.sign(message)
 
     def __repr__(self) -> str:
         return f"Signer({self.name!r})"

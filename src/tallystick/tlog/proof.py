@@ -125,9 +125,20 @@ def verify_inclusion(
 
     Raises: BadInclusionProof if not, or if any argument is not of the one possible shape.
     """
+    if not is_hash(root):
+        raise BadInclusionProof("every hash must have 32 bytes")
+    if root_of_inclusion(leaf, index, size, proof) != root:
+        raise BadInclusionProof("the proof leads to another root")
+
+
+def root_of_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes]) -> bytes:
+    """Return the root of the tree of `size` leaves that has `leaf` at `index`, by a proof.
+
+    Raises: BadInclusionProof if any argument is not of the one possible shape.
+    """
     if not (is_size(index) and is_size(size) and index < size):
         raise BadInclusionProof("the index is not below the size")
-    if not (is_hash(leaf) and is_hash(root) and all(map(is_hash, proof))):
+    if not (is_hash(leaf) and all(map(is_hash, proof))):
         raise BadInclusionProof("every hash must have 32 bytes")
     # Up to `inner`, the leaf and the last leaf have different ancestors, so there is always a
     # sibling; above, only where the way turns left, since on the right there is nothing.
@@ -139,8 +150,7 @@ def verify_inclusion(
     for height, sibling in enumerate(proof):
         is_left = height < inner and not index >> height & 1
         node = node_hash(node, sibling) if is_left else node_hash(sibling, node)
-    if node != root:
-        raise BadInclusionProof("the proof leads to another root")
+    return node
 
 
 def verify_consistency(

@@ -76,14 +76,14 @@ def build_receipt(
     proof: Sequence[bytes],
     checkpoint: str,
     verifier: Verifier,
-) -> bytes:
-    """Return the receipt as UTF-8 JSON; nothing is verified here.
+) -> dict[str, Any]:
+    """Return the members of a receipt; nothing is verified here.
 
     Shape: a section is (salt, stored bytes), or None if it was erased.
     Raises: StoreCorrupt if stored bytes are not UTF-8.
     """
     try:
-        receipt = {
+        return {
             "format": FORMAT,
             "origin": origin,
             "index": index,
@@ -98,6 +98,10 @@ def build_receipt(
         }
     except UnicodeDecodeError as exc:
         raise StoreCorrupt(f"the stored bytes of entry {index} are not UTF-8") from exc
+
+
+def to_receipt_text(receipt: Mapping[str, Any]) -> bytes:
+    """Return a receipt as the JSON text of its file."""
     return (json.dumps(receipt, ensure_ascii=False, indent=1) + "\n").encode("utf-8")
 
 

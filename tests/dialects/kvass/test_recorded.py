@@ -67,4 +67,7 @@ Host: api.kvass.ai
     reply = send(company.server.url, request)
     assert (reply.status, reply.json()) == (200, [])
     assert reply.headers["x-pagination-total"] == "0"
-    assert reply.headers["access-control-expose-headers"] == "X-Pagination-Total"
+    assert (
+        reply.headers["access-control-expose-headers"]
+        == "X-Pagination-Total, Tally-Checkpoint, Link"
+    )

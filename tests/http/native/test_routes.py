@@ -73,9 +73,9 @@ def test_pages_follow_each_other_without_gap_or_repeat_while_events_arrive(
         seen += [event["id"] for event in body["events"]]
         cursor = body["next"]
         if cursor is None:
-            assert "link" not in page.headers
+            assert 'rel="next"' not in page.headers.get("link", "")
             break
-        assert page.headers["link"].endswith('rel="next"')
+        assert 'rel="next"' in page.headers["link"]
         post(http, occurred_at=1_700_000_000_000)
     assert seen == [event["id"] for event in reversed(events)]
 

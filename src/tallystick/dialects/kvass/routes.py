@@ -200,7 +200,7 @@ def standing_headers(request: Request) -> dict[str, str]:
     """Return what every answer carries."""
     return {
         "Access-Control-Allow-Origin": "*",
-        "Access-Control-Expose-Headers": TOTAL_HEADER,
+        "Access-Control-Expose-Headers": f"{TOTAL_HEADER}, Tally-Checkpoint, Link",
     }
 
 

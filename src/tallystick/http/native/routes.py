@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute, Route
 
 from tallystick import json_text, limits, times
 from tallystick.dialects.services import Services
-from tallystick.errors import NotFound, PreconditionFailed
+from tallystick.errors import PreconditionFailed
 from tallystick.events import rendering
 from tallystick.events.event import Json, Op, View
 from tallystick.http.auth import Authenticator
@@ -25,6 +25,7 @@ from tallystick.http.body import body_of
 from tallystick.http.native import parameters, wire
 from tallystick.http.native.blobs import NativeBlobsApi
 from tallystick.http.native.facets import AnalysisApi
+from tallystick.http.native.receipts import ReceiptsApi, inline, wants_inline
 from tallystick.http.native.resources import ResourcesApi
 from tallystick.http.problem import of_body
 from tallystick.identity import access
@@ -36,6 +37,7 @@ from tallystick.query.question import Over
 from tallystick.tlog.encoding import to_base64
 
 T = TypeVar("T")
+_PROOF = frozenset(("proof",))
 Handler = Callable[[Request, Principal], Awaitable[Response]]
 
 
@@ -54,7 +56,7 @@ class NativeApi:
             Route("/v1/events", self._guarded(read, self.list_events), methods=["GET"]),
             *AnalysisApi(self._services).routes(self._guarded),
             Route("/v1/events/{id}", self._guarded(read, self.get_event), methods=["GET"]),
-            Route("/v1/events/{id}/receipt", self._guarded(read, self.receipt), methods=["GET"]),
+            *ReceiptsApi(self._services).routes(self._guarded),
             Route("/v1/events/{id}/revise", self._guarded(write, self.revise), methods=["POST"]),
             Route(
                 "/v1/events/{id}/retract",
@@ -82,7 +84,9 @@ class NativeApi:
     def _list_events(self, request: Request, principal: Principal) -> Response:
         params = request.query_params
         visible = access.visible(principal)
-        question = parameters.question(self._ledger.paths, principal.tenant, params, visible)
+        question = parameters.question(
+            self._ledger.paths, principal.tenant, params, visible, more=_PROOF
+        )
         same = msgspec.structs.replace(question, limit=0, offset=0, total=False)
         fingerprint = cursor.fingerprint(same)
         if "cursor" in params:
@@ -93,7 +97,10 @@ class NativeApi:
             principal.tenant, question, visible, max_bytes=self._services.settings.page_bytes
         )
         render = _recorded if question.over is Over.LOG else rendering.from_view
-        answer: Json = {"events": [render(view) for view in page.views], "next": None}
+        events = [render(view) for view in page.views]
+        if wants_inline(request):
+            inline(self._ledger.proofs, principal.tenant, events)
+        answer: Json = {"events": events, "next": None}
         headers: dict[str, str] = {}
         if page.more and page.hits:
             answer["next"] = cursor.encode(page.hits[-1].position, fingerprint)
@@ -110,26 +117,11 @@ class NativeApi:
         headers = {"ETag": wire.etag(view.revision)}
         if wire.is_known(request.headers.getlist("if-none-match"), view.revision):
             return Response(status_code=304, headers=headers)
-        return _json(rendering.from_view(view), headers=headers)
-
-    async def receipt(self, request: Request, principal: Principal) -> Response:
-        """Answer the receipt of an entry: an event the caller may see, retracted or not."""
-        return await self._services.door().run(self._receipt, request, principal)
-
-    def _receipt(self, request: Request, principal: Principal) -> Response:
-        event_id = request.path_params["id"]
-        index = self._ledger.index_of(principal.tenant, event_id)
-        if index is None:
-            raise NotFound(f"there is no event {event_id!r}")
-        try:
-            self._ledger.view_at(principal.tenant, index, access.visible(principal))
-        except NotFound:
-            raise NotFound(f"there is no event {event_id!r}") from None
-        body = self._ledger.proofs.receipt(principal.tenant, index)
-        disposition = f'attachment; filename="{event_id.lower()}.receipt.json"'
-        return Response(
-            body, media_type="application/json", headers={"Content-Disposition": disposition}
-        )
+        event = rendering.from_view(view)
+        if wants_inline(request):
+            run = self._services.door().run
+            await run(inline, self._ledger.proofs, principal.tenant, [event])
+        return _json(event, headers=headers)
 
     async def revise(self, request: Request, principal: Principal) -> Response:
         """Show an event with other content from here on."""

@@ -39,9 +39,20 @@ class EventIn(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, fr
     revision: int | None = None
     receipt: str | None = None
     summary: Json | None = None
+    proof: Json | None = None
 
 
-_ASSIGNED = ("op", "recorded_at", "dialect", "subject", "erased", "revision", "receipt", "summary")
+_ASSIGNED = (
+    "op",
+    "recorded_at",
+    "dialect",
+    "subject",
+    "erased",
+    "revision",
+    "receipt",
+    "summary",
+    "proof",
+)
 
 
 class RevisionIn(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
