@@ -18,6 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from tallystick import times
+from tallystick.console.differences import pretty
 from tallystick.console.questions import clause
 from tallystick.events import summary
 from tallystick.events.event import Event, Resource, class_of
@@ -42,12 +43,22 @@ def environment(asset_url: object) -> Environment:
     env.globals.update(
         asset=asset_url, sentence=sentence, hue=hue, resource_url=resource_url,
         event_url=event_url, trail_url=trail_url, with_query=with_query, clause=clause,
-        local_input=local_input,
+        local_input=local_input, resource_piece=resource_piece, pretty=pretty,
     )  # fmt: skip
     env.filters.update(
         clock=clock, day=day, stamp=stamp, iso=times.to_rfc3339, number=number, short=short
     )
     return env
+
+
+class Verbatim:
+    """Text that stands in a page as it is, control characters and all: JSON for scripts."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __html__(self) -> str:
+        return self._text
 
 
 def visible(value: object) -> object:
@@ -89,9 +100,9 @@ def with_query(path: str, params: Mapping[str, str | int | None]) -> str:
     return f"{path}?{text}" if text else path
 
 
-def reference(resource: Resource) -> str:
-    """Return a resource as queries name it."""
-    return to_text(resource.type, resource.id)
+def resource_piece(role: str, resource: Resource) -> str:
+    """Return the piece of a search that asks for a resource in a role."""
+    return clause(role, to_text(resource.type, resource.id))
 
 
 @lru_cache(maxsize=64)

@@ -101,8 +101,8 @@ def asked_of(params: QueryParams, zone: ZoneInfo, now_ms: int) -> Asked:
     span = params.get("range", "")
     if span and span not in RANGES:
         raise Malformed(f"No time range is called {span!r}.", path="range")
-    from_ms = _moment(params.get("from", ""), zone, "from")
-    to_ms = _moment(params.get("to", ""), zone, "to")
+    from_ms = moment(params.get("from", ""), zone, "from")
+    to_ms = moment(params.get("to", ""), zone, "to")
     if span:
         from_ms, to_ms = now_ms - RANGES[span][1], None
     if from_ms is not None and to_ms is not None and from_ms >= to_ms:
@@ -122,7 +122,7 @@ def asked_of(params: QueryParams, zone: ZoneInfo, now_ms: int) -> Asked:
     )  # fmt: skip
 
 
-def _moment(text: str, zone: ZoneInfo, path: str) -> int | None:
+def moment(text: str, zone: ZoneInfo, path: str) -> int | None:
     """Return a time as it stands in an address: with an offset, or by the reader's clock."""
     if not text:
         return None

@@ -16,6 +16,8 @@ from starlette.routing import BaseRoute
 from tallystick.dialects.services import Background, BackgroundServices, Services
 from tallystick.errors import TallystickError
 from tallystick.events.dialect_rules import DialectRules
+from tallystick.events.event import Json, View
+from tallystick.identity.records import Tenant
 
 
 class PathOwner(Protocol):
@@ -53,6 +55,8 @@ class Dialect(NamedTuple):
     error_response: Callable[[Request, TallystickError], Response]
     openapi: str
     """Name of the OpenAPI document in the dialect's folder."""
+    render: Callable[[View, Tenant], Json] | None = None
+    """Renders an event that the rules show, for readers of the console."""
     headers: Callable[[Request], Mapping[str, str]] = lambda request: {}
     """Headers that every answer of the dialect carries, errors included."""
     background: Callable[[BackgroundServices], Background] | None = None

@@ -106,7 +106,7 @@ class App:
                 shared=not node.store.many_tenants,
             ),
         )
-        self.console = Console(self.services)
+        self.console = Console(self.services, self._dialects, node.index.lag)
         self._background: list[Background] = []
         self._sender = new_owner()
         self._stream_states = open_states(node.folder, node.settings, self._sender)

@@ -162,7 +162,7 @@ class EventsPages:
         if page.more and page.hits:
             place = cursor.encode(page.hits[-1].position, asked.fingerprint)
             more = f"{PATH}?" + urlencode(asked.changed(cursor=place))
-        return [_row(view, asked.columns) for view in page.views], more
+        return [row_of(view, asked.columns) for view in page.views], more
 
     def _chart(self, visit: Visit) -> Response:
         asked, now_ms = self._asked(visit), self._services.clock.now_ms()
@@ -237,7 +237,7 @@ class EventsPages:
         if all(view.index != at for view in page.views):
             raise NotFound("No event that you may see has this position.")
         asked = asked_of(type(visit.params)({}), visit.zone, 0)
-        rows = [_row(view, ()) for view in page.views]
+        rows = [row_of(view, ()) for view in page.views]
         return visit.show("around.html", rows=rows, at=at, asked=asked, refine=refined)
 
     def _save(self, visit: Visit) -> Response:
@@ -274,7 +274,8 @@ class EventsPages:
         return RedirectResponse(PATH, 303)
 
 
-def _row(view: View, columns: Sequence[str]) -> EventRow:
+def row_of(view: View, columns: Sequence[str]) -> EventRow:
+    """Return an event as a row of a list."""
     values = Values(view)
     return EventRow(view, [_cell(values, column) for column in columns])
 

@@ -1,15 +1,8 @@
 // The page of events: parts that come later, the endless list, zooming, completion.
-import { say } from "./console.js";
+import { endless, part } from "./list.js";
 
 const page = document.querySelector("[data-part=events]");
 const FRAGMENT = { "X-Tallystick-Fragment": "1" };
-
-async function part(url, signal) {
-  const response = await fetch(url, { headers: FRAGMENT, signal });
-  if (response.status === 401) location.assign(`/console/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`);
-  const markup = await response.text();
-  return new DOMParser().parseFromString(markup, "text/html");
-}
 
 // Parts beside the list: asked for one by one, each when its panel is open.
 async function fill(place) {
@@ -57,49 +50,7 @@ for (const panel of page.querySelectorAll("details.panel")) {
   });
 }
 
-// The endless list: the link to the next page works by itself, and before one reaches it.
-const body = page.querySelector("table.events tbody");
-let more = page.querySelector("a[data-more]");
-let busy = false;
-
-async function longer() {
-  if (busy || !more) return;
-  busy = true;
-  more.setAttribute("aria-busy", "true");
-  try {
-    const found = await part(more.href);
-    const rows = [...found.querySelectorAll("tbody tr")];
-    body.append(...rows);
-    const next = found.querySelector("a[data-more]");
-    if (next) {
-      more.href = next.getAttribute("href");
-    } else {
-      const end = document.createElement("span");
-      end.className = "muted";
-      end.textContent = "These are all events.";
-      more.replaceWith(end);
-      more = null;
-    }
-    say(`${rows.length} more events.`);
-  } catch {
-    say("The server did not answer.");
-  }
-  more?.removeAttribute("aria-busy");
-  busy = false;
-}
-
-if (more) {
-  more.addEventListener("click", async (event) => {
-    if (event.metaKey || event.ctrlKey || event.shiftKey) return;
-    event.preventDefault();
-    const last = body.lastElementChild;
-    await longer();
-    last.nextElementSibling?.querySelector("a.told")?.focus();
-  });
-  new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && longer(), {
-    rootMargin: "600px",
-  }).observe(page.querySelector(".more-events"));
-}
+endless(page);
 
 // Only what is filled in stands in the address.
 const finder = page.querySelector("form.finder");

@@ -77,6 +77,7 @@ CLOUDFOUNDRY = Dialect(
     owns=owns,
     error_response=error_response,
     openapi="openapi.yaml",
+    render=lambda view, tenant: wire.from_event(view),
     settings=frozenset(_SETTINGS),
     headers=responses.headers,
 )

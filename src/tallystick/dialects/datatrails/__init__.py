@@ -99,6 +99,7 @@ DATATRAILS = Dialect(
     owns=owns,
     error_response=error_response,
     openapi="openapi.yaml",
+    render=lambda view, tenant: wire.from_event(view, tenant_uuid=UUID(tenant.uuid)),
     settings=frozenset(Options.__struct_fields__),
     background=publish,
 )

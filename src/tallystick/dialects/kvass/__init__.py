@@ -35,5 +35,6 @@ KVASS = Dialect(
     owns=owns,
     error_response=error_response,
     openapi="openapi.yaml",
+    render=lambda view, tenant: wire.render(view, tenant.hex),
     headers=standing_headers,
 )

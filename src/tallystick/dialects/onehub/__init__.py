@@ -6,6 +6,7 @@ Source: seed Onehub, "Events", and the wire specification of Onehub.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC
 
 from starlette.routing import BaseRoute
 
@@ -44,5 +45,6 @@ ONEHUB = Dialect(
     owns=owns,
     error_response=error_response,
     openapi="openapi.yaml",
+    render=lambda view, tenant: wire.render(view, UTC),
     settings=frozenset(_SETTINGS),
 )

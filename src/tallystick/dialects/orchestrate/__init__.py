@@ -19,5 +19,6 @@ ORCHESTRATE = Dialect(
     owns=request.owns,
     error_response=request.error_response,
     openapi="openapi.yaml",
+    render=lambda view, tenant: wire.from_event(view),
     headers=request.standing_headers,
 )
