@@ -14,7 +14,7 @@ EVENTS_MAX = 500
 """Events that a state is put together from at most; the latest ones count."""
 
 
-class ResourceState(NamedTuple):
+class StateThen(NamedTuple):
     """What was known of a resource at a time."""
 
     members: Json
@@ -27,7 +27,7 @@ class ResourceState(NamedTuple):
 
 def state_at(
     ledger: Ledger, tenant: str, resource: Resource, at_ms: int | None, visible: Expr
-) -> ResourceState | None:
+) -> StateThen | None:
     """Return the state at a time, now for None; None where nothing is known.
 
     An item has the document that was put last. Of anything else the members of `data` count, the
@@ -48,7 +48,7 @@ def state_at(
     if found:
         document = found[0].first
         gone = document.kind.endswith(".delete")
-        return ResourceState({} if gone else document.data, True, 1, False)
+        return StateThen({} if gone else document.data, True, 1, False)
     events = Find(where=all_of((about, *when)), limit=EVENTS_MAX)
     page = ledger.find(tenant, events, visible, max_bytes=4 * 1024 * 1024)
     if not page.views:
@@ -56,4 +56,4 @@ def state_at(
     members: Json = {}
     for view in reversed(page.views):
         members.update(view.event.data)
-    return ResourceState(members, False, len(page.views), page.more)
+    return StateThen(members, False, len(page.views), page.more)

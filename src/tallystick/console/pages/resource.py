@@ -13,7 +13,7 @@ from tallystick.console.markup import with_query
 from tallystick.console.pages.events import EventRow, row_of
 from tallystick.console.questions import PAGE_EVENTS, asked_of, clause, moment, refined
 from tallystick.console.session import PATH
-from tallystick.console.states import ResourceState, state_at
+from tallystick.console.states import StateThen, state_at
 from tallystick.dialects.services import Services
 from tallystick.errors import Malformed, NotFound
 from tallystick.events.event import Resource, View
@@ -77,19 +77,19 @@ class ResourcePages:
 
     def _states(
         self, visit: Visit, resource: Resource
-    ) -> tuple[ResourceState | None, ResourceState | None]:
+    ) -> tuple[StateThen | None, StateThen | None]:
         """Return the state at `then`, if that is asked for, and at `at`, else now."""
 
-        def state(name: str) -> ResourceState | None:
+        def state(name: str) -> StateThen | None:
             at_ms = moment(visit.params.get(name, ""), visit.zone, name)
             return state_at(self._ledger, visit.tenant, resource, at_ms, visit.visible)
 
         before = state("then") if visit.params.get("then") else None
         if visit.params.get("then") and before is None:
-            before = ResourceState({}, False, 0, False)
+            before = StateThen({}, False, 0, False)
         after = state("at")
         if before is not None and after is None:
-            after = ResourceState({}, False, 0, False)
+            after = StateThen({}, False, 0, False)
         return before, after
 
     def _trail(self, visit: Visit) -> Response:
