@@ -21,6 +21,7 @@ MODULES = {
     "holds": ("holds",),
     "witnesses": ("witnesses", "witness"),
     "streams": ("streams",),
+    "mirror": ("mirror", "publish"),
     "maintenance": ("fsck", "backup", "restore", "rebuild"),
     "database": ("migrate", "scrub"),
     "copy": ("copy",),

@@ -237,6 +237,13 @@ class Client:
         response = self._send(method, path, content=content, params=params, headers=sent)
         return msgspec.json.decode(response.content) if response.content else None
 
+    def fetch(self, path: str) -> bytes:
+        """Return the bytes at a path.
+
+        Raises: ApiError, Unreachable.
+        """
+        return self._send("GET", path).content
+
     def _send(
         self,
         method: str,
