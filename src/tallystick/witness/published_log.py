@@ -1,6 +1,6 @@
 """A log as static files for any web server: a mirror, a page that explains it, and its growth.
 
-The page needs no script; whoever reads it is told where the key, the checkpoint and the tiles are.
+The page needs no script; it says where the key, the checkpoint and the tiles are.
 """
 
 from __future__ import annotations
