@@ -164,7 +164,8 @@ def test_events_that_came_before_digests_were_of_values_are_still_known(
 ) -> None:
     """Older versions kept the digest of the text as it came: the entry itself decides then."""
     draft = Draft(kind="k", id=ID, occurred_ms=5, data={"b": 1, "a": 2})
-    draft.claims = ((claim_of_id(ID), digest_of({"kind": "k", "id": ID, "occurred_at": 5})),)
+    written = {"kind": "k", "id": ID, "occurred_at": 5, "data": draft.data}
+    draft.claims = ((claim_of_id(ID), digest_of(written)),)
     server.node.ledger.append(TENANT, [draft])
     event = {"kind": "k", "id": ID, "occurred_at": 5, "data": {"a": 2, "b": 1}}
     assert append_lines(http, lines(event))[0]["status"] == 200

@@ -9,11 +9,12 @@ import pytest
 
 from tallystick import json_text, limits
 from tallystick.errors import Malformed
+from tallystick.events.entry import digest_of
 from tallystick.events.event import Draft, Event, Op
 from tallystick.log.idempotency import (
-    claims_of_event,
-    claims_of_key,
-    claims_of_list,
+    claim_event,
+    claim_key,
+    claim_list,
     digest_of_event,
     digest_of_value,
     is_same_event,
@@ -24,31 +25,54 @@ ID = "22222222-3333-4444-8555-66666666660a"
 
 def test_each_event_of_a_list_claims_its_place_over_the_whole_list() -> None:
     drafts = [Draft(kind="a"), Draft(kind="b", id=ID)]
-    ((first,), (second, own)) = claims_of_list("key", drafts)
+    claim_list(drafts, "key", drafts)
+    ((first,), (second, own)) = (draft.claims for draft in drafts)
     assert first[0] != second[0]
     assert first[1] == second[1]
-    assert (own,) == claims_of_event(None, drafts[1])
+    without_key = Draft(kind="b", id=ID)
+    claim_event(without_key, None, {})
+    assert (own,) == without_key.claims
 
 
 def test_a_list_of_one_is_another_form_than_the_event_alone() -> None:
-    draft = Draft(kind="a")
-    ((in_list,),) = claims_of_list("key", [draft])
-    (alone,) = claims_of_event("key", draft)
+    listed, single = Draft(kind="a"), Draft(kind="a")
+    claim_list([listed], "key", [{}])
+    claim_event(single, "key", {})
+    ((in_list,), (alone,)) = listed.claims, single.claims
     assert in_list[0] == alone[0]
     assert in_list[1] != alone[1]
 
 
 def test_without_a_key_and_an_id_nothing_is_claimed() -> None:
-    assert claims_of_key(None, {}) == ()
-    assert claims_of_event(None, Draft(kind="a")) == ()
-    assert claims_of_list(None, [Draft(kind="a"), Draft(kind="a")]) == [(), ()]
+    draft = Draft(kind="a")
+    claim_key(draft, None, {})
+    claim_event(draft, None, {})
+    claim_list([draft], None, [{}])
+    assert (draft.claims, draft.earlier_digests) == ((), ())
+
+
+def test_earlier_digests_are_those_of_the_request_as_it_was_written() -> None:
+    written: Any = [{"kind": "b", "id": ID}, {"kind": "a"}]
+    drafts = [Draft(kind="b", id=ID), Draft(kind="a")]
+    claim_list(drafts, "key", written)
+    whole, own = digest_of(written), digest_of(written[0])
+    assert [[earlier() for earlier in each.earlier_digests] for each in drafts] == [
+        [whole, own],
+        [whole],
+    ]
+    single = Draft(kind="a")
+    claim_event(single, "key", written[1])
+    assert [earlier() for earlier in single.earlier_digests] == [digest_of(written[1])]
 
 
 def test_the_longest_list_is_claimed_in_a_moment() -> None:
     """Hashing the list for each event would take minutes; the thread's own time is counted."""
-    drafts = [Draft(kind="k", data={"text": "x" * 200})] * limits.BATCH_EVENTS
+    drafts = [Draft(kind="k", data={"text": "x" * 200}) for _ in range(limits.BATCH_EVENTS)]
+    written = [{"kind": "k", "data": draft.data} for draft in drafts]
     started_s = time.thread_time()
-    assert len(claims_of_list("key", drafts)) == limits.BATCH_EVENTS
+    claim_list(drafts, "key", written)
+    assert all(len(draft.claims) == 1 for draft in drafts)
+    assert len({earlier() for draft in drafts for earlier in draft.earlier_digests}) == 1
     assert time.thread_time() - started_s < 5
 
 

@@ -179,6 +179,16 @@ def test_claim_that_comes_again_with_another_body_is_refused(recorder: Recorder)
         recorder.append(TENANT, draft(2, claims=claim("a", "another body")))
 
 
+def test_claim_is_known_by_the_digest_that_an_earlier_version_made(recorder: Recorder) -> None:
+    stored = recorder.append(TENANT, draft(1, claims=claim("a", "as written")))
+    digest = claim("a", "as written")[0][1]
+    again = draft(1, claims=claim("a", "values"), earlier_digests=(lambda: digest,))
+    assert recorder.append(TENANT, again)[0].index == stored[0].index
+    other = draft(1, claims=claim("a", "values"), earlier_digests=(lambda: b"other",))
+    with pytest.raises(IdempotencyMismatch):
+        recorder.append(TENANT, other)
+
+
 def test_claims_meet_within_one_batch(
     recorder: Recorder, gather: Callable[..., list[Pending]]
 ) -> None:

@@ -127,6 +127,14 @@ def test_log_goes_on_where_it_was(kept: Kept, server: LiveServer) -> None:
     with server.http(said["key"]) as http:
         added = http.post("/v1/events", json={"kind": "order.created", "data": {"total": 15}})
         assert added.status_code == 201, added.text
+        before = http.post(
+            "/v1/events", json={"kind": "k.once"}, headers={"Idempotency-Key": "only-once"}
+        )
+        assert before.json()["index"] < said["size"], before.text
+        other = http.post(
+            "/v1/events", json={"kind": "k"}, headers={"Idempotency-Key": "only-once"}
+        )
+        assert other.status_code == 422, other.text
         assert http.get("/v1/checkpoint").json()["size"] == said["size"] + 1
         found = [event["id"] for event in listed(http, q="data.total:[10 TO 20]")]
         assert set(found) == {*kept.said["totals"], added.json()["id"]}

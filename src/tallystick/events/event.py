@@ -7,6 +7,7 @@ bytes that are hashed are made in `entry`.
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import msgspec
@@ -96,6 +97,8 @@ class Draft(msgspec.Struct, kw_only=True):
     subject: str | None = None
     original: Json | None = None
     claims: tuple[tuple[bytes, bytes], ...] = ()
+    earlier_digests: tuple[Callable[[], bytes], ...] = ()
+    """Digests that earlier versions made of the same request; computed only on a mismatch."""
     expects: tuple[Expectation, ...] = ()
     replay_of: int | None = None
     """Index that the sender says the event has here: it is only answered again, never stored."""

@@ -278,6 +278,10 @@ class Identity:
         row = stored(self._store, record, tenant, id)
         return None if row is None or self._is_distrusted(row) else decode(row.doc, record)
 
+    def is_distrusted(self, record: type[Record], tenant: str, id: str) -> bool:
+        """Tell whether a record, there or missing, contradicts the log: rights must not follow."""
+        return (tenant, _KINDS[record], id) in self._distrusted
+
     def _is_distrusted(self, row: IdentityRow) -> bool:
         # A tenant is no credential, and its log must stay readable.
         return row.kind != "tenant" and (row.tenant, row.kind, row.id) in self._distrusted

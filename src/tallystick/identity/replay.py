@@ -31,9 +31,6 @@ KINDS = (
 )  # fmt: skip
 """The kinds of records, as the store and the targets of entries call them."""
 
-UNRECORDED_KINDS = ("session",)
-"""Kinds of records that no entry tells of: which refresh token is next is no act of anybody."""
-
 _TENANT_MADE: Json = {"public_log": True}
 _KEY_MADE: Json = {"label": None, "service": False, "revoked": False}
 _USER_MADE: Json = {"login": None, "name": None, "email": None, "disabled": False, "grants": ()}

@@ -259,9 +259,11 @@ class Issuer:
             raise Unauthenticated("the user is gone")
         if user.token_mark and claims["rev_sig"] != user.token_mark:
             raise Unauthenticated("the user's tokens were revoked: log in again")
-        session = claims.get("session")
-        known = None if session is None else self._identity.get(Session, user.tenant, session)
-        if known is not None and known.ended:
+        session = str(claims.get("session", claims["jti"]))
+        known = self._identity.get(Session, user.tenant, session)
+        # A missing session stands for one that goes on, so damage must not make one missing.
+        is_damaged = self._identity.is_distrusted(Session, user.tenant, session)
+        if is_damaged or (known is not None and known.ended):
             raise Unauthenticated("the session has ended: log in again")
         return user
 

@@ -200,10 +200,14 @@ class Planner:
             if claim is None:
                 continue
             # An id names one event: what differs may be how it is told, as by an answer of ours.
-            if claim.digest == digest or (
-                draft.id is not None
-                and text == claim_of_id(draft.id)
-                and self._is_at(draft, claim.index)
+            if (
+                claim.digest == digest
+                or (
+                    draft.id is not None
+                    and text == claim_of_id(draft.id)
+                    and self._is_at(draft, claim.index)
+                )
+                or any(claim.digest == earlier() for earlier in draft.earlier_digests)
             ):
                 return claim.index
             return _used_before()

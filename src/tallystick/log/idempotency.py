@@ -5,19 +5,22 @@ digest is answered with the entry that has it, another one is refused. Dialects 
 claims of their own make those themselves.
 
 Digests are those of values, not of their spelling: the order of members does not count, nor do
-`1.0` for `1`, zeros at the end of a time, its zone, or the case of a UUID.
+`1.0` for `1`, zeros at the end of a time, its zone, or the case of a UUID. Earlier versions took
+their digests of what was written; a claim that they stored is known by that digest.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cache, partial
 from hashlib import sha256
 
 import msgspec
 
 from tallystick import limits, times
 from tallystick.errors import Malformed
+from tallystick.events import entry
 from tallystick.events.event import Draft, Event, Json
 
 # What a whole number with a point or an exponent contains; texts may contain it too.
@@ -100,54 +103,65 @@ def claim_of_id(event_id: str) -> bytes:
     return b"i" + bytes.fromhex(event_id.replace("-", ""))
 
 
-def claims_of_event(
-    idempotency_key: str | None, draft: Draft, line: int = 1
-) -> tuple[tuple[bytes, bytes], ...]:
-    """Return the claims of an event that comes alone or as a line: of its key and of its own id.
+def claim(draft: Draft, text: bytes, value: object) -> None:
+    """Let a draft claim `text` with the digest of a JSON value.
 
+    Raises: Malformed when the value is nested too deep.
+    """
+    draft.claims += ((text, digest_of_value(value)),)
+    draft.earlier_digests += (partial(entry.digest_of, value),)
+
+
+def claim_key(draft: Draft, idempotency_key: str | None, body: object, line: int = 1) -> None:
+    """Let a draft claim an Idempotency-Key with the JSON value that came with it.
+
+    Each line of a stream has a claim of its own. An event that comes alone is a first line, so that
+    the same key in another form is noticed.
+    Raises: Malformed when the key is empty or too long.
+    """
+    if idempotency_key is not None:
+        claim(draft, _claim_of_key(check_key(idempotency_key), line), body)
+
+
+def claim_event(draft: Draft, idempotency_key: str | None, written: object, line: int = 1) -> None:
+    """Let an event that comes alone or as a line claim its key and its own id.
+
+    `written` is the decoded body: earlier versions took their digest of it.
     Raises: Malformed when the key is empty or too long.
     """
     if idempotency_key is None and draft.id is None:
-        return ()
+        return
     digest = digest_of_event(draft)
-    of_key: tuple[tuple[bytes, bytes], ...] = ()
     if idempotency_key is not None:
-        of_key = ((_claim_of_key(check_key(idempotency_key), line), digest),)
-    return of_key if draft.id is None else (*of_key, (claim_of_id(draft.id), digest))
+        draft.claims += ((_claim_of_key(check_key(idempotency_key), line), digest),)
+    if draft.id is not None:
+        draft.claims += ((claim_of_id(draft.id), digest),)
+    draft.earlier_digests += (partial(entry.digest_of, written),)
 
 
-def claims_of_key(
-    idempotency_key: str | None, body: object, line: int = 1
-) -> tuple[tuple[bytes, bytes], ...]:
-    """Return the claim of an Idempotency-Key over what came with it; none without a key.
+def claim_list(
+    drafts: Sequence[Draft], idempotency_key: str | None, written: Sequence[object]
+) -> None:
+    """Let each event of a list claim its place under the key, with the whole list, and its id.
 
-    Each line of a stream has a claim of its own. What comes alone is a first line, so that the same
-    key in another form is noticed.
+    `written` is the decoded body: earlier versions took their digest of it.
     Raises: Malformed when the key is empty or too long.
     """
     if idempotency_key is None:
-        return ()
-    return ((_claim_of_key(check_key(idempotency_key), line), digest_of_value(body)),)
-
-
-def claims_of_list(
-    idempotency_key: str | None, drafts: Sequence[Draft]
-) -> list[tuple[tuple[bytes, bytes], ...]]:
-    """Return the claims of each event of a list: one of its own, over the whole list, and its id's.
-
-    Raises: Malformed when the key is empty or too long.
-    """
-    if idempotency_key is None:
-        return [claims_of_event(None, draft) for draft in drafts]
+        for draft, event in zip(drafts, written, strict=True):
+            claim_event(draft, None, event)
+        return
     text = check_key(idempotency_key)
     own = [digest_of_event(draft) for draft in drafts]
     # Not the digest of the only event that a list may have: that key came in another form.
     whole = sha256(b"[" + b"".join(own)).digest()
-    claims: list[tuple[tuple[bytes, bytes], ...]] = []
-    for line, (draft, digest) in enumerate(zip(drafts, own, strict=True), 1):
-        of_key = (_claim_of_key(text, line), whole)
-        claims.append((of_key, *(() if draft.id is None else ((claim_of_id(draft.id), digest),))))
-    return claims
+    earlier = cache(partial(entry.digest_of, written))
+    for line, (draft, digest, event) in enumerate(zip(drafts, own, written, strict=True), 1):
+        draft.claims += ((_claim_of_key(text, line), whole),)
+        draft.earlier_digests += (earlier,)
+        if draft.id is not None:
+            draft.claims += ((claim_of_id(draft.id), digest),)
+            draft.earlier_digests += (partial(entry.digest_of, event),)
 
 
 def check_key(idempotency_key: str) -> bytes:

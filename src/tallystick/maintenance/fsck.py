@@ -20,7 +20,7 @@ from tallystick.events import entry, ids
 from tallystick.events.entry import SALT_BYTES, SECTIONS
 from tallystick.events.event import HOLD_LIFTED, HOLD_PLACED, Event, HeadSlot, Op
 from tallystick.identity.records import lookups_of
-from tallystick.identity.replay import KINDS, UNRECORDED_KINDS, IdentityReplay
+from tallystick.identity.replay import KINDS, IdentityReplay
 from tallystick.store.base import (
     HOLD_HEAD,
     Claim,
@@ -40,7 +40,6 @@ from tallystick.tlog.note import Verifier
 from tallystick.tlog.tile import TILE_WIDTH, tile_root
 
 _PAGE = 256
-_STORED_KINDS = frozenset((*KINDS, *UNRECORDED_KINDS))
 
 VerifierOf = Callable[[str], Verifier]
 """Gives the key that verifies the checkpoints of the log with an origin."""
@@ -436,10 +435,10 @@ def _check_identity(store: Store, report: Report, tenants: set[str] | None) -> N
                 found = store.find_identity(namespace, text)
                 if found is None or found[:3] != after:
                     raise _Found(f"{where}: lookup {namespace}:{text!r} does not lead to it")
-            if tenants is not None and (
-                record.tenant not in tenants or record.kind not in _STORED_KINDS
-            ):
-                raise _Found(f"{where}: it has no log, or is of no kind that is recorded")
+            if tenants is not None and record.tenant not in tenants:
+                raise _Found(f"{where}: its tenant {record.tenant!r} has no log")
+            if tenants is not None and record.kind not in KINDS:
+                raise _Found(f"{where}: unknown kind of record")
             if tenants is not None and record.lookups != lookups_of(record.kind, record.doc or b""):
                 raise _Found(f"{where}: it is found by something else than it says")
             report.identities += 1

@@ -32,7 +32,7 @@ from tallystick.errors import Forbidden, InvalidQuery, Malformed, NotFound, Tall
 from tallystick.events import entry
 from tallystick.events.event import Json, Op, View
 from tallystick.identity.access import Principal
-from tallystick.log.idempotency import claims_of_key
+from tallystick.log.idempotency import claim_key
 from tallystick.log.sequencer import Item, Outcome
 from tallystick.query.expr import NEWEST_FIRST, Eq, Expr, Sort, all_of
 from tallystick.query.question import Find
@@ -370,7 +370,7 @@ def _items(request: Request, body: bytes) -> tuple[list[Item], bool]:
     for n, resource in enumerate(resources):
         try:
             draft = wire.to_draft(resource, source=source)
-            draft.claims += claims_of_key(key, resource, n + 1)
+            claim_key(draft, key, resource, n + 1)
             items.append(Item(entry.prepare(draft)))
         except Malformed as error:
             # Limits for events of every API have common names.

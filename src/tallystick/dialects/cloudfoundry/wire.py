@@ -19,9 +19,9 @@ import msgspec
 from tallystick import json_text, limits, times
 from tallystick.dialects.cloudfoundry import timestamps
 from tallystick.errors import Malformed, TooLarge
-from tallystick.events import entry, ids
+from tallystick.events import ids
 from tallystick.events.event import Draft, Event, Json, Resource, View
-from tallystick.log.idempotency import claim_of_id
+from tallystick.log.idempotency import claim, claim_of_id
 
 DIALECT = "cloudfoundry"
 SPACE = "space"
@@ -155,7 +155,7 @@ def to_draft(resource: ResourceIn, *, source: str | None = None) -> Draft:
     )
     if metadata.guid is not None:
         draft.id = id_of(metadata.guid)
-        draft.claims = ((claim_of_id(draft.id), _digest(draft)),)
+        claim(draft, claim_of_id(draft.id), _common_facts(draft))
     return draft
 
 
@@ -332,22 +332,20 @@ def _kept(event: Event) -> Json:
     return (event.original or {}) if event.dialect == DIALECT else {}
 
 
-def _digest(draft: Draft) -> bytes:
-    """Return the digest of what versions 2 and 3 of the API both tell of an event.
+def _common_facts(draft: Draft) -> tuple[object, ...]:
+    """Return what versions 2 and 3 of the API both tell of an event.
 
     So an event that was copied through one of them is not taken for another when it comes again
     through the other.
     """
     actor, target = draft.actor or _NOBODY, draft.target or _NOBODY
-    return entry.digest_of(
-        (
-            draft.kind,
-            draft.occurred_ms,
-            (actor.type, actor.id, actor.name),
-            (target.type, target.id, target.name),
-            [(scope.type, scope.id) for scope in draft.scopes],
-            draft.data,
-        )
+    return (
+        draft.kind,
+        draft.occurred_ms,
+        (actor.type, actor.id, actor.name),
+        (target.type, target.id, target.name),
+        [(scope.type, scope.id) for scope in draft.scopes],
+        draft.data,
     )
 
 

@@ -13,9 +13,9 @@ from tallystick import json_text, limits
 from tallystick.dialects.datatrails import wire
 from tallystick.dialects.datatrails.caller import APPLICATION
 from tallystick.errors import Malformed, TallystickError
-from tallystick.events import entry, ids
+from tallystick.events import ids
 from tallystick.events.event import Draft, Json, Resource
-from tallystick.log.idempotency import claim_of_id
+from tallystick.log.idempotency import claim, claim_of_id
 
 EVENTS_MAX = 1_000
 """Events of one request; a search answers 50 at most."""
@@ -84,7 +84,7 @@ def _draft(event: Json) -> Draft:
     draft.id = identity.removeprefix(_PREFIX).lower()
     draft.occurred_ms = created_at
     draft.original = {name: event[name] for name in _KEPT if name in event}
-    draft.claims = ((claim_of_id(draft.id), entry.digest_of([members, created_at])),)
+    claim(draft, claim_of_id(draft.id), [members, created_at])
     return draft
 
 

@@ -7,6 +7,7 @@ wire specification of DataTrails 2.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -26,7 +27,7 @@ from tallystick.events import entry
 from tallystick.events.event import Draft, Json
 from tallystick.identity.access import Scope
 from tallystick.identity.records import OAuthClient
-from tallystick.log.idempotency import claims_of_key
+from tallystick.log.idempotency import claim_key
 from tallystick.log.sequencer import Item
 from tallystick.query.expr import Eq, Everything
 
@@ -64,7 +65,9 @@ class EventsApi:
         body = await self._services.body(request, limits.DATATRAILS_EVENT_BYTES)
         draft = wire.decode_event(body, actor=actor_of(self._services, caller.principal))
         key = request.headers.get("idempotency-key")
-        draft.claims = claims_of_key(key, json_text.decode(body))
+        claim_key(draft, key, json_text.decode(body))
+        # Earlier versions took the digest of the body as it was written.
+        draft.earlier_digests += (partial(entry.digest_of, body),)
         door = self._services.door()
         if self._options.quotas.events is not None or attachments.has_blobs(draft.data):
             await door.run(self._check, caller.tenant, draft)

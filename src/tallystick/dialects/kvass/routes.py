@@ -25,7 +25,7 @@ from tallystick.events import ids
 from tallystick.events.event import Draft, Json, Op, Resource, View
 from tallystick.events.references import to_text
 from tallystick.identity.access import Scope
-from tallystick.log.idempotency import claims_of_key
+from tallystick.log.idempotency import claim_key
 from tallystick.query.expr import Eq, Everything, Sort
 from tallystick.query.question import Find
 
@@ -130,7 +130,7 @@ class KvassApi:
 
     def _record(self, caller: KvassCaller, document: Json, key: str | None) -> Response:
         draft = self._draft(caller, document)
-        draft.claims += claims_of_key(key, document)
+        claim_key(draft, key, document)
         if is_update(draft.kind) and draft.previous is None:
             accepted = self._ledger.differences.append(
                 caller.tenant, [draft], ignore=wire.BOOKKEEPING, state=self._state(caller, draft)

@@ -12,10 +12,11 @@ from tallystick import json_text, limits
 from tallystick.dialects.kvass import extended
 from tallystick.dialects.kvass.kinds import KINDS, is_update
 from tallystick.errors import Malformed
-from tallystick.events import entry, ids
+from tallystick.events import ids
 from tallystick.events.diff import changed_members
 from tallystick.events.event import Draft, Event, Json, Resource, View, class_of
 from tallystick.identity.records import User
+from tallystick.log.idempotency import claim
 from tallystick.query.expr import And, Eq, Expr, Range
 
 DIALECT = "kvass"
@@ -233,7 +234,7 @@ def _with_id_of_its_own(draft: Draft, given: Any, document: Json) -> Draft:
     if ids.index_of_object_id(id) is not None:
         raise Malformed("this _id is in the range that is assigned here", path="_id")
     draft.original = {"_id": id}
-    draft.claims = ((b"kvass" + bytes.fromhex(id), entry.digest_of(document)),)
+    claim(draft, b"kvass" + bytes.fromhex(id), document)
     return draft
 
 

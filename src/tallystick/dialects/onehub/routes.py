@@ -25,7 +25,7 @@ from tallystick.events.event import Json, Resource
 from tallystick.identity import access
 from tallystick.identity.access import Principal, Scope
 from tallystick.identity.records import User
-from tallystick.log.idempotency import claims_of_key
+from tallystick.log.idempotency import claim_key
 from tallystick.query.expr import Eq, Expr, all_of
 from tallystick.query.question import Find
 
@@ -150,7 +150,7 @@ class OnehubApi:
     def _record(self, principal: Principal, document: Json, key: str | None) -> Response:
         zone = self._zone_of(principal)
         draft = wire.to_draft(document, zone=zone, user=self._actor(principal))
-        draft.claims += claims_of_key(key, document)
+        claim_key(draft, key, document)
         accepted = self._ledger.append(principal.tenant, [draft])[0]
         view = self._ledger.view_at(principal.tenant, accepted.index)
         return _json(wire.render(view, zone), 201)

@@ -14,10 +14,11 @@ from tallystick import json_text, times
 from tallystick.dialects.onehub import markup, timestamps
 from tallystick.dialects.onehub.sentence import PREDICATES, SentenceFacts, detail, name_of
 from tallystick.errors import Malformed
-from tallystick.events import entry, ids
+from tallystick.events import ids
 from tallystick.events.event import Draft, Event, Json, Resource, View
 from tallystick.events.summary import escape
 from tallystick.identity.access import SHARING_ROLES
+from tallystick.log.idempotency import claim
 
 DIALECT = "onehub"
 VERBS = tuple(PREDICATES)
@@ -58,7 +59,7 @@ def to_draft(document: Json, *, zone: tzinfo, user: Resource | None = None) -> D
     if inner.get("id") is not None:
         id = _id(inner["id"], "id")
         draft.original = {"id": id}
-        draft.claims = ((b"onehub%d" % id, entry.digest_of(document)),)
+        claim(draft, b"onehub%d" % id, document)
     return draft
 
 

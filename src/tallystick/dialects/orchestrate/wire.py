@@ -16,8 +16,9 @@ import msgspec
 
 from tallystick import times
 from tallystick.errors import Malformed
-from tallystick.events import entry, ids
+from tallystick.events import ids
 from tallystick.events.event import Draft, Event, Json, Op, Resource, View
+from tallystick.log.idempotency import claim
 
 DIALECT = "orchestrate"
 ITEM_PUT = "item.put"
@@ -424,8 +425,9 @@ def claiming(draft: Draft, deletions: int = 0) -> Draft:
     name = [*draft.target.key, draft.kind, draft.occurred_ms, draft.original["ordinal"]]
     if deletions:
         name.append(deletions)
-    claim = DIALECT.encode() + sha256(msgspec.json.encode(name)).digest()
-    return msgspec.structs.replace(draft, claims=((claim, entry.digest_of(draft.data)),))
+    claiming = msgspec.structs.replace(draft)
+    claim(claiming, DIALECT.encode() + sha256(msgspec.json.encode(name)).digest(), draft.data)
+    return claiming
 
 
 def _moved_number(view: View, name: str) -> int | None:

@@ -36,7 +36,7 @@ from tallystick.http.problem import point_at, problem
 from tallystick.identity import access
 from tallystick.identity.access import Principal
 from tallystick.identity.access import Scope as Right
-from tallystick.log.idempotency import check_key, claims_of_event, claims_of_list
+from tallystick.log.idempotency import check_key, claim_event, claim_list
 from tallystick.log.sequencer import Accepted, Item, Outcome
 from tallystick.query.expr import Everything
 from tallystick.witness.submit import Submitter
@@ -286,7 +286,7 @@ def _single(body: bytes, key: str | None) -> Draft:
         raise TooLarge(f"one event may have {limits.EVENT_BYTES:,} bytes", limit=limits.EVENT_BYTES)
     event = json_text.decode_as(wire.EVENT, body)
     draft = wire.to_draft(event)
-    draft.claims = claims_of_event(key, draft)
+    claim_event(draft, key, event)
     return draft
 
 
@@ -305,8 +305,7 @@ def _array(body: bytes, key: str | None) -> list[Draft]:
         except Malformed as error:
             point_at(error, f"/{n}")
             raise
-    for draft, claims in zip(drafts, claims_of_list(key, drafts), strict=True):
-        draft.claims = claims
+    claim_list(drafts, key, events)
     return drafts
 
 
@@ -344,7 +343,7 @@ def _prepare_lines(
         try:
             event = json_text.decode_as(wire.EVENT, line)
             draft = wire.to_draft(event)
-            draft.claims = claims_of_event(key, draft, number)
+            claim_event(draft, key, event, number)
             prepared.append(Item(prepare(draft)))
         except TallystickError as error:
             if isinstance(error, Malformed | TooLarge):
