@@ -145,3 +145,15 @@ DATATRAILS_SEARCH_TOP = 20
 
 DATATRAILS_SEARCH_TOP_MAX = 50
 """Events in a DataTrails search answer at most: what its API documents."""
+
+TAIL_UNREAD_BYTES = 1024 * 1024
+"""What may wait for one reader of a live tail; one that takes none of it is closed then."""
+
+TAIL_STALL_S = 5.0
+"""How long a reader of a live tail may take nothing while as much waits for it as may."""
+
+TAIL_HEARTBEAT_S = 15.0
+"""After how long without events a live tail sends an id: below what proxies wait for."""
+
+TAIL_RETRY_MS = 2_000
+"""When a client should connect again whose live tail was broken off."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import structlog
 from starlette.exceptions import HTTPException
@@ -45,6 +45,7 @@ from tallystick.http.body import ClientGone, body_of, pieces_of
 from tallystick.http.bridge import Bridge
 from tallystick.http.dispatch import APPEND, error_of, request_id_of
 from tallystick.http.hosts import Hosts, check_host
+from tallystick.http.live.hub import Hub
 from tallystick.http.metrics import Metrics
 from tallystick.http.mounts import mount_of, mounts_of
 from tallystick.http.native.append import Appender
@@ -67,6 +68,8 @@ from tallystick.node.streams import StreamsKeeper, new_owner, open_states, outsi
 from tallystick.settings import Settings
 from tallystick.store.base import LogHead
 
+P = ParamSpec("P")
+T = TypeVar("T")
 State = MutableMapping[str, Any]
 
 _log = structlog.get_logger("tallystick.http")
@@ -110,6 +113,8 @@ class App:
         self._background: list[Background] = []
         self._sender = new_owner()
         self._stream_states = open_states(node.folder, node.settings, self._sender)
+        self.live = Hub(node.store, self._run, node.identity)
+        node.commit_listeners.append(self.live.committed)
         self._metrics = Metrics(node)
         self._room = Room(node.settings.answer_bytes)
         self._proofs = ProofHeaders(self.services)
@@ -138,7 +143,7 @@ class App:
         guard = AdminGuard(self.services, authenticator)
         names = [dialect.name for dialect in self._dialects]
         return [
-            *NativeApi(self.services, authenticator).routes(),
+            *NativeApi(self.services, authenticator, self.live).routes(),
             *AdminTenantsApi(self.services, authenticator, guard).routes(),
             *AdminKeysApi(self.services, guard).routes(),
             *AdminUsersApi(self.services, guard).routes(),
@@ -161,6 +166,13 @@ class App:
         if self._door is None:
             self._door = Bridge(self.node.ledger)
         return self._door
+
+    async def _run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._the_door().run(function, *args, **kwargs)
+
+    def stop_following(self) -> None:
+        """End every live tail, so that the server need not wait for them."""
+        self.live.stop()
 
     def _start_background(self) -> None:
         node, services = self.node, self.services.background

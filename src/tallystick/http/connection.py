@@ -16,6 +16,9 @@ from tallystick import limits
 from tallystick.http.auth import CONTROL
 from tallystick.identity.admission import ADMISSION
 
+ABORT = "tallystick.abort"
+"""Name of the extension by which an answer that its client does not take is broken off."""
+
 _END = b"content-length: 0\r\nconnection: close\r\n\r\n"
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\n" + _END
 _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\n" + _END
@@ -159,6 +162,7 @@ class Protocol(HttpToolsProtocol):
         self._head_since_s = self.loop.time()
         self._head_begun = True
         super().on_message_begin()
+        self.scope["extensions"] = {ABORT: {"call": self.transport.abort}}
 
     def on_headers_complete(self) -> None:
         """Count from zero: the head is whole."""

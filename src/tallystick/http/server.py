@@ -104,6 +104,13 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         yield
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Finish the requests under way, live tails aside: those would never end."""
+        app = self.config.app
+        assert isinstance(app, App | _InControl), "only ours is served"
+        app.stop_following()
+        await super().shutdown(sockets)
+
 
 class PromptServer(_Server):
     """A server that stops at once when nobody is connected, for who waits until it has stopped."""
@@ -129,6 +136,10 @@ class _InControl:
 
     def __init__(self, app: App) -> None:
         self._app = app
+
+    def stop_following(self) -> None:
+        """End every live tail."""
+        self._app.stop_following()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

@@ -13,6 +13,7 @@ from binascii import Error as Base64Error
 from hashlib import sha256
 
 from tallystick.errors import Conflict, Malformed
+from tallystick.events.entry import recorded_ms_of
 from tallystick.store.base import LogHead, Store
 from tallystick.subscriptions.changes import LogPosition
 
@@ -68,6 +69,22 @@ def at(store: Store, tenant: str, index: int) -> LogPosition:
     """
     leaves = store.leaves(tenant, index - 1, index) if index else []
     return LogPosition(index, 0, leaves[0] if leaves else b"")
+
+
+def since(store: Store, head: LogHead, recorded_ms: int) -> LogPosition:
+    """Return the position before the first entry that was recorded at a time or later.
+
+    Cost: a point read for each time that the log can be halved.
+    """
+    low, high = 0, head.size
+    while low < high:
+        middle = (low + high) // 2
+        (known,) = store.entries(head.tenant, middle, middle + 1)
+        if recorded_ms_of(known) < recorded_ms:
+            low = middle + 1
+        else:
+            high = middle
+    return at(store, head.tenant, low)
 
 
 def _decode(text: str) -> tuple[bytes, int, int, bytes]:

@@ -22,9 +22,11 @@ from tallystick.events import rendering
 from tallystick.events.event import Json, Op, View
 from tallystick.http.auth import Authenticator
 from tallystick.http.body import body_of
+from tallystick.http.live.hub import Hub
 from tallystick.http.native import parameters, wire
 from tallystick.http.native.blobs import NativeBlobsApi
 from tallystick.http.native.facets import AnalysisApi
+from tallystick.http.native.follow import LogFollower
 from tallystick.http.native.receipts import ReceiptsApi, inline, wants_inline
 from tallystick.http.native.resources import ResourcesApi
 from tallystick.http.problem import of_body
@@ -44,10 +46,11 @@ Handler = Callable[[Request, Principal], Awaitable[Response]]
 class NativeApi:
     """Handlers of the native API."""
 
-    def __init__(self, services: Services, authenticator: Authenticator) -> None:
+    def __init__(self, services: Services, authenticator: Authenticator, hub: Hub) -> None:
         self._services = services
         self._ledger = services.ledger
         self._authenticator = authenticator
+        self._follower = LogFollower(services, hub)
 
     def routes(self) -> Sequence[BaseRoute]:
         """Return the routes; `POST /v1/events` is served before routing."""
@@ -55,6 +58,7 @@ class NativeApi:
         return [
             Route("/v1/events", self._guarded(read, self.list_events), methods=["GET"]),
             *AnalysisApi(self._services).routes(self._guarded),
+            Route("/v1/events/stream", self._guarded(read, self._follower.stream), methods=["GET"]),
             Route("/v1/events/{id}", self._guarded(read, self.get_event), methods=["GET"]),
             *ReceiptsApi(self._services).routes(self._guarded),
             Route("/v1/events/{id}/revise", self._guarded(write, self.revise), methods=["POST"]),
@@ -83,9 +87,12 @@ class NativeApi:
 
     def _list_events(self, request: Request, principal: Principal) -> Response:
         params = request.query_params
+        if parameters.flag(params, "follow"):
+            followed = self._follower.page(principal, params)
+            return _json(followed.answer, headers=_link_to(request, followed.next))
         visible = access.visible(principal)
         question = parameters.question(
-            self._ledger.paths, principal.tenant, params, visible, more=_PROOF
+            self._ledger.paths, principal.tenant, params, visible, more=_PROOF | {"follow"}
         )
         same = msgspec.structs.replace(question, limit=0, offset=0, total=False)
         fingerprint = cursor.fingerprint(same)
@@ -104,7 +111,7 @@ class NativeApi:
         headers: dict[str, str] = {}
         if page.more and page.hits:
             answer["next"] = cursor.encode(page.hits[-1].position, fingerprint)
-            headers["Link"] = f'<{_next_link(request, answer["next"])}>; rel="next"'
+            headers = _link_to(request, answer["next"])
         if page.total is not None:
             answer["total"] = page.total
         if parameters.flag(params, "explain"):
@@ -230,9 +237,11 @@ def _recorded(view: View) -> rendering.EventOut:
     return rendering.from_recorded(view.first)
 
 
-def _next_link(request: Request, position: str) -> str:
+def _link_to(request: Request, position: str) -> dict[str, str]:
+    """Return the header that says where the next page is."""
     kept = [(k, v) for k, v in request.query_params.multi_items() if k not in ("cursor", "offset")]
-    return f"{request.url.path}?{urlencode([*kept, ('cursor', position)])}"
+    path = f"{request.url.path}?{urlencode([*kept, ('cursor', position)])}"
+    return {"Link": f'<{path}>; rel="next"'}
 
 
 def _json(
