@@ -46,7 +46,7 @@ class _Key(NamedTuple):
     over: Over
 
 
-class Channel:
+class LiveChannel:
     """One log as it grows, and its readers."""
 
     def __init__(self, hub: Hub, key: _Key, origin: str, position: LogPosition) -> None:
@@ -165,7 +165,7 @@ class Hub:
         self._identity = identity
         self._shared = not store.many_tenants
         self.heartbeat_s = heartbeat_s or limits.TAIL_HEARTBEAT_S
-        self._channels: dict[_Key, asyncio.Task[Channel]] = {}
+        self._channels: dict[_Key, asyncio.Task[LiveChannel]] = {}
         self.readers: set[LiveReader] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._look_now = asyncio.Event()
@@ -216,7 +216,7 @@ class Hub:
         if not self.readers:
             self._end_tasks()
 
-    async def channel(self, reader: LiveReader) -> Channel:
+    async def channel(self, reader: LiveReader) -> LiveChannel:
         """Return the channel of a reader's log.
 
         Raises: NotFound, StoreBusy, StoreFailed.
@@ -231,7 +231,7 @@ class Hub:
             self._channels.pop(key, None)
             raise
 
-    def forget(self, channel: Channel, why: End) -> None:
+    def forget(self, channel: LiveChannel, why: End) -> None:
         """End a channel and its readers."""
         self._channels.pop(_Key(channel.tenant, channel.over), None)
         channel.close(why)
@@ -252,9 +252,9 @@ class Hub:
                 reader.put(heartbeat(channel.origin, reader.position), reader.position)
             reader.end(End.STOPPING)
 
-    async def _open(self, key: _Key) -> Channel:
+    async def _open(self, key: _Key) -> LiveChannel:
         head, position = await self.run(_head_of, self.store, key.tenant)
-        channel = Channel(self, key, head.origin, position)
+        channel = LiveChannel(self, key, head.origin, position)
         # What was committed while the head was read.
         channel.grow(self._sizes.get(key.tenant, 0))
         return channel
@@ -271,10 +271,10 @@ class Hub:
             if channel is not None:
                 channel.grow(size)
 
-    def _channel_of(self, reader: LiveReader) -> Channel | None:
+    def _channel_of(self, reader: LiveReader) -> LiveChannel | None:
         return self._opened(_Key(reader.principal.tenant, reader.subscription.over))
 
-    def _opened(self, key: _Key) -> Channel | None:
+    def _opened(self, key: _Key) -> LiveChannel | None:
         task = self._channels.get(key)
         if task is None or not task.done() or task.cancelled() or task.exception():
             return None

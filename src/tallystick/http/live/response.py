@@ -17,7 +17,7 @@ from starlette.types import Message, Receive, Scope, Send
 from tallystick import limits
 from tallystick.errors import TallystickError
 from tallystick.http.connection import ABORT
-from tallystick.http.live.hub import Channel, Hub
+from tallystick.http.live.hub import Hub, LiveChannel
 from tallystick.http.live.reader import End, LiveReader
 from tallystick.subscriptions.changes import LogPosition
 from tallystick.subscriptions.frames import MEDIA_TYPE, Frames, heartbeat, read_frames
@@ -97,7 +97,7 @@ class LiveResponse(Response):
             return
 
     async def _send_read(
-        self, send: Send, channel: Channel, stop: int, start: LogPosition | None = None
+        self, send: Send, channel: LiveChannel, stop: int, start: LogPosition | None = None
     ) -> LogPosition:
         """Send the entries up to `stop` as this reader reads them, and return where that ends."""
         reader, hub = self._reader, self._hub
