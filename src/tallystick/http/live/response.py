@@ -46,7 +46,7 @@ class LiveResponse(Response):
         # It goes on and on.
         del self.headers["content-length"]
         self._hub = hub
-        self._reader = reader
+        self._live_reader = reader
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request."""
@@ -54,7 +54,7 @@ class LiveResponse(Response):
         if scope["method"] == "HEAD":
             await send({"type": "http.response.body"})
             return
-        reader, hub = self._reader, self._hub
+        reader, hub = self._live_reader, self._hub
         hub.enter(reader)
         watching = asyncio.create_task(_watch(receive, reader))
         sending = asyncio.create_task(self._send_all(send))
@@ -72,7 +72,7 @@ class LiveResponse(Response):
 
     async def _send_all(self, send: Send) -> None:
         """Send until the reader is ended and its queue is empty."""
-        reader = self._reader
+        reader = self._live_reader
         channel = await self._hub.channel(reader)
         begin = heartbeat(channel.origin, reader.position)
         await self._send_body(send, b"retry: %d\n" % limits.TAIL_RETRY_MS + begin)
@@ -84,7 +84,7 @@ class LiveResponse(Response):
 
     async def _catch_up(self, send: Send) -> None:
         """Send what the log has, up to where the hub goes on."""
-        reader = self._reader
+        reader = self._live_reader
         while not reader.ended.done():
             channel = await self._hub.channel(reader)
             start = reader.position
@@ -100,7 +100,7 @@ class LiveResponse(Response):
         self, send: Send, channel: LiveChannel, stop: int, start: LogPosition | None = None
     ) -> LogPosition:
         """Send the entries up to `stop` as this reader reads them, and return where that ends."""
-        reader, hub = self._reader, self._hub
+        reader, hub = self._live_reader, self._hub
         position = start or reader.position
         while position.index < stop and not reader.ended.done():
             async with hub.catching_up:
@@ -119,7 +119,7 @@ class LiveResponse(Response):
 
     async def _send_read_body(self, send: Send, body: bytes) -> None:
         """Send what no queue bounds: a reader that takes none of it is ended."""
-        reader = self._reader
+        reader = self._live_reader
         for piece in _pieces(body):
             try:
                 async with asyncio.timeout(limits.TAIL_STALL_S):
@@ -132,7 +132,7 @@ class LiveResponse(Response):
     async def _send_body(self, send: Send, body: bytes) -> None:
         for piece in _pieces(body):
             await send(_part(piece))
-            self._reader.took()
+            self._live_reader.took()
 
 
 def _is_whole(sending: asyncio.Task[None]) -> bool:
