@@ -22,6 +22,7 @@ MODULES = {
     "witnesses": ("witnesses", "witness"),
     "streams": ("streams",),
     "mirror": ("mirror", "publish"),
+    "erase": ("erase",),
     "maintenance": ("fsck", "backup", "restore", "rebuild"),
     "database": ("migrate", "scrub"),
     "copy": ("copy",),

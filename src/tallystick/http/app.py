@@ -31,6 +31,7 @@ from tallystick.errors import (
     for_operator,
 )
 from tallystick.http.admin.clients import AdminClientsApi
+from tallystick.http.admin.erasures import AdminErasuresApi
 from tallystick.http.admin.guard import AdminGuard
 from tallystick.http.admin.holds import AdminHoldsApi
 from tallystick.http.admin.key_sets import AdminKeySetsApi
@@ -63,6 +64,7 @@ from tallystick.identity.throttle import Throttle
 from tallystick.log.sequencer import CommitStats
 from tallystick.log.views import LogReader
 from tallystick.node.background import BackgroundProcess
+from tallystick.node.erasure_runner import ErasureRunner
 from tallystick.node.node import Node
 from tallystick.node.streams import StreamsKeeper, new_owner, open_states, outside_of
 from tallystick.settings import Settings
@@ -115,6 +117,7 @@ class App:
         self._stream_states = open_states(node.folder, node.settings, self._sender)
         self.live = Hub(node.store, self._run, node.identity)
         node.commit_listeners.append(self.live.committed)
+        self._eraser: ErasureRunner | None = None
         self._metrics = Metrics(node)
         self._room = Room(node.settings.answer_bytes)
         self._proofs = ProofHeaders(self.services)
@@ -152,6 +155,7 @@ class App:
             *AdminHoldsApi(self.services, guard).routes(),
             *AdminWitnessesApi(self.services, guard, self.node).routes(),
             *AdminStreamsApi(self.services, authenticator, guard, self._streams()).routes(),
+            *AdminErasuresApi(self.services, guard, self.node.erasures).routes(),
             *OpsApi(self.node, self._metrics).routes(),
             *TlogApi(self.services, authenticator, self.node.cosigned).routes(),
             *OpenapiApi(self._dialects).routes(),
@@ -189,7 +193,8 @@ class App:
                     node.ledger, self._stream_states, node.settings, node.folder, self._sender
                 )
             )
-        node.commit_listeners.append(self._committed)
+        self._eraser = ErasureRunner(node.erasures)
+        node.commit_listeners += [self._committed, self._eraser.committed]
         # Told only now of what there is, so that nothing falls in between.
         tenants = services.log.tenants()
         for background in self._background:
@@ -202,6 +207,9 @@ class App:
 
     def close(self) -> None:
         """Let the worker threads finish what they are doing."""
+        if self._eraser is not None:
+            self._eraser.close()
+            self._eraser = None
         for background in self._background:
             background.close()
         self._background = []

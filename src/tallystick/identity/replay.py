@@ -27,7 +27,7 @@ _ROWS = 256
 
 KINDS = (
     "tenant", "key", "user", "keyset", "client", "hold", "session", "search", "witness", "stream",
-    "blob",
+    "blob", "erasure",
 )  # fmt: skip
 """The kinds of records, as the store and the targets of entries call them."""
 
@@ -261,6 +261,9 @@ _CHANGES: dict[str, _Change] = {
     "stream.created": lambda facts, data: _STREAM_MADE | data,
     **{f"stream.{what}": lambda facts, data: facts | data for what in _STREAM_CHANGES},
     "stream.deleted": _gone,
+    "erasure.requested": lambda facts, data: facts | data,
+    "erasure.waiting": lambda facts, data: facts | data,
+    "erasure.completed": lambda facts, data: facts | data,
     "blob.stored": _blob_facts,
     "blob.erased": _gone,
 }

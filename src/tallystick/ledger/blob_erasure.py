@@ -6,7 +6,7 @@ the blob, keeps the blob.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import partial
 
 from tallystick.errors import NotFound
@@ -79,3 +79,18 @@ def _naming(store: Store, tenant: str, id: str, start: int) -> Iterator[int]:
         for row in rows:
             if any(section is not None and name in section.lower() for section in row.sections):
                 yield row.index
+
+
+def named_blobs(store: Store, tenant: str, ids: Collection[str]) -> frozenset[str]:
+    """Return those of some blobs that an entry names in its data.
+
+    Cost: one read of the log.
+    """
+    left = {id.lower().encode(): id for id in ids}
+    found: set[str] = set()
+    head = store.log_head(tenant)
+    for rows in row_slices(store, tenant, 0, 0 if head is None else head.size):
+        for row in rows:
+            content = b"".join(each.lower() for each in row.sections[3:] if each is not None)
+            found.update(id for name, id in left.items() if b"blobs/" + name in content)
+    return frozenset(found)

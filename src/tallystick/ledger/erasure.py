@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable
 from tallystick.errors import NotFound
 from tallystick.events import entry
 from tallystick.events.entry import SECTIONS
-from tallystick.events.event import Draft, Event, HeadSlot, Op, Resource
+from tallystick.events.event import Draft, Event, HeadSlot, Json, Op, Resource
 from tallystick.log.commit_plan import Item
 from tallystick.log.views import events_of
 from tallystick.store.base import Erasure, LogRow, Store, head_key
@@ -31,19 +31,20 @@ def erasure_item(
 
     Raises: NotFound when there is nothing to erase.
     """
-    rows = store.rows_at(tenant, _with_revisions(store, tenant, indexes))
+    rows = store.rows_at(tenant, with_revisions(store, tenant, indexes))
     erasures = tuple(
         Erasure(row.index, present)
         for row in sorted(rows.values())
-        if (present := tuple(name for name in _present_sections(row) if name in sections))
+        if (present := tuple(name for name in present_sections(row) if name in sections))
     )
     if not erasures:
         raise NotFound("there is nothing left to erase")
-    told = {"entries": [{"index": e.index, "sections": e.sections} for e in erasures]}
+    told = {"entries": entries_told(erasures)}
     draft = Draft(
         kind="erase", op=Op.ERASE, subject=subject, actor=actor, data=told, dialect=dialect
     )
-    return Item(entry.prepare(draft), (), erasures, touched=touched)
+    claims = forgotten_claims(store, tenant, erasures)
+    return Item(entry.prepare(draft), (), erasures, forgotten=claims, touched=touched)
 
 
 def erased_indexes(erasure: Event) -> list[int]:
@@ -57,7 +58,7 @@ def _names_index(item: object) -> bool:
     return isinstance(item, dict) and isinstance(item.get("index"), int)
 
 
-def _with_revisions(store: Store, tenant: str, indexes: Iterable[int]) -> set[int]:
+def with_revisions(store: Store, tenant: str, indexes: Iterable[int]) -> set[int]:
     """Add the revisions of events, following each one back to the one it replaced."""
     found = set(indexes)
     for event in events_of(tenant, list(store.rows_at(tenant, found).values())):
@@ -71,6 +72,17 @@ def _with_revisions(store: Store, tenant: str, indexes: Iterable[int]) -> set[in
     return found
 
 
-def _present_sections(row: LogRow) -> tuple[str, ...]:
+def entries_told(erasures: Iterable[Erasure]) -> list[Json]:
+    """Return what an entry says of the erasures that it records."""
+    return [{"index": erasure.index, "sections": erasure.sections} for erasure in erasures]
+
+
+def forgotten_claims(store: Store, tenant: str, erasures: Iterable[Erasure]) -> tuple[bytes, ...]:
+    """Return the claims whose digests go with erased content: they could be guessed from."""
+    return tuple(store.claims_of(tenant, [erasure.index for erasure in erasures]))
+
+
+def present_sections(row: LogRow) -> tuple[str, ...]:
+    """Return the names of the sections that an entry still has."""
     present = zip(SECTIONS, row.sections, strict=True)
     return tuple(name for name, value in present if value is not None)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 import msgspec
 
@@ -151,6 +151,35 @@ class Holds:
         Raises: UnderHold.
         """
         _check(self.active(tenant), views)
+
+    def covering(self, tenant: str, indexes: Collection[int]) -> dict[int, str]:
+        """Return which of some entries a hold covers, and the id of one that does, as of now.
+
+        A revision is covered by what covers the event that it revised.
+        Raises: StoreCorrupt when the records are not those that the log tells of.
+        """
+        tests = [(hold.id, hold.covering()) for hold in self.active(tenant)]
+        if not tests:
+            return {}
+        events = events_of(tenant, self._store.rows_at(tenant, indexes).values())
+        revised = {
+            event.index: index
+            for event in events
+            if event.op in _CHANGES
+            and event.subject is not None
+            and (index := find_index(self._store, tenant, event.subject)) is not None
+        }
+        rows = list(self._store.rows_at(tenant, {*indexes, *revised.values()}).values())
+        held = {
+            view.index: id
+            for view in views_of(self._store, tenant, rows)
+            for id, covers in tests
+            if covers(view)
+        }
+        for index, event in revised.items():
+            if event in held:
+                held.setdefault(index, held[event])
+        return {index: held[index] for index in indexes if index in held}
 
     def lifted(
         self, tenant: str, id: str, *, reason: str, by: Resource, now_ms: int

@@ -51,6 +51,8 @@ class Item(NamedTuple):
     erasures: tuple[Erasure, ...] = ()
     origin: str | None = None
     """Names the tenant's new log; only the first item of a new tenant has one."""
+    forgotten: tuple[bytes, ...] = ()
+    """Claims that lose the digest of what came with them, since that is erased."""
     touched: Callable[[], Iterable[int]] | None = None
     """Finds entries that lose something besides what is erased, for legal holds on them."""
 
@@ -120,6 +122,7 @@ class Planner:
         self._prepared: list[Prepared] = []
         self._identity: list[IdentityWrite] = []
         self._erasures: list[Erasure] = []
+        self._forgotten: list[bytes] = []
         self._noise = b""
         self._noise_at = 0
 
@@ -149,13 +152,15 @@ class Planner:
 
     def _mark(self) -> _Mark:
         return _Mark(
-            len(self.rows), len(self._identity), len(self._erasures), self._now_ms,
+            len(self.rows), len(self._identity), len(self._erasures), len(self._forgotten),
+            self._now_ms,
             dict(self._heads), dict(self._claims),
         )  # fmt: skip
 
     def _rewind(self, mark: _Mark) -> None:
         del self.rows[mark.rows :], self._prepared[mark.rows :]
         del self._identity[mark.identity :], self._erasures[mark.erasures :]
+        del self._forgotten[mark.forgotten :]
         self._now_ms, self._heads, self._claims = mark.now_ms, mark.heads, mark.claims
 
     def _look_up(self, works: Sequence[Work]) -> _Found:
@@ -238,6 +243,7 @@ class Planner:
         self._prepared.append(prepared)
         self._identity += item.identity
         self._erasures += item.erasures
+        self._forgotten += item.forgotten
         self._move_heads(prepared, index)
         for text, digest in draft.claims:
             self._claims[text] = Claim(text, digest, index)
@@ -294,6 +300,7 @@ class Planner:
             claims=tuple(self._claims.values()),
             identity=self._identity,
             erasures=self._erasures,
+            forgotten=self._forgotten,
         )
 
     def _tiles(self, leaves: list[bytes]) -> list[Tile]:
@@ -325,6 +332,7 @@ class _Mark(NamedTuple):
     rows: int
     identity: int
     erasures: int
+    forgotten: int
     now_ms: int
     heads: dict[bytes, ResourceHead]
     claims: dict[bytes, Claim]

@@ -13,7 +13,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import structlog
@@ -59,6 +59,7 @@ class CommitStats(NamedTuple):
     events: int
     duration_s: float
     identity_changed: bool
+    erased: Mapping[str, Sequence[int]] = {}  # entries that lost content, by tenant
 
 
 CommitListener = Callable[[Sequence[LogHead], CommitStats], None]
@@ -193,9 +194,7 @@ class Sequencer:
                 raise self._stopped[work.tenant]
             if self._stopping:
                 raise StoreBusy("the server is shutting down")
-            lane = self._lanes.get(work.tenant)
-            if lane is None:
-                lane = _Lane()
+            lane = self._lanes.get(work.tenant) or _Lane()
             if self._is_full(lane, work):
                 raise SequencerFull(
                     f"{self._queued_events:,} events are waiting to be written",
@@ -336,6 +335,7 @@ class Sequencer:
             sum(len(plan.rows) for plan in plans),
             time.perf_counter() - started_s,
             any(plan.identity for plan in plans),
+            {p.head.tenant: [e.index for e in p.erasures] for p in plans if p.erasures},
         )
         self._last_events, self._committed_s = max(stats.events, 1), time.monotonic()
         for plan in plans:

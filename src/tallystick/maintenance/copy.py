@@ -221,7 +221,9 @@ class _LogCopy:
                 writer.head(self._head.tenant)
                 there = writer.claims(self._head.tenant, [claim.claim for claim in claims])
                 missing = [claim for claim in claims if claim.claim not in there]
-                writer.append(self._commit()._replace(claims=missing))
+                # What was erased since an earlier copy.
+                erased = [c.claim for c in claims if c.claim in there and not c.digest]
+                writer.append(self._commit()._replace(claims=missing, forgotten=erased))
             copied += len(missing)
         return copied
 

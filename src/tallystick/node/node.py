@@ -29,6 +29,7 @@ from tallystick.identity.replay import IdentityDifference, identity_differences
 from tallystick.identity.tokens import Issuer
 from tallystick.index.open import Index, open_index
 from tallystick.ledger.blobs import Blobs
+from tallystick.ledger.erasures import Erasures
 from tallystick.ledger.ledger import Ledger
 from tallystick.log.head_proof import is_being_copied
 from tallystick.log.keys import LogKey, missing_key, open_log_key, read_log_key
@@ -91,6 +92,7 @@ class Node:
             precondition=self.remembered.require,
         )
         self.ledger = Ledger(store, self.sequencer, index.reader, key, clock)
+        self.erasures = Erasures(self.ledger, self.blobs)
         url = settings.external_url or f"http://{settings.server_name}:{settings.port}"
         token_key = key.derive_ec_key(ec.SECP256R1(), "tokens")
         self.issuer = Issuer(token_key, self.identity, clock, url=f"{url}/oauth/token")

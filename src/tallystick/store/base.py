@@ -128,6 +128,8 @@ class TenantCommit(NamedTuple):
     claims: Sequence[Claim] = ()
     identity: Sequence[IdentityWrite] = ()
     erasures: Sequence[Erasure] = ()
+    forgotten: Sequence[bytes] = ()
+    """Claims whose digests are to be destroyed: nothing that comes again is the same then."""
 
 
 def head_key(slot: HeadSlot, type: str, id: str) -> bytes:
@@ -248,6 +250,12 @@ class Store(Protocol):
 
     def claims(self, tenant: str, claims: Sequence[bytes]) -> dict[bytes, Claim]:
         """Return the committed claims that exist among `claims`."""
+
+    def claims_of(self, tenant: str, indexes: Iterable[int]) -> list[bytes]:
+        """Return the committed claims that lead to entries at `indexes`.
+
+        Cost: one look at all claims of the log.
+        """
 
     def identity(self, tenant: str, kind: str, id: str) -> IdentityRow | None:
         """Return one identity record."""

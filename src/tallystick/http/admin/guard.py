@@ -41,12 +41,17 @@ class AdminGuard:
         self._services = services
         self._authenticator = authenticator
 
-    def on(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
-        """Return a route's endpoint that runs `handler` in a thread, with the body read."""
+    def on(
+        self, handler: Handler, also: Scope | None = None
+    ) -> Callable[[Request], Awaitable[Response]]:
+        """Return a route's endpoint that runs `handler` in a thread, with the body read.
+
+        A key needs the scope `also` besides `admin`.
+        """
 
         async def guarded(request: Request) -> Response:
             tenant = request.path_params["tenant"]
-            self.authorise(request, tenant)
+            self.authorise(request, tenant, also)
             request.state.body = await body_of(request, limits.EVENT_BYTES)
             with of_body() if request.method in _WITH_BODY else nullcontext():
                 response: Response = await self._services.door().run(handler, request, tenant)
@@ -54,7 +59,7 @@ class AdminGuard:
 
         return guarded
 
-    def authorise(self, request: Request, tenant: str | None) -> None:
+    def authorise(self, request: Request, tenant: str | None, also: Scope | None = None) -> None:
         """Let the request pass, for one tenant or (None) for all.
 
         Raises: Unauthenticated, Forbidden, NotFound.
@@ -63,6 +68,10 @@ class AdminGuard:
             return
         principal = self._authenticator.of_scope(request.scope)
         access.require(principal, Scope.ADMIN)
+        if also is not None:
+            access.require(principal, also)
+        if also is not None:
+            access.require(principal, also)
         if tenant is None:
             raise Forbidden("tenants are made through the control socket of the data folder")
         if principal.tenant != tenant:

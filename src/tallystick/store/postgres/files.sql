@@ -88,6 +88,5 @@ DELETE FROM blob_chunks WHERE tenant = %(tenant)b AND digest = %(digest)b;
 
 -- name: note_removed_chunks
 -- The table that pieces were deleted from, for the vacuum that destroys them.
-INSERT INTO erased
-VALUES (%(tenant)b, convert_to('blob_chunks', 'UTF8'), pg_current_xact_id(), false)
+INSERT INTO erased VALUES (%(tenant)b, convert_to('blob_chunks', 'UTF8'), pg_current_xact_id(), false)
 ON CONFLICT (tenant, relation) DO UPDATE SET xid = excluded.xid, vacuumed = false;

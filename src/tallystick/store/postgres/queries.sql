@@ -61,10 +61,9 @@ RETURNING log.tableoid::regclass::text, pg_current_xact_id()::text;
 INSERT INTO erased VALUES (%(tenant)b, %(relation)b, %(xid)b::text::xid8, false)
 ON CONFLICT (tenant, relation) DO UPDATE SET xid = excluded.xid, vacuumed = false;
 
--- name: note_erased_records
--- The table of records, noted with an erasure that changes some of them.
-INSERT INTO erased
-VALUES (%(tenant)b, convert_to('identity', 'UTF8'), pg_current_xact_id(), false)
+-- name: note_changed
+-- A table whose rows were changed by an erasure, noted with it.
+INSERT INTO erased VALUES (%(tenant)b, %(relation)b, pg_current_xact_id(), false)
 ON CONFLICT (tenant, relation) DO UPDATE SET xid = excluded.xid, vacuumed = false;
 
 -- name: delete_lookups
@@ -162,6 +161,15 @@ WHERE tenant = %(tenant)b AND key = ANY(%(keys)b::bytea[]);
 -- name: claims
 -- Those of some ids and keys that are taken.
 SELECT claim, digest, idx FROM claims
+WHERE tenant = %(tenant)b AND claim = ANY(%(claims)b::bytea[]);
+
+-- name: claims_of
+-- Those that lead to some entries.
+SELECT claim FROM claims WHERE tenant = %(tenant)b AND idx = ANY(%(idx)b::bigint[]);
+
+-- name: forget_claims
+-- Takes the digests from claims.
+UPDATE claims SET digest = ''::bytea
 WHERE tenant = %(tenant)b AND claim = ANY(%(claims)b::bytea[]);
 
 -- name: identity

@@ -119,6 +119,12 @@ def claims(connection: Connection, tenant: bytes, wanted: Sequence[bytes]) -> di
     return {row[0]: Claim(*row) for row in found}
 
 
+def claims_of(connection: Connection, tenant: bytes, indexes: Iterable[int]) -> list[bytes]:
+    """Return the claims that lead to entries at `indexes`."""
+    found = select(connection, "claims_of", tenant=tenant, idx=list(indexes))
+    return [claim for (claim,) in found]
+
+
 def identity(connection: Connection, tenant: bytes, kind: bytes, id: bytes) -> IdentityRow | None:
     """Return one identity record."""
     found = select(connection, "identity", tenant=tenant, kind=kind, id=id)

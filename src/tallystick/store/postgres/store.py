@@ -201,6 +201,10 @@ class PostgresStore:
         """Return the committed claims that exist among `claims`."""
         return self.read(lambda c: reading.claims(c, to_bytes(tenant), claims))
 
+    def claims_of(self, tenant: str, indexes: Iterable[int]) -> list[bytes]:
+        """Return the claims that lead to entries at `indexes`."""
+        return self.read(lambda c: reading.claims_of(c, to_bytes(tenant), indexes))
+
     def identity(self, tenant: str, kind: str, id: str) -> IdentityRow | None:
         """Return one identity record."""
         keys = to_bytes(tenant), to_bytes(kind), to_bytes(id)

@@ -194,7 +194,11 @@ class PostgresWriter:
         if commit.erasures:
             self._erase(connection, tenant, commit.erasures)
             if commit.identity:
-                _execute(connection, "note_erased_records", tenant=tenant)
+                _execute(connection, "note_changed", tenant=tenant, relation=b"identity")
+        if commit.forgotten:
+            claims = byteas(commit.forgotten)
+            _execute(connection, "forget_claims", tenant=tenant, claims=claims)
+            _execute(connection, "note_changed", tenant=tenant, relation=b"claims")
         if share is not None:
             self._lists = share.write()
         _write_tree(connection, tenant, commit, self._lists.next)

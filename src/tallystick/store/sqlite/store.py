@@ -247,6 +247,12 @@ class SqliteStore:
             log = self._number(connection, tenant)
             return {} if log is None else sqlite_rows.claims(connection, log, claims)
 
+    def claims_of(self, tenant: str, indexes: Iterable[int]) -> list[bytes]:
+        """Return the claims that lead to entries at `indexes`."""
+        with self._reader() as connection:
+            log = self._number(connection, tenant)
+            return [] if log is None else sqlite_rows.claims_of(connection, log, indexes)
+
     def identity(self, tenant: str, kind: str, id: str) -> IdentityRow | None:
         """Return one identity record."""
         with self._reader() as connection:

@@ -41,6 +41,8 @@ _INSERT_HEADS = _insert(
 )
 _ERASE = {name: f"UPDATE log SET {name} = NULL WHERE pos = ?" for name in SECTIONS}
 
+_FORGET_CLAIM = "UPDATE claims SET digest = x'' WHERE number = ? AND claim = ?"
+
 
 class SqliteWriter:
     """Writes between BEGIN and COMMIT.
@@ -118,6 +120,8 @@ class SqliteWriter:
             self._write_identity(write)
         for erasure in commit.erasures:
             self._erase(base, erasure)
+        for claim in commit.forgotten:
+            execute(_FORGET_CLAIM, (log, claim))
 
     def _number(self, tenant: str) -> int | None:
         number = self._committed.get(tenant) or self.numbers.get(tenant)
