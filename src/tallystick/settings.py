@@ -41,6 +41,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """URL of a PostgreSQL that holds the log and identity; None keeps them in the data folder."""
     remembered_heads: str | None = None
     """A second folder for the latest head of every log, best on another machine's disk."""
+    mirrors: tuple[str, ...] = ()
+    """Folders with mirrors of the logs; a log that is behind one of them is not written to."""
     dialects: tuple[str, ...] | None = None
     """The dialects to serve; None serves all."""
     mounts: dict[str, str] = {}

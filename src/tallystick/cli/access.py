@@ -29,6 +29,38 @@ def create_tenant(reach: Reach, name: str, tenant_id: str | None, alias: tuple[s
     reach.show(made, lambda: f"tenant {made['id']} made; its log is {made['log_id']}")
 
 
+@tenants.command("succeed")
+@click.argument("old")
+@click.argument("new")
+@click.option("--reason", required=True, help="Why the old log ends; it stands in the new one.")
+@click.option("--lost-key", is_flag=True, help="The signing key is gone: make a new one.")
+@with_reach
+def succeed_tenant(reach: Reach, old: str, new: str, reason: str, lost_key: bool) -> None:
+    """End the log of the tenant OLD and continue it in a new log, of the tenant NEW.
+
+    For a log that witnesses or mirrors know longer or otherwise, and for one whose key is lost.
+    Entry 0 of the new log holds the last head of the old one and the reason. The old tenant stays
+    readable. Stop the server before.
+    """
+    # Imported late: it opens the store, which other commands leave to a server.
+    from tallystick.node.succession import succeed
+
+    made = succeed(reach.folder, reach.settings(), old, new, reason=reason, lost_key=lost_key)
+    told = {
+        "tenant": made.tenant,
+        "origin": made.origin,
+        "continues": made.continued._asdict(),
+        "key": made.secret,
+    }
+    reach.show(
+        told,
+        lambda: (
+            f"the log of {made.tenant} continues that of {old}, which ended at "
+            f"{made.continued.size:,} entries\nAdmin key of {made.tenant} (shown once): {made.secret}"
+        ),
+    )
+
+
 @tenants.command("list")
 @with_reach
 def list_tenants(reach: Reach) -> None:

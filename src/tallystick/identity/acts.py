@@ -54,6 +54,17 @@ class Act(NamedTuple):
     origin: str | None = None
 
 
+class Continued(NamedTuple):
+    """A log that ended: its last head, as it was signed, and why another one continues it."""
+
+    tenant: str
+    origin: str
+    size: int
+    root: str
+    checkpoint: str
+    reason: str
+
+
 def create_tenant(
     id: str,
     *,
@@ -61,10 +72,12 @@ def create_tenant(
     now_ms: int,
     name: str | None = None,
     aliases: tuple[str, ...] = (),
+    continues: Continued | None = None,
 ) -> tuple[Tenant, Act]:
     """Return a new tenant and the act that makes it.
 
     `aliases` may hold a UUID, 24 hexadecimal digits and an integer: the other forms of its id.
+    What a log `continues` stands in its entry 0.
     Raises: Malformed.
     """
     check_id(id)
@@ -81,8 +94,11 @@ def create_tenant(
         number=forms.number,
         log_id=secrets.token_hex(16),
         created_ms=now_ms,
+        continues=None if continues is None else continues.tenant,
     )
     told: Json = {"name": tenant.name, "uuid": tenant.uuid}
+    if continues is not None:
+        told["continues"] = continues._asdict()
     origin = f"{server_name}/log/{tenant.log_id}"
     return tenant, _act("tenant.created", tenant, told)._replace(origin=origin)
 

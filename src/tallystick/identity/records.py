@@ -34,6 +34,8 @@ class Tenant(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     number: int | None = None
     """An integer by which clients of an integer-id system know the tenant."""
     public_log: bool = True
+    continues: str | None = None
+    """The tenant whose log this one continues; nothing is written to that log any more."""
 
 
 class ApiKey(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

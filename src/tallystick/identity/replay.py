@@ -232,10 +232,15 @@ def _gone(facts: Json, data: Json) -> None:
     return None
 
 
+def _tenant_made(facts: Json, data: Json) -> Json:
+    made = _TENANT_MADE | data
+    return made | {"continues": made["continues"]["tenant"]} if "continues" in made else made
+
+
 _Change = Callable[[Json, Json], Json | None]
 
 _CHANGES: dict[str, _Change] = {
-    "tenant.created": lambda facts, data: _TENANT_MADE | data,
+    "tenant.created": _tenant_made,
     "policy.changed": lambda facts, data: facts | data,
     "key.created": lambda facts, data: _KEY_MADE | data,
     "key.revoked": lambda facts, data: facts | {"revoked": True},

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -45,8 +45,12 @@ class RememberedHeads:
     second.
     """
 
-    def __init__(self, folders: Sequence[Path], verifier_of: VerifierOf) -> None:
+    def __init__(
+        self, folders: Sequence[Path], verifier_of: VerifierOf, mirrors: Sequence[Path] = ()
+    ) -> None:
+        """Remember in `folders`; `mirrors` keep copies of logs, which are only looked at."""
         self._folders = folders
+        self._mirrors = mirrors
         self._verifier_of = verifier_of
         # Guarded by `_condition`: heads to be written, stopping.
         self._condition = threading.Condition()
@@ -77,15 +81,29 @@ class RememberedHeads:
         for remembered in self.of(tenant):
             if head is None:
                 raise damaged_log(tenant, f"it is gone, though {remembered.path} remembers it")
-            checkpoint = self._open(remembered, head)
-            if checkpoint.size > head.size:
-                raise _set_back(head, checkpoint, remembered.path)
-            if root_at(reads, tenant, checkpoint.size) != checkpoint.root:
-                raise damaged_log(
-                    tenant,
-                    f"its first {checkpoint.size:,} entries are not the ones that "
-                    f"{remembered.path} remembers",
-                )
+            self._require_all_of(reads, head, remembered)
+        if head is not None:
+            for copy in self._mirrored(head):
+                self._require_all_of(reads, head, copy)
+
+    def _require_all_of(self, reads: TreeReads, head: LogHead, remembered: Remembered) -> None:
+        checkpoint = self._open(remembered, head)
+        if checkpoint.size > head.size:
+            raise _set_back(head, checkpoint, remembered.path)
+        if root_at(reads, head.tenant, checkpoint.size) != checkpoint.root:
+            raise damaged_log(
+                head.tenant,
+                f"its first {checkpoint.size:,} entries are not the ones that "
+                f"{remembered.path} remembers",
+            )
+
+    def _mirrored(self, head: LogHead) -> Iterator[Remembered]:
+        """Yield the checkpoints of the copies of a log, where the mirrors have one."""
+        name = hashlib.sha256(head.origin.encode()).hexdigest()
+        for mirror in self._mirrors:
+            path = mirror / name / "checkpoint"
+            with contextlib.suppress(FileNotFoundError):
+                yield Remembered(path, path.read_bytes().decode(errors="replace"))
 
     def of(self, tenant: str) -> list[Remembered]:
         """Return what is remembered of one log, at most once a folder."""

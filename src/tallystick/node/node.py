@@ -22,7 +22,7 @@ from tallystick.data_folder import (
     held,
     hold,
 )
-from tallystick.errors import SettingsError, StoreBusy, StoreCorrupt, StoreError
+from tallystick.errors import Conflict, SettingsError, StoreBusy, StoreCorrupt, StoreError
 from tallystick.events.event import Draft, Json, Op, Resource
 from tallystick.identity.records import Identity
 from tallystick.identity.replay import IdentityDifference, identity_differences
@@ -81,7 +81,9 @@ class Node:
         ttl_s = None if store.many_tenants else SHARED_IDENTITY_TTL_S
         self.identity = Identity(store, ttl_s=ttl_s, own_events_only=own_events_only(settings))
         self.remembered = RememberedHeads(
-            remembered_in(folder, settings), lambda origin: key.signer(origin).verifier
+            remembered_in(folder, settings),
+            lambda origin: key.signer(origin).verifier,
+            [Path(mirror) for mirror in settings.mirrors],
         )
         self.sequencer = Sequencer(
             store,
@@ -101,6 +103,8 @@ class Node:
         self.cosigned = CosignedFolder(folder / COSIGNED_FOLDER)
         self.witnesses: Submitter | None = None
         """Has checkpoints cosigned; only a server does, not a command."""
+        # Why nothing is written to logs that others continue: on purpose, so no problem.
+        self._ended: dict[str, Conflict] = {}
         self.warnings: list[str] = []
         """What was found at the start and does not stop the writing of a log."""
         self._lock: int | None = None
@@ -109,12 +113,16 @@ class Node:
         """Keep the lock of the data folder until the node is closed."""
         self._lock = lock
 
-    def prove(self) -> None:
-        """Look at every log before anybody writes to it; what is found stops its writing."""
+    def prove(self, *, lost_key: bool = False) -> None:
+        """Look at every log before anybody writes to it; what is found stops its writing.
+
+        With `lost_key` it is expected that none is signed with the key of the data folder.
+        """
         heads = [head for head in self.store.log_heads() if not is_being_copied(head)]
-        tenants = [head.tenant for head in heads]
+        self._end_continued()
+        tenants = [head.tenant for head in heads if head.tenant not in self._ended]
         strangers = [h for h in heads if h.key_id != self.key.signer(h.origin).key_id]
-        if heads and len(strangers) == len(heads):
+        if heads and len(strangers) == len(heads) and not lost_key:
             self.sequencer.refuse(_another_key(tenants[0]))
             return
         self._prove_identity(heads)
@@ -124,6 +132,16 @@ class Node:
             self.sequencer.refuse(_vanished(vanished))
         proven = self.sequencer.prove(tenants, deadline_s=PROVING_S)
         self.remembered.committed(self.sequencer.proven(tenants[:proven]))
+
+    def _end_continued(self) -> None:
+        """Write no more to logs that another one continues."""
+        for tenant in self.identity.tenants():
+            if tenant.continues is not None:
+                error = Conflict(
+                    f"the log of {tenant.continues!r} has ended; that of {tenant.id!r} continues it"
+                )
+                self._ended[tenant.continues] = error
+                self.sequencer.refuse(error, tenant.continues)
 
     def _sweep_blobs(self, tenants: Sequence[str]) -> None:
         """Destroy what a kill left of blobs that were erased."""
@@ -169,7 +187,9 @@ class Node:
     @property
     def problems(self) -> list[str]:
         """What is wrong with the store, as an operator must know it; empty when nothing is."""
-        return [failure.message for failure in self.sequencer.failures] + self.warnings
+        ended = list(self._ended.values())
+        failures = [failure for failure in self.sequencer.failures if failure not in ended]
+        return [failure.message for failure in failures] + self.warnings
 
     def close(self) -> None:
         """Commit what is queued, stop the followers, release store and folder."""
@@ -236,12 +256,13 @@ def open_node(
     followers: bool,
     clock: Clock | None = None,
     new: bool = False,
+    lost_key: bool = False,
 ) -> Node:
     """Open the data folder, making it if there is none.
 
     With `followers` the indexes are kept by a child process, as a server wants it; without, by
     this process whenever it asks, as a command wants it. With `new` an empty log is begun in a
-    folder whose ledger is gone.
+    folder whose ledger is gone; with `lost_key` a new signing key is made where it is gone.
     Raises: StoreLocked when another process has the folder, SchemaMismatch, SettingsError.
     """
     with contextlib.ExitStack() as undo:
@@ -251,7 +272,7 @@ def open_node(
             require_ledger(folder, new=new)
         truth = open_truth(folder, settings.database)
         undo.callback(truth.close)
-        key = _open_key(folder, settings, truth.store)
+        key = _open_key(folder, settings, truth.store, lost_key=lost_key)
         index = open_index(folder, truth.store, settings.database, child=followers)
         undo.callback(index.close)
         forget_uploads(folder / UPLOADS_FOLDER)
@@ -268,16 +289,16 @@ def open_node(
     node.hold(lock)
     if new:
         node.remembered.reset(())
-    node.prove()
+    node.prove(lost_key=lost_key)
     if followers:
         node.start_witnesses()
     return node
 
 
-def _open_key(folder: Path, settings: Settings, store: Store) -> LogKey:
-    """Open the signing key; a new one is made for a store without logs only."""
+def _open_key(folder: Path, settings: Settings, store: Store, *, lost_key: bool) -> LogKey:
+    """Open the signing key; a new one is made for a store without logs, or where it is lost."""
     path = folder / KEY_FILE
-    if not path.exists() and store.log_heads():
+    if not path.exists() and store.log_heads() and not lost_key:
         raise missing_key(path)
     return open_log_key(path, settings.server_name)
 
