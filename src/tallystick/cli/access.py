@@ -56,7 +56,8 @@ def succeed_tenant(reach: Reach, old: str, new: str, reason: str, lost_key: bool
         told,
         lambda: (
             f"the log of {made.tenant} continues that of {old}, which ended at "
-            f"{made.continued.size:,} entries\nAdmin key of {made.tenant} (shown once): {made.secret}"
+            f"{made.continued.size:,} entries\n"
+            f"Admin key of {made.tenant} (shown once): {made.secret}"
         ),
     )
 

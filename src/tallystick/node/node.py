@@ -127,7 +127,7 @@ class Node:
             return
         self._prove_identity(heads)
         self._sweep_blobs(tenants)
-        vanished = self.remembered.vanished(tenants)
+        vanished = self.remembered.vanished([head.tenant for head in heads])
         if vanished is not None:
             self.sequencer.refuse(_vanished(vanished))
         proven = self.sequencer.prove(tenants, deadline_s=PROVING_S)
