@@ -83,6 +83,10 @@ class Receiver:
         length = int(handler.headers["Content-Length"])
         headers = {name.lower(): value for name, value in handler.headers.items()}
         received = Received(handler.path, headers, handler.rfile.read(length))
+        if len(received.body) < length:
+            # Its sender was killed midway: nobody takes half a request.
+            handler.close_connection = True
+            return
         if handler.command == "PUT":
             self.on_put(received)
         with self._lock:

@@ -14,7 +14,7 @@ from tallystick.identity.streams import Stream
 from tallystick.query.expr import Expr, all_of
 from tallystick.query.values import Values
 from tallystick.store.base import Store
-from tallystick.subscriptions.changes import Change, LogPosition, read_changes
+from tallystick.subscriptions.changes import SLICE_ENTRIES, Change, LogPosition, read_changes
 from tallystick.subscriptions.notices import content_of
 from tallystick.subscriptions.streams.sinks.base import StreamMessage
 from tallystick.subscriptions.subscription import Disclosure, Judge, Subscription, possibly
@@ -62,13 +62,15 @@ class StretchReader:
         Shape: `stop` is at most the size of the log.
         """
         at, looked_at, octets = start, 0, 0
+        # What is read beyond a batch is read again for the next one: first as if all passed.
+        wide = SLICE_ENTRIES if bounds is None else min(bounds.messages, SLICE_ENTRIES)
         messages: list[StreamMessage] = []
         ends: list[LogPosition] = []
         gap = _Gap()
         while _before(at, stop) and (bounds is None or looked_at < LOOKED_AT):
             # A stop inside an entry is reached by reading that entry's changes.
             last = stop.index + (1 if stop.part else 0)
-            part = read_changes(self._store, self._tenant, at, last)
+            part = read_changes(self._store, self._tenant, at, last, max_entries=wide)
             for change in part.changes:
                 if _before(stop, change.following):
                     return Stretch(start, stop, messages, ends, gap.notices(), full=False)
@@ -82,6 +84,7 @@ class StretchReader:
                     return Stretch(start, end, messages, ends, gap.notices(), full=True)
             looked_at += part.following.index - at.index
             at = part.following
+            wide = min(2 * wide, SLICE_ENTRIES)
         return Stretch(start, at, messages, ends, gap.notices(), full=False)
 
     def _message(self, change: Change, gap: _Gap) -> StreamMessage | None:
