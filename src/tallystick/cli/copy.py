@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import click
 
+from tallystick import durable
 from tallystick.cli.maintenance import DAMAGED, check_truth, progress_bar
 from tallystick.cli.target import Reach
 from tallystick.data_folder import KEY_FILE, LEDGER_FILE, held
@@ -104,12 +104,7 @@ def _install_key(source: Path, target: Path) -> None:
         raise SettingsError(
             f"{target.parent} has another signing key", hint="copy into a new folder"
         )
-    begun = target.with_name(f"{KEY_FILE}.new")
-    begun.touch(0o600)
-    begun.write_bytes(content)
-    with begun.open("rb") as file:
-        os.fsync(file.fileno())
-    begun.replace(target)
+    durable.create_file(target, content)
 
 
 def _told(copied: CopiedTruth, heads: list[LogHead], report: Report) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from tallystick import durable
 from tallystick.cli.target import Reach, with_reach
 from tallystick.data_folder import KEY_FILE, LEDGER_FILE
 from tallystick.dialects.datatrails.publiclog.follower import KEY_PURPOSE
@@ -133,8 +134,7 @@ def backup(reach: Reach, file: Path) -> None:
         )
     if file.exists():
         raise SettingsError(f"{file} exists already", hint="choose another name")
-    with file.open("xb") as out, progress_bar(reach, "copying", "pages") as progress:
-        file.chmod(0o600)
+    with durable.creating_file(file) as out, progress_bar(reach, "copying", "pages") as progress:
         manifest = backups.back_up(reach.folder, out, progress)
     reach.show(
         {"file": str(file), "files": manifest.files},

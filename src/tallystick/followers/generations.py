@@ -9,13 +9,13 @@ A generation that CURRENT does not name is left over and removed at the next sta
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
+from tallystick import durable
 from tallystick.errors import StoreFailed
 from tallystick.events.dialect_rules import Rules
 
@@ -57,18 +57,15 @@ class Generations:
             number = max((int(path.name) for path in self._all()), default=0) + 1
             folder = self._root / str(number)
             folder.mkdir()
-            (folder / _RULES).write_bytes(msgspec.json.encode(self._versions, order="sorted"))
+            durable.create_file(
+                folder / _RULES, msgspec.json.encode(self._versions, order="sorted")
+            )
             return folder
 
     def promote(self, folder: Path) -> None:
         """Serve a generation from here on."""
         with _files():
-            new = self._root / f"{_CURRENT}.new"
-            with new.open("w", encoding="ascii") as file:
-                file.write(folder.name)
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(self._root / _CURRENT)
+            durable.replace_file(self._root / _CURRENT, folder.name.encode())
 
     def remove_others(self, kept: Path) -> None:
         """Remove every generation but one."""

@@ -7,13 +7,13 @@ tlog-checkpoint.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from tallystick import durable
 from tallystick.errors import SettingsError
 from tallystick.tlog.note import Signer
 
@@ -102,17 +102,5 @@ def missing_key(path: Path) -> SettingsError:
 
 
 def _make(path: Path, server_name: str) -> None:
-    """Make a key; its file is there whole or not at all, whenever the process ends."""
-    begun = path.with_name(f"{path.name}.new")
-    begun.unlink(missing_ok=True)
-    handle = os.open(begun, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(Signer.generate(server_name).to_private_text())
-        file.flush()
-        os.fsync(file.fileno())
-    begun.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    """Make a key; a crash at any moment leaves the whole file or none."""
+    durable.create_file(path, Signer.generate(server_name).to_private_text().encode())

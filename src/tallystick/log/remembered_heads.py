@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import structlog
 
+from tallystick import durable
 from tallystick.errors import StoreCorrupt, VerificationError
 from tallystick.log.head_proof import TreeReads, damaged_log, root_at
 from tallystick.store.base import LogHead
@@ -168,11 +169,10 @@ class RememberedHeads:
     def _write(self, head: LogHead) -> None:
         for folder in self._folders:
             path = folder / _file_name(head.tenant)
-            begun = path.with_suffix(".new")
             try:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                begun.write_text(head.checkpoint, "utf-8")
-                begun.replace(path)
+                # A head from before is as good; an empty file would stop the log.
+                durable.replace_file(path, head.checkpoint.encode(), may_fall_back=True)
             except OSError as error:
                 if not self._has_failed:
                     _log.warning("head_not_remembered", path=str(path), reason=error.strerror)

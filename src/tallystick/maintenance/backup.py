@@ -18,6 +18,7 @@ from typing import IO
 import apsw
 import msgspec
 
+from tallystick import durable
 from tallystick.data_folder import BLOBS_FOLDER, KEY_FILE, LEDGER_FILE, PUBLIC_FILE, STREAMS_FILE
 from tallystick.errors import SettingsError, StoreCorrupt, StoreFailed
 
@@ -142,8 +143,7 @@ def _extract(data: IO[bytes], folder: Path, name: str) -> str:
         raise StoreCorrupt(f"the backup holds {name!r}, which lies outside the folder")
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     digest = hashlib.sha256()
-    with target.open("wb") as file:
-        target.chmod(0o600)
+    with durable.creating_file(target) as file:
         while chunk := data.read(_CHUNK_BYTES):
             digest.update(chunk)
             file.write(chunk)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tallystick import limits
+from tallystick import durable, limits
 from tallystick.errors import StoreFailed, TallystickError
 
 _PROBE_FILE = "write-probe"
@@ -56,8 +56,7 @@ def try_folder(folder: Path) -> None:
         try:
             with path.open("wb") as file:
                 file.write(bytes(limits.EVENT_BYTES))
-                file.flush()
-                os.fsync(file.fileno())
+                durable.flush_file(file)
         finally:
             path.unlink(missing_ok=True)
     except OSError as error:

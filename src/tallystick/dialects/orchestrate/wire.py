@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from copy import copy
 from hashlib import blake2b, sha256
 from typing import NamedTuple
 
@@ -425,7 +426,7 @@ def claiming(draft: Draft, deletions: int = 0) -> Draft:
     name = [*draft.target.key, draft.kind, draft.occurred_ms, draft.original["ordinal"]]
     if deletions:
         name.append(deletions)
-    claiming = msgspec.structs.replace(draft)
+    claiming = copy(draft)
     claim(claiming, DIALECT.encode() + sha256(msgspec.json.encode(name)).digest(), draft.data)
     return claiming
 

@@ -7,7 +7,6 @@ rewritten after a while, since terms of what was destroyed should not outlive it
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import suppress
@@ -16,6 +15,7 @@ from typing import NamedTuple
 
 import apsw
 
+from tallystick import durable
 from tallystick.index.lists import merge
 from tallystick.index.lists.merge import Merged
 from tallystick.index.lists.open_block import OpenBlock
@@ -191,12 +191,7 @@ class Tidier:
 
     def _publish(self, new: Path, path: Path) -> None:
         """Give a finished file its name, for good."""
-        new.replace(path)
-        folder = os.open(self.folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        durable.rename_file(new, path)
 
     def _remove_strangers(self) -> None:
         """Remove what a crash left: files that no row names."""

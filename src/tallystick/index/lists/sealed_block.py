@@ -27,6 +27,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
+from tallystick import durable
 from tallystick.followers.damage import ListsDamaged
 from tallystick.index.lists.block import Block
 from tallystick.index.lists.row_set import EMPTY, ROWS_MAX, RowSet, to_bits, upwards
@@ -174,8 +175,7 @@ class SegmentWriter:
             for part in parts:
                 digest.update(part)
                 file.write(part)
-            file.flush()
-            os.fsync(file.fileno())
+            durable.flush_file(file)
             return Written(file.tell(), digest.digest())
 
 

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from tallystick import durable
 from tallystick.errors import StoreCorrupt, StoreFailed
 from tallystick.store.blob_content import Content
 
@@ -57,10 +58,9 @@ class FolderBlobs:
             with path.open("r+b") as file:
                 for _ in range(0, path.stat().st_size, len(_ZEROS)):
                     file.write(_ZEROS)
-                file.flush()
-                os.fsync(file.fileno())
+                durable.flush_file(file)
             path.unlink()
-            _flush_folder(path.parent)
+            durable.flush_folder(path.parent)
         except FileNotFoundError:
             return
         except OSError as error:
@@ -114,8 +114,7 @@ class FileUpload:
         content = Content(self.digest, self.size)
         if not self._file.closed:
             with failures():
-                self._file.flush()
-                os.fsync(self._file.fileno())
+                durable.flush_file(self._file)
                 self._file.close()
         self._keep(self._path, content)
         return content
@@ -134,22 +133,14 @@ def _keep(target: Path, upload: Path, content: Content) -> None:
         made = [path for path in (folder, target) if not path.exists()]
         folder.mkdir(_FOLDER_MODE, parents=True, exist_ok=True)
         # The same content may be there already: it is replaced by itself.
-        upload.replace(folder / content.digest)
-        for path in (folder, *(path.parent for path in made)):
-            _flush_folder(path)
+        durable.rename_file(upload, folder / content.digest)
+        for path in made:
+            durable.flush_folder(path.parent)
 
 
 def _name_of(tenant: str) -> str:
     """Return a name for a tenant's folder: its id may hold anything."""
     return hashlib.sha256(tenant.encode()).hexdigest()[:32]
-
-
-def _flush_folder(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
+from tallystick import durable
 from tallystick.errors import Malformed, SettingsError
 from tallystick.subscriptions.streams.sinks.base import EventBatch
 
@@ -138,15 +139,5 @@ def _obstore(name: str) -> Any:
 
 def _write(path: Path, data: bytes) -> None:
     """Write a file so that it is there whole or not at all, and stays."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    begun = path.with_name(f".{path.name}.new")
-    with begun.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    begun.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    durable.create_folder(path.parent)
+    durable.replace_file(path, data)
