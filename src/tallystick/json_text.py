@@ -83,7 +83,7 @@ def check_members(members: Iterable[str], known: Collection[str], prefix: str = 
     for name in members:
         if name not in known:
             raise Malformed(
-                f"{name!r} is no member here; known: {', '.join(sorted(known))}",
+                f"unknown member {name!r}; known members: {', '.join(sorted(known))}",
                 path=f"{prefix}{name}",
             )
 
@@ -104,7 +104,7 @@ def explained(error: msgspec.ValidationError) -> tuple[str, str]:
         wanted = " or ".join(_SHAPES.get(name, name) for name in shapes[1].split(" | "))
         return f"{_SHAPES.get(shapes[2], shapes[2])} where {wanted} is expected", pointer
     if unknown := _UNKNOWN.fullmatch(text):
-        return f"{unknown[1]!r} is no member here", f"{pointer}/{_escaped(unknown[1])}"
+        return f"unknown member {unknown[1]!r}", f"{pointer}/{_escaped(unknown[1])}"
     if missing := _MISSING.fullmatch(text):
         return f"the member {missing[1]!r} is missing", pointer
     return text, pointer

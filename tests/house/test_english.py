@@ -17,13 +17,13 @@ WHERE = ("src/", "docs/", "README.md", "CHANGELOG.md", "CONTRIBUTING.md")
 ENDINGS = (".py", ".md", ".sql", ".json", ".yaml")
 
 COUNTS = {
-    r"\bwhoever\b": 57,
-    r"\btold of\b": 11,
-    r"\banew\b": 3,
+    r"\bwhoever\b": 0,
+    r"\btold of\b": 0,
+    r"\banew\b": 0,
     r"\blikewise\.": 0,
-    r"\bis no \w+ here\b": 2,
-    r"\bthat there (?:is|are)\b": 4,
-    r"\bthere is nothing at\b": 5,
+    r"\bis no \w+ here\b": 0,
+    r"\bthat there (?:is|are)\b": 0,
+    r"\bthere is nothing at\b": 0,
 }
 """Phrase, and how often it may stand in all."""
 

@@ -22,7 +22,7 @@ def status_in(table: Mapping[type[TallystickError], int], error: TallystickError
 
 
 def message_of(error: TallystickError, status: int) -> str:
-    """Return what is told of an error; of the operator's troubles only that there are some."""
+    """Return the text of an error for a client; the operator's troubles stay unnamed."""
     return error.message if status < 500 else (type(error).__doc__ or "").split("\n", 1)[0]
 
 

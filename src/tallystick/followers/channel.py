@@ -309,7 +309,7 @@ class Channel:
                 ),
             )
         except OSError:
-            # It died; whoever watches it will attach another one and say everything again.
+            # It died; the supervisor attaches another one and says everything again.
             self._socket = None
             return
         self._unanswered = True

@@ -292,7 +292,7 @@ def main(arguments: Sequence[str]) -> int:
         # The server is gone; nobody waits for a rebuild any longer.
         return 1
     except TallystickError as error:
-        # As while a database starts again: whoever watches this process starts another.
+        # As while a database starts again: the supervisor starts another process.
         print(f"tallystick: {kind.name} stopped: {for_operator(error)}", file=sys.stderr)
         return 1
     return 0

@@ -118,7 +118,7 @@ class Following:
         for part in parts:
             self._taken[part.tenant] = self._unread[part.tenant] = part.stop
             self._cursors[part.tenant] = Cursor(part.stop, part.mark)
-            # Whoever was served goes to the back, so that no tenant starves another.
+            # A tenant that was served goes to the back, so that no tenant starves another.
             size = self._ahead.pop(part.tenant)
             if size > part.stop:
                 self._ahead[part.tenant] = size

@@ -1,4 +1,4 @@
-"""Followers without a process of their own: whoever reads does the following first.
+"""Followers without a process of their own: a read does the following first.
 
 For commands that open a data folder for a moment, and for tests. A server uses `supervisor`.
 """
@@ -76,7 +76,7 @@ class InlineFollowers:
         return dict.fromkeys(self._kinds, Health())
 
     def overrun(self) -> bool:
-        """Tell that nothing has to wait: whoever reads does the following."""
+        """Tell that nothing has to wait: each read does the following."""
         return False
 
     def rebuild(self, name: str, progress: Progress) -> None:

@@ -3,7 +3,7 @@
 A log only grows, and has one root at each size. A head that is smaller than a known one may only
 have been read earlier, so it is read again; a second one that is smaller, or one of the same size
 with another root, says that acknowledged entries are gone, as after a failover to a standby that
-lagged. A log that has grown beyond the known size meanwhile is found out by whoever reads on: the
+lagged. A log that has grown beyond the known size meanwhile is found by the next read: the
 mark of its cursor is not there any more.
 """
 

@@ -21,7 +21,7 @@ _LOOK_SHARE = 20
 class SharedFollowers(SupervisedFollowers):
     """Follows what other servers commit, too.
 
-    Whoever reads asks the store how far the log is, so that an answer has all that any server
+    A read asks the store how far the log is, so that an answer has all that any server
     acknowledged before; otherwise a look now and then will do.
     """
 
@@ -56,7 +56,7 @@ class SharedFollowers(SupervisedFollowers):
         pause_s = _LOOK_EVERY_S
         while not self._closed.wait(pause_s):
             started_s = time.monotonic()
-            # A store that is away comes back; whoever asks it meanwhile is told.
+            # A store that is away comes back; callers meanwhile get an error.
             with suppress(StoreBusy, StoreError):
                 self.committed(self._store.log_heads())
             pause_s = max(_LOOK_EVERY_S, _LOOK_SHARE * (time.monotonic() - started_s))

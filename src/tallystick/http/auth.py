@@ -85,7 +85,7 @@ class Authenticator:
         return by_header
 
     def actor(self, principal: Principal) -> Resource:
-        """Return who asks as the log names them; whoever has the folder is its operator."""
+        """Return the caller as the log names them; the owner of the folder is its operator."""
         return actor_of(self._identity, principal) or OPERATOR
 
     def _by_header(self, authorization: str) -> Principal:

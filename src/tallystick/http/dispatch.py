@@ -37,7 +37,7 @@ def request_id_of(scope: Scope) -> str:
 
 def error_of(error: HTTPException, router: Router, scope: Scope) -> TallystickError:
     if error.status_code == 404:
-        return NotFound("there is nothing at this path")
+        return NotFound("no such path")
     if error.status_code == 405:
         return MethodNotAllowed(allowed=_methods_at(router, scope))
     return Malformed(error.detail)

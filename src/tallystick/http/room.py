@@ -57,7 +57,7 @@ class Room:
                 turn.set_result(None)
 
     def _forget(self, size_bytes: int, turn: asyncio.Future[None]) -> None:
-        """Leave the queue; whoever got room in the very moment of leaving gives it back."""
+        """Leave the queue; room that was given at the very moment of leaving is given back."""
         if turn.done() and not turn.cancelled():
             self.give_back(size_bytes)
             return

@@ -132,7 +132,7 @@ class PromptServer(_Server):
 
 
 class _InControl:
-    """The application with every right, for whoever can open the control socket."""
+    """The application with every right, for processes that can open the control socket."""
 
     def __init__(self, app: App) -> None:
         self._app = app

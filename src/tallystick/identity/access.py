@@ -190,7 +190,7 @@ def visible(principal: Principal) -> Expr:
 
 
 def reachable(principal: Principal) -> Expr:
-    """Return the events in places that the principal may enter, whoever caused them.
+    """Return the events in places that the principal may enter, by any actor.
 
     The same as `visible` unless lower roles see their own events only.
     """

@@ -2,8 +2,8 @@
 
 A body may take hours to come in and an answer hours to go out. What a credential was worth when
 the request began does not say what it is worth then: it may have been revoked, its user shut out,
-a grant or a scope taken away, a client or key set deleted, its time have come. So whoever admits a
-request leaves here how to look again, and the server looks when a part of the body is there, and
+a grant or a scope taken away, a client or key set deleted, its time have come. So the code that
+admits a request leaves here how to look again, and the server looks with each part of the body, and
 before each part of an answer that goes out in parts.
 """
 

@@ -1,7 +1,7 @@
 """Password hashing in a few threads of its own, so that logins never take those that read.
 
-scrypt costs 16 MB and tens of milliseconds by design. Whoever may ask for that without a
-credential is given a bounded share: what finds no room is refused at once and may come back.
+scrypt costs 16 MB and tens of milliseconds by design. Callers without a credential get a
+bounded share: a request that finds no room is refused at once and may come back.
 """
 
 from __future__ import annotations

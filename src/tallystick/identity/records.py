@@ -182,7 +182,7 @@ class Identity:
     ) -> None:
         self._store = store
         self.generation = 0
-        """Counts the changes that were noticed; written by whoever calls `changed`."""
+        """Counts the changes that were noticed; written by the callers of `changed`."""
         self._own_events_only = own_events_only
         self._distrusted: frozenset[tuple[str, str, str]] = frozenset()
         self._principals = _Remembered[str, Principal | None](ttl_s)
@@ -197,7 +197,7 @@ class Identity:
         """Forget everything remembered; called after identity was written."""
         self._principals.forget()
         self._records.forget()
-        # Last: whoever sees the new number reads nothing from before.
+        # Last: a thread that sees the new number reads nothing from before.
         self.generation += 1
 
     def tenants(self) -> list[Tenant]:

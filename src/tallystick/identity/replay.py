@@ -66,7 +66,7 @@ class IdentityReplay:
         self._tenant = tenant
         self._kinds = frozenset(kinds)
         self._known: dict[tuple[str, str], _Known] = {}
-        # Kinds of which an entry was erased: a record of those may be one that it told of.
+        # Kinds of which an entry was erased: a record of those may be one that it recorded.
         self._has_gaps = False
         self.last_index: int | None = None
         """Where the last act on any of the kinds stands."""

@@ -103,7 +103,7 @@ def open_index(
 ) -> Index:
     """Open the indexes of a data folder, whose store is in the database at a URL if there is one.
 
-    With `child` a process of their own keeps them up to date; without, whoever reads does. A
+    With `child` a process of their own keeps them up to date; without, each read does. A
     database keeps its lists itself.
     Raises: StoreFailed.
     """

@@ -28,7 +28,7 @@ _NAME = "tallystick-checked"
 def open_checked(path: Path, flags: int) -> apsw.Connection:
     """Open a file whose pages have checksums; with the flag to create one, it is made so.
 
-    Whoever may create the file is the process that writes it, and checks the log that it finds.
+    The process that may create the file writes it, and checks the log that it finds.
     Raises: IndexDamaged, apsw.Error.
     """
     writes = bool(flags & apsw.SQLITE_OPEN_CREATE)

@@ -1,4 +1,4 @@
-"""Changes of identity records: each is made to the record as it is stored, whoever else changes it.
+"""Changes of identity records: each is made to the record as it is stored at that moment.
 
 What is to be written is worked out from the stored document and is stored only if that is still
 there; if another server was faster, it is worked out again. Threads of this process that change the

@@ -1,6 +1,6 @@
 """Turns: threads of this process that would get in each other's way go one after another.
 
-Whoever has a turn can still be overtaken by another process, and then tries again for a while.
+A thread that has a turn can still be overtaken by another process; it tries again for a while.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _STRIPES = 256
 
 
 def others_write() -> StoreBusy:
-    """Return what is told to whoever does not get a turn."""
+    """Return the error of a thread that gets no turn."""
     return StoreBusy("others keep writing to the same target", hint="send again shortly")
 
 
 class Patience:
-    """How long whoever has a turn tries against other processes."""
+    """How long a thread that has a turn tries against other processes."""
 
     def __init__(self, timeout_s: float) -> None:
         self._deadline_s = time.monotonic() + timeout_s

@@ -77,7 +77,7 @@ def open_log_key(path: Path, server_name: str) -> LogKey:
 
 
 def read_log_key(path: Path) -> LogKey:
-    """Read the key in the file `path`, whoever else may read it, and change nothing.
+    """Read the key in the file `path`, whatever its mode, and change nothing.
 
     Raises: SettingsError when there is no file, or none that can be read, or it holds no key.
     """

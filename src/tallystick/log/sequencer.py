@@ -212,7 +212,7 @@ class Sequencer:
     def _is_full(self, lane: _Lane, work: Work) -> bool:
         """Tell whether a tenant would hold more than it leaves free for the others.
 
-        One busy tenant gets half of the queue, two get a third each, and so on, so that there is
+        One busy tenant gets half of the queue, two get a third each, and so on: there is
         always room for one more.
         """
         if not lane.works and not self._queued_events:
@@ -302,7 +302,7 @@ class Sequencer:
                 if not lane.works:
                     del self._lanes[tenant]
                     free.remove(tenant)
-        # Whoever was served goes to the back, so that no tenant starves another.
+        # A tenant that was served goes to the back, so that no tenant starves another.
         for tenant in {work.tenant for work in batch} & self._lanes.keys():
             self._lanes.move_to_end(tenant)
         self._queued_events -= events
@@ -418,7 +418,7 @@ class Sequencer:
     def _tell(
         self, plans: Sequence[TenantCommit], stats: CommitStats, batch: Sequence[Work]
     ) -> None:
-        """Tell followers, then everybody who waits; whoever cannot listen harms nobody else."""
+        """Notify followers, then all waiting works; one that fails harms no other."""
         try:
             if plans:
                 self._committed([plan.head for plan in plans], stats)

@@ -51,7 +51,7 @@ Progress = Callable[[int, int], None]
 class Report(msgspec.Struct):
     """What was checked, and the first thing found that is not as it must be.
 
-    Blobs and public leaves are counted by whoever checks those; they stand beside the log.
+    Blobs and public leaves are counted by the code that checks them; they stand beside the log.
     """
 
     logs: int = 0

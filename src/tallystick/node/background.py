@@ -182,5 +182,5 @@ if __name__ == "__main__":
     try:
         main(sys.argv[1:])
     except TallystickError as error:
-        # As while a database starts again: whoever watches this process starts another.
+        # As while a database starts again: the server starts another process.
         sys.exit(f"tallystick: background work stopped: {for_operator(error)}")

@@ -3,8 +3,8 @@
 `expr` lists the fields. Identity and times are those of the event as first recorded; everything
 else is what the reader sees, revisions folded in. A field has as many values as it has places in
 the event: arrays are walked element by element, and member names that contain dots are reached by
-the same path as nested members. `flatten` is the same read the other way round, for whoever
-builds an index.
+the same path as nested members. `flatten` is the same read the other way round, for code
+that builds an index.
 
 The event's whole text (field None) is every name, kind, trail and payload value; the payload's
 own text is the field `data`. There numbers and booleans read as text too; in any other field only

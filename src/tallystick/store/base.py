@@ -4,7 +4,7 @@ Durability contract, the same for every implementation:
 
 * `transaction` is atomic. When its block ends without an exception, everything written in it is on
   disk and will be there after any crash. When it ends with an exception, either nothing of it is
-  stored or (the commit's answer got lost) all of it is: whoever needs to know reads the head again.
+  stored or (the commit's answer got lost) all of it is: the head, read again, says which.
 * A tenant's log is extended by one transaction at a time. `Writer.head` is the lock: from its
   return to the end of the block nobody else extends that tenant.
 * Rows of the log are never changed, with one exception: an erasure sets section columns to NULL
@@ -147,7 +147,7 @@ HOLD_HEAD = head_key(HeadSlot.HOLD, "hold", "")
 
 
 def changed_meanwhile(write: IdentityWrite) -> PreconditionFailed:
-    """Return what is told of an identity record that is not the one that was to be replaced."""
+    """Return the error for an identity record that is not the one to be replaced."""
     return PreconditionFailed(
         f"{write.kind} {write.id!r} was changed meanwhile", hint="look at it again"
     )

@@ -1,7 +1,7 @@
 """Where truth is kept: all of it in a data folder, or the key there and the rest in a PostgreSQL.
 
 Truth is what cannot be made again: the log with identity, the content of blobs and the public
-files. Whoever opens a place for writing holds its folder, which the lock file in it makes sure of.
+files. The process that opens a place for writing holds its folder, by the lock file in it.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from tallystick.errors import StoreFailed, TallystickError
 
 _PROBE_FILE = "write-probe"
 _HOLDS_S = 1.0
-"""How long an answer holds: whoever asks for readiness a thousand times a second flushes once."""
+"""How long an answer holds: a thousand questions a second for readiness cost one flush."""
 
 
 class WriteProbe:

@@ -104,7 +104,7 @@ def test_each_line_has_an_outcome_of_its_own(http: httpx2.Client) -> None:
         (1, 201), (2, 400), (4, 400), (5, 201),
     ]  # fmt: skip
     assert [answer.get("index") for answer in answers] == [before, None, None, before + 1]
-    assert answers[2]["error"]["detail"] == "'surplus' is no member here"
+    assert answers[2]["error"]["detail"] == "unknown member 'surplus'"
 
 
 def test_many_lines_are_stored_in_order(http: httpx2.Client) -> None:

@@ -35,7 +35,7 @@ def root(base_url: str) -> Json:
 
 
 def v2_info(base_url: str, user: str | None) -> Json:
-    """Return the description of the server; `user` is the guid of whoever asks, if known."""
+    """Return the description of the server; `user` is the guid of the caller, if known."""
     info: Json = {
         "name": _NAME,
         "build": __version__,

@@ -69,7 +69,7 @@ class EventsOfSpaces:
         self._ledger = services.ledger
 
     def view(self, tenant: str, guid: str) -> View:
-        """Return the event with a guid, whoever asks.
+        """Return the event with a guid, for any caller.
 
         Raises: NoSuchEvent.
         """
@@ -222,7 +222,7 @@ class V2Api:
         return responses.v2_response(request, wire.from_event(view, self._style, relations))
 
     async def refuse(self, request: Request) -> Response:
-        """Refuse to change or delete an event, whoever asks and whether there is one or not."""
+        """Refuse to change or delete an event, to any caller, whether it exists or not."""
         authenticate(self._services, request)
         if request.method == "POST":
             raise Immutable("events are recorded through /extensions/cloudfoundry/events")

@@ -29,7 +29,7 @@ class ByteRange(NamedTuple):
 def part_of(header: str | None, size: int) -> ByteRange | None:
     """Return the part that a Range header asks for; None for the whole.
 
-    Raises: Unsatisfiable when there is nothing at that place.
+    Raises: Unsatisfiable when the content has no such bytes.
     """
     match = None if header is None else _RANGE.fullmatch(header)
     if match is None or match[1] is match[2] is None:

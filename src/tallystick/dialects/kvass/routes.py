@@ -139,7 +139,7 @@ class KvassApi:
             accepted = self._ledger.append(caller.tenant, [draft])[0]
         view = self._ledger.view_at(caller.tenant, accepted.index)
         if not isinstance(caller.visible, Everything):
-            # Whoever may only record is not told what the object was before.
+            # A caller who may only record does not learn what the object was before.
             told = msgspec.structs.replace(view.first, previous=draft.previous)
             view = msgspec.structs.replace(view, first=told)
         shown = wire.render(view, caller.company)

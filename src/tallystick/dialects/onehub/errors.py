@@ -57,7 +57,7 @@ def status_of(error: TallystickError) -> int:
 
 
 def body_of(error: TallystickError) -> Json:
-    """Return what is told of an error; of the operator's troubles only that there are some."""
+    """Return the text of an error for a client; the operator's troubles stay unnamed."""
     status = status_of(error)
     message = errors.message_of(error, status)
     body: Json = {"error": message}

@@ -170,7 +170,7 @@ async def _retract_events(exchange: OrchestrateExchange, where: Expr) -> None:
             actor=exchange.actor,
         )
         for outcome in outcomes:
-            # Whoever changed an event meanwhile has it looked at again; nothing else will pass.
+            # An event that was changed meanwhile is judged again; nothing else will pass.
             if isinstance(outcome, TallystickError) and not isinstance(outcome, PreconditionFailed):
                 raise outcome
 

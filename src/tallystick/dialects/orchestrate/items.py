@@ -90,7 +90,7 @@ async def patch_item(exchange: OrchestrateExchange, collection: str, key: str) -
         value = apply(documents.value_of(current))
         return wire.item_draft(address, value, actor=exchange.actor)
 
-    # A missing item is told of even when there is an If-Match that cannot hold.
+    # A missing item is reported even when an If-Match cannot hold.
     draft = await documents.write(exchange, _target(address), Precondition(), change)
     assert draft is not None, "a patch always writes"
     return _written(exchange, address, wire.ref_of(draft.data))

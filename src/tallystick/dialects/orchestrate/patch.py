@@ -205,7 +205,7 @@ def _found(whole: _Whole, steps: list[str]) -> Any:
     holder, place = _holder(whole, steps)
     value = _member(holder, place)
     if value is _ABSENT:
-        raise _Failed(f"there is nothing at {'.'.join(steps)!r}")
+        raise _Failed(f"no member {'.'.join(steps)!r}")
     return value
 
 

@@ -115,7 +115,7 @@ class SearchQuestion(NamedTuple):
         return any_of(all_of((_IS_OF_KIND[kind], part)) for kind, part in self.parts.items())
 
     def kinds_showing(self, field: str) -> tuple[str, ...]:
-        """Return the kinds of rows that a field can be told of: some fields are of a path only."""
+        """Return the kinds of rows that have a field: some fields belong to one of them only."""
         return tuple(kind for kind in self.parts if field not in _NOT_SHOWN[kind])
 
     def of(self, kinds: Collection[str]) -> SearchQuestion:

@@ -55,7 +55,7 @@ class OrchestrateExchange:
     def __init__(self, scope: Scope, receive: Receive, services: Services) -> None:
         """Read everything but the body.
 
-        Raises: Unauthenticated: whoever has no key learns nothing, not even which paths exist.
+        Raises: Unauthenticated: a caller without a key learns nothing, not even which paths exist.
         """
         self.request = Request(scope, receive)
         self.services = services

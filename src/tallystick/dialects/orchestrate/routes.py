@@ -145,7 +145,7 @@ def match(names: Sequence[str]) -> tuple[ResourceHandlers, list[str]]:
     if resource is None and len(names) > _WORD_AT + 1:
         resource = _RESOURCES.get((_MANY, word))
     if resource is None:
-        raise NotFound("there is nothing at this path")
+        raise NotFound("no such path")
     return resource, [name for at, name in enumerate(names) if at != _WORD_AT]
 
 

@@ -138,7 +138,7 @@ def relation_draft(relation: Relation, value: Json, *, actor: Resource | None = 
 def delete_draft(target: Resource, *, purged: bool = False, actor: Resource | None = None) -> Draft:
     """Return the draft that deletes the item or relation at `target`.
 
-    A `purged` one also ends the history: what was before it is no longer told of.
+    A `purged` one also ends the history: what was before it is no longer listed.
     """
     kind = RELATION_DELETE if target.type.startswith(RELATION_TYPE) else ITEM_DELETE
     return _document(kind, target, {_PURGED: True} if purged else {}, actor)

@@ -121,6 +121,6 @@ class TlogApi:
         if principal.tenant != tenant.id:
             raise NotFound("there is no such log")
         access.require(principal, Right.READ)
-        # Entries name every event's kind; whoever sees only part of the events gets none of them.
+        # Entries name every event's kind: a caller who sees only some of the events gets none.
         if not isinstance(access.visible(principal), Everything):
             raise Unauthenticated("entry bundles need a key that sees the whole log")

@@ -2,7 +2,7 @@
 
 A compiled question is a tree of these. It is exact, and it never looks at entries: terms are looked
 up, times and indexes are searched for, and the rest is arithmetic on sets. Rows that are gone are
-still in the answers; whoever asks takes them out once, at the top.
+still in the answers; the caller takes them out once, at the top.
 """
 
 from __future__ import annotations

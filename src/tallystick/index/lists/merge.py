@@ -1,8 +1,8 @@
 """Making one sealed block of several blocks, in small steps.
 
-Rows that are gone stay behind. Steps take a few milliseconds each, so that whoever merges can do
-more urgent things in between. Blocks that follow each other in time, as blocks of live traffic do,
-are put end to end; others are ranked again.
+Rows that are gone stay behind. Steps take a few milliseconds each, so that the merging thread
+can do more urgent things in between. Blocks that follow each other in time, as blocks of live
+traffic do, are put end to end; others are ranked again.
 """
 
 from __future__ import annotations

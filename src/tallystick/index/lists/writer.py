@@ -259,7 +259,7 @@ class ViewsWriter:
             )
             known = shelf.kinds = {kind for (kind,) in rows}
         new = {view.first.kind for view in views} - known
-        # Beyond so many nobody can list them, and whoever asks by pattern is sent to the search.
+        # Beyond so many nobody can list them, and questions by pattern go to the search.
         for kind in sorted(new)[: max(limits.QUERY_TERMS - len(known), 0)]:
             self._connection.execute("INSERT INTO kinds VALUES (?, ?)", (shelf.number, kind))
             known.add(kind)

@@ -275,5 +275,5 @@ DELETE FROM resources WHERE tenant = %(tenant)b;
 DELETE FROM children WHERE tenant = %(tenant)b;
 
 -- name: clear_sources
--- What told of them.
+-- What recorded them.
 DELETE FROM sources WHERE tenant = %(tenant)b;

@@ -149,7 +149,7 @@ class PostgresReader:
         return total
 
     def _keep_count(self, tenant: str, current: _Current, asked: PageQuestion) -> None:
-        """Count once and for all what took long to count; whoever writes meanwhile goes first."""
+        """Count once and for all what took long to count; writers go first."""
         for term in asked.long:
             before = self._store.read(partial(asked.by_sight, term=term))
             self._keep(tenant, current, Subject(term.numbers[0], term.numbers), before)

@@ -37,7 +37,7 @@ _parents = msgspec.json.Decoder(tuple[Identity, ...])
 
 
 class Resources:
-    """The resources of one tenant; used by whoever holds its head."""
+    """The resources of one tenant; used by the thread that holds its head."""
 
     def __init__(self, tenant: bytes, number_of: Numbering) -> None:
         self._tenant = tenant

@@ -42,7 +42,7 @@ class _Known(NamedTuple):
 
 
 class RowMaker:
-    """Makes rows of one tenant's entries; used by whoever holds its head."""
+    """Makes rows of one tenant's entries; used by the thread that holds its head."""
 
     def __init__(self, number_of: Numbering, sight: Sight, rules: Rules, uuid: str) -> None:
         self._number_of = number_of

@@ -116,7 +116,7 @@ class TenantListing:
             found = select(connection, "kinds", tenant=self._tenant)
             self._kinds = {from_bytes(kind) for (kind,) in found}
         new = {view.first.kind for view in views} - self._kinds
-        # Beyond so many nobody can list them, and whoever asks by pattern is sent to the search.
+        # Beyond so many nobody can list them, and questions by pattern go to the search.
         added = list(islice(sorted(new), max(limits.QUERY_TERMS - len(self._kinds), 0)))
         self._kinds.update(added)
         return added
@@ -172,7 +172,7 @@ class TenantListing:
 
 
 class Taking:
-    """A slice that is being listed, and anew what it changes about earlier entries."""
+    """A slice that is being listed, and the new state of earlier entries that it changes."""
 
     def __init__(
         self, listing: TenantListing, part: Slice, replaced: Sequence[int], new_kinds: Sequence[str]

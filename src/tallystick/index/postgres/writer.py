@@ -52,7 +52,7 @@ class Lists:
         self.sight = Sight(rules)
         self.counts_worth = counts_worth
         self._slice_rows = slice_rows
-        # Guards the tables only: a tenant's own part is used by whoever holds its head.
+        # Guards the tables only: a tenant's own part is used by the thread that holds its head.
         self._lock = threading.Lock()
         self._tenants: OrderedDict[str, TenantListing] = OrderedDict()
         self._numberings: OrderedDict[bytes, Numbering] = OrderedDict()
@@ -115,7 +115,7 @@ class Lists:
     def rebuild(
         self, store: PostgresStore, tenant: str, *, told: Callable[[int], None] = lambda left: None
     ) -> None:
-        """Make the lists of a tenant again from the beginning; whoever asks meanwhile waits."""
+        """Make the lists of a tenant again from the beginning; readers wait meanwhile."""
         store.with_head(tenant, lambda held: self._begin(held, tenant))
         self.catch_up(store, tenant, told=told)
 

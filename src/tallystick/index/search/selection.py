@@ -121,7 +121,7 @@ class Selector:
         rows = self.corpus.snapshot.rows(query, KEY, limits.SEARCH_CANDIDATES + 1, descending=False)
         if len(rows) > limits.SEARCH_CANDIDATES:
             raise InvalidQuery(
-                f"{why} can be told of {limits.SEARCH_CANDIDATES:,} events at most; more match",
+                f"{why} works for {limits.SEARCH_CANDIDATES:,} events at most; more match",
                 hint="narrow the query, by a time range for example",
             )
         return self.recall([row.value for row in rows])

@@ -30,7 +30,7 @@ _START = Cursor(0, b"")
 
 
 class SearchWriter:
-    """Fills a folder; what was committed shows to whoever reads it after `refresh`."""
+    """Fills a folder; readers see what was committed after `refresh`."""
 
     def __init__(self, path: Path, *, heap_bytes: int = _HEAP_BYTES) -> None:
         self._segments = path / SEGMENTS_FOLDER

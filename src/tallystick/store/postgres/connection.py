@@ -21,7 +21,7 @@ from psycopg.types.numeric import Int8BinaryDumper, Int8Dumper
 from tallystick.errors import SettingsError, StoreBusy, StoreFailed
 from tallystick.store.postgres import binary_arrays
 
-# What it tells there are the ends of connections that were lost; whoever used one is told.
+# It reports the ends of connections that were lost; their users get an error anyway.
 logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 Connection = psycopg.Connection[TupleRow]
@@ -57,8 +57,8 @@ _KEEPALIVES: dict[str, Any] = {
 class Timeouts(NamedTuple):
     """How long a stuck process may keep others from a tenant.
 
-    Units: milliseconds. Waiting for a lock takes longer than its holder may idle, so that whoever
-    waits for a stuck one gets it in the end.
+    Units: milliseconds. Waiting for a lock takes longer than its holder may idle, so that a
+    process that waits for a stuck one gets it in the end.
     """
 
     idle_ms: int = 5_000

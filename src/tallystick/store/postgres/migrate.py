@@ -85,7 +85,7 @@ def migrate(url: str, *, upto: int | None = None) -> list[Migration]:
 
 
 def require_current(url: str, *, make: bool = True) -> None:
-    """See that the database has what this program needs; `make` it if there is nothing at all.
+    """Check that the database has what this program needs; with `make`, fill an empty one.
 
     Raises: SchemaMismatch when it was made by an older program, or by one too new, or holds no
     store and none is to be made.

@@ -135,7 +135,7 @@ class PostgresWriter:
         return self._connection
 
     def _begin(self, tenant: str) -> LogHead | None:
-        """Begin with the head locked; once more after whoever held it was ended, or the
+        """Begin with the head locked; once more after its holder was ended, or the
         connection turned out lost: nothing was written yet."""
         for last in (False, True):
             self._connection = connection = self._pool.take()
@@ -160,7 +160,7 @@ class PostgresWriter:
             connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
             found = select(connection, "lock_head", **values)
         if not found:
-            # Whoever else makes the same log waits here, or made it meanwhile.
+            # Another process that makes the same log waits here, or made it meanwhile.
             connection.execute(STATEMENTS["insert_head"], values)
             found = select(connection, "lock_head", **values)
         self._lists = reading.list_state(found[0])

@@ -161,8 +161,8 @@ def consistent_peaks(
 ) -> list[bytes]:
     """Return the peaks at `size2` that the proof makes of the peaks at `size1`.
 
-    The proof alone does not bind `size2`: the same bytes may fold for another size. Whoever
-    calls this takes both sizes from a signed header and compares the result with signed peaks.
+    The proof alone does not bind `size2`: the same bytes may fold for another size.
+    Callers take both sizes from a signed header and compare the result with signed peaks.
 
     Raises: BadConsistencyProof.
     """

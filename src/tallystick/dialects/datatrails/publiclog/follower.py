@@ -28,7 +28,7 @@ from tallystick.log.views import Recorded
 from tallystick.store.public_files import Patch, PublicationCursor, PublicFiles, PublishedSeal
 
 SLICE_LEAVES = 256
-"""Entries published in one go: bounds how long whoever shares the processor waits."""
+"""Entries published in one go: bounds how long others wait for the processor."""
 
 KEY_PURPOSE = "datatrails seals"
 """For what the key of seals is derived from the server's."""

@@ -34,7 +34,7 @@ class Publisher:
         *,
         look_around_s: float | None = None,
     ) -> None:
-        """Start; `look_around_s` is how often to ask for growth that nobody told of."""
+        """Start; `look_around_s` is how often to look for growth that was not announced."""
         self._step = step
         self._tenants = tenants
         self._is_followed = is_followed

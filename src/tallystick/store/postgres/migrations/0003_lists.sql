@@ -4,7 +4,7 @@
 --
 -- Numbers of terms are 64 bits of a hash under the tenant's own random key: nothing readable.
 
--- How far the lists of a log have come stands beside its head, which whoever writes holds anyway.
+-- How far the lists of a log have come stands beside its head, which a writer holds anyway.
 -- An older program lets these columns be, and lists nothing.
 ALTER TABLE logs
     ADD COLUMN lists_key   bytea, -- what terms are hashed under; none: nothing was listed yet
