@@ -15,6 +15,7 @@ VERIFICATION_FAILED = 3
 MODULES = {
     "serve": ("serve", "demo"),
     "events": ("append", "events", "search", "receipt", "verify"),
+    "tail": ("tail",),
     "imports": ("import",),
     "access": ("tenants", "keys", "users", "grants", "keysets"),
     "clients": ("clients",),

@@ -17,9 +17,12 @@ import httpx2
 import msgspec
 
 from tallystick import limits
+from tallystick.client.event_stream import StreamEvent, stream_events
 from tallystick.errors import TallystickError
 from tallystick.tlog.note import Verifier
 from tallystick.tlog.receipt import VerifiedReceipt, verify_receipt
+
+__all__ = ["ApiError", "Client", "Json", "LineResult", "StreamEvent", "Unreachable"]
 
 Json = dict[str, Any]
 
@@ -178,6 +181,27 @@ class Client:
             asked["cursor"] = page["next"]
             left = None if left is None else left - len(page["events"])
 
+    def stream(
+        self, params: Mapping[str, object], *, last_id: str | None = None
+    ) -> Iterator[StreamEvent]:
+        """Yield events as they are committed, until the server ends the stream.
+
+        A heartbeat comes without data. With `last_id` the stream goes on behind that id.
+        Raises: ApiError, Unreachable when the connection is lost.
+        """
+        given: dict[str, Any] = {k: v for k, v in params.items() if v is not None and v != ()}
+        headers = {} if last_id is None else {"Last-Event-ID": last_id}
+        try:
+            with self._http.stream(
+                "GET", "/v1/events/stream", params=given, headers=headers, timeout=_TIMEOUT_S
+            ) as response:
+                if response.status_code >= 400:
+                    response.read()
+                    raise _refused(response)
+                yield from stream_events(response.iter_lines())
+        except httpx2.HTTPError as error:
+            raise Unreachable(f"the connection was lost: {error}") from error
+
     def receipt(self, event_id: str, *, verifier: Verifier | None = None) -> bytes:
         """Return the receipt of an event after verifying it.
 
@@ -270,6 +294,13 @@ class Client:
         if response.status_code >= 400:
             raise ApiError(response.status_code, _problem(response))
         return response
+
+
+def _refused(response: httpx2.Response) -> TallystickError:
+    """Return what a refusal means: one that passes by is as good as a lost connection."""
+    if response.status_code >= 500 or response.status_code in _RETRY_STATUS:
+        return Unreachable(f"the server answers {response.status_code}")
+    return ApiError(response.status_code, _problem(response))
 
 
 def _problem(response: httpx2.Response) -> Json:
