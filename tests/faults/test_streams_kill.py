@@ -34,7 +34,7 @@ from tests.subscriptions.streams.receivers import (
 )
 from tests.support.live_server import TENANT, check_node
 
-ROUNDS = 3
+ROUNDS = int(os.environ.get("TALLYSTICK_TEST_STREAM_KILLS", "2"))
 BATCHES = 4
 EVENTS = 40
 STREAMS = f"/v1/admin/tenants/{TENANT}/streams"

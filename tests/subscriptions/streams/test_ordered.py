@@ -8,7 +8,9 @@ from itertools import pairwise
 import msgspec
 import pytest
 
+from tallystick.identity import access, acts
 from tallystick.identity.access import Scope
+from tallystick.identity.records import User
 from tallystick.subscriptions.streams import exchange, ordered, progress
 from tests.subscriptions.streams.receivers import (
     CLOSES,
@@ -256,6 +258,37 @@ def test_a_stream_ends_with_its_makers_right_to_read(world: World) -> None:
         resumed = world.act("resume")
         assert resumed["created_by"]["id"] != key_id
         receiver.wait(lambda: len(receiver.taken) == 2)
+
+
+def test_a_stream_sees_what_its_maker_sees_now(world: World) -> None:
+    live = world.live
+    live.create_user(TENANT, "ann")
+    live.grant(TENANT, "ann", "tenant:*", "admin")
+    user = live.user(TENANT, "ann")
+    scopes = access.token_scopes(user.grants)
+    token = live.node.issuer.issue_for_user(user, client="cf", scopes=scopes).access_token
+    spaces = [{"scopes": [{"type": "space", "id": id}]} for id in ("9", "8")]
+    with receiving() as receiver, world.sending(), world.keeping():
+        with live.http(token) as maker:
+            body = {"name": "s", "sink": "webhook", "to": receiver.url}
+            made = maker.post(STREAMS, json=body)
+        assert made.status_code == 201, made.text
+        assert made.json()["created_by"] == {"type": "user", "id": "ann"}
+        for at, space in enumerate(spaces):
+            world.append(1, first=at, **space)
+        receiver.wait(lambda: len(receiver.events()) == 2)
+        live.change(User, TENANT, "ann", lambda known: acts.remove_grant(known, "tenant:*"))
+        live.grant(TENANT, "ann", "space:9", "space_auditor")
+        for at, space in enumerate(spaces * 2):
+            world.append(1, first=10 + at, **space)
+        receiver.wait(lambda: len(receiver.events()) == 4)
+        until(lambda: world.stream()["lag"] == 0)
+        assert numbers(receiver) == [0, 1, 10, 12]
+        live.change(User, TENANT, "ann", lambda known: acts.remove_grant(known, "space:9"))
+        world.append(1, first=20, **spaces[0])
+        until(lambda: world.stream()["state"] == "paused")
+        assert world.stream()["reason"] == "its maker may not read any more"
+    assert numbers(receiver) == [0, 1, 10, 12]
 
 
 def test_replay_sends_a_stretch_again_before_what_comes_next(world: World) -> None:

@@ -205,6 +205,8 @@ class ParallelSender(Sender):
     def _nothing_left(self) -> None:
         if self._replaying:
             self.save(msgspec.structs.replace(self.progress, replay_at=None))
+        else:
+            self.save_now_and_then()
 
     # What came back
 

@@ -87,6 +87,7 @@ class Sender(threading.Thread):
         self._stretches: StretchReader | None = None
         self._renewed_s = 0.0
         self._saved_s = 0.0
+        self._unsaved = False
 
     def stop(self) -> None:
         """Let the sender end soon; idempotent."""
@@ -303,6 +304,7 @@ class Sender(threading.Thread):
 
     def idle(self) -> None:
         """Wait for the log to grow."""
+        self.save_now_and_then()
         self.rest(_LOOK_S)
 
     # StreamProgress
@@ -318,13 +320,19 @@ class Sender(threading.Thread):
             self._renewed_s = 0.0
             raise StoreBusy("another server sends the stream")
         self.progress = progress
+        self._unsaved = False
         self._saved_s = time.monotonic()
 
     def pass_by(self, progress: StreamProgress) -> None:
         """Note that nothing was to be sent; written now and then."""
         self.progress = progress
-        if time.monotonic() - self._saved_s > _IDLE_SAVE_S:
-            self.save(progress)
+        self._unsaved = True
+        self.save_now_and_then()
+
+    def save_now_and_then(self) -> None:
+        """Write how far the sender has come without sending anything, once a second at most."""
+        if self._unsaved and time.monotonic() - self._saved_s > _IDLE_SAVE_S:
+            self.save(self.progress)
 
     def failed(self, outcome: DeliveryAttempt) -> StreamProgress:
         """Return the progress after an attempt that failed.
