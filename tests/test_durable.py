@@ -83,3 +83,11 @@ def test_a_file_whose_writing_failed_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError):
         fail()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_in_the_way_of_a_folder_is_named(tmp_path: Path) -> None:
+    durable.create_folder(tmp_path / "a" / "b")
+    durable.create_folder(tmp_path / "a" / "b")
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError, match="file"):
+        durable.create_folder(tmp_path / "file" / "c")

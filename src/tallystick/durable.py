@@ -8,6 +8,7 @@ and belong to the caller.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,9 +16,14 @@ from typing import IO, Any
 
 
 def create_folder(path: Path) -> None:
-    """Make a folder, and those above it, for its owner only; one that exists stays as it is."""
+    """Make a folder, and those above it, for its owner only; one that exists stays as it is.
+
+    Raises: OSError; NotADirectoryError when a file stands in the way.
+    """
     if path.is_dir():
         return
+    if path.exists():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
     create_folder(path.parent)
     path.mkdir(mode=0o700, exist_ok=True)
     flush_folder(path.parent)

@@ -70,6 +70,16 @@ class LogReader:
         head = self._store.log_head(tenant)
         return 0 if head is None else head.size
 
+    def origin(self, tenant: str) -> str | None:
+        """Return the name of a tenant's log; None when it has none."""
+        head = self._store.log_head(tenant)
+        return None if head is None else head.origin
+
+    def leaf(self, tenant: str, index: int) -> bytes | None:
+        """Return the leaf hash of an entry; None when the log does not reach so far."""
+        leaves = self._store.leaves(tenant, index, index + 1)
+        return leaves[0] if leaves else None
+
     def read(self, tenant: str, start: int, stop: int) -> list[Recorded]:
         """Return the entries [start, stop) that exist, in order; fewer than asked for if many.
 

@@ -12,6 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tallystick.dialects.datatrails.merklelog import mmr
+from tallystick.dialects.datatrails.merklelog.append import Tail
 from tallystick.dialects.datatrails.publiclog import follower as following
 from tallystick.dialects.datatrails.publiclog.follower import PublicLogFollower
 from tallystick.dialects.datatrails.publiclog.fsck import Checked, check_merklelog
@@ -254,6 +255,44 @@ def test_log_that_is_behind_what_was_published_is_refused(bench: Bench) -> None:
     follower = bench.make_follower(bench.files, Restored(bench.node.store))
     with pytest.raises(StoreCorrupt, match="has 4 leaves, its log 2 entries"):
         follower.step(TENANT)
+
+
+def test_log_that_went_another_way_is_refused(bench: Bench) -> None:
+    """As after an older copy was brought back and grew as long as the one that was published."""
+    bench.append(3)
+    bench.follow()
+
+    class Another(LogReader):
+        def leaf(self, tenant: str, index: int) -> bytes | None:
+            return bytes(32)
+
+    follower = bench.make_follower(bench.files, Another(bench.node.store))
+    for count in (0, 2):
+        bench.append(count)
+        with pytest.raises(StoreCorrupt, match="was made of another log"):
+            follower.step(TENANT)
+    bench.follow()
+    bench.verified()
+
+
+def test_tail_of_an_earlier_version_is_compared_by_time_and_gets_a_mark(bench: Bench) -> None:
+    bench.append(3)
+    bench.follow()
+
+    def store_tail(idtimestamp: bytes) -> None:
+        tail = Tail.from_bytes(bench.cursor.tail)._replace(idtimestamp=idtimestamp, mark=b"")
+        bench.files.advance(TENANT, bench.cursor, bench.cursor._replace(tail=tail.to_bytes()))
+
+    idtimestamp = Tail.from_bytes(bench.cursor.tail).idtimestamp
+    store_tail(bytes(9))
+    with pytest.raises(StoreCorrupt, match="was made of another log"):
+        bench.follower.step(TENANT)
+    store_tail(idtimestamp)
+    assert bench.cursor.tail[0] == 1
+    bench.append(1)
+    bench.follow()
+    assert bench.cursor.tail[0] == 2
+    bench.verified()
 
 
 def test_leaf_made_before_an_erasure_stays_and_one_made_after_is_the_entrys(bench: Bench) -> None:

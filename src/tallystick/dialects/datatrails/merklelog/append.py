@@ -13,10 +13,11 @@ from tallystick.dialects.datatrails.merklelog import massif, mmr
 from tallystick.dialects.datatrails.merklelog.leaf import Leaf
 from tallystick.errors import StoreCorrupt
 
-_VERSION = 1
 _LEAVES_BYTES = 8
 _IDTIMESTAMP_BYTES = 9
 _FIXED_BYTES = 2 + _LEAVES_BYTES + _IDTIMESTAMP_BYTES
+# Version 1 had no mark.
+_MARK_BYTES = {1: 0, 2: 32}
 
 
 class Tail(NamedTuple):
@@ -28,11 +29,14 @@ class Tail(NamedTuple):
     idtimestamp: bytes
     peaks: tuple[bytes, ...]
     """Highest first."""
+    mark: bytes = b""
+    """Of the entry behind the last leaf; empty where an earlier version wrote the tail."""
 
     def to_bytes(self) -> bytes:
         """Return the tail as it is stored."""
-        fixed = bytes((_VERSION, self.height)) + self.leaves.to_bytes(_LEAVES_BYTES, "big")
-        return fixed + self.idtimestamp + b"".join(self.peaks)
+        version = 2 if self.mark else 1
+        fixed = bytes((version, self.height)) + self.leaves.to_bytes(_LEAVES_BYTES, "big")
+        return fixed + self.idtimestamp + self.mark + b"".join(self.peaks)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Tail:
@@ -40,15 +44,17 @@ class Tail(NamedTuple):
 
         Raises: StoreCorrupt.
         """
-        if len(data) < _FIXED_BYTES or data[0] != _VERSION:
-            raise StoreCorrupt(f"not the tail of a public log in version {_VERSION}")
+        mark_bytes = _MARK_BYTES.get(data[0]) if data else None
+        if mark_bytes is None or len(data) < _FIXED_BYTES + mark_bytes:
+            raise StoreCorrupt("not the tail of a public log in a known version")
         leaves = int.from_bytes(data[2 : 2 + _LEAVES_BYTES], "big")
         idtimestamp = data[2 + _LEAVES_BYTES : _FIXED_BYTES]
-        starts = range(_FIXED_BYTES, len(data), mmr.HASH_BYTES)
+        peaks_at = _FIXED_BYTES + mark_bytes
+        starts = range(peaks_at, len(data), mmr.HASH_BYTES)
         peaks = tuple(data[at : at + mmr.HASH_BYTES] for at in starts)
         if len(b"".join(peaks)) % mmr.HASH_BYTES or len(peaks) != leaves.bit_count():
             raise StoreCorrupt("the tail of a public log has another number of peaks")
-        return cls(data[1], leaves, idtimestamp, peaks)
+        return cls(data[1], leaves, idtimestamp, peaks, data[_FIXED_BYTES:peaks_at])
 
     @property
     def size(self) -> int:

@@ -23,7 +23,9 @@ from tallystick.dialects.datatrails.merklelog.seal import Sealer, SealState, mak
 from tallystick.dialects.datatrails.publiclog import leaves
 from tallystick.dialects.datatrails.publiclog.log import PublicLog, open_public_log
 from tallystick.errors import Conflict, StoreCorrupt
+from tallystick.events import ids
 from tallystick.events.event import Json
+from tallystick.followers.cursors import mark_of
 from tallystick.log.views import Recorded
 from tallystick.store.public_files import Patch, PublicationCursor, PublicFiles, PublishedSeal
 
@@ -43,8 +45,48 @@ class LeafSource(Protocol):
     def size(self, tenant: str) -> int:
         """Return how many entries a log has."""
 
+    def origin(self, tenant: str) -> str | None:
+        """Return the name of a log; None when there is none."""
+
+    def leaf(self, tenant: str, index: int) -> bytes | None:
+        """Return the leaf hash of an entry; None when the log does not reach so far."""
+
     def read(self, tenant: str, start: int, stop: int) -> list[Recorded]:
         """Return entries from `start` on, in order, as many below `stop` as suit one go."""
+
+
+def check_mark(source: LeafSource, tenant: str, tail: Tail) -> None:
+    """Check that the last leaf was made of the entry that the log has there now.
+
+    What was published and signed cannot be taken back, so a log that went another way is refused.
+    Raises: StoreCorrupt.
+    Cost: a point read.
+    """
+    if not tail.leaves:
+        return
+    index = tail.leaves - 1
+    if tail.mark:
+        leaf = source.leaf(tenant, index)
+        same = leaf is not None and tail.mark == _mark(source, tenant, leaf)
+    else:
+        recorded = source.read(tenant, index, index + 1)
+        # An earlier version kept no mark; the time of recording and the index are in this.
+        same = [_idtimestamp(one) for one in recorded] == [tail.idtimestamp]
+    if not same:
+        raise StoreCorrupt(
+            f"the public log of {tenant!r} was made of another log than the one stored: entry "
+            f"{index:,} differs",
+            hint="the log was restored to a state before what was published; restore the newer one",
+        )
+
+
+def _mark(source: LeafSource, tenant: str, leaf: bytes) -> bytes:
+    return mark_of(source.origin(tenant) or "", leaf)
+
+
+def _idtimestamp(recorded: Recorded) -> bytes:
+    event = recorded.view.first
+    return bytes.fromhex(ids.idtimestamp(event.recorded_ms, event.index))
 
 
 class PublicLogFollower:
@@ -102,13 +144,16 @@ class PublicLogFollower:
         if tail.leaves >= size:
             # Another process may have come further since `size` was asked for.
             self._check_behind(tenant, tail.leaves)
+            check_mark(self._source, tenant, tail)
             return tail.leaves
+        check_mark(self._source, tenant, tail)
         count = min(size - tail.leaves, tail.room, SLICE_LEAVES)
         recorded = self._source.read(tenant, tail.leaves, tail.leaves + count)
         if not recorded:
             return tail.leaves
         fills = len(recorded) == tail.room
         grown, writes = append.grow(tail, [self._leaf(tenant, one) for one in recorded])
+        grown = grown._replace(mark=_mark(self._source, tenant, recorded[-1].leaf))
         sealed = 0 if before is None else before.sealed
         after = PublicationCursor(grown.leaves, grown.leaves if fills else sealed, grown.to_bytes())
         seals = [self._seal(tenant, grown)] if fills else []

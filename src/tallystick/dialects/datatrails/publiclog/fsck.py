@@ -17,7 +17,7 @@ from tallystick.dialects.datatrails.merklelog import massif, mmr, seal
 from tallystick.dialects.datatrails.merklelog.append import Tail
 from tallystick.dialects.datatrails.merklelog.massif import Massif
 from tallystick.dialects.datatrails.publiclog import leaves
-from tallystick.dialects.datatrails.publiclog.follower import LeafSource
+from tallystick.dialects.datatrails.publiclog.follower import LeafSource, check_mark
 from tallystick.errors import TallystickError, for_operator
 from tallystick.store.public_files import PublicationCursor, PublicFiles
 
@@ -82,6 +82,7 @@ class _Check:
         tail = Tail.from_bytes(cursor.tail)
         if tail.leaves != cursor.leaves or cursor.leaves > self._source.size(self._tenant):
             _differs("its cursor", "it is ahead of the log, or of its own tail")
+        check_mark(self._source, self._tenant, tail)
         stack: tuple[bytes, ...] = ()
         last = massif.massif_of_leaf(cursor.leaves - 1, tail.height)
         for number in range(last + 1):
