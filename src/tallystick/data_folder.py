@@ -33,6 +33,9 @@ HEADS_FOLDER = "heads"
 COSIGNED_FOLDER = "cosigned"
 """The checkpoints of every log with the cosignatures of its witnesses."""
 
+ERASURES_FILE = "erasures.jsonl"
+"""Positions of everything that was erased, for a restore."""
+
 UPLOADS_FOLDER = "uploads"
 """Blobs on their way in; emptied at every start."""
 

@@ -73,6 +73,24 @@ def replace_file(
         rename_file(begun, path)
 
 
+def append_lines(path: Path, lines: bytes, *, mode: int = 0o600) -> None:
+    """Add whole lines to a file, made if it does not exist; a line that was cut off ends before.
+
+    Raises: OSError.
+    """
+    is_new = not path.exists()
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, mode)
+    with os.fdopen(handle, "r+b") as file:
+        end = file.seek(0, os.SEEK_END)
+        if end:
+            file.seek(end - 1)
+            lines = lines if file.read(1) == b"\n" else b"\n" + lines
+        file.write(lines)
+        flush_file(file)
+    if is_new:
+        flush_folder(path.parent)
+
+
 def rename_file(source: Path, target: Path) -> None:
     """Give a file whose content is on disk another name, in place of the one that has it.
 

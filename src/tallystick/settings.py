@@ -43,6 +43,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """A second folder for the latest head of every log, best on another machine's disk."""
     mirrors: tuple[str, ...] = ()
     """Folders with mirrors of the logs; a log that is behind one of them is not written to."""
+    erasure_list: str | None = None
+    """A second file for the positions of what was erased, best on another machine's disk."""
     dialects: tuple[str, ...] | None = None
     """The dialects to serve; None serves all."""
     mounts: dict[str, str] = {}

@@ -258,7 +258,9 @@ def test_parts_under_a_hold_wait_and_go_once_it_is_lifted(node: Node) -> None:
 def test_what_was_erased_is_told_to_those_who_keep_copies(node: Node) -> None:
     told: list[tuple[str, list[int]]] = []
     node.commit_listeners.append(
-        lambda heads, stats: told.extend((t, list(i)) for t, i in stats.erased.items())
+        lambda heads, stats: told.extend(
+            (t, [e.index for e in erased]) for t, erased in stats.erased.items()
+        )
     )
     index = record(node, actor=person())
     erase(node)

@@ -13,8 +13,9 @@ import click
 from tallystick import durable
 from tallystick.cli.maintenance import DAMAGED, check_truth, progress_bar
 from tallystick.cli.target import Reach
-from tallystick.data_folder import KEY_FILE, LEDGER_FILE, held
+from tallystick.data_folder import ERASURES_FILE, KEY_FILE, LEDGER_FILE, held
 from tallystick.errors import Conflict, SettingsError
+from tallystick.log.erasure_list import read_lines, unerased
 from tallystick.log.keys import open_log_key
 from tallystick.maintenance.copy import CopiedTruth, copy_truth
 from tallystick.maintenance.fsck import Report
@@ -32,8 +33,15 @@ _SCHEMES = ("postgresql://", "postgres://")
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     help="The log.key of the servers, which a database does not hold.",
 )
+@click.option(
+    "--erasures",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="A list of erasures (erasures.jsonl): refuse a source that still has what it names.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def copy(source: str, target: str, signing_key: Path | None, as_json: bool) -> None:
+def copy(
+    source: str, target: str, signing_key: Path | None, erasures: Path | None, as_json: bool
+) -> None:
     """Copy everything from one PLACE into another, and check all of it there.
 
     A PLACE is a data folder or the URL of a PostgreSQL. Indexes, leaves and checkpoints stay the
@@ -49,6 +57,7 @@ def copy(source: str, target: str, signing_key: Path | None, as_json: bool) -> N
     reach = Reach.nowhere(as_json)
     key_file = _key_file(source, signing_key)
     with _opened(source) as original, _opened(target, key_file) as image:
+        _refuse_erased(original, _erasure_lists(source, erasures))
         with progress_bar(reach, "copying", "entries") as progress:
             copied = copy_truth(original, image, progress=progress)
         report = check_truth(reach, image, open_log_key(key_file, ""))
@@ -58,6 +67,21 @@ def copy(source: str, target: str, signing_key: Path | None, as_json: bool) -> N
     reach.show(_told(copied, heads, report), lambda: _text(copied, heads, report))
     if not report.clean:
         raise SystemExit(DAMAGED)
+
+
+def _erasure_lists(source: str, given: Path | None) -> list[Path]:
+    own = [] if _is_database(source) else [Path(source) / ERASURES_FILE]
+    return own if given is None else [*own, given]
+
+
+def _refuse_erased(original: Truth, lists: list[Path]) -> None:
+    """Raise Conflict for a source that still has what a list says was erased."""
+    lines = [line for path in lists for line in read_lines(path)]
+    for tenant, found in unerased(original.store, lines).items():
+        raise Conflict(
+            f"the source still has {len(found)} entries of {tenant!r} that were erased",
+            hint="erase them there first: tallystick restore --accept NAME --erasures FILE",
+        )
 
 
 def _key_file(source: str, signing_key: Path | None) -> Path:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from tallystick.cli.maintenance import progress_bar
-from tallystick.cli.target import Reach, with_reach
+from tallystick.cli.target import TENANTS, Reach, with_reach
 from tallystick.client.client import Json
+from tallystick.durable import create_file
+from tallystick.errors import SettingsError
 from tallystick.events.entry import SECTIONS
 
 _POLL_S = 0.5
@@ -35,6 +39,11 @@ _POLL_S = 0.5
 @click.option("--from", "start", help="Only what occurred since this RFC 3339 time.")
 @click.option("--to", "end", help="Only what occurred before this RFC 3339 time.")
 @click.option("--dry-run", is_flag=True, help="Say what would be erased, and erase nothing.")
+@click.option(
+    "--certificate",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A new file for the proof that everything was erased.",
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @with_reach
 def erase(
@@ -46,6 +55,7 @@ def erase(
     start: str | None,
     end: str | None,
     dry_run: bool,
+    certificate: Path | None,
     yes: bool,
 ) -> None:
     """Destroy what the log holds of a person, whichever API wrote it.
@@ -58,6 +68,8 @@ def erase(
     body: Json = {
         "subject": subject, "paths": paths, "sections": sections, "from": start, "to": end,
     }  # fmt: skip
+    if certificate is not None and certificate.exists():
+        raise SettingsError(f"{certificate} exists already", hint="choose another name")
     if not dry_run and not (reason or "").strip():
         raise click.UsageError("give a --reason; it is kept with the erasure")
     if dry_run or not yes:
@@ -69,6 +81,14 @@ def erase(
         click.confirm("Erase? This cannot be undone.", abort=True, err=True)
     done = _wait(reach, reach.ask_tenant("POST", "erasures", body={**body, "reason": reason}))
     reach.show(done, lambda: _done(done))
+    if certificate is not None:
+        if done["state"] != "done":
+            raise SettingsError(
+                "the erasure waits for legal holds, so nothing is certified yet",
+                hint=f"later: GET {TENANTS}/.../erasures/{done['id']}/certificate",
+            )
+        proof = reach.ask_tenant("GET", "erasures", done["id"], "certificate")
+        create_file(certificate, msgspec.json.format(msgspec.json.encode(proof)), mode=0o644)
 
 
 def _wait(reach: Reach, erasure: Json) -> Any:

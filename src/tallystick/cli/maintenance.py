@@ -149,13 +149,23 @@ def backup(reach: Reach, file: Path) -> None:
     metavar="NAME",
     help="Go on from a state that was set back by other means; NAME says from what.",
 )
+@click.option(
+    "--erasures",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="The list of erasures (erasures.jsonl) of the folder that the backup is of.",
+)
 @with_reach
-def restore(reach: Reach, file: IO[bytes] | None, accept: str | None) -> None:
+def restore(
+    reach: Reach, file: IO[bytes] | None, accept: str | None, erasures: Path | None
+) -> None:
     """Fill a new data folder (--data) from a backup FILE, and check all of it.
 
     What is remembered of later heads is forgotten on purpose, and an entry log.restored of every
     log says from which backup, at which size and time. With --accept instead of a FILE the same is
     done for a folder, or a --database, that was brought back by other means.
+
+    What was erased since is erased again, as far as the list of erasures tells: the one of
+    --erasures, and the one that the setting erasure_list names.
     """
     if (file is None) == (accept is None):
         raise click.UsageError("name a backup FILE, or what was brought back with --accept")
@@ -170,12 +180,23 @@ def restore(reach: Reach, file: IO[bytes] | None, accept: str | None) -> None:
         manifest = backups.restore(file, reach.folder)
         told = {"backup": Path(file.name).name, **_digest_of(file)}
     report = _check(reach, reach.settings().database)
+    erased = 0
     if report.clean:
-        note_restored(reach.folder, reach.settings(), told)
+        erased = note_restored(reach.folder, reach.settings(), told, erasures)
+        if erasures is None and reach.settings().erasure_list is None:
+            click.echo("warning: without --erasures, what was erased since is back", err=True)
     files = {} if manifest is None else manifest.files
     reach.show(
-        {"files": files, "clean": report.clean, "difference": report.difference},
-        lambda: f"{len(files)} files restored to {reach.folder}\n{_report(report)}",
+        {
+            "files": files,
+            "clean": report.clean,
+            "difference": report.difference,
+            "erased_again": erased,
+        },
+        lambda: (
+            f"{len(files)} files restored to {reach.folder}\n{_report(report)}"
+            f"\nentries erased again: {erased:,}"
+        ),
     )
     if not report.clean:
         raise SystemExit(DAMAGED)

@@ -8,6 +8,7 @@ only hashed, never encoded again. Source: `docs/design/entry.md`.
 from __future__ import annotations
 
 from binascii import b2a_base64
+from collections.abc import Iterable
 from hashlib import sha256
 from typing import Any, NamedTuple
 
@@ -216,6 +217,16 @@ def committed_sections(entry: bytes) -> tuple[str, ...]:
     """Return the names of the sections that an entry commits to, in section order."""
     named = _entry_decoder.decode(entry).sections
     return tuple(name for name in SECTIONS if name in named)
+
+
+def section_bits(names: Iterable[str]) -> int:
+    """Return the names of sections as bits."""
+    return sum(1 << SECTIONS.index(name) for name in names)
+
+
+def sections_of_bits(bits: int, present: Iterable[str]) -> tuple[str, ...]:
+    """Return those of some sections whose bits are set."""
+    return tuple(name for name in present if bits >> SECTIONS.index(name) & 1)
 
 
 def salt_hash(sections: Sections, erased: tuple[str, ...]) -> bytes | None:

@@ -13,14 +13,15 @@ import secrets
 import threading
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from tallystick.errors import Malformed, NotFound, StoreBusy, TallystickError, UnderHold
+from tallystick import times
+from tallystick.errors import Conflict, Malformed, NotFound, StoreBusy, TallystickError, UnderHold
 from tallystick.events import entry, references
-from tallystick.events.entry import SECTIONS
+from tallystick.events.entry import SECTIONS, section_bits, sections_of_bits
 from tallystick.events.event import Draft, Json, Op, Resource
 from tallystick.ledger.blob_erasure import erase_blob, named_blobs
 from tallystick.ledger.blobs import Blobs
@@ -33,12 +34,16 @@ from tallystick.ledger.erasure import (
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.person import Person, PersonQuery, Selected, select
 from tallystick.log.commit_plan import Item
+from tallystick.log.erasure_list import erased_by
 from tallystick.log.views import event_of
-from tallystick.store.base import Erasure, IdentityWrite
+from tallystick.store.base import Erasure, IdentityWrite, Store
+from tallystick.store.slices import row_slices
 
 KIND = "erasure"
 BATCH_ENTRIES = 256
 """Entries that one commit erases: others write in between."""
+
+CERTIFICATE_FORMAT = "tallystick-erasure-certificate/1"
 
 _TRIES = 5
 _PAUSE_S_MAX = 0.5
@@ -148,7 +153,8 @@ class Erasures:
         """
         if not reason.strip():
             raise Malformed("an erasure has a reason", path="/reason")
-        account = self._account(tenant, query.subject)
+        type, id = references.parse(query.subject) or ("", "")
+        account = account_deletion(self._store, tenant, id) if type == "user" else None
         if not plan.selected and account is None:
             raise NotFound(f"nothing of {query.subject!r} is left to erase")
         record = ErasureRecord(
@@ -160,7 +166,7 @@ class Erasures:
             size=plan.size,
             events=len(plan.selected),
             kinds=plan.kinds,
-            left=tuple((each.index, _bits(each.sections)) for each in plan.selected),
+            left=tuple((each.index, section_bits(each.sections)) for each in plan.selected),
             blobs=tuple(plan.blobs),
         )
         told = {"state": RUNNING, "events": record.events, "size": record.size}
@@ -181,16 +187,6 @@ class Erasures:
             items.append(account)
         self._ledger.append_all(tenant, items)
         return record
-
-    def _account(self, tenant: str, subject: str) -> Item | None:
-        """Return what deletes the account of a person who has one."""
-        type, id = references.parse(subject) or ("", "")
-        row = self._store.identity(tenant, "user", id) if type == "user" else None
-        if row is None:
-            return None
-        draft = Draft(kind="user.deleted", op=Op.SYSTEM, target=Resource("user", id))
-        write = IdentityWrite(tenant, "user", id, None, replaces=row.doc)
-        return Item(entry.prepare(draft), (write,))
 
     def all(self, tenant: str | None) -> list[ErasureRecord]:
         """Return the erasures of a tenant, or (None) of all, oldest first."""
@@ -213,6 +209,49 @@ class Erasures:
         claim = _claim(record.id)
         found = self._store.claims(record.tenant, [claim]).get(claim)
         return {} if found is None else self._ledger.view_at(record.tenant, found.index).first.data
+
+    def certificate(self, tenant: str, id: str) -> Json:
+        """Return what proves a completed erasure to somebody who has not the log.
+
+        It names nobody: times, counts, positions, and receipts of the entries that record them.
+        Raises: NotFound; Conflict for an erasure that is not done.
+        """
+        record = self.get(tenant, id)
+        if record.state != DONE:
+            raise Conflict(f"the erasure {id!r} is {record.state}", hint="lift the holds first")
+        indexes = self._entries_of(record)
+        erased = [
+            index
+            for row in self._store.rows_at(tenant, indexes).values()
+            for index, _ in erased_by(event_of(tenant, row))
+        ]
+        return {
+            "format": CERTIFICATE_FORMAT,
+            "erasure": id,
+            "tenant": tenant,
+            "requested_at": times.to_rfc3339(record.requested_ms),
+            "completed_at": times.to_rfc3339(record.completed_ms or 0),
+            "events": record.events,
+            "kinds": record.kinds,
+            "positions": sorted(set(erased)),
+            "receipts": self._ledger.proofs.receipts(tenant, indexes),
+        }
+
+    def _entries_of(self, record: ErasureRecord) -> list[int]:
+        """Return where the entries stand that record an erasure, the one with the person aside."""
+        claim = _claim(record.id)
+        header = self._store.claims(record.tenant, [claim])[claim].index
+        head = self._store.log_head(record.tenant)
+        target = Resource(KIND, record.id)
+        return [
+            row.index
+            for rows in row_slices(self._store, record.tenant, header - 1, head.size if head else 0)
+            for row in rows
+            if row.index != header
+            and row.sections[1] is not None
+            and record.id.encode() in row.sections[1]
+            and event_of(record.tenant, row).target == target
+        ]
 
     def progress(self, id: str) -> int:
         """Return how many entries a running erasure has gone through."""
@@ -258,7 +297,7 @@ class Erasures:
             erasures = tuple(
                 Erasure(index, sections)
                 for index, row in sorted(rows.items())
-                if (sections := _sections(wanted[index], present_sections(row)))
+                if (sections := sections_of_bits(wanted[index], present_sections(row)))
             )
             if not erasures:
                 return held, 0
@@ -339,17 +378,19 @@ class Erasures:
         return failed
 
 
+def account_deletion(store: Store, tenant: str, id: str) -> Item | None:
+    """Return what deletes the account of a user; None if there is none."""
+    row = store.identity(tenant, "user", id)
+    if row is None:
+        return None
+    draft = Draft(kind="user.deleted", op=Op.SYSTEM, target=Resource("user", id))
+    write = IdentityWrite(tenant, "user", id, None, replaces=row.doc)
+    return Item(entry.prepare(draft), (write,))
+
+
 def _parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
     for at in range(0, len(items), BATCH_ENTRIES):
         yield items[at : at + BATCH_ENTRIES]
-
-
-def _bits(sections: Iterable[str]) -> int:
-    return sum(1 << SECTIONS.index(name) for name in sections)
-
-
-def _sections(bits: int, present: Iterable[str]) -> tuple[str, ...]:
-    return tuple(name for name in present if bits >> SECTIONS.index(name) & 1)
 
 
 def _claim(id: str) -> bytes:

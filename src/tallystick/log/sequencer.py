@@ -33,7 +33,7 @@ from tallystick.errors import (
 from tallystick.log.commit_plan import Accepted, Item, Outcome, Planner, Work
 from tallystick.log.head_proof import Precondition, ProvenHeads, is_being_copied
 from tallystick.log.keys import LogKey
-from tallystick.store.base import LogHead, Store, TenantCommit, Writer
+from tallystick.store.base import Erasure, LogHead, Store, TenantCommit, Writer
 
 __all__ = [
     "Accepted",
@@ -59,7 +59,7 @@ class CommitStats(NamedTuple):
     events: int
     duration_s: float
     identity_changed: bool
-    erased: Mapping[str, Sequence[int]] = {}  # entries that lost content, by tenant
+    erased: Mapping[str, Sequence[Erasure]] = {}  # what lost content, by tenant
 
 
 CommitListener = Callable[[Sequence[LogHead], CommitStats], None]
@@ -335,7 +335,7 @@ class Sequencer:
             sum(len(plan.rows) for plan in plans),
             time.perf_counter() - started_s,
             any(plan.identity for plan in plans),
-            {p.head.tenant: [e.index for e in p.erasures] for p in plans if p.erasures},
+            {plan.head.tenant: plan.erasures for plan in plans if plan.erasures},
         )
         self._last_events, self._committed_s = max(stats.events, 1), time.monotonic()
         for plan in plans:

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tallystick.clock import Clock, SystemClock
 from tallystick.data_folder import (
     COSIGNED_FOLDER,
+    ERASURES_FILE,
     HEADS_FOLDER,
     KEY_FILE,
     UPLOADS_FOLDER,
@@ -31,6 +32,8 @@ from tallystick.index.open import Index, open_index
 from tallystick.ledger.blobs import Blobs
 from tallystick.ledger.erasures import Erasures
 from tallystick.ledger.ledger import Ledger
+from tallystick.ledger.restored import erase_again
+from tallystick.log.erasure_list import ErasureList, read_lines
 from tallystick.log.head_proof import is_being_copied
 from tallystick.log.keys import LogKey, missing_key, open_log_key, read_log_key
 from tallystick.log.remembered_heads import RememberedHeads
@@ -95,6 +98,7 @@ class Node:
         )
         self.ledger = Ledger(store, self.sequencer, index.reader, key, clock)
         self.erasures = Erasures(self.ledger, self.blobs)
+        self.erasure_list = ErasureList(erasures_in(folder, settings))
         url = settings.external_url or f"http://{settings.server_name}:{settings.port}"
         token_key = key.derive_ec_key(ec.SECP256R1(), "tokens")
         self.issuer = Issuer(token_key, self.identity, clock, url=f"{url}/oauth/token")
@@ -127,6 +131,10 @@ class Node:
             return
         self._prove_identity(heads)
         self._sweep_blobs(tenants)
+        try:
+            self.erasure_list.catch_up(self.store)
+        except StoreError as error:
+            self.warnings.append(f"the list of erasures is not current: {error.message}")
         vanished = self.remembered.vanished([head.tenant for head in heads])
         if vanished is not None:
             self.sequencer.refuse(_vanished(vanished))
@@ -208,6 +216,7 @@ class Node:
             self.identity.changed()
         self.ledger.proofs.committed(heads)
         self.remembered.committed(heads)
+        self.erasure_list.committed(heads, stats.erased)
         if self.witnesses is not None:
             self.witnesses.committed(heads)
         self.index.committed(heads, stats)
@@ -309,9 +318,20 @@ def remembered_in(folder: Path, settings: Settings) -> list[Path]:
     return [folder / HEADS_FOLDER, *([Path(elsewhere)] if elsewhere else [])]
 
 
-def note_restored(folder: Path, settings: Settings, told: Json) -> None:
+def erasures_in(folder: Path, settings: Settings) -> list[Path]:
+    """Return the files in which erasures are listed."""
+    elsewhere = settings.erasure_list
+    return [folder / ERASURES_FILE, *([Path(elsewhere)] if elsewhere else [])]
+
+
+def note_restored(
+    folder: Path, settings: Settings, told: Json, erasures: Path | None = None
+) -> int:
     """Let logs that were set back on purpose go on, and record in each what `told` says of it.
 
+    What was erased since, as the list of erasures tells and the one in a file given, is erased
+    again; returns how many entries that were.
+    Raises: Conflict when a hold of the restored state covers some of that.
     Raises: StoreLocked when another process has the folder, SettingsError, StoreError.
     """
     with held(folder):
@@ -337,3 +357,5 @@ def note_restored(folder: Path, settings: Settings, told: Json) -> None:
                 dialect="native",
             )
             node.ledger.append(head.tenant, [draft])
+        given = [] if erasures is None else read_lines(erasures)
+        return erase_again(node.ledger, node.blobs, [*node.erasure_list.lines(), *given])

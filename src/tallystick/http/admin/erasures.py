@@ -49,6 +49,7 @@ class AdminErasuresApi:
             Route(_ERASURES, on(self._list), methods=["GET"]),
             Route(_ERASURES, on(self._erase, Scope.PURGE), methods=["POST"]),
             Route(_ERASURES + "/{id}", on(self._get), methods=["GET"]),
+            Route(_ERASURES + "/{id}/certificate", on(self._certify), methods=["GET"]),
         ]
 
     def _list(self, request: Request, tenant: str) -> Response:
@@ -59,6 +60,10 @@ class AdminErasuresApi:
     def _get(self, request: Request, tenant: str) -> Response:
         self._identity.tenant(tenant)
         return json_response(self._told(self._erasures.get(tenant, request.path_params["id"])))
+
+    def _certify(self, request: Request, tenant: str) -> Response:
+        self._identity.tenant(tenant)
+        return json_response(self._erasures.certificate(tenant, request.path_params["id"]))
 
     def _erase(self, request: Request, tenant: str) -> Response:
         wanted = decode(ErasureIn, request.state.body)
