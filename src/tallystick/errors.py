@@ -27,6 +27,7 @@ and body are not here: each dialect holds its own table from class to answer.
         SequencerFull
         FollowerBehind
         AnswersWaiting          clients take long answers too slowly
+        QueryTooSlow            a query was not answered in the time it has
       VerificationError         bytes and signatures disagree
         BadSignature  BadInclusionProof  BadConsistencyProof  ContentMismatch  MalformedNote
         MalformedReceipt
@@ -269,6 +270,18 @@ class AnswersWaiting(Pushback):
     """Too many long answers are under way."""
 
     code = "answers_waiting"
+
+
+class QueryTooSlow(Pushback):
+    """The query was not answered in the time it has."""
+
+    code = "query_too_slow"
+
+    def __init__(
+        self, message: str | None = None, *, retry_after_s: float = 1.0, hint: str | None = None
+    ) -> None:
+        hint = hint or "send it again, or narrow it, by a time range for example"
+        super().__init__(message, retry_after_s=retry_after_s, hint=hint)
 
 
 class FollowerBehind(Pushback):

@@ -101,6 +101,13 @@ SEARCH_COLUMNS = 2_000
 SEARCH_CANDIDATES = 10_000
 """Events that one search may read from the log to decide what its index cannot."""
 
+SEARCH_TAIL_ENTRIES = 2_000
+"""Entries beyond the last commit of the search index that a question looks at one by one; where
+there are more, the index commits first."""
+
+SEARCH_TAIL_BYTES = 4 * 1024 * 1024
+"""Content of these entries, likewise: it is in memory while questions are asked."""
+
 SEARCH_VALUES = 50_000
 """Different values of a field that one aggregate or sort may tell apart."""
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tallystick import limits
 from tallystick.events.event import Draft, Op, Resource
+from tallystick.followers import follow
 from tallystick.followers.follow import Following, read_slice
 from tallystick.index.lists.writer import ViewsWriter
 from tallystick.query.expr import Eq, Prefix
@@ -175,3 +178,49 @@ def test_no_tenant_starves_another(world: World, tmp_path: Path) -> None:
             assert following.readable == dict.fromkeys(("one", "two", "three"), taken * 10)
         assert following.behind() == 300 - 90
         writer.close()
+
+
+def test_who_is_waited_for_is_taken_first_and_committed_alone(world: World, tmp_path: Path) -> None:
+    with world, another(world, tmp_path, slice_rows=3) as following:
+        for tenant in ("a", "b", "c"):
+            world.recorder.append(tenant, *map(sale, range(3)))
+        following.learn_heads([("a", 3), ("b", 3), ("c", 3)])
+        following.hurry(["c"])
+        assert following.is_hurried()
+        assert not following.has_arrived()
+        following.take(following.read())
+        assert following.has_arrived()
+        assert following.commit(urgent=following.has_arrived()) == {"c": 3}
+        assert not following.is_hurried()
+        following.catch_up()
+        assert following.readable == {"a": 3, "b": 3, "c": 3}
+
+
+def test_entries_that_take_long_come_few_at_a_time_and_after_what_is_waited_for(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with world, another(world, tmp_path, slice_rows=16) as following:
+        world.recorder.append("slow", *map(sale, range(40)))
+        world.recorder.append("light", *map(sale, range(8)))
+        following.learn_heads([("slow", 40)])
+        monkeypatch.setattr(follow, "_TURN_S", -1.0)
+        following.take(following.read())
+        monkeypatch.setattr(follow, "_TURN_S", 60.0)
+        (part,) = following.read()
+        assert (part.start, part.stop) == (16, 17)
+        following.learn_heads([("light", 8)])
+        following.hurry(["light"])
+        assert [part.tenant for part in following.read()] == ["light"]
+        # Passed over once, not twice.
+        assert [part.tenant for part in following.read()] == ["light", "slow"]
+        following.catch_up()
+        assert following.readable == {"slow": 40, "light": 8}
+
+
+@contextmanager
+def another(world: World, folder: Path, *, slice_rows: int) -> Iterator[Following]:
+    """Follow a world's log with further lists."""
+    (folder / "other").mkdir()
+    writer = ViewsWriter(folder / "other", world.store, rules(), sealed_rows=16)
+    yield Following(world.store, writer, slice_rows=slice_rows)
+    writer.close()

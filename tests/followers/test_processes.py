@@ -24,7 +24,7 @@ from tallystick.followers.inline import Progress
 from tallystick.followers.supervisor import Command, SupervisedFollowers
 from tallystick.index.followers import KINDS, SEARCH, VIEWS
 from tallystick.index.reader import IndexReader
-from tallystick.index.reader_common import searched
+from tallystick.index.reader_common import committed
 from tallystick.index.search import SearchWriter
 from tallystick.query.expr import Eq, Term
 from tallystick.query.question import Find
@@ -276,7 +276,9 @@ def test_a_search_waits_for_the_generation_that_it_reads() -> None:
         def __init__(self) -> None:
             self.reader = Reader("old")
 
-        def wait(self, follower: str, tenant: str, dialect: str | None = None) -> int:
+        def wait(
+            self, follower: str, tenant: str, dialect: str | None = None, *, within: int = 0
+        ) -> int:
             waited.append(self.reader.name)
             self.reader = new
             return 0
@@ -294,7 +296,7 @@ def test_a_search_waits_for_the_generation_that_it_reads() -> None:
             """Read what was committed last."""
 
     new = Reader("new")
-    found: object = searched(Swapping(), TENANT, None)
+    found: object = committed(Swapping(), TENANT)
     assert found is new
     assert waited == ["old", "new"]
 

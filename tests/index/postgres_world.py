@@ -45,7 +45,9 @@ class PostgresWorld(World):
         self.reader = PostgresReader(self.store, self.lists, self)  # type: ignore[assignment]
         self.writer = self  # type: ignore[assignment]
 
-    def wait(self, follower: str, tenant: str, dialect: str | None = None) -> int:
+    def wait(
+        self, follower: str, tenant: str, dialect: str | None = None, *, within: int = 0
+    ) -> int:
         """Bring the lists up."""
         assert follower == "views", "this world has lists only"
         if self.size():

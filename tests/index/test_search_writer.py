@@ -246,7 +246,7 @@ def test_erased_words_are_in_no_file_of_a_folder_filled_afterwards(tmp_path: Pat
 def traces(folder: Path, word: str) -> bool:
     """Tell whether a word is in a dictionary of the index or in the bytes of any file."""
     reader = SearchReader(folder, no_recall)
-    selector = reader._selector(TENANT)
+    selector = reader.moment(TENANT)._selector
     assert selector is not None
     words = selector.corpus.snapshot.words("", 10_000)
     facts = [term for term, _ in selector.corpus.snapshot.facts("", 10_000)]

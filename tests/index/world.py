@@ -165,7 +165,9 @@ class World:
 
     # What the reader asks for
 
-    def wait(self, follower: str, tenant: str, dialect: str | None = None) -> int:
+    def wait(
+        self, follower: str, tenant: str, dialect: str | None = None, *, within: int = 0
+    ) -> int:
         """Take in the log, in small slices."""
         assert follower == "views", "this world has lists only"
         self.following.learn_heads([(tenant, self.size())])

@@ -409,6 +409,8 @@ def _word_node(draw: st.DrawFn, node: str, field: str | None, text: str) -> Expr
 @st.composite
 def regexes(draw: st.DrawFn, text: str) -> str:
     """Draw a regular expression that often matches `text`, within its limits."""
+    if not text:
+        return ".*"
     pieces: list[str] = []
     for character in text[:60]:
         literal = character if character.isalnum() else f"\\{character}"
@@ -417,7 +419,7 @@ def regexes(draw: st.DrawFn, text: str) -> str:
         pieces[-1] += draw(st.sampled_from(("",) * 14 + ("?", "*", "+", "{0,2}", "{2}", "{1,}")))
     cut = draw(st.integers(0, len(pieces)))
     ends = ("", ".*", "|.*" + "".join(pieces[:2]), "[a-z0-9 ]*")
-    return "".join(pieces[:cut] if cut else pieces) + draw(st.sampled_from(ends)) or ".*"
+    return "".join(pieces[:cut] if cut else pieces) + draw(st.sampled_from(ends))
 
 
 def _place_node(

@@ -6,17 +6,22 @@ import math
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable
+from itertools import islice
 
 import structlog
 
-from tallystick import limits
+from tallystick import deadline, limits
 from tallystick.errors import FollowerBehind
 from tallystick.followers.damage import Health
 from tallystick.followers.generations import Generations
 from tallystick.followers.messages import FollowerOrder, FollowerReport, send
 
 _HEADS_A_MESSAGE = 500
+_COMMIT_ENTRIES = 256
+"""Entries that a read may look at beyond a commit before it has the next one begun."""
+
 _REBUILD_RETRY_S = 10.0
 _VERIFY_EVERY_S = 60.0
 _SHORT = 1_000
@@ -56,8 +61,9 @@ class Channel:
         self._socket: socket.socket | None = None
         self._unanswered = False
         self._untold: dict[str, int] = {}
-        self._urgent = False
-        self._waiting = 0
+        # Tenants that reads wait for: how many each, and which the follower is still to be told.
+        self._waiting: Counter[str] = Counter()
+        self._urgent: set[str] = set()
         self._swap: str | None = None
         # Whether the process came near the end of the log since it started, and since a read gave
         # up waiting for it.
@@ -81,7 +87,8 @@ class Channel:
             self._untold = dict(self._heads)
             self._doubts_told = self._doubts_settled
             # One that died may have been told and have done nothing yet.
-            self._urgent |= self._commits and self._waiting > 0
+            if self._commits:
+                self._urgent |= self._waiting.keys()
             self._flush()
 
     def detach(self) -> None:
@@ -167,9 +174,11 @@ class Channel:
                 self._flush()
             self._changed.notify_all()
 
-    def wait(self, tenant: str, dialect: str | None) -> int:
-        """Wait until the follower has all of a tenant's log as of now; return that size.
+    def wait(self, tenant: str, dialect: str | None, *, within: int = 0) -> int:
+        """Wait until the follower has a tenant's log as of now but for some entries.
 
+        Returns the size of the log. Who is content with less than all of it still has a commit
+        begun where that is due, but does not wait for it.
         Raises: FollowerBehind.
         """
         with self._changed:
@@ -178,17 +187,22 @@ class Channel:
                 raise FollowerBehind(
                     f"{self.name} is being made again for {dialect}", retry_after_s=_REBUILD_RETRY_S
                 )
-            if self._has(tenant, size):
-                return size
-            if self._commits:
-                self._urgent = True
+            enough = max(size - within, 0)
+            behind = size - self._cursors.get(tenant, 0)
+            if self._commits and behind > min(within, _COMMIT_ENTRIES):
+                self._urgent.add(tenant)
                 self._flush()
-            self._waiting += 1
+            if self._has(tenant, enough):
+                return size
+            self._waiting[tenant] += 1
             self._changed.wait_for(
-                lambda: self._closed or self._has(tenant, size), limits.READ_WAIT_S
+                lambda: self._closed or deadline.is_abandoned() or self._has(tenant, enough),
+                deadline.at_most(limits.READ_WAIT_S),
             )
-            self._waiting -= 1
-            if not self._has(tenant, size):
+            self._waiting[tenant] -= 1
+            if not self._waiting[tenant]:
+                del self._waiting[tenant]
+            if not self._has(tenant, enough):
                 self._came_near, self._gave_up_s = False, time.monotonic()
                 raise self._is_behind()
             return size
@@ -213,7 +227,8 @@ class Channel:
         """
         with self._changed:
             self._changed.wait_for(
-                lambda: self._closed or self._folder is not None, limits.READ_WAIT_S
+                lambda: self._closed or self._folder is not None,
+                deadline.at_most(limits.READ_WAIT_S),
             )
             if self._folder is None:
                 raise FollowerBehind(f"{self.name} has not started yet")
@@ -237,7 +252,7 @@ class Channel:
                     self._folder is not None or self._behind <= _SHORT
                 )
             if not self._came_near and self._commits:
-                self._urgent = True
+                self._urgent.update(self._behind_tenants())
                 self._flush()
             return self._came_near
 
@@ -262,6 +277,11 @@ class Channel:
         if self._health.remaking is not None or not self._is_settled():
             state = f"being made again, and {state}"
         return FollowerBehind(f"{self.name} is {state}", hint="send again after the given time")
+
+    def _behind_tenants(self) -> list[str]:
+        cursors = self._cursors
+        behind = (t for t, size in self._heads.items() if size > cursors.get(t, 0))
+        return list(islice(behind, _HEADS_A_MESSAGE))
 
     def _is_settled(self) -> bool:
         return self._doubts_settled >= self._doubts
@@ -294,7 +314,8 @@ class Channel:
         if not (self._untold or self._urgent or self._swap or check or self._verify):
             return
         heads = dict(list(self._untold.items())[:_HEADS_A_MESSAGE])
-        urgent = self._urgent and len(heads) == len(self._untold)
+        # Only once the follower knows how far their logs have come.
+        urgent = sorted(self._urgent - (self._untold.keys() - heads.keys()))
         swap = None if self._swap == self._folder else self._swap
         try:
             send(
@@ -315,6 +336,6 @@ class Channel:
         self._unanswered = True
         self._doubts_told = self._doubts
         self._verify = False
-        self._urgent = self._urgent and not urgent
+        self._urgent.difference_update(urgent)
         for tenant in heads:
             del self._untold[tenant]

@@ -74,7 +74,6 @@ class Loop:
         self._generations = Generations(root / kind.name, rules)
         self._gather_s = _GATHER_S if kind.commits else 0.0
         self._caught_up_s = 0.0
-        self._urgent = False
         self._answer = False
         self._untidy = True
         self._gone = False
@@ -98,12 +97,9 @@ class Loop:
         except StoreBusy:
             time.sleep(_BUSY_S)
             return
-        caught_up = not self._following.behind()
         if worked:
             self._size_slices(time.monotonic() - started_s)
-        moved = self._following.commit(urgent=self._urgent and caught_up)
-        if caught_up:
-            self._urgent = False
+        moved = self._following.commit(urgent=self._following.has_arrived())
         if moved or self._answer:
             residue = bool(moved) and self._following.follower.residue()
             self._send(FollowerReport(cursors=moved, answer=self._answer, residue=residue))
@@ -119,7 +115,7 @@ class Loop:
         """Tell whether to take a slice: somebody waits for it, or enough has gathered."""
         behind = self._following.behind()
         gathered = behind >= SLICE_ROWS or now_s - self._caught_up_s >= self._gather_s
-        return behind > 0 and (self._urgent or gathered)
+        return behind > 0 and (self._following.is_hurried() or gathered)
 
     def _listen(self, patience_s: float) -> None:
         readable, _, _ = select.select([self._server], [], [], patience_s)
@@ -129,8 +125,8 @@ class Loop:
         self._gone = not data
         for told in self._lines.feed(data):
             self._answer = True
-            self._urgent |= told.urgent
             self._following.learn_heads(told.heads.items())
+            self._following.hurry(told.urgent)
             if told.swap is not None:
                 self._swap(told.swap)
             if told.check or told.damaged or told.verify:

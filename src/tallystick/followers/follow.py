@@ -7,6 +7,7 @@ hands them over. The law: the state after following equals the state after rebui
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
@@ -25,6 +26,9 @@ SLICE_ROWS = 2_048
 SLICE_BYTES = 1 << 19
 """Bytes of a tenant's entries in one slice, but for the last: a turn of large events is not to keep
 other tenants waiting."""
+
+_TURN_S = 0.1
+"""How long a turn should take; a tenant of one that took longer gets fewer entries in the next."""
 
 
 class Follower(Protocol):
@@ -79,12 +83,30 @@ class Following:
         self._unread: dict[str, int] = {}
         # Heads of the logs that are ahead of what was taken; the longest waiting first.
         self._ahead: dict[str, int] = {}
+        # Up to where logs are to be readable soon, since reads wait for that.
+        self._hurried: dict[str, int] = {}
+        # Entries in a turn of tenants whose entries take long, and whether these were passed over.
+        self._paces: dict[str, int] = {}
+        self._passed_over = False
 
     def learn_heads(self, heads: Iterable[tuple[str, int]]) -> None:
         """Note that logs have at least these sizes."""
         for tenant, size in heads:
             if size > self._taken.get(tenant, 0):
                 self._ahead[tenant] = max(size, self._ahead.get(tenant, 0))
+
+    def hurry(self, tenants: Iterable[str]) -> None:
+        """Take next what is known of some logs by now: reads wait for that."""
+        for tenant in tenants:
+            self._hurried[tenant] = self._ahead.get(tenant, self._taken.get(tenant, 0))
+
+    def is_hurried(self) -> bool:
+        """Tell whether reads wait."""
+        return bool(self._hurried)
+
+    def has_arrived(self) -> bool:
+        """Tell whether some reads wait for nothing but a commit."""
+        return any(self._taken.get(tenant, 0) >= to for tenant, to in self._hurried.items())
 
     def behind(self) -> int:
         """Return how many entries are still to be taken, over all tenants."""
@@ -98,9 +120,9 @@ class Following:
         """
         parts: list[Slice] = []
         room = self.slice_rows
-        for tenant, size in self._ahead.items():
+        for tenant in self._turn():
             start = self._taken.get(tenant, 0)
-            stop = min(size, start + room)
+            stop = min(self._ahead[tenant], start + min(room, self._paces.get(tenant, room)))
             part = self._read(tenant, start, stop)
             if part.stop > part.start:
                 parts.append(part)
@@ -114,7 +136,9 @@ class Following:
 
         Raises: StoreCorrupt when what the follower keeps is damaged and has to be made again.
         """
+        started_s = time.monotonic()
         self.follower.apply(parts)
+        self._note_pace(parts, time.monotonic() - started_s)
         for part in parts:
             self._taken[part.tenant] = self._unread[part.tenant] = part.stop
             self._cursors[part.tenant] = Cursor(part.stop, part.mark)
@@ -125,7 +149,11 @@ class Following:
 
     def commit(self, *, urgent: bool) -> dict[str, int]:
         """Make what was taken readable if it is time; return the cursors that moved."""
-        if not self.follower.commit(urgent=urgent):
+        committed = self.follower.commit(urgent=urgent)
+        if committed or urgent:
+            taken = self._taken
+            self._hurried = {t: to for t, to in self._hurried.items() if taken.get(t, 0) < to}
+        if not committed:
             return {}
         moved, self._unread = self._unread, {}
         self.readable |= moved
@@ -143,6 +171,32 @@ class Following:
         Raises: LogSetBack.
         """
         check_cursors(self._store, self._cursors.items())
+
+    def _turn(self) -> list[str]:
+        """Return the tenants of the next turn in their order: first those that reads wait for.
+
+        Where there are such, tenants whose entries take long are passed over every other time.
+        """
+        first = [tenant for tenant in self._hurried if tenant in self._ahead]
+        quick = [tenant for tenant in first if tenant not in self._paces]
+        others = [tenant for tenant in self._ahead if tenant not in self._hurried]
+        slow = any(tenant in self._paces for tenant in (*first, *others)) if quick else False
+        self._passed_over = slow and not self._passed_over
+        if self._passed_over:
+            return [*quick, *(tenant for tenant in others if tenant not in self._paces)]
+        first.sort(key=lambda tenant: tenant in self._paces)
+        return [*first, *others]
+
+    def _note_pace(self, parts: Sequence[Slice], took_s: float) -> None:
+        for part in parts:
+            if took_s > _TURN_S:
+                rows = int((part.stop - part.start) * _TURN_S / took_s)
+                self._paces[part.tenant] = max(rows, 1)
+            elif part.tenant in self._paces:
+                # It may do twice as many; once that is all of a turn, nothing is to be kept.
+                self._paces[part.tenant] *= 2
+                if self._paces[part.tenant] >= self.slice_rows:
+                    del self._paces[part.tenant]
 
     def _read(self, tenant: str, start: int, stop: int) -> Slice:
         """Read a slice, with the entry before it: that one must still be the one taken last."""

@@ -36,7 +36,9 @@ class InlineFollowers:
     def committed(self, heads: Sequence[LogHead]) -> None:
         """Do nothing: heads are read when somebody asks."""
 
-    def wait(self, follower: str, tenant: str, dialect: str | None = None) -> int:
+    def wait(
+        self, follower: str, tenant: str, dialect: str | None = None, *, within: int = 0
+    ) -> int:
         """Let a follower take in all of a tenant's log as of now; return that size."""
         head = self._store.log_head(tenant)
         if head is None:

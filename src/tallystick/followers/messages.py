@@ -22,8 +22,8 @@ class FollowerOrder(msgspec.Struct, omit_defaults=True):
     """From the server: how far logs have come, who waits for it, what to serve or to stop."""
 
     heads: dict[str, int] = {}
-    urgent: bool = False
-    """A read waits for these heads."""
+    urgent: list[str] = []
+    """Tenants of whose logs a read waits for all that was told of them by now."""
     swap: str | None = None
     """The generation to go on with."""
     check: int = 0

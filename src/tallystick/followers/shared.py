@@ -31,15 +31,17 @@ class SharedFollowers(SupervisedFollowers):
         self._watch = threading.Thread(target=self._look, name="watch-heads", daemon=True)
         self._watch.start()
 
-    def wait(self, follower: str, tenant: str, dialect: str | None = None) -> int:
-        """Wait until a follower has all of a tenant's log as of now; return that size.
+    def wait(
+        self, follower: str, tenant: str, dialect: str | None = None, *, within: int = 0
+    ) -> int:
+        """Wait until a follower has a tenant's log as of now but for some entries; return its size.
 
         Raises: FollowerBehind.
         """
         head = self._store.log_head(tenant)
         if head is not None:
             self.committed([head])
-        return super().wait(follower, tenant, dialect)
+        return super().wait(follower, tenant, dialect, within=within)
 
     def overrun(self) -> bool:
         """Tell that commits need not wait: what one server follows is no reason to hold all up."""

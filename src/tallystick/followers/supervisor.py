@@ -146,12 +146,14 @@ class SupervisedFollowers:
         """Return how each index is."""
         return {name: channel.health() for name, channel in self._channels.items()}
 
-    def wait(self, follower: str, tenant: str, dialect: str | None = None) -> int:
-        """Wait until a follower has all of a tenant's log as of now; return that size.
+    def wait(
+        self, follower: str, tenant: str, dialect: str | None = None, *, within: int = 0
+    ) -> int:
+        """Wait until a follower has a tenant's log as of now but for some entries; return its size.
 
         Raises: FollowerBehind.
         """
-        return self._channels[follower].wait(tenant, dialect)
+        return self._channels[follower].wait(tenant, dialect, within=within)
 
     def reader_of(self, follower: str) -> FollowerReader:
         """Return what reads the generation that a follower serves now.

@@ -7,6 +7,7 @@ answer of that API's shape. All routes live on the root of one port.
 from __future__ import annotations
 
 import gc
+import math
 import sys
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from itertools import chain
@@ -58,6 +59,7 @@ from tallystick.http.ops import OpsApi
 from tallystick.http.problem import problem_response
 from tallystick.http.proof_headers import ProofHeaders
 from tallystick.http.proxies import Proxies
+from tallystick.http.questions import ASKER
 from tallystick.http.room import Room
 from tallystick.identity.passwords import Passwords
 from tallystick.identity.throttle import Throttle
@@ -168,7 +170,9 @@ class App:
 
     def _the_door(self) -> Bridge:
         if self._door is None:
-            self._door = Bridge(self.node.ledger)
+            # A command's own server follows the log whenever it is asked, however long that takes.
+            query_s = self.node.settings.query_seconds if self.node.followers else math.inf
+            self._door = Bridge(self.node.ledger, query_s=query_s)
         return self._door
 
     async def _run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -237,7 +241,13 @@ class App:
             scope, send = mount.below(scope), mount.back(send)
         owner = self._owner(scope) if mount is None else mount.dialect
         router = self._router_of(owner) if mount is None else mount.router
+<<<<<<< HEAD
         answer = Answer(send, request_id, owner, scope, self._metrics, self._room, self._proofs)
+=======
+        answer = Answer(send, request_id, owner, scope, self._metrics, self._room)
+        if scope["method"] in ("GET", "HEAD"):
+            ASKER.set(receive)
+>>>>>>> dce583a (search: questions under writes ask the index as of its last commit, and the tail of the log)
         receive = self._looking_again(receive, state)
         try:
             check_host(scope)

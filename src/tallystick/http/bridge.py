@@ -1,7 +1,8 @@
 """Between the event loop and the synchronous core.
 
 Appends are futures that the sequencer's thread resolves, many with one wake-up of the loop; reads
-run in worker threads. A request that goes away leaves its work behind: it is stored all the same.
+run in worker threads. A request that goes away leaves what it writes behind: it is stored all the
+same; what it only asks ends.
 """
 
 from __future__ import annotations
@@ -13,7 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import ParamSpec, TypeVar
 
+<<<<<<< HEAD
 from tallystick.ledger.entries_read import note_indexes
+=======
+from tallystick.http.questions import ASKER, Questions
+>>>>>>> dce583a (search: questions under writes ask the index as of its last commit, and the tail of the log)
 from tallystick.ledger.ledger import Ledger
 from tallystick.log.sequencer import Accepted, Item, Outcome, Work
 
@@ -26,10 +31,11 @@ READ_THREADS = 16
 class Bridge:
     """Lets coroutines append and read; one for each event loop."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, *, query_s: float) -> None:
         self._ledger = ledger
         self._loop = asyncio.get_running_loop()
         self._threads = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="read")
+        self._questions = Questions(self._loop, query_s)
         # Filled by the sequencer's thread, emptied by the loop.
         self._finished: deque[tuple[asyncio.Future[list[Outcome]], Work]] = deque()
         self._woken = False
@@ -48,16 +54,30 @@ class Bridge:
         return outcomes
 
     async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+<<<<<<< HEAD
         """Run a synchronous function in a worker thread and return what it returns."""
         # The thread notes what it reads where the task that waits for it does.
         context = copy_context()
         return await self._loop.run_in_executor(
             self._threads, lambda: context.run(function, *args, **kwargs)
         )
+=======
+        """Run a synchronous function in a worker thread and return what it returns.
+
+        Within a request that only reads it has to end in time.
+        Raises: QueryTooSlow, ClientGone, for such a one.
+        """
+        if ASKER.get() is not None:
+            return await self._questions.answer(self._begin, lambda: function(*args, **kwargs))
+        return await self._begin(lambda: function(*args, **kwargs))
+>>>>>>> dce583a (search: questions under writes ask the index as of its last commit, and the tail of the log)
 
     def close(self) -> None:
         """Wait for the worker threads to finish what they are doing."""
         self._threads.shutdown(wait=True)
+
+    def _begin(self, function: Callable[[], T]) -> asyncio.Future[T]:
+        return self._loop.run_in_executor(self._threads, function)
 
     def _finish(self, future: asyncio.Future[list[Outcome]], work: Work) -> None:
         self._finished.append((future, work))

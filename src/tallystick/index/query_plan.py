@@ -130,6 +130,15 @@ def plan_order(sorts: Sequence[Sort]) -> Ordered | Unlisted:
     return Unlisted(f"lists are not sorted by {sort.field}")
 
 
+def joins(sorts: Sequence[Sort]) -> bool:
+    """Tell whether pages in an order can be made of an index and of entries beyond it.
+
+    Relevance depends on counts over both, and a payload field may have values of other types in
+    either: for these all has to be in the index.
+    """
+    return all(sort.field in _NUMBERED for sort in sorts)
+
+
 def seen_names(question: Find) -> tuple[str, ...] | None:
     """Return by which names what a question is about is seen; None for the whole log."""
     match question.over:

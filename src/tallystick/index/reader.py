@@ -6,8 +6,10 @@ asks lists or search as the planner says. It implements `reading.Reader`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec.structs import replace
 
 from tallystick import limits
 from tallystick.errors import Malformed
@@ -27,6 +29,8 @@ from tallystick.index.reader_common import (
     AGGREGATED,
     LISTED,
     Searching,
+    committed,
+    known_path,
     recorded_before,
     recorded_ms,
     searched,
@@ -39,7 +43,10 @@ from tallystick.query.question import Find, Found, Hit, Plan, ResourceQuery, Res
 from tallystick.store.base import Store
 
 if TYPE_CHECKING:
-    from tallystick.index.search import SearchReader
+    from tallystick.index.search import SearchMoment
+
+
+T = TypeVar("T")
 
 
 class IndexReader:
@@ -57,12 +64,11 @@ class IndexReader:
 
         Raises: InvalidQuery for what no index can answer, FollowerBehind.
         """
-        size, views = self._caught_up(tenant, question.dialect)
-        plan = plan_page(question, self._facts(tenant, size, views))
+        plan, size, views = self._planned(
+            tenant, question.dialect, lambda facts: plan_page(question, facts)
+        )
         if isinstance(plan, Unlisted):
-            return self._search(tenant, question).find(
-                tenant, question, seen_by_search(question, plan)
-            )
+            return self._search(tenant, question).find(question, seen_by_search(question, plan))
         with views.shelf(tenant, size) as shelf:
             rows, total = _page(shelf, plan, question)
         more = len(rows) > question.limit
@@ -76,12 +82,11 @@ class IndexReader:
     def count(self, tenant: str, where: Expr, *, dialect: str = "native") -> int:
         """Return how many events match, exactly."""
         question = Find(where=where, dialect=dialect)
-        size, views = self._caught_up(tenant, dialect)
-        node = plan_rows(where, seen_names(question), self._facts(tenant, size, views))
+        node, size, views = self._planned(
+            tenant, dialect, lambda facts: plan_rows(where, seen_names(question), facts)
+        )
         if isinstance(node, Unlisted):
-            return self._search(tenant, question).count(
-                tenant, where, seen_by_search(question, node)
-            )
+            return self._search(tenant, question).count(where, seen_by_search(question, node))
         with views.shelf(tenant, size) as shelf:
             return 0 if shelf is None else paging.count(shelf.blocks, node)
 
@@ -94,7 +99,7 @@ class IndexReader:
             listed = self._series(tenant, question, requests)
             if listed is not None:
                 return listed
-        return self._search(tenant, question).aggregate(tenant, question, seen, requests)
+        return self._search(tenant, replace(question, sort=())).aggregate(question, seen, requests)
 
     def resource(self, tenant: str, type: str, id: str) -> ResourceSummary | None:
         """Return what is known of one resource."""
@@ -125,11 +130,11 @@ class IndexReader:
 
     def known_path(self, tenant: str, path: str) -> bool:
         """Tell whether any event ever had a value at the payload path."""
-        return self._search(tenant).known_path(tenant, path)
+        return known_path(self._followers, tenant, path)
 
     def suggest_path(self, tenant: str, path: str) -> Sequence[str]:
         """Return the known paths nearest to one that is not."""
-        return self._search(tenant).suggest_path(tenant, path)
+        return committed(self._followers, tenant).suggest_path(tenant, path)
 
     def explain(self, tenant: str, question: Find) -> Plan:
         """Return which index would answer, and why."""
@@ -145,6 +150,21 @@ class IndexReader:
             # A generation that was swapped in meanwhile may not have come so far.
             if views is views_of(self._followers):
                 return size, views
+
+    def _planned(
+        self, tenant: str, dialect: str, plan: Callable[[Facts], T | Unlisted]
+    ) -> tuple[T | Unlisted, int, ViewsReader]:
+        """Return how lists answer, once they have all of the log as of now, or why they do not.
+
+        The search answers whatever is asked, so a question that lists as they are do not answer
+        needs no wait for them.
+        """
+        views = views_of(self._followers)
+        planned = plan(self._facts(tenant, 0, views))
+        if isinstance(planned, Unlisted):
+            return planned, 0, views
+        size, views = self._caught_up(tenant, dialect)
+        return plan(self._facts(tenant, size, views)), size, views
 
     def _series(
         self, tenant: str, question: Find, requests: Sequence[Aggregate]
@@ -165,8 +185,8 @@ class IndexReader:
                 found.append(counted)
         return found
 
-    def _search(self, tenant: str, question: Find | None = None) -> SearchReader:
-        return searched(self._followers, tenant, None if question is None else question.dialect)
+    def _search(self, tenant: str, question: Find) -> SearchMoment:
+        return searched(self._followers, tenant, question)
 
     def _facts(self, tenant: str, size: int, views: ViewsReader) -> Facts:
         def kinds() -> Sequence[str] | None:

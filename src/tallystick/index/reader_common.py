@@ -6,15 +6,16 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from tallystick import limits
 from tallystick.errors import InvalidQuery
 from tallystick.events import entry
 from tallystick.index.followers import SEARCH, VIEWS, Readers, search_of
-from tallystick.index.query_plan import Unlisted, seen_names
+from tallystick.index.query_plan import Unlisted, joins, seen_names
 from tallystick.query.question import Find, Plan
 from tallystick.store.base import Store
 
 if TYPE_CHECKING:
-    from tallystick.index.search import SearchReader
+    from tallystick.index.search import SearchMoment, SearchReader
 
 LISTED = Plan(VIEWS, "exact terms and times, in an order that lists have")
 AGGREGATED = Unlisted("aggregates read the fields of every match")
@@ -23,25 +24,62 @@ AGGREGATED = Unlisted("aggregates read the fields of every match")
 class Searching(Readers, Protocol):
     """A follower of the log that keeps a search index."""
 
-    def wait(self, follower: str, tenant: str, dialect: str | None = None) -> int:
-        """Wait until a follower has all of a tenant's log as of now; return that size.
+    def wait(
+        self, follower: str, tenant: str, dialect: str | None = None, *, within: int = 0
+    ) -> int:
+        """Wait until a follower has a tenant's log as of now but for some entries; return its size.
 
         Raises: FollowerBehind, also when it does not yet know the rules of the dialect.
         """
 
 
-def searched(searching: Searching, tenant: str, dialect: str | None) -> SearchReader:
-    """Return the search index, once it has all of a tenant's log as of now.
+def search_near(
+    searching: Searching, tenant: str, dialect: str | None, *, within: int = 0
+) -> tuple[SearchReader, int]:
+    """Return the search index, once it has a tenant's log but for some entries, and its size.
 
     Raises: FollowerBehind.
     """
     while True:
         search = search_of(searching)
-        searching.wait(SEARCH, tenant, dialect)
+        size = searching.wait(SEARCH, tenant, dialect, within=within)
         # A generation that was swapped in meanwhile may not have come so far.
         if search is search_of(searching):
-            search.refresh()
-            return search
+            return search, size
+
+
+def searched(searching: Searching, tenant: str, question: Find) -> SearchMoment:
+    """Return a tenant's documents once they are those of all of its log as of now.
+
+    Raises: FollowerBehind.
+    """
+    if joins(question.sort):
+        search, size = search_near(
+            searching, tenant, question.dialect, within=limits.SEARCH_TAIL_ENTRIES
+        )
+        moment = search.moment_at(tenant, size)
+        if moment is not None:
+            return moment
+    search, _ = search_near(searching, tenant, question.dialect)
+    search.refresh()
+    return search.moment(tenant)
+
+
+def known_path(searching: Searching, tenant: str, path: str) -> bool:
+    """Tell whether any event ever had a value at the payload path.
+
+    What is known stays known: only for a path that is not, all of the log has to be in the index.
+    """
+    search = search_of(searching)
+    search.refresh()
+    return search.known_path(tenant, path) or committed(searching, tenant).known_path(tenant, path)
+
+
+def committed(searching: Searching, tenant: str) -> SearchReader:
+    """Return the search index once it has all of a tenant's log as of now."""
+    search, _ = search_near(searching, tenant, None)
+    search.refresh()
+    return search
 
 
 def recorded_before(store: Store, tenant: str, size: int, ms: int) -> int:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
 
+from tallystick import deadline
 from tallystick.index.lists.block import Block, BlockReach, IndexOrder, Key, Order, reverse
 from tallystick.index.lists.block_query import BlockNode, at_times_of
 from tallystick.index.lists.row_set import RowSet, count_between, highest, is_empty, lowest, size
@@ -30,7 +31,11 @@ class ListRow(NamedTuple):
 
 def count(blocks: Sequence[Block], node: BlockNode) -> int:
     """Return how many rows match."""
-    return sum(size(block.kept(node.rows(block))) for block in at_times_of(node, blocks))
+    rows = 0
+    for block in at_times_of(node, blocks):
+        deadline.check()
+        rows += size(block.kept(node.rows(block)))
+    return rows
 
 
 class Extent(NamedTuple):
@@ -49,6 +54,7 @@ def extent(blocks: Sequence[Block], node: BlockNode) -> Extent:
     last_ms: list[int] = []
     last_index: list[int] = []
     for block in blocks:
+        deadline.check()
         rows = block.kept(node.rows(block))
         if is_empty(rows):
             continue
@@ -117,6 +123,7 @@ class _Run:
     """The places of one block that a page may still take, from `low` up to below `high`."""
 
     def __init__(self, reach: BlockReach, asked: _Asked) -> None:
+        deadline.check()
         block = self.block = asked.blocks[reach.id]
         self.id = reach.id
         self.order, self.descending = asked.order, asked.descending

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from tallystick import deadline
 from tallystick.index.lists.block import Block
 from tallystick.index.lists.block_query import BlockNode, at_times_of
 from tallystick.index.lists.row_set import RowSet, count_between, highest, is_empty, lowest, size
@@ -45,6 +46,7 @@ def series(
     matches: list[_Matches] = []
     runs = 0
     for block in at_times_of(node, blocks):
+        deadline.check()
         rows = block.kept(node.rows(block))
         if is_empty(rows):
             continue

@@ -12,6 +12,8 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from msgspec.structs import replace
+
 from tallystick import limits
 from tallystick.errors import Malformed, StoreBusy
 from tallystick.events.event import View
@@ -40,6 +42,8 @@ from tallystick.index.reader_common import (
     AGGREGATED,
     LISTED,
     Searching,
+    committed,
+    known_path,
     recorded_before,
     recorded_ms,
     searched,
@@ -54,7 +58,7 @@ from tallystick.store.postgres.rows import ListState, from_bytes, to_bytes
 from tallystick.store.postgres.store import PostgresStore
 
 if TYPE_CHECKING:
-    from tallystick.index.search import SearchReader
+    from tallystick.index.search import SearchMoment
 
 Result = TypeVar("Result")
 
@@ -101,9 +105,7 @@ class PostgresReader:
         terms = Terms(current.number_of, self._lists.sight)
         plan = plan_page(question, self._facts(tenant, current, terms))
         if isinstance(plan, Unlisted):
-            return self._search(tenant, question).find(
-                tenant, question, seen_by_search(question, plan)
-            )
+            return self._search(tenant, question).find(question, seen_by_search(question, plan))
         asked = current.asked(plan.node, terms)
         order = PageOrder(plan.order is TimeOrder, plan.descending)
         after = None if question.after is None else _position(question.after, order)
@@ -140,9 +142,7 @@ class PostgresReader:
         terms = Terms(current.number_of, self._lists.sight)
         node = plan_rows(where, seen_names(question), self._facts(tenant, current, terms))
         if isinstance(node, Unlisted):
-            return self._search(tenant, question).count(
-                tenant, where, seen_by_search(question, node)
-            )
+            return self._search(tenant, question).count(where, seen_by_search(question, node))
         asked = current.asked(node, terms)
         total = self._store.read(asked.count)
         self._keep_count(tenant, current, asked)
@@ -173,7 +173,7 @@ class PostgresReader:
     ) -> Sequence[AggregateResult]:
         """Return one result a request over everything that the question matches."""
         seen = seen_by_search(question, AGGREGATED)
-        return self._search(tenant, question).aggregate(tenant, question, seen, requests)
+        return self._search(tenant, replace(question, sort=())).aggregate(question, seen, requests)
 
     def resource(self, tenant: str, type: str, id: str) -> ResourceSummary | None:
         """Return what is known of one resource."""
@@ -232,11 +232,11 @@ class PostgresReader:
 
     def known_path(self, tenant: str, path: str) -> bool:
         """Tell whether any event ever had a value at the payload path."""
-        return self._search(tenant).known_path(tenant, path)
+        return known_path(self._searching, tenant, path)
 
     def suggest_path(self, tenant: str, path: str) -> Sequence[str]:
         """Return the known paths nearest to one that is not."""
-        return self._search(tenant).suggest_path(tenant, path)
+        return committed(self._searching, tenant).suggest_path(tenant, path)
 
     def explain(self, tenant: str, question: Find) -> Plan:
         """Return which index would answer, and why."""
@@ -272,8 +272,8 @@ class PostgresReader:
                 )
             self._lists.catch_up(self._store, tenant, wait_s=WAIT_S)
 
-    def _search(self, tenant: str, question: Find | None = None) -> SearchReader:
-        return searched(self._searching, tenant, None if question is None else question.dialect)
+    def _search(self, tenant: str, question: Find) -> SearchMoment:
+        return searched(self._searching, tenant, question)
 
     def _facts(self, tenant: str, current: _Current, terms: Terms) -> Facts:
         def kinds() -> Sequence[str] | None:

@@ -200,6 +200,25 @@ class NamesReader:
             ).fetchone()
             return found or (0, 0)
 
+    def cursor(self, tenant: str, stamp: int | None) -> int | None:
+        """Return how far a tenant's log is in the index as of the commit with a stamp.
+
+        Shape: None when that is not certain, as while a commit is under way.
+        """
+        with self._lock, _failures():
+            row: tuple[int, int, int | None, int, int] | None = self._connection.execute(
+                "SELECT stamp, commits, base, before, after"
+                " FROM about LEFT JOIN tenants ON tenant = ?",
+                (tenant,),
+            ).fetchone()
+        assert row is not None, "the file is about one index"
+        noted, commits, base, before, after = row
+        if noted != stamp:
+            return None
+        if base is None:
+            return 0
+        return before if base == commits else after
+
     def path(self, tenant: int, path: str) -> int | None:
         """Return the ordinal of a path where the tenant has values."""
         found = self._paths.get((tenant, path))

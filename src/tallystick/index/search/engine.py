@@ -27,6 +27,7 @@ from typing import Any, NamedTuple, TypeAlias
 import tantivy
 from tantivy import Order
 
+from tallystick import deadline
 from tallystick.errors import (
     InvalidQuery,
     StoreBusy,
@@ -217,6 +218,7 @@ class Snapshot:
         self, query: Query, by: str | None, limit: int, *, offset: int = 0, descending: bool = True
     ) -> list[EngineRow]:
         """Return matches in the order of a column, or by relevance; ties in no certain order."""
+        deadline.check()
         order = Order.Desc if descending else Order.Asc
         with _translated:
             found = self._searcher.search(query, limit, False, by, offset, order)
@@ -325,12 +327,14 @@ class Snapshot:
         return [(int(bucket["key"]), bucket["doc_count"]) for bucket in found["buckets"]]
 
     def _aggregate(self, query: Query, requests: dict[str, Any]) -> dict[str, Any]:
+        deadline.check()
         with _translated:
             return self._searcher.aggregate(query, requests)
 
     def _terms(
         self, field: str, prefix: str, limit: int, within: Query | None
     ) -> list[tuple[str, int]]:
+        deadline.check()
         with _translated:
             return self._searcher.terms_with_prefix(field, prefix, within, limit)
 

@@ -3,83 +3,89 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
+from typing import NamedTuple
 
 from tallystick.index.search import engine, terms
-from tallystick.index.search.answers.aggregates import aggregate_of
-from tallystick.index.search.answers.pages import page_of
 from tallystick.index.search.catalogue import NamesReader
 from tallystick.index.search.clauses.tenant_snapshot import Corpus
+from tallystick.index.search.moment import SearchMoment
 from tallystick.index.search.selection import Recall, Selector
+from tallystick.index.search.tail import EMPTY, Tail, Tails
 from tallystick.index.search.writer import NAMES_FILE, SEGMENTS_FOLDER
-from tallystick.query.aggregate import Aggregate, AggregateResult, aggregate
+from tallystick.query.aggregate import Aggregate, AggregateResult
 from tallystick.query.expr import Expr
-from tallystick.query.order import RELEVANCE
-from tallystick.query.question import Find, Found, Plan
+from tallystick.query.question import Find, Found
 
-_PLAN = Plan("search", "words, payload fields, patterns or ranges")
 _SUGGESTIONS = 3
+_LOOKS = 5
+_LOOK_AGAIN_S = 0.005
+
+
+class _Committed(NamedTuple):
+    """The index as of a commit; its stamp is None where another commit came in between."""
+
+    version: tuple[int, int]
+    stamp: int | None
+    snapshot: engine.Snapshot
 
 
 class SearchReader:
-    """Answers from what was committed when `refresh` was called last."""
+    """Answers from what was committed when `refresh` was called last, or with what came since."""
 
-    def __init__(self, path: Path, recall: Recall) -> None:
+    def __init__(self, path: Path, recall: Recall, tails: Tails | None = None) -> None:
         self._segments = path / SEGMENTS_FOLDER
         self._names = NamesReader(path / NAMES_FILE)
         self._index = engine.open_index(self._segments, self._names.id)
         self._recall = recall
+        self._tails = tails
+        # One reloads at a time; what was loaded is replaced as a whole.
         self._lock = threading.Lock()
-        self._version: tuple[int, int] | None = None
-        self.refresh()
+        self._committed = self._load()
 
     def refresh(self) -> None:
         """Make the newest commit visible; costs one look at a file if there is none."""
-        version = engine.version_of(self._segments)
-        with self._lock:
-            if version != self._version:
-                engine.reload(self._index)
-                self._version = version
+        if engine.version_of(self._segments) != self._committed.version:
+            with self._lock:
+                if engine.version_of(self._segments) != self._committed.version:
+                    self._committed = self._load()
+
+    def moment(self, tenant: str) -> SearchMoment:
+        """Return a tenant's documents as of the commit that is visible."""
+        return self._moment(tenant, self._committed.snapshot, EMPTY)
+
+    def moment_at(self, tenant: str, size: int) -> SearchMoment | None:
+        """Return a tenant's documents once its log has `size` entries.
+
+        Shape: None where too many of them are beyond the last commit, or that is under way.
+        """
+        for look in range(_LOOKS):
+            self.refresh()
+            committed = self._committed
+            cursor = self._names.cursor(tenant, committed.stamp)
+            if cursor is not None:
+                tail = None if self._tails is None else self._tails.tail(tenant, cursor, size)
+                return None if tail is None else self._moment(tenant, committed.snapshot, tail)
+            if look:
+                time.sleep(_LOOK_AGAIN_S)
+        return None
 
     def find(self, tenant: str, question: Find, seen: Sequence[str]) -> Found:
-        """Return a page of documents.
-
-        Raises: InvalidQuery for what would take too much work, Malformed for a foreign cursor.
-        """
-        selector = self._selector(tenant)
-        if selector is None:
-            return Found([], False, 0 if question.total else None, _PLAN)
-        scored = any(sort.field == RELEVANCE for sort in question.sort)
-        within = question.visible if scored else None
-        selection = selector.select(question.where, seen, scored_within=within)
-        total = selector.corpus.snapshot.count(selection.query) if question.total else None
-        hits = page_of(selector, selection, question) if question.limit > 0 else []
-        return Found(hits[: question.limit], len(hits) > question.limit, total, _PLAN)
+        """Return a page of documents as of the commit that is visible."""
+        return self.moment(tenant).find(question, seen)
 
     def count(self, tenant: str, where: Expr, seen: Sequence[str]) -> int:
-        """Return how many documents match, exactly.
-
-        Raises: InvalidQuery.
-        """
-        selector = self._selector(tenant)
-        if selector is None:
-            return 0
-        return selector.corpus.snapshot.count(selector.select(where, seen).query)
+        """Return how many documents match as of the commit that is visible."""
+        return self.moment(tenant).count(where, seen)
 
     def aggregate(
         self, tenant: str, question: Find, seen: Sequence[str], requests: Sequence[Aggregate]
     ) -> list[AggregateResult]:
-        """Return one result a request over everything that the question matches.
-
-        Raises: InvalidQuery.
-        """
-        selector = self._selector(tenant)
-        if selector is None:
-            return [aggregate((), request) for request in requests]
-        selection = selector.select(question.where, seen)
-        return [aggregate_of(selector, selection.query, request) for request in requests]
+        """Return one result a request as of the commit that is visible."""
+        return self.moment(tenant).aggregate(question, seen, requests)
 
     def known_path(self, tenant: str, path: str) -> bool:
         """Tell whether any event ever had a value at the path or below it."""
@@ -89,7 +95,8 @@ class SearchReader:
         if self._names.path(ordinal, path) is not None:
             return True
         # Beyond the bound on paths they have no name, but a term.
-        return engine.Snapshot(self._index).has_fact(terms.other(terms.number(ordinal), path))
+        other = terms.other(terms.number(ordinal), path)
+        return self._committed.snapshot.has_fact(other)
 
     def suggest_path(self, tenant: str, path: str) -> Sequence[str]:
         """Return the known paths nearest to one that is not, nearest first."""
@@ -101,10 +108,17 @@ class SearchReader:
         """Release files; idempotent."""
         self._names.close()
 
-    def _selector(self, tenant: str) -> Selector | None:
-        """Return what selects among a tenant's documents; None if it has none."""
+    def _load(self) -> _Committed:
+        version = engine.version_of(self._segments)
+        stamp = engine.stamp_of(self._segments)
+        engine.reload(self._index)
+        snapshot = engine.Snapshot(self._index)
+        same = engine.stamp_of(self._segments) == stamp
+        return _Committed(version, stamp if same else None, snapshot)
+
+    def _moment(self, tenant: str, snapshot: engine.Snapshot, tail: Tail) -> SearchMoment:
         ordinal = self._names.tenant(tenant)
         if ordinal is None:
-            return None
-        corpus = Corpus(engine.Snapshot(self._index), self._names, ordinal)
-        return Selector(corpus, tenant, self._recall)
+            return SearchMoment(None, tail)
+        corpus = Corpus(snapshot, self._names, ordinal, tail.hidden)
+        return SearchMoment(Selector(corpus, tenant, self._recall), tail)

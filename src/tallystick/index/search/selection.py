@@ -18,7 +18,7 @@ import msgspec
 from tallystick import limits
 from tallystick.errors import InvalidQuery
 from tallystick.events.event import View
-from tallystick.index.search import queries, terms
+from tallystick.index.search import queries
 from tallystick.index.search.clauses.geo import place_bounds
 from tallystick.index.search.clauses.tenant_snapshot import (
     EVERYTHING,
@@ -87,8 +87,7 @@ class Selector:
         `scored_within` is what the asker may see, where relevance is asked for.
         Raises: InvalidQuery.
         """
-        names = [terms.seen(self.corpus.prefix, name) for name in seen]
-        base = queries.any_fact(names)
+        base = self.corpus.seen_by(seen)
         scored = scored_within is not None
         try:
             if scored_within is not None:

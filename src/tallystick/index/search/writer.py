@@ -9,13 +9,14 @@ in the place of the one that is removed with it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 from tallystick.followers.damage import Cursor, SearchDamaged
 from tallystick.index.document import Document
-from tallystick.index.search import engine, queries, terms
+from tallystick.index.search import engine, queries
 from tallystick.index.search.catalogue import NamesWriter, TenantRow
-from tallystick.index.search.clauses.tenant_snapshot import INDEX_BITS, INDEX_MAX
+from tallystick.index.search.clauses.tenant_snapshot import INDEX_BITS, INDEX_MAX, documents_with
 from tallystick.index.search.documents.encoder import Speller
 from tallystick.index.search.documents.paths import TenantPaths
 from tallystick.index.search.integrity import verify_segments
@@ -181,19 +182,7 @@ class SearchWriter:
 
     def _remove(self, paths: TenantPaths, keys: Iterable[str]) -> None:
         above = paths.ordinal << INDEX_BITS
-        indexes: list[int] = []
-        items: list[str] = []
-        for key in keys:
-            if key.isdecimal():
-                indexes.append(above | int(key))
-            else:
-                items.append(terms.item_key(paths.prefix, key))
-        for at in range(0, max(len(indexes), len(items)), _KEYS_AT_ONCE):
-            part = queries.any_of(
-                (
-                    queries.keys_in(indexes[at : at + _KEYS_AT_ONCE]),
-                    queries.any_fact(items[at : at + _KEYS_AT_ONCE]),
-                )
-            )
-            if not isinstance(part, bool):
-                self._index.remove(queries.to_query(part))
+        rest = iter(keys)
+        while some := list(islice(rest, _KEYS_AT_ONCE)):
+            part = documents_with(paths.prefix, above, some)
+            self._index.remove(queries.to_query(part))

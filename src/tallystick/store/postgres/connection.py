@@ -34,6 +34,7 @@ _SETTINGS = """
 SELECT set_config('application_name', %(name)s, false),
     set_config('lock_timeout', %(lock_ms)s, false),
     set_config('idle_in_transaction_session_timeout', %(idle_ms)s, false),
+    set_config('statement_timeout', %(statement_ms)s, false),
     -- Statements that take no time are not worth compiling, whatever the planner expects of them.
     set_config('jit', 'off', false),
     set_config('synchronous_commit', CASE current_setting('synchronous_commit')
@@ -63,6 +64,8 @@ class Timeouts(NamedTuple):
 
     idle_ms: int = 5_000
     lock_ms: int = 6_000
+    statement_ms: int = 0
+    """One statement, without end where it is 0."""
 
 
 _PATIENT = Timeouts()
@@ -86,6 +89,7 @@ def connect(url: str, *, name: str, timeouts: Timeouts = _PATIENT) -> Connection
         "name": f"{APPLICATION_NAME} {name}",
         "lock_ms": str(timeouts.lock_ms),
         "idle_ms": str(timeouts.idle_ms),
+        "statement_ms": str(timeouts.statement_ms),
     }
     try:
         connection.execute(_SETTINGS, settings)

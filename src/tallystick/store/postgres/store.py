@@ -61,6 +61,9 @@ def open_postgres(
         return PostgresStore(url, writers, readers, timeouts, extension)
 
 
+_READ_STATEMENT_MS = 10_000
+
+
 class PostgresStore:
     """A store in one database; see `store.base` for what it promises."""
 
@@ -79,7 +82,9 @@ class PostgresStore:
         self._timeouts = timeouts
         self._may_write = writers > 0
         self._writers = Pool(url, name="writer", size_max=writers, timeouts=timeouts)
-        self._readers = Pool(url, name="reader", size_max=readers, timeouts=timeouts)
+        # Where others wait for connections, no statement that only reads keeps one for long.
+        bounded = timeouts._replace(statement_ms=_READ_STATEMENT_MS if writers else 0)
+        self._readers = Pool(url, name="reader", size_max=readers, timeouts=bounded)
         self._cleaner = Cleaner(url)
         if writers:
             # Of what an earlier process erased, something may still be there.

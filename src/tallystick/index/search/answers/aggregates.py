@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from tallystick import limits
 from tallystick.index.search import queries, terms
 from tallystick.index.search.answers.columns import within
-from tallystick.index.search.answers.counting import TIMES, UNINDEXED, Long, counted, resolved
+from tallystick.index.search.answers.counting import (
+    TIMES,
+    UNINDEXED,
+    Long,
+    counted,
+    resolved,
+    with_others,
+)
+from tallystick.index.search.answers.joining import joined
 from tallystick.index.search.documents.encoder import NUMBER
 from tallystick.index.search.queries import Query
 from tallystick.index.search.selection import Selector
@@ -41,14 +49,19 @@ _DATE_CHARS = 8
 _QUARTER_MS = HOUR_MS // 4
 
 
-def aggregate_of(selector: Selector, query: Query, request: Aggregate) -> AggregateResult:
+def aggregate_of(
+    selector: Selector, query: Query, request: Aggregate, others: Sequence[Values] = ()
+) -> AggregateResult:
     """Return what `request` asks about the documents that match.
 
+    `others` are the values of documents that are not in the index and match, too.
     Raises: InvalidQuery for what would take too much work.
     """
     match request:
         case TopValues():
-            return _top_values(selector, query, request)
+            return _top_values(selector, query, request, others)
+        case _ if others:
+            return joined(aggregate_of(selector, query, request), aggregate(others, request))
         case Stats():
             return _stats(selector, query, request)
         case Ranges():
@@ -70,9 +83,14 @@ def _read(selector: Selector, query: Query, request: Aggregate) -> AggregateResu
 # Top values
 
 
-def _top_values(selector: Selector, query: Query, request: TopValues) -> TopValuesResult:
+def _top_values(
+    selector: Selector, query: Query, request: TopValues, others: Sequence[Values]
+) -> TopValuesResult:
     end = request.offset + request.limit
-    values, longs, total = counted(selector, query, request.field, end)
+    hits = counted(selector, query, request.field, None if others else end)
+    if others:
+        hits = with_others(selector.corpus, hits, request.field, others)
+    values, longs, total = hits
     rows: list[_Ranked] = [(_rank(value, count), (value, count)) for value, count in values]
     rows += [(_rank(long.lead, count), (long, count)) for long, count in longs]
     rows.sort(key=lambda row: row[0])

@@ -93,6 +93,15 @@ def counted(selector: Selector, query: Query, field: str, wanted: int | None = N
     return CountedHits(values, leads, total)
 
 
+def with_others(
+    corpus: Corpus, found: CountedHits, field: str, others: Iterable[Values]
+) -> CountedHits:
+    """Return all values of a field with those of documents that are not in the index."""
+    counts = _counts_of(others, field)
+    values, longs = _added(corpus, corpus.path(field), counts, found.values, found.longs)
+    return CountedHits(values, longs, found.total + _sum(counts))
+
+
 def resolved(
     selector: Selector, query: Query, field: str, longs: Sequence[tuple[Long, int]]
 ) -> Counts:
@@ -136,7 +145,10 @@ def _odd(corpus: Corpus, path: int) -> Match:
 
 def _read(selector: Selector, query: Query, field: str) -> Counts:
     read = selector.read(query, f"the values of {field}")
-    values = (Values(view, derived) for view, derived in read)
+    return _counts_of((Values(view, derived) for view, derived in read), field)
+
+
+def _counts_of(values: Iterable[Values], field: str) -> Counts:
     found = aggregate(values, TopValues(field, 0, _EVERY_VALUE))
     assert isinstance(found, TopValuesResult), "top values were asked for"
     return [(entry.value, entry.count) for entry in found.entries]
@@ -176,7 +188,7 @@ def _numbers(corpus: Corpus, query: Query, column: str, field: str) -> Counts:
 
 
 def _added(
-    corpus: Corpus, path: int, read: Counts, values: Counts, longs: list[tuple[Long, int]]
+    corpus: Corpus, path: int | None, read: Counts, values: Counts, longs: list[tuple[Long, int]]
 ) -> tuple[Counts, list[tuple[Long, int]]]:
     """Add values that were read to those that were counted."""
     counts: dict[tuple[bool, Scalar], int] = Counter()

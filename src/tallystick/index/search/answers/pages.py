@@ -96,7 +96,7 @@ def _by_reading(
     positions = [position_of(view, Values(view, derived), sorts, scene) for view, derived in read]
     positions.sort(key=lambda position: order_key(position, sorts))
     if part.after is not None:
-        last = _key_of(_standing(part.after, sorts, scores), sorts)
+        last = key_of(_standing(part.after, sorts, scores), sorts)
         positions = [position for position in positions if order_key(position, sorts) > last]
     page = positions[part.offset : part.offset + part.wanted]
     return [_hit(position, scores) for position in page]
@@ -119,7 +119,11 @@ def _standing(after: Position, sorts: Sequence[Sort], scores: Mapping[int, float
     return (*(score if by else value for by, value in zip(ranked, values, strict=True)), index)
 
 
-def _key_of(after: Position, sorts: Sequence[Sort]) -> tuple[object, ...]:
+def key_of(after: Position, sorts: Sequence[Sort]) -> tuple[object, ...]:
+    """Return the key of a position that a client sent.
+
+    Raises: Malformed.
+    """
     try:
         return order_key(after, sorts)
     except (TypeError, ValueError):

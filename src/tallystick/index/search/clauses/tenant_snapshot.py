@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from tallystick import limits
+from tallystick import deadline, limits
 from tallystick.errors import InvalidQuery
 from tallystick.index.search import queries, terms
 from tallystick.index.search.catalogue import NamesReader
@@ -78,21 +78,42 @@ def none_of(part: Bounds) -> Bounds:
     return exactly(upper) if part.exact else Bounds(queries.none_of(part.upper), upper)
 
 
+def documents_with(prefix: str, above: int, keys: Iterable[str]) -> Match:
+    """Match a tenant's documents with one of some keys: an entry's index, or an item's."""
+    indexes: list[int] = []
+    items: list[str] = []
+    for key in keys:
+        if key.isdecimal():
+            indexes.append(above | int(key))
+        else:
+            items.append(terms.item_key(prefix, key))
+    return queries.any_of((queries.keys_in(indexes), queries.any_fact(items)))
+
+
 class Corpus:
     """A tenant's documents in a snapshot; made for one question."""
 
-    def __init__(self, snapshot: Snapshot, names: NamesReader, tenant: int) -> None:
+    def __init__(
+        self, snapshot: Snapshot, names: NamesReader, tenant: int, hidden: Iterable[str] = ()
+    ) -> None:
+        """Begin a question; `hidden` are keys of documents that no longer hold."""
         self.snapshot = snapshot
         self.names = names
         self.tenant = tenant
         self.prefix = terms.number(tenant)
         self.above = tenant << INDEX_BITS
+        self._hidden = documents_with(self.prefix, self.above, hidden)
         self.audience: Query | None = None
         """The documents in which relevance counts words, where it is asked for."""
         self._terms = self._patterns = 0
         self._size: int | None = None
         # Of the thread, so that a busy machine makes no question too long.
         self._started_s = time.thread_time()
+
+    def seen_by(self, names: Iterable[str]) -> Match:
+        """Match documents that hold and are seen by one of some names."""
+        seen = queries.any_fact([terms.seen(self.prefix, name) for name in names])
+        return queries.all_of((seen, queries.none_of(self._hidden)))
 
     def path(self, field: str) -> int | None:
         """Return the ordinal of a field where the tenant has values."""
@@ -155,8 +176,9 @@ class Corpus:
     def check_time(self) -> None:
         """Let a question go on that has not used up its time; called by the thread that began it.
 
-        Raises: InvalidQuery.
+        Raises: InvalidQuery; QueryTooSlow once nobody waits for the answer.
         """
+        deadline.check()
         if time.thread_time() - self._started_s > limits.QUERY_SECONDS:
             raise InvalidQuery(
                 f"the query takes more than {limits.QUERY_SECONDS:g} seconds of processor time",
