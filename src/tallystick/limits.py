@@ -106,7 +106,7 @@ SEARCH_TAIL_ENTRIES = 2_000
 there are more, the index commits first."""
 
 SEARCH_TAIL_BYTES = 4 * 1024 * 1024
-"""Content of these entries, likewise: it is in memory while questions are asked."""
+"""Content of these entries at most: it is in memory while questions are asked."""
 
 SEARCH_VALUES = 50_000
 """Different values of a field that one aggregate or sort may tell apart."""

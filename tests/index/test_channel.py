@@ -11,8 +11,9 @@ import pytest
 from tallystick import limits
 from tallystick.errors import FollowerBehind
 from tallystick.followers.channel import Channel
+from tallystick.followers.consistency import as_indexed
 from tallystick.followers.generations import Generations
-from tallystick.followers.messages import FollowerReport
+from tallystick.followers.messages import FollowerOrder, FollowerReport, Lines, receive
 from tests.index.world import rules
 
 SIZE, NEAR = 1_000, 100
@@ -99,3 +100,41 @@ def test_read_that_gave_up_says_that_reads_are_not_answered(
     serve(channel, generations, SIZE + 1)
     assert channel.answers()
     assert channel.wait("acme", None) == SIZE + 1
+
+
+def test_who_is_content_with_what_is_indexed_waits_for_nothing(generations: Generations) -> None:
+    channel = channel_of(generations, {"acme": SIZE})
+    serve(channel, generations, SIZE - 10)
+    with as_indexed() as extent:
+        assert channel.wait("acme", None) == SIZE - 10
+        channel.hear(FollowerReport(cursors={"acme": SIZE}))
+        assert channel.wait("acme", None) == SIZE
+    assert extent.complete_to == SIZE - 10
+    assert channel.wait("acme", None) == SIZE
+
+
+def test_who_waits_in_vain_is_told_what_is_missing_of_the_own_log(
+    generations: Generations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "READ_WAIT_S", 0.01)
+    channel = channel_of(generations, {"acme": SIZE, "other": 50 * SIZE})
+    serve(channel, generations, SIZE - 10)
+    assert channel.wait("acme", None, within=10) == SIZE
+    with pytest.raises(FollowerBehind, match="behind the log by 10 entries"):
+        channel.wait("acme", None, within=9)
+
+
+def test_an_order_names_the_tenants_that_are_waited_for(
+    generations: Generations,
+    ends: tuple[socket.socket, socket.socket],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "READ_WAIT_S", 0.01)
+    channel = channel_of(generations, {"acme": SIZE, "other": SIZE})
+    serve(channel, generations, 0)
+    channel.attach(ends[0])
+    channel.hear(FollowerReport(answer=True))
+    with pytest.raises(FollowerBehind):
+        channel.wait("acme", None)
+    orders = Lines(FollowerOrder).feed(receive(ends[1]))
+    assert [order.urgent for order in orders] == [[], ["acme"]]

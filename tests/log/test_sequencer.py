@@ -25,6 +25,7 @@ from tallystick.errors import (
 from tallystick.events import ids
 from tallystick.events.entry import prepare
 from tallystick.events.event import Expectation, HeadSlot, Op
+from tallystick.log import sequencer
 from tallystick.log.idempotency import claim_of_id
 from tallystick.log.keys import LogKey
 from tallystick.log.sequencer import Accepted, Item, Work
@@ -529,29 +530,27 @@ def test_tiles_are_complete_at_every_size(sqlite: SqliteStore) -> None:
     assert check_log(sqlite, KEY).tiles == sum(sizes) // 256
 
 
-def test_nothing_is_committed_while_followers_are_overrun(sqlite: SqliteStore) -> None:
-    overrun = threading.Event()
-    overrun.set()
-    asked = threading.Semaphore(0)
+def test_followers_that_are_overrun_have_a_share_of_the_time_and_no_more(
+    sqlite: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paused: list[float] = []
 
-    def is_overrun() -> bool:
-        asked.release()
-        return overrun.is_set()
+    def pause_s(took_s: float) -> float:
+        paused.append(took_s)
+        return 0.0
 
-    recorder = Recorder(sqlite, KEY, overrun=is_overrun)
-    assert recorder.submit(TENANT, draft()).accepted()[0].index == 0
-    waiting = recorder.submit(TENANT, draft())
-    while asked.acquire(blocking=False):
-        pass
-    for _ in range(3):
-        assert asked.acquire(timeout=10)
-    assert recorder.sequencer.queued[0] == 1
-    assert not waiting.done
-    overrun.clear()
-    assert waiting.accepted()[0].index == 1
-    overrun.set()
+    monkeypatch.setattr(sequencer, "pause_s", pause_s)
+    overrun = True
+    recorder = Recorder(sqlite, KEY, overrun=lambda: overrun)
+    for index in range(3):
+        assert recorder.append(TENANT, draft())[0].index == index
+    overrun = False
     recorder.append(TENANT, draft())
     recorder.close()
-    head = sqlite.log_head(TENANT)
-    assert head is not None
-    assert head.size == 3
+    assert len(paused) == 3
+    assert all(took_s > 0 for took_s in paused)
+
+
+@pytest.mark.parametrize(("took_s", "pause"), [(0.0, 0.0), (0.01, 0.001), (5.0, 0.01)])
+def test_the_share_of_followers(took_s: float, pause: float) -> None:
+    assert sequencer.pause_s(took_s) == pytest.approx(pause)

@@ -14,6 +14,7 @@ import structlog
 
 from tallystick import deadline, limits
 from tallystick.errors import FollowerBehind
+from tallystick.followers.consistency import indexed_extent
 from tallystick.followers.damage import Health
 from tallystick.followers.generations import Generations
 from tallystick.followers.messages import FollowerOrder, FollowerReport, send
@@ -177,12 +178,15 @@ class Channel:
     def wait(self, tenant: str, dialect: str | None, *, within: int = 0) -> int:
         """Wait until the follower has a tenant's log as of now but for some entries.
 
-        Returns the size of the log. Who is content with less than all of it still has a commit
-        begun where that is due, but does not wait for it.
+        Returns the size of the log; for a thread that reads what is indexed, how far that is. Who
+        is content with less than all of it has a commit begun where that is due, and does not wait.
         Raises: FollowerBehind.
         """
         with self._changed:
             size = self._heads.get(tenant, 0)
+            extent = indexed_extent()
+            if extent is not None:
+                within = size
             if dialect in self._unknown:
                 raise FollowerBehind(
                     f"{self.name} is being made again for {dialect}", retry_after_s=_REBUILD_RETRY_S
@@ -192,8 +196,15 @@ class Channel:
             if self._commits and behind > min(within, _COMMIT_ENTRIES):
                 self._urgent.add(tenant)
                 self._flush()
-            if self._has(tenant, enough):
-                return size
+            if not self._has(tenant, enough):
+                self._wait_for(tenant, enough)
+            if extent is not None:
+                size = min(size, self._cursors.get(tenant, 0))
+                extent.note(size)
+            return size
+
+    def _wait_for(self, tenant: str, enough: int) -> None:
+        with self._changed:
             self._waiting[tenant] += 1
             self._changed.wait_for(
                 lambda: self._closed or deadline.is_abandoned() or self._has(tenant, enough),
@@ -204,8 +215,7 @@ class Channel:
                 del self._waiting[tenant]
             if not self._has(tenant, enough):
                 self._came_near, self._gave_up_s = False, time.monotonic()
-                raise self._is_behind()
-            return size
+                raise self._is_behind(tenant)
 
     def swap(self, generation: str, timeout_s: float) -> bool:
         """Have the follower go on with another generation; tell whether it did in time."""
@@ -271,9 +281,10 @@ class Channel:
             self._folder is not None and self._is_settled() and self._cursors.get(tenant, 0) >= size
         )
 
-    def _is_behind(self) -> FollowerBehind:
+    def _is_behind(self, tenant: str) -> FollowerBehind:
         """Return what a read is told that waited in vain."""
-        state = f"behind the log by {max(self._behind, 0):,} entries"
+        missing = self._heads.get(tenant, 0) - self._cursors.get(tenant, 0)
+        state = f"behind the log by {max(missing, 0):,} entries"
         if self._health.remaking is not None or not self._is_settled():
             state = f"being made again, and {state}"
         return FollowerBehind(f"{self.name} is {state}", hint="send again after the given time")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tallystick.errors import FollowerBehind, NotFound
 from tallystick.events.dialect_rules import Rules
+from tallystick.followers.consistency import indexed_extent
 from tallystick.followers.damage import Health, IndexDamaged, LogSetBack
 from tallystick.followers.follow import Following
 from tallystick.followers.generations import Generations
@@ -45,6 +46,9 @@ class InlineFollowers:
             return 0
         with self._lock:
             self._get(follower).catch_up([(tenant, head.size)])
+        extent = indexed_extent()
+        if extent is not None:
+            extent.note(head.size)
         return head.size
 
     def reader_of(self, follower: str) -> FollowerReader:

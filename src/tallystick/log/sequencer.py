@@ -48,6 +48,9 @@ __all__ = [
 _RECHECKS = 20
 _GATHER_S = 0.002
 _PAUSE_S = 0.010
+_FOLLOWERS_SHARE = 0.1
+"""Of the time of commits, what followers that are far behind have to themselves: more would slow a
+burst, whose writers wait, for the sake of reads that can say how far they are."""
 _RECHECK_WAIT_S_MAX = 1.0
 
 _log = structlog.get_logger(__name__)
@@ -87,12 +90,17 @@ class _Lane:
         return work
 
 
+def pause_s(took_s: float) -> float:
+    """Return how long to leave followers to themselves after a commit that took so long."""
+    return min(took_s * _FOLLOWERS_SHARE, _PAUSE_S)
+
+
 class Sequencer:
     """Orders events, one lane a tenant, and commits them in batches.
 
     `committed` is called after each transaction, from the sequencer's thread, before the waiting
     requests are told: followers learn of new heads there. While `overrun` says that they cannot
-    keep up, nothing is committed: works wait in the queue, and a full queue refuses more.
+    keep up, commits leave them a share of the time, however far they are behind.
 
     Before anything is signed on top of a head that this sequencer did not write itself, the head
     is proven, and `precondition` is asked when that happens for the first time. A log whose head
@@ -244,8 +252,10 @@ class Sequencer:
                 tenants = {work.tenant for work in batch}
                 self._busy |= tenants
             try:
+                started_s = time.monotonic()
                 self._commit(batch)
-                self._let_catch_up()
+                if self._overrun() and not self._stopping:
+                    time.sleep(pause_s(time.monotonic() - started_s))
             except StoreCorrupt as error:
                 self._stop_for_good(error, batch)
             finally:
@@ -253,10 +263,6 @@ class Sequencer:
                     self._busy -= tenants
                     if self._stopping:
                         self._condition.notify_all()
-
-    def _let_catch_up(self) -> None:
-        while self._overrun() and not self._stopping:
-            time.sleep(_PAUSE_S)
 
     def _gather(self) -> None:
         """Under load, wait a little until as much waits as the last commit held.

@@ -7,6 +7,8 @@ from typing import Any
 import httpx2
 import pytest
 
+from tests.support.live_server import TENANT, LiveServer
+
 DAY_MS = 86_400_000
 NEW_YEAR_MS = 1_767_225_600_000
 
@@ -130,3 +132,28 @@ def test_a_query_that_does_not_parse_says_where(http: httpx2.Client) -> None:
     told = http.get("/v1/events", params={"q": "kind:(a b"}).json()
     assert told["type"].endswith(":invalid_query")
     assert isinstance(told["position"], int)
+
+
+@pytest.mark.parametrize(
+    ("path", "parameters"),
+    [
+        ("/v1/events", {}),
+        ("/v1/events", {"q": "data.n:>0"}),
+        ("/v1/events/facets", {"fields": "kind"}),
+        ("/v1/events/histogram", {}),
+    ],
+)
+def test_an_answer_as_indexed_says_how_far_it_is_complete(
+    server: LiveServer, http: httpx2.Client, path: str, parameters: dict[str, str]
+) -> None:
+    http.post("/v1/events", json={"kind": "a.b", "data": {"n": 1}})
+    head = server.node.store.log_head(TENANT)
+    assert head is not None
+    current = http.get(path, params=parameters)
+    indexed = http.get(path, params=parameters | {"consistency": "indexed"})
+    assert indexed.json() == current.json()
+    assert indexed.headers["tally-complete-to"] == str(head.size)
+    assert "tally-complete-to" not in current.headers
+    wrong = http.get(path, params=parameters | {"consistency": "eventual"})
+    assert wrong.status_code == 400
+    assert wrong.json()["pointer"] == "consistency"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from zoneinfo import ZoneInfo
 
 from starlette.datastructures import QueryParams
@@ -52,7 +53,7 @@ class AnalysisApi:
 
     async def facets(self, request: Request, principal: Principal) -> Response:
         """Answer how often each value of some fields occurs, most frequent first."""
-        return await self._services.door().run(self._facets, request.query_params, principal)
+        return await self._answer(request, partial(self._facets, request.query_params, principal))
 
     def _facets(self, params: QueryParams, principal: Principal) -> Response:
         fields = tuple(filter(None, params.get("fields", ",".join(_FACETS)).split(",")))
@@ -72,7 +73,14 @@ class AnalysisApi:
 
     async def histogram(self, request: Request, principal: Principal) -> Response:
         """Answer how many events happened in each calendar interval that has any."""
-        return await self._services.door().run(self._histogram, request.query_params, principal)
+        return await self._answer(
+            request, partial(self._histogram, request.query_params, principal)
+        )
+
+    async def _answer(self, request: Request, answer: Callable[[], Response]) -> Response:
+        return await self._services.door().run(
+            parameters.answer_as_of, request.query_params, answer
+        )
 
     def _histogram(self, params: QueryParams, principal: Principal) -> Response:
         names = {interval.value: interval for interval in Interval}

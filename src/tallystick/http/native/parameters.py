@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from typing import TypeVar
 
 from starlette.datastructures import QueryParams
+from starlette.responses import Response
 
 from tallystick import limits, times
 from tallystick.errors import Malformed
+from tallystick.followers.consistency import as_indexed
 from tallystick.ledger.payload_paths import PayloadPaths
 from tallystick.query.expr import Everything, Expr, Sort
 from tallystick.query.native_fields import NativeFields
@@ -19,8 +21,11 @@ from tallystick.query.question import Find, Over
 
 T = TypeVar("T")
 
+COMPLETE_TO = "Tally-Complete-To"
+"""Header with the number of entries of the log that an answer takes into account."""
+
 _FIND_PARAMETERS = FILTER_PARAMETERS | {
-    "order", "sort", "limit", "cursor", "offset", "total", "view", "explain",
+    "order", "sort", "limit", "cursor", "offset", "total", "view", "explain", "consistency",
 }  # fmt: skip
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _SPACED_OFFSET = re.compile(r" \d{2}:\d{2}\Z", re.ASCII)
@@ -52,6 +57,19 @@ def question(
         offset=whole(params, "offset", 0, 0, 10**9),
         total=flag(params, "total"),
     )
+
+
+def answer_as_of(params: QueryParams, answer: Callable[[], Response]) -> Response:
+    """Return what `answer` makes of current indexes, or of indexes as they are if so asked.
+
+    Raises: Malformed.
+    """
+    if not one_of(params, "consistency", {"current": False, "indexed": True}, "current"):
+        return answer()
+    with as_indexed() as extent:
+        response = answer()
+    response.headers[COMPLETE_TO] = str(extent.complete_to or 0)
+    return response
 
 
 def check_names(params: Iterable[str], known: Set[str]) -> None:

@@ -7,6 +7,7 @@ what every route takes and answers.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import TypeVar
 from urllib.parse import urlencode
 
@@ -83,7 +84,10 @@ class NativeApi:
 
     async def list_events(self, request: Request, principal: Principal) -> Response:
         """Answer a page of events."""
-        return await self._services.door().run(self._list_events, request, principal)
+        answer = partial(self._list_events, request, principal)
+        return await self._services.door().run(
+            parameters.answer_as_of, request.query_params, answer
+        )
 
     def _list_events(self, request: Request, principal: Principal) -> Response:
         params = request.query_params

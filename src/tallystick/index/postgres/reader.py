@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from tallystick import limits
 from tallystick.errors import Malformed, StoreBusy
 from tallystick.events.event import View
+from tallystick.followers.consistency import indexed_extent
 from tallystick.index.document import still_shown
 from tallystick.index.followers import SEARCH
 from tallystick.index.lists.block import TimeOrder
@@ -261,6 +262,9 @@ class PostgresReader:
             wanted = wanted or size
             if state.key is not None and self._lists.is_current(state, wanted):
                 size = min(size, state.next)
+                extent = indexed_extent()
+                if extent is not None:
+                    extent.note(size)
                 numbering = self._lists.numbering(state.key)
                 return _Current(
                     name,
