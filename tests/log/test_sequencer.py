@@ -25,7 +25,7 @@ from tallystick.errors import (
 from tallystick.events import ids
 from tallystick.events.entry import prepare
 from tallystick.events.event import Expectation, HeadSlot, Op
-from tallystick.log import sequencer
+from tallystick.log import pauses, sequencer
 from tallystick.log.idempotency import claim_of_id
 from tallystick.log.keys import LogKey
 from tallystick.log.sequencer import Accepted, Item, Work
@@ -553,4 +553,4 @@ def test_followers_that_are_overrun_have_a_share_of_the_time_and_no_more(
 
 @pytest.mark.parametrize(("took_s", "pause"), [(0.0, 0.0), (0.01, 0.001), (5.0, 0.01)])
 def test_the_share_of_followers(took_s: float, pause: float) -> None:
-    assert sequencer.pause_s(took_s) == pytest.approx(pause)
+    assert pauses.pause_s(took_s) == pytest.approx(pause)

@@ -33,6 +33,7 @@ from tallystick.errors import (
 from tallystick.log.commit_plan import Accepted, Item, Outcome, Planner, Work
 from tallystick.log.head_proof import Precondition, ProvenHeads, is_being_copied
 from tallystick.log.keys import LogKey
+from tallystick.log.pauses import pause_s
 from tallystick.store.base import Erasure, LogHead, Store, TenantCommit, Writer
 
 __all__ = [
@@ -48,9 +49,6 @@ __all__ = [
 _RECHECKS = 20
 _GATHER_S = 0.002
 _PAUSE_S = 0.010
-_FOLLOWERS_SHARE = 0.1
-"""Of the time of commits, what followers that are far behind have to themselves: more would slow a
-burst, whose writers wait, for the sake of reads that can say how far they are."""
 _RECHECK_WAIT_S_MAX = 1.0
 
 _log = structlog.get_logger(__name__)
@@ -88,11 +86,6 @@ class _Lane:
         self.events -= len(work.items)
         self.size_bytes -= work.size_bytes
         return work
-
-
-def pause_s(took_s: float) -> float:
-    """Return how long to leave followers to themselves after a commit that took so long."""
-    return min(took_s * _FOLLOWERS_SHARE, _PAUSE_S)
 
 
 class Sequencer:
