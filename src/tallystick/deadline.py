@@ -1,6 +1,6 @@
 """How long the question that a thread works on may still take, and whether anybody waits for it.
 
-Whoever begins a question gives it a deadline; the steps that answer it look at it between two
+A question is begun with a deadline; the steps that answer it look at it between two
 pieces of work, whatever thread and store they run in. A thread without one is never stopped.
 """
 
