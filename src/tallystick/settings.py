@@ -55,15 +55,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Content of the events on one page with a cursor."""
     answer_bytes: int = limits.ANSWER_BYTES
     """Memory for answers under way to all clients."""
-<<<<<<< HEAD
     streams_allow: tuple[str, ...] = ()
     """Networks that streams may be sent to although they are not public."""
     streams_destinations: dict[str, dict[str, Any]] = {}
     """Places for objects by name: each a `url`, and what its object store wants to know."""
-=======
     query_seconds: float = limits.QUERY_SECONDS
     """How long a query may take before it is 503."""
->>>>>>> dce583a (search: questions under writes ask the index as of its last commit, and the tail of the log)
     log_level: str = "info"
     """Least level of what the server logs: debug, info, warning or error."""
     orchestrate: dict[str, Any] = {}

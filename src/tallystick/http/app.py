@@ -241,13 +241,9 @@ class App:
             scope, send = mount.below(scope), mount.back(send)
         owner = self._owner(scope) if mount is None else mount.dialect
         router = self._router_of(owner) if mount is None else mount.router
-<<<<<<< HEAD
         answer = Answer(send, request_id, owner, scope, self._metrics, self._room, self._proofs)
-=======
-        answer = Answer(send, request_id, owner, scope, self._metrics, self._room)
         if scope["method"] in ("GET", "HEAD"):
             ASKER.set(receive)
->>>>>>> dce583a (search: questions under writes ask the index as of its last commit, and the tail of the log)
         receive = self._looking_again(receive, state)
         try:
             check_host(scope)

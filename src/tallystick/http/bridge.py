@@ -14,11 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import ParamSpec, TypeVar
 
-<<<<<<< HEAD
-from tallystick.ledger.entries_read import note_indexes
-=======
 from tallystick.http.questions import ASKER, Questions
->>>>>>> dce583a (search: questions under writes ask the index as of its last commit, and the tail of the log)
+from tallystick.ledger.entries_read import note_indexes
 from tallystick.ledger.ledger import Ledger
 from tallystick.log.sequencer import Accepted, Item, Outcome, Work
 
@@ -54,23 +51,20 @@ class Bridge:
         return outcomes
 
     async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-<<<<<<< HEAD
-        """Run a synchronous function in a worker thread and return what it returns."""
-        # The thread notes what it reads where the task that waits for it does.
-        context = copy_context()
-        return await self._loop.run_in_executor(
-            self._threads, lambda: context.run(function, *args, **kwargs)
-        )
-=======
         """Run a synchronous function in a worker thread and return what it returns.
 
         Within a request that only reads it has to end in time.
         Raises: QueryTooSlow, ClientGone, for such a one.
         """
+        # The thread notes what it reads where the task that waits for it does.
+        context = copy_context()
+
+        def call() -> T:
+            return context.run(function, *args, **kwargs)
+
         if ASKER.get() is not None:
-            return await self._questions.answer(self._begin, lambda: function(*args, **kwargs))
-        return await self._begin(lambda: function(*args, **kwargs))
->>>>>>> dce583a (search: questions under writes ask the index as of its last commit, and the tail of the log)
+            return await self._questions.answer(self._begin, call)
+        return await self._begin(call)
 
     def close(self) -> None:
         """Wait for the worker threads to finish what they are doing."""
