@@ -139,6 +139,7 @@ def test_lag_tells_of_what_other_servers_wrote(postgres_database: str, tmp_path:
     with servers(tmp_path, postgres_database, 2) as [node, other]:
         node.write(1)
         assert node.found("brown") == 1
+        until_followed(node)
         pid = node.pid
         os.kill(pid, signal.SIGSTOP)
         try:
