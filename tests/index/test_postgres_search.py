@@ -116,6 +116,7 @@ def test_a_follower_that_hangs_is_an_error_for_searches_and_for_nothing_else(
     with servers(tmp_path, postgres_database, 2) as [node, other]:
         node.write(5)
         assert node.found("brown") == 5
+        until_followed(node)
         pid = node.pid
         monkeypatch.setitem(node.followers.lag_max, SEARCH, 0)
         os.kill(pid, signal.SIGSTOP)
@@ -123,6 +124,7 @@ def test_a_follower_that_hangs_is_an_error_for_searches_and_for_nothing_else(
             other.write(1)
             with monkeypatch.context() as impatient:
                 impatient.setattr(limits, "READ_WAIT_S", 0.2)
+                impatient.setattr(limits, "SEARCH_TAIL_ENTRIES", 0)
                 with pytest.raises(FollowerBehind, match="search is behind the log by 1 entries"):
                     node.found("brown")
             assert node.index.lag() == {SEARCH: 1}

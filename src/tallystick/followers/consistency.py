@@ -17,7 +17,7 @@ from contextlib import contextmanager
 _thread = threading.local()
 
 
-class Extent:
+class IndexedExtent:
     """How far the answers of one block are complete; used by one thread."""
 
     def __init__(self) -> None:
@@ -31,16 +31,16 @@ class Extent:
 
 
 @contextmanager
-def as_indexed() -> Iterator[Extent]:
+def as_indexed() -> Iterator[IndexedExtent]:
     """Let this thread's reads wait for no follower until the block ends."""
-    extent = _thread.extent = Extent()
+    extent = _thread.extent = IndexedExtent()
     try:
         yield extent
     finally:
         _thread.extent = None
 
 
-def indexed_extent() -> Extent | None:
+def indexed_extent() -> IndexedExtent | None:
     """Return where this thread's reads note how far they are complete; None if they wait."""
-    extent: Extent | None = getattr(_thread, "extent", None)
+    extent: IndexedExtent | None = getattr(_thread, "extent", None)
     return extent

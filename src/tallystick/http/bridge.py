@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import ParamSpec, TypeVar
 
-from tallystick.http.questions import ASKER, Questions
+from tallystick.http.questions import ASKER, OpenQuestions
 from tallystick.ledger.entries_read import note_indexes
 from tallystick.ledger.ledger import Ledger
 from tallystick.log.sequencer import Accepted, Item, Outcome, Work
@@ -32,7 +32,7 @@ class Bridge:
         self._ledger = ledger
         self._loop = asyncio.get_running_loop()
         self._threads = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="read")
-        self._questions = Questions(self._loop, query_s)
+        self._questions = OpenQuestions(self._loop, query_s)
         # Filled by the sequencer's thread, emptied by the loop.
         self._finished: deque[tuple[asyncio.Future[list[Outcome]], Work]] = deque()
         self._woken = False

@@ -1,4 +1,4 @@
-"""Questions under way: each ends when its time is over or its client is gone.
+"""OpenQuestions under way: each ends when its time is over or its client is gone.
 
 A thread cannot be stopped, so it looks at its deadline between two steps; who waits for it is
 answered in time whatever it does. Most questions are answered before anybody looks after them: one
@@ -28,13 +28,13 @@ _GRACE_S = 0.2
 """After its time a question has so long to say by itself why it was not answered."""
 
 
-class Questions:
+class OpenQuestions:
     """The questions of one event loop; used by its thread alone."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
         self._loop = loop
         self._seconds = seconds
-        self._open: dict[Question, None] = {}
+        self._open: dict[OpenQuestion, None] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     async def answer(
@@ -46,7 +46,7 @@ class Questions:
         """
         deadline = Deadline(self._seconds)
         future = begin(lambda: deadline.run(ask))
-        question = Question(deadline, future, ASKER.get())
+        question = OpenQuestion(deadline, future, ASKER.get())
         self._open[question] = None
         if self._timer is None:
             self._timer = self._loop.call_later(_LOOK_EVERY_S, self._look)
@@ -73,7 +73,7 @@ class Questions:
             self._timer = self._loop.call_later(_LOOK_EVERY_S, self._look)
 
 
-class Question:
+class OpenQuestion:
     """One question, its thread's deadline and its client."""
 
     __slots__ = ("_client", "_deadline", "_future", "_listener", "began_s", "why")

@@ -36,9 +36,9 @@ def _write_search(folder: Path, store: Store, rules: Rules) -> Follower:
 
 def _read_search(folder: Path, store: Store, rules: Rules) -> FollowerReader:
     from tallystick.index.search import SearchReader
-    from tallystick.index.search.tail import Tails
+    from tallystick.index.search.tail import SearchTails
 
-    return SearchReader(folder, Recall(store, rules), Tails(store, rules))
+    return SearchReader(folder, Recall(store, rules), SearchTails(store, rules))
 
 
 VIEWS_KIND = FollowerKind(

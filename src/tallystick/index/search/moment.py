@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from tallystick.index.search.answers.aggregates import aggregate_of
 from tallystick.index.search.answers.pages import key_of, near_of, page_of
 from tallystick.index.search.selection import Selector
-from tallystick.index.search.tail import EMPTY, Tail, TailDocument
+from tallystick.index.search.tail import EMPTY, SearchTail, TailDocument
 from tallystick.query.aggregate import (
     Aggregate,
     AggregateResult,
@@ -29,7 +29,7 @@ PLAN = Plan("search", "words, payload fields, patterns or ranges")
 class SearchMoment:
     """What is asked for one question; without a selector the index knows nothing of the tenant."""
 
-    def __init__(self, selector: Selector | None, tail: Tail) -> None:
+    def __init__(self, selector: Selector | None, tail: SearchTail) -> None:
         self._selector = selector
         self._tail = tail
 

@@ -14,7 +14,7 @@ from tallystick.index.search.catalogue import NamesReader
 from tallystick.index.search.clauses.tenant_snapshot import Corpus
 from tallystick.index.search.moment import SearchMoment
 from tallystick.index.search.selection import Recall, Selector
-from tallystick.index.search.tail import EMPTY, Tail, Tails
+from tallystick.index.search.tail import EMPTY, SearchTail, SearchTails
 from tallystick.index.search.writer import NAMES_FILE, SEGMENTS_FOLDER
 from tallystick.query.aggregate import Aggregate, AggregateResult
 from tallystick.query.expr import Expr
@@ -36,7 +36,7 @@ class _Committed(NamedTuple):
 class SearchReader:
     """Answers from what was committed when `refresh` was called last, or with what came since."""
 
-    def __init__(self, path: Path, recall: Recall, tails: Tails | None = None) -> None:
+    def __init__(self, path: Path, recall: Recall, tails: SearchTails | None = None) -> None:
         self._segments = path / SEGMENTS_FOLDER
         self._names = NamesReader(path / NAMES_FILE)
         self._index = engine.open_index(self._segments, self._names.id)
@@ -116,7 +116,7 @@ class SearchReader:
         same = engine.stamp_of(self._segments) == stamp
         return _Committed(version, stamp if same else None, snapshot)
 
-    def _moment(self, tenant: str, snapshot: engine.Snapshot, tail: Tail) -> SearchMoment:
+    def _moment(self, tenant: str, snapshot: engine.Snapshot, tail: SearchTail) -> SearchMoment:
         ordinal = self._names.tenant(tenant)
         if ordinal is None:
             return SearchMoment(None, tail)

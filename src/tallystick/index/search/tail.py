@@ -40,7 +40,7 @@ class TailDocument(NamedTuple):
     """A commit of the index up to here has it."""
 
 
-class Tail(NamedTuple):
+class SearchTail(NamedTuple):
     """Entries beyond the index, and the keys of documents in it that no longer hold."""
 
     documents: Sequence[TailDocument] = ()
@@ -55,10 +55,10 @@ class Tail(NamedTuple):
                 yield document
 
 
-EMPTY = Tail()
+EMPTY = SearchTail()
 
 
-class Tails:
+class SearchTails:
     """The tails of the tenants that are asked for; safe to share between threads."""
 
     def __init__(self, store: Store, rules: Rules) -> None:
@@ -68,7 +68,7 @@ class Tails:
         self._lock = threading.Lock()
         self._tails: OrderedDict[str, _GrowingTail] = OrderedDict()
 
-    def tail(self, tenant: str, start: int, size: int) -> Tail | None:
+    def tail(self, tenant: str, start: int, size: int) -> SearchTail | None:
         """Return entries [start, size) beyond an index; None if they are too large to be kept."""
         if size <= start:
             return EMPTY
@@ -116,7 +116,7 @@ class _GrowingTail:
         self.bytes = 0
         self.used_s = time.monotonic()
 
-    def tail(self, start: int, size: int) -> Tail | None:
+    def tail(self, start: int, size: int) -> SearchTail | None:
         with self._lock:
             self.used_s = time.monotonic()
             # Another generation of the index may be behind the one before it.
@@ -129,7 +129,7 @@ class _GrowingTail:
                 if self.bytes > limits.SEARCH_TAIL_BYTES:
                     self._begin(self._stop)
                     return None
-            return Tail(tuple(self._documents.values()), tuple(self._hidden))
+            return SearchTail(tuple(self._documents.values()), tuple(self._hidden))
 
     def _begin(self, start: int) -> None:
         self._start = self._stop = start
