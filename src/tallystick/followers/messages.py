@@ -23,7 +23,7 @@ class FollowerOrder(msgspec.Struct, omit_defaults=True):
 
     heads: dict[str, int] = {}
     urgent: list[str] = []
-    """Tenants of whose logs a read waits for all that was told of them by now."""
+    """Tenants whose logs a read waits for, as far as the server named them by now."""
     swap: str | None = None
     """The generation to go on with."""
     check: int = 0
