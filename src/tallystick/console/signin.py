@@ -51,11 +51,16 @@ class SignInPages:
         return self._form(request, back_to(request.query_params.get("next")))
 
     def _form(
-        self, request: Request, after: str, error: str | None = None, status: int = 200
+        self,
+        request: Request,
+        after: str,
+        error: str | None = None,
+        status: int = 200,
+        login: str = "",
     ) -> Response:
         cookie = request.cookies.get(FORM_COOKIE) or secrets.token_urlsafe(16)
         response = self._frame.page(
-            request, "sign_in.html", status, narrow=True, error=error, after=after,
+            request, "sign_in.html", status, narrow=True, error=error, after=after, login=login,
             proof=self._sessions.form_proof(cookie),
         )  # fmt: skip
         if FORM_COOKIE not in request.cookies:
@@ -79,7 +84,7 @@ class SignInPages:
         try:
             token = await self._shown(request, fields)
         except Unauthenticated as error:
-            return self._form(request, after, error.message, 401)
+            return self._form(request, after, error.message, 401, fields.get("login", ""))
         except RateLimited as error:
             response = self._form(request, after, _too_often(error), 429)
             response.headers["Retry-After"] = str(_seconds(error))

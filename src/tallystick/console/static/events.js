@@ -56,6 +56,7 @@ endless(page);
 const finder = page.querySelector("form.finder");
 finder.addEventListener("submit", () => {
   const chosen = finder.elements.range.value;
+  finder.elements.q.value = finder.elements.q.value.trim();
   for (const field of finder.elements) {
     if (field.name && (!field.value || (chosen && (field.name === "from" || field.name === "to")))) field.disabled = true;
   }

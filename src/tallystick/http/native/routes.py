@@ -27,6 +27,7 @@ from tallystick.http.live.hub import Hub
 from tallystick.http.native import parameters, wire
 from tallystick.http.native.blobs import NativeBlobsApi
 from tallystick.http.native.facets import AnalysisApi
+from tallystick.http.native.feed import FeedApi
 from tallystick.http.native.follow import LogFollower
 from tallystick.http.native.receipts import ReceiptsApi, inline, wants_inline
 from tallystick.http.native.resources import ResourcesApi
@@ -69,6 +70,7 @@ class NativeApi:
                 methods=["POST"],
             ),
             *ResourcesApi(self._services).routes(self._guarded),
+            *FeedApi(self._services).routes(self._guarded),
             *NativeBlobsApi(self._services, self._authenticator).routes(self._guarded),
             Route("/v1/checkpoint", self._guarded(read, self.checkpoint), methods=["GET"]),
             Route("/v1/proofs/consistency", self._guarded(read, self.consistency), methods=["GET"]),
