@@ -91,7 +91,6 @@ def test_changed_made_up_and_other_tokens_are_refused(live: LiveServer) -> None:
         f"{body[:-3]}AAA.{mac}",
         f"tlv_.{mac}",
         "x.y",
-        "é",
     ):
         answer = feed(live, wrong)
         assert answer.status_code == 401, wrong
