@@ -10,7 +10,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -45,6 +45,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Folders with mirrors of the logs; a log that is behind one of them is not written to."""
     erasure_list: str | None = None
     """A second file for the positions of what was erased, best on another machine's disk."""
+    timestamps: Literal["off", "best-effort", "required"] = "off"
+    """Whether checkpoints are stamped; when `required`, `/readyz` says which are not."""
+    timestamp_url: str | None = None
+    """Where the time-stamping authority takes requests (RFC 3161)."""
+    timestamp_hours: float = 24.0
+    """How many hours lie between two timestamps of a log that grows."""
     dialects: tuple[str, ...] | None = None
     """The dialects to serve; None serves all."""
     mounts: dict[str, str] = {}

@@ -23,6 +23,7 @@ MODULES = {
     "witnesses": ("witnesses", "witness"),
     "streams": ("streams",),
     "mirror": ("mirror", "publish"),
+    "timestamps": ("timestamps",),
     "erase": ("erase",),
     "maintenance": ("fsck", "backup", "restore", "rebuild"),
     "database": ("migrate", "scrub"),

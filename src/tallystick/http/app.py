@@ -52,6 +52,7 @@ from tallystick.http.metrics import Metrics
 from tallystick.http.mounts import mount_of, mounts_of
 from tallystick.http.native.append import Appender
 from tallystick.http.native.routes import NativeApi
+from tallystick.http.native.timestamps import TimestampsApi
 from tallystick.http.native.tlog import TlogApi
 from tallystick.http.oauth import OauthApi
 from tallystick.http.openapi import OpenapiApi
@@ -160,6 +161,7 @@ class App:
             *AdminErasuresApi(self.services, guard, self.node.erasures).routes(),
             *OpsApi(self.node, self._metrics).routes(),
             *TlogApi(self.services, authenticator, self.node.cosigned).routes(),
+            *TimestampsApi(self.services, authenticator, self.node.timestamps).routes(),
             *OpenapiApi(self._dialects).routes(),
             *self.console.routes(),
         ]

@@ -19,6 +19,7 @@ from tallystick.data_folder import (
     ERASURES_FILE,
     HEADS_FOLDER,
     KEY_FILE,
+    TIMESTAMPS_FOLDER,
     UPLOADS_FOLDER,
     held,
     hold,
@@ -43,7 +44,9 @@ from tallystick.store.base import LogHead, Store
 from tallystick.store.sqlite.blobs import forget_uploads
 from tallystick.store.truth import Truth, open_truth, require_ledger
 from tallystick.witness.cosigned_folder import CosignedFolder
+from tallystick.witness.stamper import Stamper, TimestampFolder
 from tallystick.witness.submit import INTERVAL_S, Submitter
+from tallystick.witness.trusted_time import require_timestamps
 from tallystick.witness.witness_client import WitnessClient, WitnessConflict
 
 SHARED_IDENTITY_TTL_S = 2.0
@@ -107,6 +110,9 @@ class Node:
         self.cosigned = CosignedFolder(folder / COSIGNED_FOLDER)
         self.witnesses: Submitter | None = None
         """Has checkpoints cosigned; only a server does, not a command."""
+        self.timestamps = TimestampFolder(folder / TIMESTAMPS_FOLDER)
+        self.stamper: Stamper | None = None
+        """Has checkpoints stamped, where the settings say so and this is a server."""
         # Why nothing is written to logs that others continue: on purpose, so no problem.
         self._ended: dict[str, Conflict] = {}
         self.warnings: list[str] = []
@@ -140,6 +146,26 @@ class Node:
             self.sequencer.refuse(_vanished(vanished))
         proven = self.sequencer.prove(tenants, deadline_s=PROVING_S)
         self.remembered.committed(self.sequencer.proven(tenants[:proven]))
+
+    def start_timestamps(self) -> None:
+        """Have checkpoints stamped from here on, where the settings say so.
+
+        Raises: SettingsError when the URL or the library is missing.
+        """
+        settings = self.settings
+        if settings.timestamps == "off":
+            return
+        require_timestamps()
+        if settings.timestamp_url is None or settings.timestamp_hours <= 0:
+            raise SettingsError("timestamps need timestamp_url, and timestamp_hours above 0")
+        stamper = Stamper(
+            self.timestamps,
+            settings.timestamp_url,
+            self.clock.now_ms,
+            interval_s=settings.timestamp_hours * 3600,
+        )
+        stamper.start(self.sequencer.proven([head.tenant for head in self.store.log_heads()]))
+        self.stamper = stamper
 
     def _end_continued(self) -> None:
         """Write no more to logs that another one continues."""
@@ -197,13 +223,18 @@ class Node:
         """What is wrong with the store, as an operator must know it; empty when nothing is."""
         ended = list(self._ended.values())
         failures = [failure for failure in self.sequencer.failures if failure not in ended]
-        return [failure.message for failure in failures] + self.warnings
+        stamps: list[str] = []
+        if self.stamper is not None and self.settings.timestamps == "required":
+            stamps = self.stamper.failures
+        return [failure.message for failure in failures] + self.warnings + stamps
 
     def close(self) -> None:
         """Commit what is queued, stop the followers, release store and folder."""
         self.sequencer.close()
         if self.witnesses is not None:
             self.witnesses.close()
+        if self.stamper is not None:
+            self.stamper.close()
         self.remembered.close()
         self.index.close()
         self._truth.close()
@@ -219,6 +250,8 @@ class Node:
         self.erasure_list.committed(heads, stats.erased)
         if self.witnesses is not None:
             self.witnesses.committed(heads)
+        if self.stamper is not None:
+            self.stamper.committed(heads)
         self.index.committed(heads, stats)
         for listener in self.commit_listeners:
             listener(heads, stats)
@@ -300,7 +333,12 @@ def open_node(
         node.remembered.reset(())
     node.prove(lost_key=lost_key)
     if followers:
-        node.start_witnesses()
+        try:
+            node.start_witnesses()
+            node.start_timestamps()
+        except BaseException:
+            node.close()
+            raise
     return node
 
 
