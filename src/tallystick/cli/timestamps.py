@@ -8,6 +8,7 @@ import click
 
 from tallystick import times
 from tallystick.cli.target import Reach, tenant_path, with_reach
+from tallystick.durable import replace_file
 from tallystick.errors import SettingsError
 from tallystick.witness.trusted_time import verify_token
 
@@ -33,7 +34,8 @@ def fetch(reach: Reach, target: Path) -> None:
         try:
             target.mkdir(parents=True, exist_ok=True)
             for name in names:
-                (target / Path(name).name).write_bytes(client.fetch(f"{prefix}/{name}"))
+                data = client.fetch(f"{prefix}/{name}")
+                replace_file(target / Path(name).name, data, mode=0o644)
         except OSError as error:
             raise SettingsError(f"{target} cannot be written: {error.strerror}") from error
     reach.show({"files": names}, lambda: f"{len(names) // 2} timestamps in {target}")
