@@ -16,6 +16,7 @@ MODULES = {
     "serve": ("serve", "demo"),
     "events": ("append", "events", "search", "receipt", "verify"),
     "tail": ("tail",),
+    "export": ("export",),
     "imports": ("import",),
     "access": ("tenants", "keys", "users", "grants", "keysets"),
     "clients": ("clients",),

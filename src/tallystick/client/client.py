@@ -6,6 +6,7 @@ written on it.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,16 +18,19 @@ import httpx2
 import msgspec
 
 from tallystick import limits
-from tallystick.client.event_stream import StreamEvent, stream_events
+from tallystick.client.event_stream import StreamEvent, lines_of, stream_events
 from tallystick.errors import TallystickError
 from tallystick.tlog.note import Verifier
 from tallystick.tlog.receipt import VerifiedReceipt, verify_receipt
 
-__all__ = ["ApiError", "Client", "Json", "LineResult", "StreamEvent", "Unreachable"]
+__all__ = ["ApiError", "Client", "Export", "Json", "LineResult", "StreamEvent", "Unreachable"]
 
 Json = dict[str, Any]
 
 _TIMEOUT_S = 60.0
+_EXPORT_S = 600.0
+"""Where little matches, the server reads long before it sends anything."""
+
 _TRIES = 8
 _LINES_AT_ONCE = 1000
 _BYTES_AT_ONCE = limits.BATCH_BYTES // 2
@@ -61,6 +65,17 @@ class LineResult(NamedTuple):
     id: str | None
     index: int | None  # type: ignore[assignment]  # a tuple has a method of that name
     error: str | None
+
+
+class Export(NamedTuple):
+    """An export as it comes in."""
+
+    origin: str
+    """What names the log for good."""
+    size: int
+    """Size of the log that it is pinned to."""
+    lines: Iterator[bytes]
+    """One JSON object an event."""
 
 
 class Client:
@@ -198,9 +213,32 @@ class Client:
                 if response.status_code >= 400:
                     response.read()
                     raise _refused(response)
-                yield from stream_events(response.iter_lines())
+                yield from stream_events(lines_of(response.iter_bytes()))
         except httpx2.HTTPError as error:
             raise Unreachable(f"the connection was lost: {error}") from error
+
+    @contextlib.contextmanager
+    def export(self, params: Mapping[str, object]) -> Iterator[Export]:
+        """Yield an export: every event that matches, in the order of the log, as it comes in.
+
+        Raises: ApiError; Unreachable, also while lines are read, when it is cut off.
+        """
+        given: dict[str, Any] = {k: v for k, v in params.items() if v is not None and v != ()}
+        try:
+            with self._http.stream(
+                "GET", "/v1/events/export", params=given, timeout=_EXPORT_S
+            ) as response:
+                if response.status_code >= 400:
+                    response.read()
+                    raise ApiError(response.status_code, _problem(response))
+                headers = response.headers
+                yield Export(
+                    headers["x-tallystick-origin"],
+                    int(headers["x-tallystick-size"]),
+                    lines_of(response.iter_bytes()),
+                )
+        except httpx2.HTTPError as error:
+            raise Unreachable(f"the export was cut off: {error}") from error
 
     def receipt(self, event_id: str, *, verifier: Verifier | None = None) -> bytes:
         """Return the receipt of an event after verifying it.

@@ -21,20 +21,32 @@ class StreamEvent(NamedTuple):
     data: dict[str, Any] | None
 
 
-def stream_events(lines: Iterable[str]) -> Iterator[StreamEvent]:
+def lines_of(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the lines of a text that comes in pieces, without their ends.
+
+    Only line feeds end lines: JSON may hold other characters that some splitters take for ends.
+    """
+    rest = b""
+    for piece in pieces:
+        *lines, rest = (rest + piece).split(b"\n")
+        yield from lines
+    if rest:
+        yield rest
+
+
+def stream_events(lines: Iterable[bytes]) -> Iterator[StreamEvent]:
     """Yield what the lines of a stream say; what it was cut off in is left out."""
-    id, op, data = "", "record", ""
+    id, op, data = "", "record", b""
     for line in lines:
-        name, _, value = line.partition(":")
-        value = value.removeprefix(" ")
+        name, _, value = line.rstrip(b"\r").partition(b":")
+        value = value.removeprefix(b" ")
         match name:
-            case "id":
-                id = value
-            case "event":
-                op = value
-            case "data":
+            case b"id":
+                id = value.decode()
+            case b"event":
+                op = value.decode()
+            case b"data":
                 data += value
-        if not line:
-            if id:
+            case b"" if not value and id:
                 yield StreamEvent(id, op, msgspec.json.decode(data) if data else None)
-            op, data = "record", ""
+                op, data = "record", b""

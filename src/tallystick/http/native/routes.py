@@ -26,6 +26,7 @@ from tallystick.http.body import body_of
 from tallystick.http.live.hub import Hub
 from tallystick.http.native import parameters, wire
 from tallystick.http.native.blobs import NativeBlobsApi
+from tallystick.http.native.exports import ExportsApi
 from tallystick.http.native.facets import AnalysisApi
 from tallystick.http.native.feed import FeedApi
 from tallystick.http.native.follow import LogFollower
@@ -61,6 +62,7 @@ class NativeApi:
             Route("/v1/events", self._guarded(read, self.list_events), methods=["GET"]),
             *AnalysisApi(self._services).routes(self._guarded),
             Route("/v1/events/stream", self._guarded(read, self._follower.stream), methods=["GET"]),
+            *ExportsApi(self._services).routes(self._guarded),
             Route("/v1/events/{id}", self._guarded(read, self.get_event), methods=["GET"]),
             *ReceiptsApi(self._services).routes(self._guarded),
             Route("/v1/events/{id}/revise", self._guarded(write, self.revise), methods=["POST"]),
