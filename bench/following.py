@@ -33,9 +33,8 @@ class _TailReader(asyncio.Protocol):
         self._rest = b""
         self.begun = asyncio.get_running_loop().create_future()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Ask for the tail."""
-        assert isinstance(transport, asyncio.Transport)
         transport.write(
             b"GET /v1/events/stream?kind=%b HTTP/1.1\r\nHost: 127.0.0.1\r\n"
             b"Authorization: Bearer %b\r\n\r\n" % (self._kind.encode(), KEY.encode())
