@@ -86,7 +86,7 @@ def test_identity_is_made_from_the_command_line(folder: str) -> None:
     assert set(key) >= {"id", "tenant", "scope", "key"}
     user = told(
         "users", "create", "--id", "481", "--login", "matt", "--name", "Matthew Anderson",
-        "--time-zone", "America/Los_Angeles", "--password-stdin", *data, stdin="secret\n",
+        "--time-zone", "America/Los_Angeles", "--password-stdin", *data, stdin="a long secret\n",
     )  # fmt: skip
     assert user["id"] == "481"
     grant = ("--user", "481", "--scope", "workspace:4137")
@@ -213,7 +213,7 @@ def test_users_are_made_changed_and_deleted(folder: str) -> None:
     [user] = told("users", "list", *place)
     shown = {name: user[name] for name in ("id", "login", "name", "email", "disabled")}
     assert list(shown.values()) == ["481", "matt", None, "m@example.com", True]
-    run("users", "change", "481", "--enable", "--password-stdin", *place, stdin="secret\n")
+    run("users", "change", "481", "--enable", "--password-stdin", *place, stdin="a long secret\n")
     log = told("events", "list", "--log", *place)
     assert log[0]["data"] == {"disabled": False, "password": "changed"}
     told("users", "delete", "481", *place)

@@ -19,6 +19,7 @@ from tests.support.postgres import fresh_database
 
 EVENTS = 300
 EVENT_CHARS = 1_000_000
+FOLLOWING_S_MAX = 120
 BATCH = 15
 GROWTH_MAX_BYTES = 96 * 1024 * 1024
 """A third of what is read: a page, its text, a slice for each reader, and what the allocator keeps.
@@ -54,6 +55,14 @@ class Server:
         lines = self._status.read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:")) * 1024
 
+    def await_answer(self, path: str) -> None:
+        """Ask until the followers have caught up with what was stored at once."""
+        give_up_s = time.monotonic() + FOLLOWING_S_MAX
+        while (status := self.http.get(path).status_code) == 503:
+            assert time.monotonic() < give_up_s, path
+            time.sleep(0.2)
+        assert status == 200, (path, status)
+
     def fill(self) -> None:
         """Store the events; four dialects show each."""
         for first in range(0, EVENTS, BATCH):
@@ -88,9 +97,10 @@ def serving(options: list[str]) -> Iterator[Server]:
     try:
         made = Server(process.pid, said["url"], said["key"])
         made.fill()
-        # What every kind of read needs once is not what a long answer takes.
-        for path in ("/v1/events?limit=1", "/v3/audit_events?per_page=1"):
-            assert made.http.get(path).status_code == 200
+        # What every kind of read needs once is not what a long answer takes; the followers may need
+        # a while for what was stored at once.
+        for path in ("/v1/events?limit=1", "/v3/audit_events?per_page=1", "/v1/events?q=kind:*"):
+            made.await_answer(path)
         yield made
         made.http.close()
     finally:

@@ -32,7 +32,7 @@ ALL_TENANTS = {
 
 BOUND = re.compile(
     r"WHERE (?:\w+\.)?tenant = %\(tenant\)b(?= |$|\n)"
-    r"|INSERT INTO \w+ (?:VALUES \(|SELECT )%\(tenant\)b,"
+    r"|INSERT INTO \w+\s(?:VALUES \(|SELECT )%\(tenant\)b,"
 )
 
 

@@ -190,10 +190,14 @@ def test_events_are_neither_changed_nor_deleted(account: Account) -> None:
 
 
 def test_unknown_path_is_answered_in_the_dialects_shape(account: Account) -> None:
-    for path in ("/archivist/v2/assets", "/archivist/v1/sboms", "/verifiabledata/x"):
+    for path in ("/archivist/v2/assets", "/archivist/v1/sboms"):
         answer = account.app.get(path)
         assert answer.status_code == 404
         assert answer.json()["details"][0]["@type"].endswith("RequestInfo")
+    # The storage service of the public log has a shape of its own.
+    answer = account.app.get("/verifiabledata/x")
+    assert answer.status_code == 404
+    assert answer.headers["x-ms-error-code"] == "BlobNotFound"
 
 
 def test_reader_may_not_write_and_writer_may_not_read(account: Account) -> None:

@@ -103,4 +103,4 @@ def test_fsck_covers_blobs_and_the_public_log_in_a_database(
         )
     assert "massif 0: byte 300" in run("fsck", *data, code=3).stdout
     keyless = run("fsck", *data[:3], str(tmp_path), code=1)
-    assert "no signing key" in keyless.stderr
+    assert "log.key" in keyless.stderr

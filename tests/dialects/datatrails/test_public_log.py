@@ -272,7 +272,7 @@ def test_a_log_that_is_not_public_is_read_with_a_key_of_its_tenant(
     assert changed.status_code == 200
     readers = (account.app, account.anonymous, stranger.app)
     assert [one.get(massif).status_code for one in readers] == [200, 401, 404]
-    assert account.app.get(massif).headers["cache-control"] == "no-cache"
+    assert account.app.get(massif).headers["cache-control"] == "no-store"
 
 
 def test_tenant_without_an_application_has_no_public_log(public_server: LiveServer) -> None:

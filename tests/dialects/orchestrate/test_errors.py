@@ -19,6 +19,7 @@ NEEDS_WORDS: dict[type[TallystickError], dict[str, Any]] = {
 
 EXPECTED = {
     "Malformed": (400, "api_bad_request"),
+    "UnsupportedMediaType": (400, "api_bad_request"),
     "InvalidQuery": (400, "search_query_malformed"),
     "UnsupportedField": (400, "search_query_malformed"),
     "UnsupportedOperator": (400, "search_query_malformed"),
@@ -37,6 +38,7 @@ EXPECTED = {
     "Pushback": (503, "operation_timed_out"),
     "StoreBusy": (503, "operation_timed_out"),
     "SequencerFull": (503, "operation_timed_out"),
+    "AnswersWaiting": (503, "operation_timed_out"),
     "UnderHold": (409, "under_legal_hold"),
     "FollowerBehind": (503, "indexing_timeout"),
     "StoreError": (503, "operation_timed_out"),

@@ -282,10 +282,18 @@ def test_whoever_writes_is_the_actor(server: LiveServer, api: Api) -> None:
     key = server.create_key(api.tenant, (Scope.READ, Scope.WRITE), label="importer")
     user = server.create_user(api.tenant, "kate", name="Kate")
     client = OAuthClient(
-        id=f"exporter-{api.tenant}", tenant=api.tenant, created_ms=0, name="Exporter", user=user.id
+        id=f"exporter-{api.tenant}",
+        tenant=api.tenant,
+        created_ms=0,
+        name="Exporter",
+        user=user.id,
+        scopes=("read", "write"),
     )
     act = acts.create_client(client)
     server.node.ledger.administer(api.tenant, act)
+    stored = server.node.identity.client(client.id)
+    assert stored is not None
+    client = stored
     issuer = server.node.issuer
     program = issuer.issue_for_client(client, ("read", "write"))
     person = issuer.issue_for_user(user, client="cf", scopes=("read", "write"))
