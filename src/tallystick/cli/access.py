@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -9,6 +10,11 @@ import click
 
 from tallystick.cli.target import TENANTS, Reach, with_reach
 from tallystick.client.client import Json
+from tallystick.data_folder import KEY_FILE, held
+from tallystick.durable import replace_file
+from tallystick.errors import SettingsError
+from tallystick.log.keys import read_log_key
+from tallystick.log.sealed_key import PASSPHRASE_VARIABLE, is_sealed, seal, unseal
 
 
 @click.group()
@@ -139,6 +145,43 @@ def log_key(reach: Reach) -> None:
     """Print the key that verifies the checkpoints of a tenant's log."""
     found = reach.ask_tenant("GET", "log-key")
     reach.show(found, lambda: found["verifier_key"])
+
+
+@keys.command("seal")
+@with_reach
+def seal_key(reach: Reach) -> None:
+    """Put the signing key of a data folder under a passphrase.
+
+    It is asked for, or taken from TALLYSTICK_KEY_PASSPHRASE, where servers and commands take it
+    from. Stop the server before. Copies of log.key made earlier stay as they are.
+    """
+    passphrase = os.environ.get(PASSPHRASE_VARIABLE) or click.prompt(
+        "Passphrase", hide_input=True, confirmation_prompt=True
+    )
+    path = reach.folder / KEY_FILE
+    with held(reach.folder):
+        read_log_key(path)
+        text = path.read_text("utf-8")
+        if is_sealed(text):
+            raise SettingsError("the signing key is under a passphrase already")
+        replace_file(path, seal(text, passphrase).encode())
+    reach.show({"sealed": True}, lambda: f"{path} is under a passphrase now; do not lose it")
+
+
+@keys.command("unseal")
+@with_reach
+def unseal_key(reach: Reach) -> None:
+    """Take the signing key of a data folder out of its passphrase. Stop the server before."""
+    path = reach.folder / KEY_FILE
+    with held(reach.folder):
+        text = path.read_text("utf-8") if path.exists() else ""
+        if not is_sealed(text):
+            raise SettingsError("the signing key is under no passphrase")
+        passphrase = os.environ.get(PASSPHRASE_VARIABLE) or click.prompt(
+            "Passphrase", hide_input=True
+        )
+        replace_file(path, unseal(text, passphrase).encode())
+    reach.show({"sealed": False}, lambda: f"{path} is under no passphrase now")
 
 
 @click.group()

@@ -7,6 +7,7 @@ tlog-checkpoint.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -15,6 +16,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from tallystick import durable
 from tallystick.errors import SettingsError
+from tallystick.log.sealed_key import PASSPHRASE_VARIABLE, is_sealed, unseal
 from tallystick.tlog.note import Signer
 
 _ORDERS = {
@@ -82,7 +84,10 @@ def read_log_key(path: Path) -> LogKey:
     Raises: SettingsError when there is no file, or none that can be read, or it holds no key.
     """
     try:
-        return LogKey(Signer.from_private_text(path.read_text("utf-8")))
+        text = path.read_text("utf-8")
+        if is_sealed(text):
+            text = unseal(text, os.environ.get(PASSPHRASE_VARIABLE))
+        return LogKey(Signer.from_private_text(text))
     except FileNotFoundError:
         raise missing_key(path) from None
     except OSError as error:
