@@ -7,8 +7,9 @@ store, the indexes, the transparency log or another dialect.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
@@ -18,6 +19,7 @@ from tallystick.errors import TallystickError
 from tallystick.events.dialect_rules import DialectRules
 from tallystick.events.event import Json, View
 from tallystick.identity.records import Tenant
+from tallystick.settings import Settings, bad_setting
 
 
 class PathOwner(Protocol):
@@ -38,6 +40,33 @@ class PathOwner(Protocol):
     @property
     def headers(self) -> Callable[[Request], Mapping[str, str]]:
         """What every answer carries, errors included."""
+
+
+class NoSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The settings table of a dialect that has no settings."""
+
+
+class CommonSettings(NamedTuple):
+    """What the settings of a dialect mean for every API of the server."""
+
+    own_events_only: bool = False
+    """Users with the lower roles of file sharing see only what they did themselves."""
+    public_clients: tuple[str, ...] = ()
+    """OAuth clients without a secret."""
+
+
+Table = TypeVar("Table", bound=msgspec.Struct)
+
+
+def settings_of(settings: Settings, dialect: str, table: type[Table]) -> Table:
+    """Return the settings table of a dialect as the struct that the dialect declares.
+
+    Raises: SettingsError.
+    """
+    try:
+        return msgspec.convert(settings.of_dialect(dialect), table)
+    except msgspec.ValidationError as error:
+        raise bad_setting(error, dialect) from None
 
 
 class Dialect(NamedTuple):
@@ -61,5 +90,7 @@ class Dialect(NamedTuple):
     """Headers that every answer of the dialect carries, errors included."""
     background: Callable[[BackgroundServices], Background] | None = None
     """Starts what the dialect does beside answering requests."""
-    settings: frozenset[str] = frozenset()
-    """What may stand in its settings table."""
+    settings: type[msgspec.Struct] = NoSettings
+    """Its settings table."""
+    common_settings: Callable[[Settings], CommonSettings] = lambda settings: CommonSettings()
+    """What its settings mean for the other APIs; raises SettingsError."""

@@ -21,6 +21,7 @@ from starlette.routing import BaseRoute, Router
 from starlette.types import Message, Receive, Scope, Send
 
 from tallystick.console.app import Console, wants_console
+from tallystick.dialects import common_settings
 from tallystick.dialects.base import Dialect, PathOwner
 from tallystick.dialects.services import Background, BackgroundServices, Services
 from tallystick.errors import (
@@ -126,7 +127,8 @@ class App:
         self._proofs = ProofHeaders(self.services)
         self._appender = Appender(self.services, authenticator, lambda: node.witnesses)
         # One of it, wherever it is reached: it counts attempts to log in.
-        oauth = OauthApi(self.services).routes()
+        public = common_settings(node.settings, self._dialects).public_clients
+        oauth = OauthApi(self.services, public).routes()
         common = [*self._common_routes(authenticator), *oauth]
         owned = {dialect.name: list(dialect.routes(self.services)) for dialect in self._dialects}
         self._routers = self._make_routers(common, owned)
@@ -342,7 +344,8 @@ class App:
 def _served(dialects: Sequence[Dialect], settings: Settings) -> list[Dialect]:
     """Return the dialects that are wanted, none with a setting that means nothing to it."""
     for dialect in dialects:
-        for name in sorted(settings.of_dialect(dialect.name).keys() - dialect.settings):
+        known = dialect.settings.__struct_fields__
+        for name in sorted(settings.of_dialect(dialect.name).keys() - {*known}):
             raise SettingsError(f"there is no setting {dialect.name}.{name}")
     names = [dialect.name for dialect in dialects]
     wanted = names if settings.dialects is None else settings.dialects

@@ -9,7 +9,7 @@ user account server (UAA) of Cloud Foundry words them. Source: wire specificatio
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import parse_qsl, unquote_plus
 
@@ -56,12 +56,11 @@ class _Credentials(NamedTuple):
 class OauthApi:
     """Handlers of the token endpoint."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, public_clients: Iterable[str]) -> None:
         self._services = services
         self._identity = services.identity
         self._issuer = services.issuer
-        given = services.settings.of_dialect("onehub").get("public_clients", ())
-        self._public = frozenset((*PUBLIC_CLIENTS, *given))
+        self._public = frozenset((*PUBLIC_CLIENTS, *public_clients))
 
     def routes(self) -> Sequence[BaseRoute]:
         """Return the routes."""

@@ -24,7 +24,8 @@ from tallystick.data_folder import (
     held,
     hold,
 )
-from tallystick.errors import Conflict, SettingsError, StoreBusy, StoreCorrupt, StoreError
+from tallystick.dialects import common_settings
+from tallystick.errors import Conflict, StoreBusy, StoreCorrupt, StoreError
 from tallystick.events.event import Draft, Json, Op, Resource
 from tallystick.identity.records import Identity
 from tallystick.identity.replay import IdentityDifference, identity_differences
@@ -85,7 +86,8 @@ class Node:
         self.clock = clock
         self.commit_listeners: list[CommitListener] = []
         ttl_s = None if store.many_tenants else SHARED_IDENTITY_TTL_S
-        self.identity = Identity(store, ttl_s=ttl_s, own_events_only=own_events_only(settings))
+        common = common_settings(settings)
+        self.identity = Identity(store, ttl_s=ttl_s, own_events_only=common.own_events_only)
         self.remembered = RememberedHeads(
             remembered_in(folder, settings),
             lambda origin: key.signer(origin).verifier,
@@ -278,17 +280,6 @@ def _vanished(path: Path) -> StoreCorrupt:
         hint="mount or restore the store that holds it; to go on without it: "
         "tallystick restore --accept NAME",
     )
-
-
-def own_events_only(settings: Settings) -> bool:
-    """Return whether lower file-sharing roles see only what they did themselves.
-
-    Raises: SettingsError.
-    """
-    value = settings.of_dialect("onehub").get("own_events_only", False)
-    if not isinstance(value, bool):
-        raise SettingsError("onehub.own_events_only is true or false")
-    return value
 
 
 def open_node(

@@ -20,6 +20,7 @@ import structlog
 
 from tallystick.clock import Clock
 from tallystick.data_folder import STREAMS_FILE
+from tallystick.dialects import common_settings
 from tallystick.errors import TallystickError, for_operator
 from tallystick.events.event import Json
 from tallystick.identity import stream_acts
@@ -29,7 +30,6 @@ from tallystick.identity.streams import Stream
 from tallystick.ledger.ledger import Ledger
 from tallystick.log.keys import LogKey
 from tallystick.node.background import STREAMS, BackgroundProcess
-from tallystick.node.node import own_events_only
 from tallystick.settings import Settings
 from tallystick.store.base import Store
 from tallystick.store.sqlite.stream_states import SqliteStreamStates
@@ -78,7 +78,7 @@ def services_of(
     """Return what senders need."""
     outside = outside_of(settings, key)
     # Nothing is remembered: a right that was taken away counts for the next delivery.
-    identity = Identity(store, ttl_s=0.0, own_events_only=own_events_only(settings))
+    identity = Identity(store, ttl_s=0.0, own_events_only=common_settings(settings).own_events_only)
     return SenderServices(store, states, identity, outside, clock, settings.server_name)
 
 

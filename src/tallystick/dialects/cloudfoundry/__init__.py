@@ -7,22 +7,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import msgspec
 from starlette.routing import BaseRoute, Route
 
-from tallystick.dialects.base import Dialect
+from tallystick.dialects.base import Dialect, settings_of
 from tallystick.dialects.cloudfoundry import responses, timestamps, wire
 from tallystick.dialects.cloudfoundry.errors import error_response
 from tallystick.dialects.cloudfoundry.routes import V2Api
 from tallystick.dialects.cloudfoundry.routes_v3 import V3Api
 from tallystick.dialects.cloudfoundry.wire import DIALECT, Style
 from tallystick.dialects.services import Services
-from tallystick.errors import SettingsError
 from tallystick.events.dialect_rules import DialectRules, SomeTerms
 from tallystick.events.event import View
 from tallystick.settings import Settings
 
 _ROOTS = ("/v2", "/v3", "/login", "/info", f"/extensions/{DIALECT}")
-_SETTINGS = {"time_zone": str, "actor_username": bool}
+
+
+class CloudFoundrySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The table `cloudfoundry` of the settings."""
+
+    time_zone: str = "UTC"
+    """In which times without a zone are read and shown."""
+    actor_username: bool = False
+    """Show the names of actors."""
 
 
 def style_of(settings: Settings) -> Style:
@@ -30,14 +38,8 @@ def style_of(settings: Settings) -> Style:
 
     Raises: SettingsError.
     """
-    table = settings.of_dialect(DIALECT)
-    for name, value in table.items():
-        if type(value) is not _SETTINGS[name]:
-            raise SettingsError(f"cloudfoundry.{name} is a {_SETTINGS[name].__name__}")
-    return Style(
-        zone=timestamps.zone_of(table.get("time_zone", "UTC")),
-        actor_username=table.get("actor_username", False),
-    )
+    table = settings_of(settings, DIALECT, CloudFoundrySettings)
+    return Style(timestamps.zone_of(table.time_zone), actor_username=table.actor_username)
 
 
 def routes(services: Services) -> Sequence[BaseRoute]:
@@ -78,6 +80,6 @@ CLOUDFOUNDRY = Dialect(
     error_response=error_response,
     openapi="openapi.yaml",
     render=lambda view, tenant: wire.from_event(view),
-    settings=frozenset(_SETTINGS),
+    settings=CloudFoundrySettings,
     headers=responses.headers,
 )

@@ -100,6 +100,6 @@ DATATRAILS = Dialect(
     error_response=error_response,
     openapi="openapi.yaml",
     render=lambda view, tenant: wire.from_event(view, tenant_uuid=UUID(tenant.uuid)),
-    settings=frozenset(Options.__struct_fields__),
+    settings=Options,
     background=publish,
 )

@@ -8,28 +8,38 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC
 
+import msgspec
 from starlette.routing import BaseRoute
 
-from tallystick.dialects.base import Dialect
+from tallystick.dialects.base import CommonSettings, Dialect, settings_of
 from tallystick.dialects.onehub import wire
 from tallystick.dialects.onehub.errors import error_response
 from tallystick.dialects.onehub.routes import OnehubApi, owns
 from tallystick.dialects.services import Services
-from tallystick.errors import SettingsError
 from tallystick.events.dialect_rules import DialectRules, SomeTerms
-
-_SETTINGS = {"own_events_only": bool, "public_clients": list}
-"""What may be set; roles and the token endpoint look there too."""
+from tallystick.settings import Settings
 
 
-def routes(services: Services) -> Sequence[BaseRoute]:
-    """Return the routes.
+class OnehubSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The table `onehub` of the settings."""
+
+    own_events_only: bool = False
+    """Roles below Moderator see only what they did themselves, in every API."""
+    public_clients: tuple[str, ...] = ()
+    """OAuth clients without a secret."""
+
+
+def common_settings(settings: Settings) -> CommonSettings:
+    """Return what the dialect's settings mean for every API.
 
     Raises: SettingsError.
     """
-    for name, value in services.settings.of_dialect(wire.DIALECT).items():
-        if not isinstance(value, _SETTINGS[name]):
-            raise SettingsError(f"onehub.{name} is a {_SETTINGS[name].__name__}")
+    table = settings_of(settings, wire.DIALECT, OnehubSettings)
+    return CommonSettings(table.own_events_only, table.public_clients)
+
+
+def routes(services: Services) -> Sequence[BaseRoute]:
+    """Return the routes."""
     return OnehubApi(services).routes()
 
 
@@ -46,5 +56,6 @@ ONEHUB = Dialect(
     error_response=error_response,
     openapi="openapi.yaml",
     render=lambda view, tenant: wire.render(view, UTC),
-    settings=frozenset(_SETTINGS),
+    settings=OnehubSettings,
+    common_settings=common_settings,
 )
