@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from tallystick.events import ids
+from tallystick.events import erased_sections, ids
 from tallystick.events.event import Event, HeadSlot, Op, View
 from tallystick.followers.cursors import check_cursors, mark_of
 from tallystick.followers.damage import Cursor, LogSetBack
@@ -276,9 +276,9 @@ def _touched(store: Store, tenant: str, events: Iterable[Event], stop: int) -> s
         if event.op in (Op.REVISE, Op.RETRACT):
             touched |= _subject(store, tenant, event)
         elif event.op is Op.ERASE:
-            erased = {entry["index"] for entry in event.data.get("entries", ())}
-            touched |= erased
-            for entry in events_of(tenant, store.rows_at(tenant, erased).values()):
+            lost = {each.index for each in erased_sections.decode(event)}
+            touched |= lost
+            for entry in events_of(tenant, store.rows_at(tenant, lost).values()):
                 if entry.op in (Op.REVISE, Op.RETRACT):
                     touched |= _subject(store, tenant, entry)
     return {index for index in touched if index < stop}

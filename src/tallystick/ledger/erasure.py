@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 
 from tallystick.errors import NotFound
-from tallystick.events import entry
+from tallystick.events import entry, erased_sections
 from tallystick.events.entry import SECTIONS
-from tallystick.events.event import Draft, Event, HeadSlot, Json, Op, Resource
+from tallystick.events.event import Draft, Event, HeadSlot, Op, Resource
 from tallystick.log.commit_plan import Item
 from tallystick.log.views import events_of
 from tallystick.store.base import Erasure, LogRow, Store, head_key
@@ -39,9 +39,13 @@ def erasure_item(
     )
     if not erasures:
         raise NotFound("there is nothing left to erase")
-    told = {"entries": entries_told(erasures)}
     draft = Draft(
-        kind="erase", op=Op.ERASE, subject=subject, actor=actor, data=told, dialect=dialect
+        kind="erase",
+        op=Op.ERASE,
+        subject=subject,
+        actor=actor,
+        data=erased_sections.encode(erasures),
+        dialect=dialect,
     )
     claims = forgotten_claims(store, tenant, erasures)
     return Item(entry.prepare(draft), (), erasures, forgotten=claims, touched=touched)
@@ -49,13 +53,7 @@ def erasure_item(
 
 def erased_indexes(erasure: Event) -> list[int]:
     """Return the entries that an `erase` entry says it destroyed sections of, in its order."""
-    told = erasure.data.get("entries")
-    items = told if isinstance(told, list) else []
-    return [item["index"] for item in items if _names_index(item)]
-
-
-def _names_index(item: object) -> bool:
-    return isinstance(item, dict) and isinstance(item.get("index"), int)
+    return [each.index for each in erased_sections.decode(erasure)]
 
 
 def with_revisions(store: Store, tenant: str, indexes: Iterable[int]) -> set[int]:
@@ -70,11 +68,6 @@ def with_revisions(store: Store, tenant: str, indexes: Iterable[int]) -> set[int
             row = store.rows_at(tenant, [index])[index]
             index = (events_of(tenant, [row])[0].original or {}).get("revision")
     return found
-
-
-def entries_told(erasures: Iterable[Erasure]) -> list[Json]:
-    """Return what an entry says of the erasures that it records."""
-    return [{"index": erasure.index, "sections": erasure.sections} for erasure in erasures]
 
 
 def forgotten_claims(store: Store, tenant: str, erasures: Iterable[Erasure]) -> tuple[bytes, ...]:

@@ -20,13 +20,12 @@ import msgspec
 
 from tallystick import times
 from tallystick.errors import Conflict, Malformed, NotFound, StoreBusy, TallystickError, UnderHold
-from tallystick.events import entry, references
+from tallystick.events import entry, erased_sections, references
 from tallystick.events.entry import SECTIONS, section_bits, sections_of_bits
 from tallystick.events.event import Draft, Json, Op, Resource
 from tallystick.ledger.blob_erasure import erase_blob, named_blobs
 from tallystick.ledger.blobs import Blobs
 from tallystick.ledger.erasure import (
-    entries_told,
     forgotten_claims,
     present_sections,
     with_revisions,
@@ -34,7 +33,6 @@ from tallystick.ledger.erasure import (
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.person import Person, PersonQuery, Selected, select
 from tallystick.log.commit_plan import Item
-from tallystick.log.erasure_list import erased_by
 from tallystick.log.views import event_of
 from tallystick.store.base import Erasure, IdentityWrite, Store
 from tallystick.store.slices import row_slices
@@ -223,7 +221,7 @@ class Erasures:
         erased = [
             index
             for row in self._store.rows_at(tenant, indexes).values()
-            for index, _ in erased_by(event_of(tenant, row))
+            for index, _ in erased_sections.decode(event_of(tenant, row))
         ]
         return {
             "format": CERTIFICATE_FORMAT,
@@ -301,7 +299,7 @@ class Erasures:
             )
             if not erasures:
                 return held, 0
-            told = {"erasure": record.id, "entries": entries_told(erasures)}
+            told = {"erasure": record.id, **erased_sections.encode(erasures)}
             draft = Draft(
                 kind="erase",
                 op=Op.ERASE,

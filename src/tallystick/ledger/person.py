@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from tallystick.errors import Malformed
-from tallystick.events import references
+from tallystick.events import erased_sections, references
 from tallystick.events.entry import SECTIONS
 from tallystick.events.event import Event, Json, Op, Resource
 from tallystick.log.views import event_of
@@ -224,6 +224,6 @@ def _kept(event: Event) -> tuple[str, ...]:
     """Return the sections without which the log could no longer be checked."""
     if event.op is Op.SYSTEM:
         return ("target",)
-    if event.op is Op.ERASE and "entries" in event.data:
+    if event.op is Op.ERASE and erased_sections.records_entries(event):
         return ("data",)
     return ()

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from tallystick.errors import Conflict, UnderHold
-from tallystick.events import entry
+from tallystick.events import entry, erased_sections
 from tallystick.events.event import Draft, Event, Op, Resource
 from tallystick.ledger.blob_erasure import erase_blob
 from tallystick.ledger.blobs import Blobs
-from tallystick.ledger.erasure import entries_told, forgotten_claims
+from tallystick.ledger.erasure import forgotten_claims
 from tallystick.ledger.erasures import BATCH_ENTRIES, account_deletion
 from tallystick.ledger.ledger import Ledger
 from tallystick.log.commit_plan import Item
@@ -62,7 +62,7 @@ def _erase_again(
         op=Op.ERASE,
         actor=_OPERATOR,
         target=None if head is None else Resource("log", head.origin),
-        data={"restored": True, "entries": entries_told(erasures)},
+        data={"restored": True, **erased_sections.encode(erasures)},
     )
     claims = forgotten_claims(store, tenant, erasures)
     ledger.append_all(tenant, [Item(entry.prepare(draft), (), erasures, forgotten=claims)])

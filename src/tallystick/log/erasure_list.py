@@ -17,9 +17,9 @@ import structlog
 
 from tallystick import durable
 from tallystick.errors import StoreCorrupt
-from tallystick.events import entry
+from tallystick.events import entry, erased_sections
 from tallystick.events.entry import section_bits, sections_of_bits
-from tallystick.events.event import Event
+from tallystick.events.erased_sections import ErasedSections
 from tallystick.store.base import Erasure, LogHead, Store
 
 _STEP = 4_096
@@ -139,7 +139,7 @@ def read_lines(path: Path) -> Iterator[ErasureLine]:
                 raise StoreCorrupt(f"{path}, line {number}: no erasure") from error
 
 
-def _positions(erasures: Iterable[Erasure]) -> tuple[tuple[int, int], ...]:
+def _positions(erasures: Iterable[Erasure | ErasedSections]) -> tuple[tuple[int, int], ...]:
     return tuple((erasure.index, section_bits(erasure.sections)) for erasure in erasures)
 
 
@@ -152,13 +152,4 @@ def _erase_entries(store: Store, tenant: str, start: int, stop: int) -> Iterator
 
 def _told_at(store: Store, tenant: str, index: int) -> tuple[tuple[int, int], ...]:
     row = store.rows_at(tenant, [index])[index]
-    return _positions(erased_by(entry.decode(tenant, index, row.entry, row.sections)))
-
-
-def erased_by(event: Event) -> Iterator[Erasure]:
-    """Yield what an `erase` entry says it destroyed."""
-    told = event.data.get("entries")
-    for item in told if isinstance(told, list) else ():
-        match item:
-            case {"index": int(index), "sections": [*names]}:
-                yield Erasure(index, tuple(name for name in names if name in entry.SECTIONS))
+    return _positions(erased_sections.decode(entry.decode(tenant, index, row.entry, row.sections)))

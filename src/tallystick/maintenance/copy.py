@@ -12,10 +12,9 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from tallystick.errors import Conflict, StoreCorrupt
-from tallystick.events import entry
+from tallystick.events import entry, erased_sections
 from tallystick.events.entry import Sealed
 from tallystick.ledger.blobs import Blobs, copy_content
-from tallystick.maintenance.fsck import erased_by
 from tallystick.store.base import (
     Erasure,
     IdentityWrite,
@@ -186,7 +185,8 @@ class _LogCopy:
         for row in rows:
             if b'"op":"erase"' in row.entry:
                 event = entry.decode(self._head.tenant, row.index, row.entry, row.sections)
-                yield from (Erasure(*each) for each in erased_by(event) if each[0] < row.index)
+                found = erased_sections.decode(event)
+                yield from (Erasure(*each) for each in found if each.index < row.index)
 
     def _tiles(self, old_size: int, size: int) -> Iterator[Tile]:
         tenant = self._head.tenant

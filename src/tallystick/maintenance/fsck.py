@@ -16,7 +16,7 @@ from typing import NoReturn
 import msgspec
 
 from tallystick.errors import StoreError, VerificationError, for_operator
-from tallystick.events import entry, ids
+from tallystick.events import entry, erased_sections, ids
 from tallystick.events.entry import SALT_BYTES, SECTIONS
 from tallystick.events.event import HOLD_LIFTED, HOLD_PLACED, Event, HeadSlot, Op
 from tallystick.identity.records import lookups_of
@@ -125,15 +125,6 @@ def check(
     return report
 
 
-def erased_by(event: Event) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """Yield (index, section names) for everything that an `erase` entry says it destroyed."""
-    told = event.data.get("entries")
-    for item in told if isinstance(told, list) else ():
-        match item:
-            case {"index": int(index), "sections": [*names]}:
-                yield index, tuple(name for name in names if name in SECTIONS)
-
-
 class _LogCheck:
     """One log on its way through the check."""
 
@@ -205,7 +196,7 @@ class _LogCheck:
 
     def _check_erase(self, event: Event) -> None:
         """Check that what an erase entry names is gone, and note that it may be."""
-        told = dict(erased_by(event))
+        told = dict(erased_sections.decode(event))
         rows = self._store.rows_at(self._tenant, told)
         for index, names in told.items():
             row = rows.get(index)
