@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 
 import click
-import structlog
 
 from tallystick.cli.sample_events import sample_drafts
 from tallystick.cli.target import Reach, with_reach
@@ -18,6 +16,7 @@ from tallystick.http.server import listen
 from tallystick.http.server import serve as run_server
 from tallystick.identity import acts
 from tallystick.identity.access import Scope
+from tallystick.log_lines import configure_logging
 from tallystick.node.node import Node, open_node
 
 DEFAULT_TENANT = "default"
@@ -78,27 +77,6 @@ def sample_now_ms() -> int:
     from tallystick.clock import SystemClock
 
     return SystemClock().now_ms()
-
-
-def configure_logging(level: str) -> None:
-    """Send log lines to standard error: for people on a terminal, as JSON otherwise."""
-    renderer: structlog.typing.Processor = structlog.processors.JSONRenderer()
-    if sys.stderr.isatty():
-        # Plain: a traceback with local variables would show secrets.
-        renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.format_exc_info,
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(
-            logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
-        ),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
 
 
 def _first_tenant(node: Node) -> str | None:

@@ -23,6 +23,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import structlog
+
 from tallystick.data_folder import INDEX_FOLDER
 from tallystick.errors import StoreBusy, TallystickError, for_operator
 from tallystick.events.dialect_rules import Rules
@@ -32,6 +34,7 @@ from tallystick.followers.generations import Generations
 from tallystick.followers.kind import FollowerKind, load_kind
 from tallystick.followers.messages import FollowerOrder, FollowerReport, Lines, receive, send
 from tallystick.followers.registry import load_rules
+from tallystick.log_lines import configure_logging
 from tallystick.store.base import Store
 from tallystick.store.opening import open_store
 
@@ -54,6 +57,7 @@ _REBUILD_NICE = 10
 """On top of that, so that a rebuild slows nobody down."""
 _PROGRESS_EVERY_S = 0.2
 _WRONG = (IndexDamaged, LogSetBack)
+_log = structlog.get_logger("tallystick.followers")
 """What an index is made again for."""
 
 _NEARLY_ROWS = 4 * SLICE_ROWS
@@ -275,6 +279,7 @@ def main(arguments: Sequence[str]) -> int:
     sys.setswitchinterval(0.0005)
     named, folder, reference, handle, *generation = arguments
     server = socket.socket(fileno=int(handle))
+    configure_logging("info")
     kind, rules = load_kind(named), load_rules(reference)
     try:
         store = open_store(Path(folder), sys.stdin.buffer.read().decode() or None)
@@ -289,7 +294,7 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     except TallystickError as error:
         # As while a database starts again: the supervisor starts another process.
-        print(f"tallystick: {kind.name} stopped: {for_operator(error)}", file=sys.stderr)
+        _log.error("follower_stopped", follower=kind.name, reason=for_operator(error))
         return 1
     return 0
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 import select
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
+
+import structlog
 
 from tallystick.data_folder import INDEX_FOLDER
 from tallystick.errors import (
@@ -46,6 +47,7 @@ _MOVING_S = 2.0
 _SWAP_S = 60.0
 _RETRY_S = 5.0
 _MODULE = "tallystick.followers.child"
+_log = structlog.get_logger("tallystick.followers")
 
 
 class Command(NamedTuple):
@@ -284,7 +286,7 @@ class SupervisedFollowers:
             self.rebuild(name, lambda done, total: None)
         except TallystickError as error:
             if not self._closing.is_set():
-                print(f"tallystick: {for_operator(error)}", file=sys.stderr, flush=True)
+                _log.error("rebuild_failed", follower=name, reason=for_operator(error))
             return False
         return True
 

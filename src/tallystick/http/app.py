@@ -267,7 +267,7 @@ class App:
         except HTTPException as error:
             await self._fail(scope, receive, answer, error_of(error, router, scope))
         except Exception:
-            _log.exception("request failed", path=scope["path"], request_id=request_id)
+            _log.exception("request_failed", path=scope["path"], request_id=request_id)
             await self._fail(scope, receive, answer, Unexpected())
         finally:
             answer.end()
@@ -308,13 +308,13 @@ class App:
     ) -> None:
         if answer.started:
             # Half an answer cannot be taken back; closing the connection tells the client.
-            _log.warning("answer broken off", path=scope["path"], error=error.code)
+            _log.warning("answer_broken_off", path=scope["path"], error=error.code)
             raise error
         request_id = scope["state"]["request_id"]
         if isinstance(error, Unexpected) and error.__cause__ is not None:
-            _log.error("request failed", path=scope["path"], request_id=request_id, exc_info=error)
+            _log.error("request_failed", path=scope["path"], request_id=request_id, exc_info=error)
         elif isinstance(error, StoreBusy | StoreError) and error.__cause__ is not None:
-            _log.warning("store failed", reason=for_operator(error), request_id=request_id)
+            _log.warning("store_failed", reason=for_operator(error), request_id=request_id)
         request = Request(scope, receive)
         response: Response
         if answer.owner is None:

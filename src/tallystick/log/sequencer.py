@@ -430,7 +430,7 @@ class Sequencer:
                 _log.exception("waiting_request_failed", tenant=work.tenant)
 
     def _stop_for_good(self, error: TallystickError, batch: Sequence[Work]) -> None:
-        _log.error("writing stopped", reason=for_operator(error))
+        _log.error("writing_stopped", reason=for_operator(error))
         with self._condition:
             self.failure = error
             waiting = [work for lane in self._lanes.values() for work in lane.works]

@@ -35,6 +35,7 @@ from tallystick.followers import process as processes
 from tallystick.identity.records import Identity
 from tallystick.log.keys import LogKey, read_log_key
 from tallystick.log.views import LogReader
+from tallystick.log_lines import configure_logging
 from tallystick.node.node import SHARED_IDENTITY_TTL_S
 from tallystick.settings import Settings
 from tallystick.store.truth import Truth, open_truth
@@ -101,7 +102,7 @@ class BackgroundProcess:
         self._hang_up()
         processes.end(process)
         if not self._stopping.is_set():
-            _log.error("background work died", work=self._work, code=process.returncode)
+            _log.error("background_work_died", work=self._work, code=process.returncode)
 
     def _start(self, theirs: socket.socket) -> subprocess.Popen[bytes]:
         told = (self._work, str(self._folder.absolute()), str(theirs.fileno()), *self._more)
@@ -138,6 +139,7 @@ def main(arguments: Sequence[str]) -> None:
     os.nice(_NICE)
     name, folder, handle = arguments[0], Path(arguments[1]), int(arguments[2])
     settings = msgspec.json.decode(sys.stdin.buffer.read(), type=Settings)
+    configure_logging(settings.log_level)
     truth = open_truth(folder, settings.database)
     key = read_log_key(folder / KEY_FILE)
     if name == STREAMS:
@@ -183,4 +185,5 @@ if __name__ == "__main__":
         main(sys.argv[1:])
     except TallystickError as error:
         # As while a database starts again: the server starts another process.
-        sys.exit(f"tallystick: background work stopped: {for_operator(error)}")
+        _log.error("background_work_stopped", reason=for_operator(error))
+        sys.exit(1)

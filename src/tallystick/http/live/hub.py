@@ -108,10 +108,10 @@ class LiveChannel:
                     self._let_in()
                     await asyncio.sleep(_GATHER_S)
         except (Pushback, StoreError) as error:
-            _log.warning("live tail ended", tenant=self.tenant, reason=for_operator(error))
+            _log.warning("live_tail_ended", tenant=self.tenant, reason=for_operator(error))
             self._hub.forget(self, End.FAILED)
         except Exception:
-            _log.exception("live tail failed", tenant=self.tenant)
+            _log.exception("live_tail_failed", tenant=self.tenant)
             self._hub.forget(self, End.FAILED)
 
     async def _deliver_next(self) -> None:

@@ -144,7 +144,7 @@ def _is_whole(sending: asyncio.Task[None]) -> bool:
         return False
     error = sending.exception()
     if error is not None and not isinstance(error, TallystickError | TimeoutError):
-        _log.error("live tail failed", exc_info=error)
+        _log.error("live_tail_failed", exc_info=error)
     return error is None or isinstance(error, TallystickError)
 
 

@@ -101,9 +101,9 @@ class Publisher:
         except Pushback:
             return True
         except TallystickError as error:
-            _log.error("public log stands still", tenant=tenant, error=for_operator(error))
+            _log.error("public_log_stands_still", tenant=tenant, error=for_operator(error))
         except Exception:
-            _log.exception("public log stands still", tenant=tenant)
+            _log.exception("public_log_stands_still", tenant=tenant)
         self._failed[tenant] = time.monotonic()
         return False
 
