@@ -25,7 +25,7 @@ from tallystick.data_folder import (
     hold,
 )
 from tallystick.dialects import common_settings
-from tallystick.errors import Conflict, StoreBusy, StoreCorrupt, StoreError
+from tallystick.errors import Conflict, SettingsError, StoreBusy, StoreCorrupt, StoreError
 from tallystick.events.event import Draft, Json, Op, Resource
 from tallystick.identity.records import Identity
 from tallystick.identity.replay import IdentityDifference, identity_differences
