@@ -13,11 +13,11 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.14 python
 	>/dev/null 2>&1 && { echo $$name; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test t check fix docs coverage bench soak lock clean
+.PHONY: help run test t check fix docs screenshots coverage bench soak lock clean
 .SILENT:
 
 help: ## List the targets
-	sed -n 's/^\([a-z]*\):.*## \(.*\)/\1#\2/p' $(MAKEFILE_LIST) | awk -F'#' '{ printf "make %-8s %s\n", $$1, $$2 }'
+	sed -n 's/^\([a-z]*\):.*## \(.*\)/\1#\2/p' $(MAKEFILE_LIST) | awk -F'#' '{ printf "make %-11s %s\n", $$1, $$2 }'
 
 run: $(VENV)/.run ## Start the server on ./tallystick-data (DATA=DIR for another) with a little sample data
 	exec $(BIN)/tallystick serve --data $(DATA) --demo
@@ -39,6 +39,9 @@ fix: $(VENV)/.dev ## Sort imports, format, mend what ruff can mend
 
 docs: $(VENV)/.dev ## Write the generated reference pages
 	$(BIN)/python -m tests.docs.reference
+
+screenshots: $(VENV)/.dev ## Write pictures of the console into docs/images (ARGS=DIR for another folder)
+	$(BIN)/python -m tests.console.screenshots $(ARGS)
 
 coverage: $(VENV)/.dev ## Run the whole suite and demand its coverage: 95 % of src, all of tlog, log and events
 	rm -f .coverage .coverage.*

@@ -460,3 +460,40 @@ def test_the_feed_is_one_small_file(server: LiveServer) -> None:
     assert answer.headers["access-control-allow-origin"] == "*"
     assert len(answer.content) < 15 * 1024
     assert not re.search(r"^\s*import\s", answer.text, re.M)
+
+
+def test_live_mode_pauses_and_resumes_without_a_gap(
+    server: LiveServer, browser: Browser, events: list[Json]
+) -> None:
+    with server.http() as client, visiting(browser, server) as page:
+
+        def record(*numbers: int) -> list[Json]:
+            made = [{"kind": "live.test", "data": {"n": number}} for number in numbers]
+            answer: list[Json] = client.post("/v1/events", json=made).json()
+            return answer
+
+        record(0)
+        page.goto("/console?q=kind%3Alive.test")
+        rows = page.locator("tbody tr[data-index]")
+        expect(rows).to_have_count(1)
+        # What is recorded before live mode begins is not lost either.
+        record(1, 2)
+        client.post("/v1/events", json={"kind": "other.kind"})
+        page.get_by_role("button", name="Live").click()
+        expect(rows).to_have_count(3)
+        record(3)
+        expect(rows).to_have_count(4)
+        page.get_by_role("button", name="Pause").click()
+        record(*range(4, 160))
+        expect(page.locator(".live [data-state]")).to_have_text("Paused, 156 waiting")
+        expect(rows).to_have_count(4)
+        page.get_by_role("button", name="Pause").click()
+        expect(rows).to_have_count(160)
+        seen = rows.evaluate_all("rows => rows.map(row => +row.dataset.index)")
+        assert seen == sorted(seen, reverse=True)
+        [last] = record(160)
+        expect(rows).to_have_count(161)
+        client.post(f"/v1/events/{last['id']}/retract", json={})
+        expect(page.locator("tr.gone")).to_have_count(1)
+        page.get_by_role("button", name="Live").click()
+        expect(page.locator(".live [data-state]")).to_have_text("")

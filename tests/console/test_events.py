@@ -282,3 +282,15 @@ def test_an_empty_log_says_how_to_begin(server: LiveServer) -> None:
         page = person.get("/console").text
         assert "No events yet" in page
         assert "curl" in page
+
+
+def test_the_live_tail_takes_a_session_and_no_key(server: LiveServer) -> None:
+    with server.http() as http:
+        assert http.get("/console/stream").status_code == 303
+    with signed_in(server) as person, person.stream("GET", "/console/stream?q=a") as answer:
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        assert next(answer.iter_lines()).startswith("retry:")
+    with signed_in(server) as person:
+        assert person.get("/console/stream?q=kind:(").status_code == 400
+        assert person.get("/console/events/news?after=x").status_code == 400

@@ -48,10 +48,12 @@ from tallystick.http.body import ClientGone, body_of, pieces_of
 from tallystick.http.bridge import Bridge
 from tallystick.http.dispatch import APPEND, error_of, request_id_of
 from tallystick.http.hosts import Hosts, check_host
+from tallystick.http.live.console_stream import ConsoleStream
 from tallystick.http.live.hub import Hub
 from tallystick.http.metrics import Metrics
 from tallystick.http.mounts import mount_of, mounts_of
 from tallystick.http.native.append import Appender
+from tallystick.http.native.follow import LogFollower
 from tallystick.http.native.routes import NativeApi
 from tallystick.http.native.timestamps import TimestampsApi
 from tallystick.http.native.tlog import TlogApi
@@ -165,6 +167,9 @@ class App:
             *TlogApi(self.services, authenticator, self.node.cosigned).routes(),
             *TimestampsApi(self.services, authenticator, self.node.timestamps).routes(),
             *OpenapiApi(self._dialects).routes(),
+            *ConsoleStream(
+                self.services, LogFollower(self.services, self.live), self.console.sessions
+            ).routes(),
             *self.console.routes(),
         ]
 

@@ -39,6 +39,7 @@ from tallystick.query.values import Values
 FACETS = ("kind", "actor", "target.type", "dialect")
 _FACET_TOP = 8
 _AROUND = 20
+_NEWS = 100
 _SUGGESTED_COLUMNS = (
     "kind", "actor", "target", "scope", "trail", "dialect", "index", "recorded_at"
 )  # fmt: skip
@@ -95,6 +96,7 @@ class EventsPages:
             Route(f"{events}/facets", self._beside(self._facets), methods=["GET"]),
             Route(f"{events}/overview", self._beside(self._overview), methods=["GET"]),
             Route(f"{events}/complete", self._beside(self._complete), methods=["GET"]),
+            Route(f"{events}/news", reading(self._news), methods=["GET"]),
             Route(f"{events}/around", reading(self._around), methods=["GET"]),
             Route(f"{PATH}/searches", reading(self._save), methods=["POST"]),
             Route(f"{PATH}/searches/{{id}}/delete", reading(self._forget), methods=["POST"]),
@@ -115,6 +117,8 @@ class EventsPages:
         return asked_of(visit.params, visit.zone, self._services.clock.now_ms())
 
     def _page(self, visit: Visit) -> Response:
+        # Read first: what is recorded meanwhile comes with live mode.
+        last = self._last(visit)
         try:
             asked, error = self._asked(visit), None
         except Malformed as malformed:
@@ -127,19 +131,20 @@ class EventsPages:
         except RequestError as wrong:
             if is_fragment(visit.request):
                 raise
-            return self._shown(visit, asked, [], None, wrong)
+            return self._shown(visit, asked, ([], None), last, wrong)
         if is_fragment(visit.request):
             return visit.show("_more.html", asked=asked, rows=rows, more=more, refine=refined)
-        return self._shown(visit, asked, rows, more, None)
+        return self._shown(visit, asked, (rows, more), last, None)
 
     def _shown(
         self,
         visit: Visit,
         asked: Asked,
-        rows: Sequence[EventRow],
-        more: str | None,
+        listed: tuple[Sequence[EventRow], str | None],
+        last: int,
         error: RequestError | None,
     ) -> Response:
+        rows, more = listed
         owner = visit.visitor.owner
         found = self._services.identity.list(SavedSearch, visit.tenant)
         searches = [search for search in found if search.owner == owner]
@@ -150,7 +155,7 @@ class EventsPages:
             asked=asked, rows=rows, more=more, error=error, refine=refined, ranges=RANGES,
             searches=searches, position=_place(error, asked.q), is_empty=is_empty,
             all_columns=_SUGGESTED_COLUMNS, query=urlencode(asked.params),
-            is_later="cursor" in visit.params,
+            is_later="cursor" in visit.params, last_index=last,
         )  # fmt: skip
 
     def _rows(self, visit: Visit, asked: Asked) -> tuple[list[EventRow], str | None]:
@@ -223,6 +228,29 @@ class EventsPages:
             visit.visitor.principal, visit.params.get("q", ""), visit.params.get("at", "")
         )
         return Response(json_text.encode(found), media_type="application/json")
+
+    def _news(self, visit: Visit) -> Response:
+        """Show the events that were recorded behind a position, the latest ones first."""
+        after = visit.params.get("after", "")
+        if not (after.isascii() and after.isdigit() and len(after) < 16):
+            raise Malformed("after is the position of an event in the log.", path="after")
+        asked, last = self._asked(visit), self._last(visit)
+        where = self._questions.where(
+            visit.visitor.principal, asked, Range("index", int(after) + 1, last)
+        )
+        # The oldest of them first, so that what is left over comes with the next question.
+        sort = (Sort("index", descending=False),)
+        question = Find(where=where, over=asked.over, sort=sort, limit=_NEWS)
+        page = self._ledger.find(visit.tenant, question, visit.visible)
+        rows = [row_of(view, asked.columns) for view in reversed(page.views)]
+        read = page.hits[-1].index if page.more else last
+        return visit.show(
+            "_news.html", asked=asked, rows=rows, read=read, rest=page.more, refine=refined
+        )
+
+    def _last(self, visit: Visit) -> int:
+        """Return the position of the latest entry of the log; -1 for an empty one."""
+        return self._ledger.proofs.head(visit.tenant).size - 1
 
     def _around(self, visit: Visit) -> Response:
         """Show the events that were recorded right before and after one."""

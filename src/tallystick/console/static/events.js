@@ -1,5 +1,6 @@
 // The page of events: parts that come later, the endless list, zooming, completion.
 import { endless, part } from "./list.js";
+import { live } from "./live.js";
 
 const page = document.querySelector("[data-part=events]");
 const FRAGMENT = { "X-Tallystick-Fragment": "1" };
@@ -51,6 +52,7 @@ for (const panel of page.querySelectorAll("details.panel")) {
 }
 
 endless(page);
+live(page);
 
 // Only what is filled in stands in the address.
 const finder = page.querySelector("form.finder");

@@ -1,0 +1,77 @@
+"""Pictures of the console's pages, light and dark: `make screenshots` writes them to a folder.
+
+The few that the documentation shows are kept in `docs/images`.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tallystick.cli.sample_events import sample_drafts
+from tallystick.events.event import Resource
+from tallystick.http.native.append import prepare_events
+from tallystick.identity.access import Scope
+from tallystick.ledger import holds
+from tallystick.query.expr import Everything
+from tallystick.query.question import Find
+from tests.console.browser import chromium, visiting
+from tests.support.live_server import TENANT, LiveServer, open_server
+
+SIZE = {"width": 1200, "height": 780}
+
+
+def main() -> None:
+    """Write the pictures into the folder that is named, else `docs/images`."""
+    target = Path(sys.argv[1] if len(sys.argv) > 1 else "docs/images")
+    target.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        open_server(Path(folder) / "data") as server,
+        chromium() as browser,
+    ):
+        pages = _pages(server)
+        for scheme in ("light", "dark"):
+            with visiting(browser, server, viewport=SIZE, color_scheme=scheme) as page:
+                for name, address in pages.items():
+                    page.goto(address, wait_until="networkidle")
+                    if name == "event":
+                        page.get_by_role("button", name="Verify").click()
+                        page.locator(".verdict .notice").wait_for()
+                    file = target / f"console-{name}-{scheme}.png"
+                    page.screenshot(path=file, animations="disabled")
+                    print(f"{file} {file.stat().st_size // 1024} KiB")
+
+
+def _pages(server: LiveServer) -> dict[str, str]:
+    """Fill the log, and return the addresses of the pages by name."""
+    node, now_ms = server.node, int(time.time() * 1000)
+    drafts = sample_drafts(900, now_ms)
+    node.ledger.append_each(TENANT, prepare_events(drafts), atomic=True)
+    server.create_user(TENANT, "u-101", login="alice", name="Alice Okafor", time_zone="Europe/Oslo")
+    server.grant(TENANT, "u-101", "workspace:4137", "Viewer")
+    server.create_key(TENANT, [Scope.READ], label="Dashboard")
+    server.create_key(TENANT, [Scope.WRITE], label="Shop")
+    _, act = holds.place(
+        TENANT, 'actor:"user:u-101"', reason="Case 2026-114",
+        by=Resource("user", "u-9", "Dana Kowalska"), now_ms=now_ms,
+    )  # fmt: skip
+    node.ledger.administer(TENANT, act)
+    views = node.ledger.find(TENANT, Find(limit=50), Everything()).views
+    changed = next(view.first for view in views if view.first.previous)
+    assert changed.target is not None
+    return {
+        "events": "/console?group=kind&columns=data.total",
+        "event": f"/console/events/{changed.id}",
+        "resource": f"/console/resource?type={changed.target.type}&id={changed.target.id}",
+        "log": "/console/log",
+        "admin": "/console/admin/keys",
+        "users": "/console/admin/users",
+        "holds": "/console/admin/holds",
+    }
+
+
+if __name__ == "__main__":
+    main()
