@@ -277,8 +277,8 @@ def test_a_stream_sees_what_its_maker_sees_now(world: World) -> None:
         for at, space in enumerate(spaces):
             world.append(1, first=at, **space)
         receiver.wait(lambda: len(receiver.events()) == 2)
-        live.change(User, TENANT, "ann", lambda known: acts.remove_grant(known, "tenant:*"))
         live.grant(TENANT, "ann", "space:9", "space_auditor")
+        live.change(User, TENANT, "ann", lambda known: acts.remove_grant(known, "tenant:*"))
         for at, space in enumerate(spaces * 2):
             world.append(1, first=10 + at, **space)
         receiver.wait(lambda: len(receiver.events()) == 4)
