@@ -40,6 +40,7 @@ from tallystick.subscriptions.streams.carriers import Outside
 from tallystick.subscriptions.streams.exchange import Dialer
 from tallystick.subscriptions.streams.progress import StreamProgress
 from tallystick.subscriptions.streams.sender import SenderServices
+from tallystick.subscriptions.streams.sinks.objects import destination
 
 _LOOK_S = 1.0
 _TELL_S = 60.0
@@ -68,6 +69,8 @@ def outside_of(settings: Settings, key: LogKey) -> Outside:
     Raises: SettingsError.
     """
     dialer = Dialer(AllowedNetworks(settings.streams_allow))
+    for name in settings.streams_destinations:
+        destination(name, settings.streams_destinations)
     return Outside(dialer, settings.streams_destinations, key.derive_secret)
 
 

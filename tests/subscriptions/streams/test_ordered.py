@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 from itertools import pairwise
 
+import apsw
 import msgspec
 import pytest
 
@@ -378,6 +380,24 @@ def test_states_hold_positions_and_never_content(world: World) -> None:
     kept = b"".join(file.read_bytes() for file in world.folder.glob("streams.db*"))
     assert len(kept) > 1000
     assert b"marmalade" not in kept
+
+
+def test_a_record_that_was_forged_in_the_database_sends_nothing(world: World) -> None:
+    with receiving() as receiver, receiving() as stranger, world.sending():
+        world.create(receiver.url)
+        world.append(1)
+        receiver.wait(lambda: len(receiver.taken) == 1)
+        file = apsw.Connection(str(world.folder / "ledger.db"))
+        file.set_busy_timeout(5000)
+        doc = file.execute("SELECT doc FROM identity WHERE kind = 'stream'").get
+        forged = bytes(doc).replace(receiver.url.encode(), stranger.url.encode())
+        file.execute("UPDATE identity SET doc = ? WHERE kind = 'stream'", (forged,))
+        world.append(3, first=1)
+        time.sleep(1)
+        file.execute("UPDATE identity SET doc = ? WHERE kind = 'stream'", (doc,))
+        file.close()
+        receiver.wait(lambda: len(receiver.events()) == 4)
+    assert stranger.attempts == []
 
 
 def test_another_stream_of_the_same_name_begins_anew(world: World) -> None:

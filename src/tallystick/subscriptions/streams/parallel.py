@@ -74,6 +74,10 @@ class ParallelSender(Sender):
 
     def step(self) -> None:
         """Hand out what there is to deliver, and take note of what came back."""
+        if self._window and self._replay_waits:
+            # What is under way belongs to the position that the replay will come back to.
+            self._take_note(wait=True)
+            return
         head = self.adopt()
         self._begin_lanes()
         self._hand_out_letters(head)
@@ -183,6 +187,11 @@ class ParallelSender(Sender):
         return waiting >= WAITING_MAX
 
     # Where it is
+
+    @property
+    def _replay_waits(self) -> bool:
+        replay, moved = self.stream.replay, self.stream.epoch != self.progress.epoch
+        return replay is not None and replay.number != self.progress.replay and not moved
 
     @property
     def _replaying(self) -> bool:

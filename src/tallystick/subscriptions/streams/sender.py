@@ -44,6 +44,7 @@ from tallystick.subscriptions.streams.stretches import Stretch, StretchReader
 _LOOK_S = 1.0
 """How often a sender with nothing to do looks, where nobody tells it that the log grew."""
 _LOST_S = 1.0
+_UNVERIFIED_S = 0.1
 _IDLE_SAVE_S = 1.0
 
 _log = structlog.get_logger("tallystick.streams")
@@ -79,6 +80,8 @@ class Sender(threading.Thread):
         self.stream = stream
         self.grown = threading.Event()
         """Set when there may be something to do."""
+        self.verified = stream
+        """The record as the log tells of it; set by the thread that compares the two."""
         self._stopping = threading.Event()
         # What follows belongs to this thread.
         self.progress = StreamProgress(salt=stream.salt, epoch=0, at=StoredPosition(0))
@@ -136,6 +139,9 @@ class Sender(threading.Thread):
         try:
             if not self._refresh():
                 return False
+            if self.stream != self.verified:
+                self.rest(_UNVERIFIED_S)
+                return True
             if self._lead():
                 self.step()
             return True
