@@ -5,15 +5,24 @@ from __future__ import annotations
 import csv
 import io
 import json
+from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from tallystick.events.event import Resource
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tallystick.events.event import Draft, Resource
 from tallystick.exports.formats import FORMATS, Source
 from tallystick.exports.rows import export_slices
 from tallystick.ledger.ledger import Ledger
-from tallystick.query.expr import Eq, Everything, Expr
+from tallystick.query.expr import Eq, Everything, Expr, Not, Nothing
 from tallystick.store.base import Store
+from tallystick.store.sqlite.store import open_sqlite
+from tests.store.transactions import KEY
 from tests.support.recording import TENANT, Recorder, draft, order
+from tests.support.strategies import drafts
 
 
 def body(store: Store, size: int, *, start: int = 0, where: Expr | None = None) -> bytes:
@@ -59,6 +68,21 @@ def test_an_export_is_pinned_to_a_size(store: Store, ledger: Ledger, recorder: R
     leaves = store.leaves(TENANT, 0, 6)
     assert all(bytes.fromhex(row["leaf_hash"]) == leaves[row["index"]] for row in rows(before))
     assert [row["index"] for row in rows(body(store, 6, where=Eq("data.a", 5)))] == [5]
+
+
+@settings(max_examples=60)
+@given(written=st.lists(drafts(), min_size=1, max_size=8))
+def test_a_spliced_line_is_a_rendered_line(written: list[Draft]) -> None:
+    """The law of splicing: a filter that lets everything pass is answered without splicing."""
+    with TemporaryDirectory() as folder, closing(open_sqlite(Path(folder) / "log.db")) as store:
+        recorder = Recorder(store, KEY)
+        try:
+            recorder.append(TENANT, *written)
+            head = store.log_head(TENANT)
+            assert head is not None
+            assert body(store, head.size) == body(store, head.size, where=Not(Nothing()))
+        finally:
+            recorder.close()
 
 
 HOSTILE = ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1", " =1", "＝1", '=HYPERLINK("http://x")']

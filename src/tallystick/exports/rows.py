@@ -16,6 +16,7 @@ import msgspec
 from tallystick import json_text
 from tallystick.events.event import Event, HeadSlot, Op, View
 from tallystick.events.rendering import rendered
+from tallystick.exports import splicing
 from tallystick.limits import SLICE_BYTES
 from tallystick.log.views import event_of, views_of, with_content
 from tallystick.query.expr import Everything, Expr
@@ -47,6 +48,11 @@ def export_slices(
         rows = list(store.rows_within(tenant, wanted, SLICE_BYTES).values())
         if not rows:
             return
+        lines = _spliced(store, tenant, rows) if predicate is None else None
+        if lines is not None:
+            start = rows[-1].index + 1
+            yield ExportSlice(b"".join(lines), start)
+            continue
         views = _views_as_of(store, tenant, rows, size)
         start = views[-1].index + 1
         lines = [
@@ -55,6 +61,18 @@ def export_slices(
             if _is_exported(view, predicate)
         ]
         yield ExportSlice(b"".join(lines), start)
+
+
+def _spliced(store: Store, tenant: str, rows: Sequence[LogRow]) -> list[bytes] | None:
+    """Return the lines of entries none of which was changed; None when one was."""
+    heads = [splicing.HEAD.decode(row.entry) for row in rows]
+    events = [(head, row) for head, row in zip(heads, rows, strict=True) if head.op == Op.RECORD]
+    if not all(splicing.is_whole(head, row) for head, row in events):
+        return None
+    keys = [head_key(HeadSlot.REVISION, "event", head.id) for head, _ in events]
+    if keys and store.resource_heads(tenant, keys):
+        return None
+    return [splicing.spliced(head, row) for head, row in events]
 
 
 def _is_exported(view: View, predicate: Predicate | None) -> bool:
