@@ -91,6 +91,25 @@ def change_policy(reach: Reach, log: str) -> None:
     reach.show(told, lambda: f"the log of {told['id']} is {log} now")
 
 
+@tenants.command("compliance")
+@click.option("--until", required=True, help="The end, an RFC 3339 time; later than the last one.")
+@click.option("--reason", required=True, help="Why: a rule, a ruling.")
+@with_reach
+def comply(reach: Reach, until: str, reason: str) -> None:
+    """Forbid revision and erasure until a date, for everybody; it is never shortened."""
+    told = reach.ask_tenant("POST", "compliance", body={"until": until, "reason": reason})
+    reach.show(told, lambda: f"nothing of {told['tenant']} changes until {told['until']}")
+
+
+@tenants.command("confirm-clock")
+@click.option("--reason", required=True, help="Why the clock was ahead or the log at rest.")
+@with_reach
+def confirm_clock(reach: Reach, reason: str) -> None:
+    """Confirm the clock after a pause of more than a day, so that dates count from it."""
+    told = reach.ask_tenant("POST", "clock", body={"reason": reason})
+    reach.show(told, lambda: f"the clock is confirmed at {told['recorded_at']}")
+
+
 @click.group()
 def keys() -> None:
     """Make, list and revoke API keys; print a log's verifier key."""

@@ -16,6 +16,11 @@ Json = dict[str, Any]
 
 HOLD_PLACED = "hold.placed"
 HOLD_LIFTED = "hold.lifted"
+COMPLIANCE_SET = "compliance.set"
+HOLD_ACTS = frozenset({HOLD_PLACED, HOLD_LIFTED, COMPLIANCE_SET})
+"""Kinds of entries that change what may be taken away."""
+
+CLOCK_CONFIRMED = "clock.confirmed"
 
 
 class Op(enum.StrEnum):

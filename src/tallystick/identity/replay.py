@@ -228,6 +228,12 @@ def _blob_facts(facts: Json, data: Json) -> Json:
     return {"digest": data["sha256"], "size": data["size"], "mime_type": data["mime_type"]}
 
 
+def _compliance(facts: Json, data: Json) -> Json:
+    """Compliance is lengthened and never shortened, whatever an entry says."""
+    until_ms = max(data["until_ms"], facts.get("until_ms", 0))
+    return {"query": "*", "lifted": False, "until_ms": until_ms}
+
+
 def _gone(facts: Json, data: Json) -> None:
     return None
 
@@ -255,6 +261,7 @@ _CHANGES: dict[str, _Change] = {
     "client.changed": lambda facts, data: facts | data,
     "client.secret_regenerated": lambda facts, data: facts | data,
     "client.deleted": _gone,
+    "compliance.set": _compliance,
     "hold.placed": lambda facts, data: _HOLD_MADE | data,
     "hold.lifted": lambda facts, data: facts | {"lifted": True, "lift_reason": data.get("reason")},
     "session.refreshed": lambda facts, data: _SESSION_MADE | facts | data,

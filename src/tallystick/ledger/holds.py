@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 
 import msgspec
 
+from tallystick import times
 from tallystick.errors import (
     Conflict,
     InvalidQuery,
@@ -26,6 +27,7 @@ from tallystick.errors import (
     UnderHold,
 )
 from tallystick.events.event import (
+    COMPLIANCE_SET,
     HOLD_LIFTED,
     HOLD_PLACED,
     Draft,
@@ -40,6 +42,7 @@ from tallystick.events.event import (
 from tallystick.identity import acts
 from tallystick.identity.acts import Act
 from tallystick.identity.replay import IdentityReplay
+from tallystick.ledger.log_time import LogTimes
 from tallystick.log.commit_plan import Item
 from tallystick.log.views import events_of, find_index, views_of
 from tallystick.query.expr import Expr, Range, all_of
@@ -50,6 +53,9 @@ from tallystick.query.values import Values
 from tallystick.store.base import HOLD_HEAD, IdentityRow, IdentityWrite, Store, head_key
 
 _KIND = "hold"
+COMPLIANCE = "compliance"
+"""The id of the hold that compliance is."""
+
 _LOOKS = 5
 _CHANGES = frozenset({Op.REVISE, Op.RETRACT})
 
@@ -72,6 +78,8 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     lifted_ms: int | None = None
     lifted_by: Resource | None = None
     lift_reason: str | None = None
+    until_ms: int | None = None
+    """Of compliance: when it ends by itself, by the log's own clock; nobody lifts it before."""
 
     @property
     def active(self) -> bool:
@@ -115,6 +123,7 @@ class Holds:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._times = LogTimes(store)
         # What the log tells of holds, and up to where it was read, by tenant.
         self._replays: dict[str, tuple[IdentityReplay, int]] = {}
         self._replays_lock = threading.Lock()
@@ -191,6 +200,10 @@ class Holds:
         latest = self._latest(tenant)
         doc = self._doc(tenant, id)
         hold = msgspec.json.decode(doc, type=Hold)
+        if hold.until_ms is not None:
+            raise Conflict(
+                f"compliance lasts until {times.to_rfc3339(hold.until_ms)}: nobody ends it before"
+            )
         if not hold.active:
             raise Conflict(f"the hold {id!r} was lifted already")
         _check_reason(reason)
@@ -198,6 +211,31 @@ class Holds:
         draft = _act(HOLD_LIFTED, gone, by, {"reason": reason})
         draft.expects = (latest,)
         return gone, Act(draft, (_write(gone, replaces=doc),))
+
+    def comply(
+        self, tenant: str, *, until_ms: int, reason: str, by: Resource, now_ms: int
+    ) -> tuple[Hold, Act]:
+        """Return compliance until a date, in which nobody takes anything away, and its act.
+
+        Raises: Conflict for an earlier date than the present one, Malformed without a reason or
+        for a date that is past.
+        """
+        _check_reason(reason)
+        latest = self._latest(tenant)
+        row = self._store.identity(tenant, _KIND, COMPLIANCE)
+        known = None if row is None else msgspec.json.decode(row.doc, type=Hold)
+        if known is not None and (known.until_ms is None or until_ms <= known.until_ms):
+            until = "it is lifted" if known.until_ms is None else times.to_rfc3339(known.until_ms)
+            raise Conflict(f"compliance lasts until {until}, and is only ever lengthened")
+        if until_ms <= now_ms:
+            raise Malformed("compliance lasts until a date to come", path="/until")
+        hold = Hold(
+            id=COMPLIANCE, tenant=tenant, query="*", reason=reason,
+            placed_ms=now_ms, placed_by=by, until_ms=until_ms,
+        )  # fmt: skip
+        draft = _act(COMPLIANCE_SET, hold, by, {"until_ms": until_ms, "reason": reason})
+        draft.expects = (latest,)
+        return hold, Act(draft, (_write(hold, replaces=None if row is None else row.doc),))
 
     def guarded(self, tenant: str, items: Sequence[Item]) -> Sequence[Item]:
         """Return items of which those that take something away are committed only under no hold.
@@ -231,8 +269,17 @@ class Holds:
                         hint="run tallystick fsck, then restore a backup",
                     )
                 holds = [msgspec.json.decode(row.doc, type=Hold) for row in rows]
-                return latest, [hold for hold in holds if hold.active]
+                return latest, [hold for hold in holds if self._is_in_force(tenant, hold)]
         raise StoreBusy("legal holds are being placed and lifted", hint="send again")
+
+    def _is_in_force(self, tenant: str, hold: Hold) -> bool:
+        if hold.until_ms is None:
+            return hold.active
+        head = self._store.log_head(tenant)
+        if head is None or head.recorded_ms < hold.until_ms:
+            return True
+        # Past the date by the system's clock: the log's own one is slower to measure.
+        return self._times.time_ms(tenant, head.size) < hold.until_ms
 
     def _problem(self, tenant: str, latest: Expectation, rows: Sequence[IdentityRow]) -> str | None:
         """Return in what the records of holds differ from what the log tells."""
@@ -333,15 +380,22 @@ def _expecting(item: Item, latest: Expectation) -> Item:
 
 
 def _check(holds: Sequence[Hold], views: Iterable[View]) -> None:
-    tests = [(hold.id, hold.covering()) for hold in holds]
+    tests = [(hold, hold.covering()) for hold in holds]
     for view in views:
-        for id, covers in tests:
+        for hold, covers in tests:
             if covers(view):
-                raise UnderHold(
-                    f"{_name_of(view.first)} is under the legal hold {id!r}",
-                    hold=id,
-                    hint=f"an administrator lifts it with: tallystick holds lift {id}",
-                )
+                raise _under(hold, _name_of(view.first))
+
+
+def _under(hold: Hold, name: str) -> UnderHold:
+    if hold.until_ms is not None:
+        until = times.to_rfc3339(hold.until_ms)
+        return UnderHold(f"compliance keeps {name} as it is until {until}", hold=hold.id)
+    return UnderHold(
+        f"{name} is under the legal hold {hold.id!r}",
+        hold=hold.id,
+        hint=f"an administrator lifts it with: tallystick holds lift {hold.id}",
+    )
 
 
 def _name_of(event: Event) -> str:

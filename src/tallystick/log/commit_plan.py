@@ -20,7 +20,7 @@ from tallystick.errors import (
 )
 from tallystick.events import entry, ids
 from tallystick.events.entry import Prepared, Sealed
-from tallystick.events.event import HOLD_LIFTED, HOLD_PLACED, Draft, Expectation, HeadSlot, Op
+from tallystick.events.event import HOLD_ACTS, Draft, Expectation, HeadSlot, Op
 from tallystick.log.idempotency import claim_of_id, is_same_event
 from tallystick.store.base import (
     HOLD_HEAD,
@@ -270,7 +270,7 @@ class Planner:
         elif draft.op in (Op.REVISE, Op.RETRACT) and draft.subject is not None:
             key = head_key(HeadSlot.REVISION, "event", draft.subject)
             self._heads[key] = ResourceHead(index, live=draft.op is Op.REVISE)
-        elif draft.op is Op.SYSTEM and draft.kind in (HOLD_PLACED, HOLD_LIFTED):
+        elif draft.op is Op.SYSTEM and draft.kind in HOLD_ACTS:
             self._heads[HOLD_HEAD] = ResourceHead(index, live=True)
 
     def finish(self, signer: Signer) -> TenantCommit:

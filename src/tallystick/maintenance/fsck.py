@@ -18,7 +18,7 @@ import msgspec
 from tallystick.errors import StoreError, VerificationError, for_operator
 from tallystick.events import entry, erased_sections, ids
 from tallystick.events.entry import SALT_BYTES, SECTIONS
-from tallystick.events.event import HOLD_LIFTED, HOLD_PLACED, Event, HeadSlot, Op
+from tallystick.events.event import HOLD_ACTS, Event, HeadSlot, Op
 from tallystick.identity.records import lookups_of
 from tallystick.identity.replay import KINDS, IdentityReplay
 from tallystick.store.base import (
@@ -398,7 +398,7 @@ def _heads_of(event: Event) -> list[tuple[bytes, ResourceHead]]:
     if event.op is Op.DOCUMENT and target is not None:
         key = head_key(HeadSlot.DOCUMENT, target.type, target.id)
         return [(key, ResourceHead(event.index, not event.kind.endswith(".delete")))]
-    if event.op is Op.SYSTEM and event.kind in (HOLD_PLACED, HOLD_LIFTED):
+    if event.op is Op.SYSTEM and event.kind in HOLD_ACTS:
         return [(HOLD_HEAD, ResourceHead(event.index, True))]
     return []
 

@@ -10,8 +10,8 @@ from starlette.routing import BaseRoute, Route
 
 from tallystick import times
 from tallystick.dialects.services import Services
-from tallystick.errors import FollowerBehind, InvalidQuery
-from tallystick.events.event import Json, Resource
+from tallystick.errors import FollowerBehind, InvalidQuery, Malformed
+from tallystick.events.event import CLOCK_CONFIRMED, Draft, Json, Op, Resource
 from tallystick.http.admin.guard import ONE, AdminGuard, Input, decode, json_response
 from tallystick.http.native import parameters
 from tallystick.ledger import holds
@@ -39,6 +39,13 @@ class LiftIn(Input, frozen=True):
     reason: str
 
 
+class ComplianceIn(Input, frozen=True):
+    """Until when nothing may be changed or erased, and why."""
+
+    until: str
+    reason: str
+
+
 class AdminHoldsApi:
     """Handlers of legal holds; placing and lifting are entries in the tenant's log."""
 
@@ -54,6 +61,8 @@ class AdminHoldsApi:
             Route(_HOLDS, on(self._list), methods=["GET"]),
             Route(_HOLDS, on(self._place), methods=["POST"]),
             Route(_HOLDS + "/{id:path}/lift", on(self._lift), methods=["POST"]),
+            Route(ONE + "/compliance", on(self._comply), methods=["POST"]),
+            Route(ONE + "/clock", on(self._confirm_clock), methods=["POST"]),
         ]
 
     def _list(self, request: Request, tenant: str) -> Response:
@@ -100,6 +109,34 @@ class AdminHoldsApi:
         self._ledger.administer(tenant, act)
         return json_response(_hold(hold))
 
+    def _comply(self, request: Request, tenant: str) -> Response:
+        wanted = decode(ComplianceIn, request.state.body)
+        self._services.identity.tenant(tenant)
+        hold, act = self._ledger.holds.comply(
+            tenant,
+            until_ms=times.from_rfc3339(wanted.until, "/until"),
+            reason=wanted.reason,
+            by=self._guard.actor(request),
+            now_ms=self._services.clock.now_ms(),
+        )
+        self._ledger.administer(tenant, act)
+        return json_response(_hold(hold))
+
+    def _confirm_clock(self, request: Request, tenant: str) -> Response:
+        wanted = decode(LiftIn, request.state.body)
+        if not wanted.reason.strip():
+            raise Malformed("a clock is confirmed for a reason", path="/reason")
+        self._services.identity.tenant(tenant)
+        draft = Draft(
+            kind=CLOCK_CONFIRMED,
+            op=Op.SYSTEM,
+            actor=self._guard.actor(request),
+            target=Resource("clock", tenant),
+            data={"reason": wanted.reason},
+        )
+        [accepted] = self._ledger.append(tenant, [draft])
+        return json_response({"recorded_at": times.to_rfc3339(accepted.recorded_ms)})
+
 
 def _time(text: str | None, path: str) -> int | None:
     return None if text is None else times.from_rfc3339(text, path)
@@ -117,6 +154,8 @@ def _hold(hold: Hold) -> Json:
         "placed_at": _told_time(hold.placed_ms),
         "placed_by": _told_resource(hold.placed_by),
     }
+    if hold.until_ms is not None:
+        told["until"] = times.to_rfc3339(hold.until_ms)
     if hold.lifted_by is not None:
         told |= {
             "lifted_at": _told_time(hold.lifted_ms),
