@@ -38,6 +38,9 @@ ERASURES_FILE = "erasures.jsonl"
 TIMESTAMPS_FOLDER = "timestamps"
 """The checkpoints of every log that an authority stamped, and its tokens."""
 
+BUNDLES_FOLDER = "bundles"
+"""Evidence bundles that were asked for; they can be made again."""
+
 UPLOADS_FOLDER = "uploads"
 """Blobs on their way in; emptied at every start."""
 

@@ -12,6 +12,8 @@ from tests.house.tree import modules
 ALLOWED = {
     "cli/export.py": "an export comes in rows, flushed before durable notes how far it is",
     "durable.py": "does it",
+    "cli/evidence.py": "a download, compared with its digest before it takes its name",
+    "evidence/bundle.py": "spools are flushed by durable before the note that counts on them",
     "cli/events.py": "writes what the user asked for where the user said, which may be a device",
     "data_folder.py": "a lock has no content",
     "index/lists/sealed_block.py": "writes a file in parts and flushes it; compaction renames it",

@@ -8,7 +8,9 @@ MODULE_LINES_MAX = 450
 FUNCTION_LINES_MAX = 60
 
 # What may be longer, each with the reason why it would be worse if it were cut.
-LONG_MODULES: dict[str, str] = {}
+LONG_MODULES: dict[str, str] = {
+    "evidence/verify.py": "it travels in every bundle, alone, and is read there as one file",
+}
 LONG_FUNCTIONS: dict[str, str] = {}
 
 

@@ -15,8 +15,6 @@ from tallystick.client.client import Json
 from tallystick.errors import Malformed
 from tallystick.imports.files import BROKEN, unpacked
 from tallystick.imports.splitting import texts_of
-from tallystick.tlog.note import Verifier
-from tallystick.tlog.receipt import verify_receipt
 
 _COLUMNS = ("index", "occurred_at", "kind", "actor", "target", "id")
 _RECEIPT_BYTES_MAX = 16 * 1024 * 1024
@@ -148,52 +146,4 @@ def receipt(reach: Reach, event_id: str, out: Path | None) -> None:
     click.echo(f"receipt written to {out}", err=True)
 
 
-@click.command()
-@click.argument("file", type=click.File("rb"))
-@click.option("--key", "vkey", help="Verifier key of the log, as `tallystick keys log` prints it.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def verify(file: IO[bytes], vkey: str | None, as_json: bool) -> None:
-    """Verify a receipt offline: entry, content, inclusion, signature.
-
-    Without --key the receipt is checked against the key it names itself, which shows that it is
-    whole but not whose it is. Exits with 3 when anything does not hold.
-    """
-    verifier = None if vkey is None else Verifier.parse(vkey)
-    found = verify_receipt(file.read(_RECEIPT_BYTES_MAX + 1), verifier=verifier)
-    told: Json = {
-        "verified": True,
-        "key_pinned": found.pinned,
-        "key": found.key,
-        "origin": found.origin,
-        "index": found.index,
-        "size": found.size,
-        "entry": found.entry,
-        "sections": found.sections,
-        "not_included_or_erased": list(found.erased),
-    }
-    if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(told), indent=2).decode())
-    else:
-        click.echo(_verdict(told))
-
-
-def _verdict(told: Json) -> str:
-    entry = told["entry"]
-    lines = [
-        f"verified: entry {told['index']} of the log {told['origin']}",
-        f"  kind        {entry['kind']}",
-        f"  id          {entry['id']}",
-        f"  log size    {told['size']} when the checkpoint was signed",
-        f"  sections    {', '.join(told['sections']) or 'none'}",
-    ]
-    if told["not_included_or_erased"]:
-        lines.append(f"  not included or erased: {', '.join(told['not_included_or_erased'])}")
-    lines.append(
-        "  key         pinned: it is the log's"
-        if told["key_pinned"]
-        else "  key         not pinned: pass --key to be sure whose log this is"
-    )
-    return "\n".join(lines)
-
-
-COMMANDS = (append, events, search, receipt, verify)
+COMMANDS = (append, events, search, receipt)

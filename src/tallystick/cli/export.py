@@ -13,6 +13,7 @@ import click
 import msgspec
 
 from tallystick import durable
+from tallystick.cli.evidence import write_bundle
 from tallystick.cli.target import Reach, with_reach
 from tallystick.client.client import Client, Json
 from tallystick.errors import Conflict, Malformed
@@ -52,6 +53,14 @@ class _Progress(msgspec.Struct, kw_only=True):
 @click.option("--to", "stop", help="Before this time (RFC 3339).")
 @click.option("-q", "query", help="Search query; see `tallystick search --help`.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file.")
+@click.option(
+    "--bundle",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write an evidence bundle: events with their proofs and two verifiers, as one ZIP.",
+)
+@click.option("--at", type=click.IntRange(0), help="Bundle: as of the log with so many entries.")
+@click.option("--first", type=click.IntRange(0), help="Bundle: account for all entries from here.")
+@click.option("--until", type=click.IntRange(0), help="Bundle: and before this one.")
 @with_reach
 def export(
     reach: Reach,
@@ -66,17 +75,27 @@ def export(
     stop: str | None,
     query: str | None,
     out: Path | None,
+    bundle: Path | None,
+    at: int | None,
+    first: int | None,
+    until: int | None,
 ) -> None:
     """Write every event that matches, in the order of the log, to a file or standard output.
 
     With --out, FILE.manifest.json says how many events there are, their hash and range. An export
-    that was broken off is taken up again by the same command, and has the same bytes.
+    that was broken off is taken up again by the same command, and has the same bytes. With
+    --bundle, the events come with what proves them; see `tallystick verify`.
     """
     asked: Json = {
         "kind": kind, "actor": actor, "target": target, "scope": scope, "trail": trail,
         "dialect": dialect, "from": start, "to": stop, "q": query,
     }  # fmt: skip
     filters = {name: value for name, value in asked.items() if value not in (None, ())}
+    if bundle is not None:
+        write_bundle(reach, bundle, filters | {"at": at, "first": first, "stop": until})
+        return
+    if any(value is not None for value in (at, first, until)):
+        raise click.UsageError("--at, --first and --until are for --bundle")
     with reach.client() as client:
         if out is None:
             manifest = _to_output(client, FORMATS[form], filters)

@@ -14,7 +14,8 @@ from tallystick.errors import TallystickError, VerificationError, for_operator
 VERIFICATION_FAILED = 3
 MODULES = {
     "serve": ("serve", "demo"),
-    "events": ("append", "events", "search", "receipt", "verify"),
+    "events": ("append", "events", "search", "receipt"),
+    "evidence": ("verify",),
     "tail": ("tail",),
     "export": ("export",),
     "imports": ("import",),

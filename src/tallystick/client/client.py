@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 from urllib.parse import quote
 
 import httpx2
@@ -276,6 +276,21 @@ class Client:
                     yield told[0], told[1]
                 elif "error" in told:
                     raise ApiError(500, {"detail": told["error"]})
+
+    def download(self, path: str, file: IO[bytes]) -> None:
+        """Write what a path answers to a file, piece by piece.
+
+        Raises: ApiError, Unreachable.
+        """
+        try:
+            with self._http.stream("GET", path) as response:
+                if response.status_code >= 400:
+                    response.read()
+                    raise ApiError(response.status_code, _problem(response))
+                for piece in response.iter_bytes():
+                    file.write(piece)
+        except httpx2.HTTPError as error:
+            raise Unreachable(f"the download broke off: {error}", hint="try again") from error
 
     # Anything else
 

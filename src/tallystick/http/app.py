@@ -21,6 +21,7 @@ from starlette.routing import BaseRoute, Router
 from starlette.types import Message, Receive, Scope, Send
 
 from tallystick.console.app import Console, wants_console
+from tallystick.data_folder import BUNDLES_FOLDER
 from tallystick.dialects import common_settings
 from tallystick.dialects.base import Dialect, PathOwner
 from tallystick.dialects.services import Background, BackgroundServices, Services
@@ -32,6 +33,7 @@ from tallystick.errors import (
     Unexpected,
     for_operator,
 )
+from tallystick.evidence.jobs import BundleJobs
 from tallystick.http.admin.clients import AdminClientsApi
 from tallystick.http.admin.erasures import AdminErasuresApi
 from tallystick.http.admin.guard import AdminGuard
@@ -127,6 +129,7 @@ class App:
         self._metrics = Metrics(node)
         self._room = Room(node.settings.answer_bytes)
         self._proofs = ProofHeaders(self.services)
+        self._bundles = BundleJobs(node.ledger, node.key, node.folder / BUNDLES_FOLDER)
         self._appender = Appender(self.services, authenticator, lambda: node.witnesses)
         # One of it, wherever it is reached: it counts attempts to log in.
         public = common_settings(node.settings, self._dialects).public_clients
@@ -153,7 +156,7 @@ class App:
         guard = AdminGuard(self.services, authenticator)
         names = [dialect.name for dialect in self._dialects]
         return [
-            *NativeApi(self.services, authenticator, self.live).routes(),
+            *NativeApi(self.services, authenticator, self.live, self._bundles).routes(),
             *AdminTenantsApi(self.services, authenticator, guard).routes(),
             *AdminKeysApi(self.services, guard).routes(),
             *AdminUsersApi(self.services, guard).routes(),
@@ -223,6 +226,7 @@ class App:
         if self._eraser is not None:
             self._eraser.close()
             self._eraser = None
+        self._bundles.close()
         for background in self._background:
             background.close()
         self._background = []

@@ -21,11 +21,13 @@ from tallystick.dialects.services import Services
 from tallystick.errors import PreconditionFailed
 from tallystick.events import rendering
 from tallystick.events.event import Json, Op, View
+from tallystick.evidence.jobs import BundleJobs
 from tallystick.http.auth import Authenticator
 from tallystick.http.body import body_of
 from tallystick.http.live.hub import Hub
 from tallystick.http.native import parameters, wire
 from tallystick.http.native.blobs import NativeBlobsApi
+from tallystick.http.native.bundles import BundlesApi
 from tallystick.http.native.exports import ExportsApi
 from tallystick.http.native.facets import AnalysisApi
 from tallystick.http.native.feed import FeedApi
@@ -49,8 +51,11 @@ Handler = Callable[[Request, Principal], Awaitable[Response]]
 class NativeApi:
     """Handlers of the native API."""
 
-    def __init__(self, services: Services, authenticator: Authenticator, hub: Hub) -> None:
+    def __init__(
+        self, services: Services, authenticator: Authenticator, hub: Hub, bundles: BundleJobs
+    ) -> None:
         self._services = services
+        self._bundles = bundles
         self._ledger = services.ledger
         self._authenticator = authenticator
         self._follower = LogFollower(services, hub)
@@ -65,6 +70,7 @@ class NativeApi:
             *ExportsApi(self._services).routes(self._guarded),
             Route("/v1/events/{id}", self._guarded(read, self.get_event), methods=["GET"]),
             *ReceiptsApi(self._services).routes(self._guarded),
+            *BundlesApi(self._services, self._authenticator, self._bundles).routes(self._guarded),
             Route("/v1/events/{id}/revise", self._guarded(write, self.revise), methods=["POST"]),
             Route(
                 "/v1/events/{id}/retract",

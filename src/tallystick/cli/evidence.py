@@ -1,0 +1,229 @@
+"""Evidence: bundles, and the verification of everything that the log hands out."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import sys
+import time
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from tallystick.cli.maintenance import progress_bar
+from tallystick.cli.target import Reach
+from tallystick.client.client import Client, Json
+from tallystick.errors import TallystickError, VerificationError
+from tallystick.tlog.note import Verifier
+from tallystick.tlog.receipt import VerifiedReceipt, verify_receipt
+
+_RECEIPT_BYTES_MAX = 16 * 1024 * 1024
+_PAUSE_S = 0.2
+
+
+def write_bundle(reach: Reach, bundle: Path, params: Json) -> None:
+    """Write the evidence bundle of a question to a file, and show what it holds."""
+    with reach.client() as client:
+        job = _finished(reach, client, params)
+        partial = bundle.with_name(f"{bundle.name}.download")
+        with partial.open("wb") as file:
+            client.download(job["content"], file)
+        if _sha256(partial) != job["sha256"]:
+            partial.unlink()
+            raise VerificationError("the bundle was damaged on its way here")
+        partial.replace(bundle)
+    if job["begun_again"]:
+        click.echo("something was erased meanwhile, so the bundle was begun again", err=True)
+    told = {name: job[name] for name in ("size", "entries", "events", "sha256")}
+    reach.show(
+        {**told, "file": str(bundle)},
+        lambda: (
+            f"{job['events']:,} events, {job['entries']:,} entries, of a log of {job['size']:,}\n"
+            f"sha256 {job['sha256']}\ncheck it: tallystick verify {bundle}"
+        ),
+    )
+
+
+def _finished(reach: Reach, client: Client, params: Json) -> Json:
+    job: Json = client.request("POST", "/v1/bundles", params=params)
+    with progress_bar(reach, "reading the log", "entries") as progress:
+        while job["status"] == "running":
+            time.sleep(_PAUSE_S)
+            job = client.request("GET", f"/v1/bundles/{job['id']}")
+            if job["total"]:
+                progress(job["done"], job["total"])
+    if job["status"] == "failed":
+        raise TallystickError(job["error"])
+    return job
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@click.command()
+@click.argument("what")
+@click.option("--key", "vkey", help="Verifier key of the log, as `tallystick keys log` prints it.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def verify(what: str, vkey: str | None, as_json: bool) -> None:
+    """Verify a receipt, lines with receipts, an evidence bundle or a data folder, offline.
+
+    WHAT is a file, a folder, or - for standard input. Without --key a receipt or bundle is checked
+    against the key it names itself, which shows that it is whole but not whose it is. Exits with 3
+    when anything does not hold.
+    """
+    path = Path(what)
+    if path.is_dir():
+        _verify_folder(path, as_json)
+        return
+    data = sys.stdin.buffer.read() if what == "-" else None
+    if data is None and not path.exists():
+        raise click.BadParameter(f"no file or folder {what!r}", param_hint="WHAT")
+    if data is None and _is_zip(path):
+        _verify_bundle(path, vkey, as_json)
+        return
+    verifier = None if vkey is None else Verifier.parse(vkey)
+    content = path.read_bytes() if data is None else data
+    lines = _lines_of(content)
+    if lines is None:
+        if len(content) > _RECEIPT_BYTES_MAX:
+            content = content[: _RECEIPT_BYTES_MAX + 1]
+        _show_receipt(verify_receipt(content, verifier=verifier), as_json)
+    else:
+        _verify_lines(lines, verifier, as_json)
+
+
+def _is_zip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4) in (b"PK\x03\x04", b"PK\x05\x06")
+
+
+def _lines_of(content: bytes) -> list[bytes] | None:
+    """Return the lines of an export, None for what is a single receipt."""
+    lines = [line for line in content.split(b"\n") if line.strip()]
+    if len(lines) < 1:
+        return None
+    with contextlib.suppress(ValueError):
+        first = json.loads(lines[0])
+        if isinstance(first, dict) and (len(lines) > 1 or "proof" in first):
+            return lines
+    return None
+
+
+def _verify_lines(lines: list[bytes], verifier: Verifier | None, as_json: bool) -> None:
+    """Verify receipts, or exported rows that carry theirs, one a line."""
+    keys: set[str] = set()
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = json.loads(line)
+        except ValueError:
+            raise VerificationError(f"line {number} is not JSON") from None
+        receipt = row.get("proof", row) if isinstance(row, dict) else None
+        if not isinstance(receipt, dict):
+            raise VerificationError(f"line {number} carries no receipt")
+        try:
+            found = verify_receipt(receipt, verifier=verifier)
+        except VerificationError as error:
+            raise VerificationError(f"line {number}: {error.message}") from error
+        if receipt is not row and not _is_of(row, found):
+            raise VerificationError(f"line {number} says something else than its receipt")
+        keys.add(found.key)
+    told = {"verified": True, "lines": len(lines), "key_pinned": verifier is not None,
+            "keys": sorted(keys)}  # fmt: skip
+    whose = "the log's, as pinned" if verifier else f"not pinned: {', '.join(sorted(keys))}"
+    _show(told, f"verified: {len(lines):,} lines, each in the log\n  key  {whose}", as_json)
+
+
+def _is_of(row: Json, found: VerifiedReceipt) -> bool:
+    """Tell whether a row shows what its receipt proves, a revision of its data apart."""
+    entry, sections = found.entry, found.sections
+    same = row.get("index") == found.index and row.get("id") == entry["id"]
+    same = same and row.get("kind") == entry["kind"]
+    for name in ("actor", "target"):
+        same = same and row.get(name) == sections.get(name)
+    if row.get("revision", found.index) == found.index:
+        same = same and row.get("data", {}) == (sections.get("data") or {})
+        same = same and row.get("previous") == sections.get("previous")
+    return bool(same)
+
+
+def _verify_bundle(path: Path, vkey: str | None, as_json: bool) -> None:
+    # The script that travels in bundles: one verifier less to be wrong.
+    script: Any = import_module("tallystick.evidence.verify")
+    try:
+        with path.open("rb") as file:
+            found = script.Verification(file, vkey)
+    except script.Wrong as error:
+        raise VerificationError(f"the bundle does not hold: {error}") from None
+    except (ValueError, LookupError, TypeError, RecursionError, StopIteration) as error:
+        raise VerificationError("the bundle does not hold: it is malformed") from error
+    told = {
+        "verified": True,
+        "key_pinned": vkey is not None,
+        "key": found.vkey,
+        "origin": found.origin,
+        "size": found.size,
+        "entries": found.changes.entries,
+        "events": found.events,
+        "range": found.manifest["range"],
+        "left_out": found.omitted,
+        "erased": found.erased,
+        "missing": found.unproven,
+    }
+    _show(told, found.verdict(vkey is not None), as_json)
+
+
+def _verify_folder(folder: Path, as_json: bool) -> None:
+    from tallystick.cli.maintenance import fsck
+
+    arguments = ["--data", str(folder), *(["--json"] if as_json else [])]
+    fsck.main(arguments, standalone_mode=False)
+
+
+def _show(told: Json, text: str, as_json: bool) -> None:
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(told), indent=2).decode())
+    else:
+        click.echo(text)
+
+
+def _show_receipt(found: VerifiedReceipt, as_json: bool) -> None:
+    told: Json = {
+        "verified": True,
+        "key_pinned": found.pinned,
+        "key": found.key,
+        "origin": found.origin,
+        "index": found.index,
+        "size": found.size,
+        "entry": found.entry,
+        "sections": found.sections,
+        "not_included_or_erased": list(found.erased),
+    }
+    _show(told, _verdict(told), as_json)
+
+
+def _verdict(told: Json) -> str:
+    entry = told["entry"]
+    lines = [
+        f"verified: entry {told['index']} of the log {told['origin']}",
+        f"  kind        {entry['kind']}",
+        f"  id          {entry['id']}",
+        f"  log size    {told['size']} when the checkpoint was signed",
+        f"  sections    {', '.join(told['sections']) or 'none'}",
+    ]
+    if told["not_included_or_erased"]:
+        lines.append(f"  not included or erased: {', '.join(told['not_included_or_erased'])}")
+    lines.append(
+        "  key         pinned: it is the log's"
+        if told["key_pinned"]
+        else "  key         not pinned: pass --key to be sure whose log this is"
+    )
+    return "\n".join(lines)
+
+
+COMMANDS = (verify,)

@@ -1,0 +1,1 @@
+"""Evidence: exports with their proofs, and the verifiers that travel with them."""
