@@ -857,17 +857,17 @@ def main(arguments):
         pinned = arguments[at + 1]
         del arguments[at : at + 2]
     if len(arguments) != 1 or arguments[0].startswith("-"):
-        print("usage: python3 verify.py BUNDLE [--key VERIFIER-KEY]", file=sys.stderr)
+        sys.stderr.write("usage: python3 verify.py BUNDLE [--key VERIFIER-KEY]" + "\n")
         return 2
     try:
         with open(arguments[0], "rb") as file:
-            print(Verification(file, pinned).verdict(pinned is not None))
+            sys.stdout.write(Verification(file, pinned).verdict(pinned is not None) + "\n")
         return 0
     except OSError as error:
-        print("%s cannot be read: %s" % (arguments[0], error.strerror), file=sys.stderr)
+        sys.stderr.write("%s cannot be read: %s" % (arguments[0], error.strerror) + "\n")
         return 2
     except Wrong as error:
-        print("THE BUNDLE DOES NOT HOLD: %s" % error, file=sys.stderr)
+        sys.stderr.write("THE BUNDLE DOES NOT HOLD: %s" % error + "\n")
     except (
         ValueError,
         LookupError,
@@ -876,9 +876,9 @@ def main(arguments):
         OverflowError,
         struct.error,
     ) as error:
-        print("THE BUNDLE DOES NOT HOLD: it is malformed (%s)" % error, file=sys.stderr)
+        sys.stderr.write("THE BUNDLE DOES NOT HOLD: it is malformed (%s)" % error + "\n")
     except StopIteration:
-        print("THE BUNDLE DOES NOT HOLD: something is missing", file=sys.stderr)
+        sys.stderr.write("THE BUNDLE DOES NOT HOLD: something is missing" + "\n")
     return 3
 
 
