@@ -25,7 +25,7 @@ from tallystick.tlog.checkpoint import Checkpoint, open_checkpoint
 from tallystick.tlog.note import Verifier
 
 _SUFFIX = ".checkpoint"
-_PAUSE_S = 0.1
+_PAUSE_S = 0.25
 _log = structlog.get_logger(__name__)
 
 VerifierOf = Callable[[str], Verifier]
@@ -58,6 +58,7 @@ class RememberedHeads:
         self._unwritten: dict[str, LogHead] = {}
         self._stopping = False
         self._has_failed = False
+        self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="remembered-heads", daemon=True)
         self._thread.start()
 
@@ -72,6 +73,7 @@ class RememberedHeads:
         with self._condition:
             self._stopping = True
             self._condition.notify()
+        self._stopped.set()
         self._thread.join()
 
     def require(self, reads: TreeReads, tenant: str, head: LogHead | None) -> None:
@@ -163,8 +165,8 @@ class RememberedHeads:
                     return
             for head in heads:
                 self._write(head)
-            with self._condition:
-                self._condition.wait_for(lambda: self._stopping, _PAUSE_S)
+            # Not on the condition: each commit would wake this thread for nothing.
+            self._stopped.wait(_PAUSE_S)
 
     def _write(self, head: LogHead) -> None:
         for folder in self._folders:
