@@ -24,7 +24,7 @@ def tenants() -> None:
 
 @tenants.command("create")
 @click.argument("name")
-@click.option("--id", "tenant_id", help="Id, if it should not be the name.")
+@click.option("--id", "tenant_id", help="Id; default: the name.")
 @click.option("--alias", multiple=True, help="Other form of the id: UUID, 24 hex, integer.")
 @with_reach
 def create_tenant(reach: Reach, name: str, tenant_id: str | None, alias: tuple[str, ...]) -> None:
@@ -82,7 +82,7 @@ def list_tenants(reach: Reach) -> None:
     "--log",
     required=True,
     type=click.Choice(["public", "private"]),
-    help="Who may read checkpoint and hash tiles: everybody, or who has a read key.",
+    help="Who may read checkpoints and hash tiles: everybody, or holders of a read key.",
 )
 @with_reach
 def change_policy(reach: Reach, log: str) -> None:
@@ -124,9 +124,9 @@ def keys() -> None:
     type=click.Choice(["read", "write", "purge", "admin"]),
     help="What the key may do; repeatable.",
 )
-@click.option("--label", help="What the key is for.")
+@click.option("--label", help="Purpose of the key.")
 @click.option("--service", is_flag=True, help="A service account: needs no user's token.")
-@click.option("--secret", help="Take over a secret that programs already have.")
+@click.option("--secret", help="Use this secret, which programs already have.")
 @with_reach
 def create_key(
     reach: Reach,
@@ -263,7 +263,7 @@ def list_users(reach: Reach) -> None:
 @_EMAIL
 @click.option("--time-zone", help="Such as Europe/Oslo.")
 @_PASSWORD
-@click.option("--disable/--enable", default=None, help="Shut the user out, or let them in again.")
+@click.option("--disable/--enable", default=None, help="Disable or enable the user.")
 @with_reach
 def change_user(
     reach: Reach,
@@ -359,7 +359,7 @@ def keysets() -> None:
     help="PEM file; repeatable.",
 )
 @click.option("--issuer", help="The `iss` by which tokens find these keys.")
-@click.option("--audience", help="Refuse tokens for anybody else.")
+@click.option("--audience", help="Accept only tokens for this audience.")
 @click.option("--user-claim", default="sub", show_default=True)
 @click.option("--admin-claim", help="Claim that holds `admin` for administrators.")
 @with_reach

@@ -15,8 +15,8 @@ def clients() -> None:
 
 @clients.command("create")
 @click.argument("name")
-@click.option("--id", "client_id", help="Take over an id that programs already have.")
-@click.option("--secret", help="Take over a secret that programs already have.")
+@click.option("--id", "client_id", help="Use this id, which programs already have.")
+@click.option("--secret", help="Use this secret, which programs already have.")
 @click.option(
     "--scope",
     "scopes",
@@ -25,7 +25,7 @@ def clients() -> None:
     show_default=True,
     help="What its tokens may do; repeatable.",
 )
-@click.option("--dialect", help="Whose client it is, such as datatrails.")
+@click.option("--dialect", help="Dialect of the client, such as datatrails.")
 @click.option("--user", help="Id of the user whose roles its tokens have.")
 @with_reach
 def create_client(

@@ -27,7 +27,9 @@ _SCHEMES = ("postgresql://", "postgres://")
 
 @click.command()
 @click.option("--from", "source", required=True, metavar="PLACE", help="What to copy.")
-@click.option("--to", "target", required=True, metavar="PLACE", help="Where to; empty.")
+@click.option(
+    "--to", "target", required=True, metavar="PLACE", help="Where to copy it; must be empty."
+)
 @click.option(
     "--signing-key",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),

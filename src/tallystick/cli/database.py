@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from tallystick.store.postgres.vacuum import ErasureHorizon
 
 _DATABASE = click.option(
-    "--database", required=True, envvar="TALLYSTICK_DATABASE", help="URL of it."
+    "--database", required=True, envvar="TALLYSTICK_DATABASE", help="URL of the database."
 )
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.command()
 @_DATABASE
-@click.option("--dry-run", is_flag=True, help="List what would be done, and do nothing.")
+@click.option("--dry-run", is_flag=True, help="List the migrations, change nothing.")
 @_JSON
 def migrate(database: str, dry_run: bool, as_json: bool) -> None:
     """Bring the schema of a PostgreSQL up to date; several may call this at once.
@@ -50,7 +50,7 @@ def _progress(listed: int, total: int) -> None:
 
 @click.command()
 @_DATABASE
-@click.option("--dry-run", is_flag=True, help="Only tell where erased bytes may stand.")
+@click.option("--dry-run", is_flag=True, help="Only report where erased bytes may remain.")
 @_JSON
 def scrub(database: str, dry_run: bool, as_json: bool) -> None:
     """Rewrite the tables of a PostgreSQL that something was erased from, locking each meanwhile.

@@ -38,7 +38,7 @@ _POLL_S = 0.5
 )
 @click.option("--from", "start", help="Only what occurred since this RFC 3339 time.")
 @click.option("--to", "end", help="Only what occurred before this RFC 3339 time.")
-@click.option("--dry-run", is_flag=True, help="Say what would be erased, and erase nothing.")
+@click.option("--dry-run", is_flag=True, help="Report what would be erased, erase nothing.")
 @click.option(
     "--certificate",
     type=click.Path(path_type=Path, dir_okay=False),

@@ -116,7 +116,7 @@ def get_event(reach: Reach, event_id: str) -> None:
 @click.argument("query")
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True)
 @click.option("--sort", help="Fields, such as -occurred_at,data.total; default newest first.")
-@click.option("--total", is_flag=True, help="Say how many match in all.")
+@click.option("--total", is_flag=True, help="Count all matches.")
 @with_reach
 def search(reach: Reach, query: str, limit: int, sort: str | None, total: bool) -> None:
     """Search events with Lucene syntax.

@@ -45,7 +45,7 @@ def _placed(hold: Json) -> str:
 
 
 @holds.command("list")
-@click.option("--all", "lifted_too", is_flag=True, help="Those that were lifted too.")
+@click.option("--all", "lifted_too", is_flag=True, help="Include lifted holds.")
 @with_reach
 def list_holds(reach: Reach, lifted_too: bool) -> None:
     """List holds, with who placed them and why."""
@@ -57,7 +57,7 @@ def list_holds(reach: Reach, lifted_too: bool) -> None:
 
 @holds.command("lift")
 @click.argument("hold_id", metavar="ID")
-@click.option("--reason", required=True, help="Why it ends.")
+@click.option("--reason", required=True, help="Reason for lifting it.")
 @with_reach
 def lift_hold(reach: Reach, hold_id: str, reason: str) -> None:
     """Lift the hold ID; that it was there stays on record."""

@@ -40,7 +40,7 @@ _EXCLUDE = click.option(
     "--exclude",
     multiple=True,
     metavar="GLOB",
-    help="Pass over files of folders whose name or path matches; repeatable.",
+    help="Skip files whose name or path matches; repeatable.",
 )
 
 ToEvents = Callable[[Path, object], Iterator[Callable[[], Json]]]

@@ -147,7 +147,7 @@ def backup(reach: Reach, file: Path) -> None:
 @click.option(
     "--accept",
     metavar="NAME",
-    help="Go on from a state that was set back by other means; NAME says from what.",
+    help="Go on from a copy that was restored by other means; NAME names the copy.",
 )
 @click.option(
     "--erasures",

@@ -92,8 +92,8 @@ def list_streams(reach: Reach) -> None:
 
 @streams.command("show")
 @_NAME
-@click.option("--deliveries", is_flag=True, help="The latest deliveries instead.")
-@click.option("--dead", is_flag=True, help="The dead letters instead.")
+@click.option("--deliveries", is_flag=True, help="Show the latest deliveries.")
+@click.option("--dead", is_flag=True, help="Show the dead letters.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
 @with_reach
 def show_stream(reach: Reach, name: str, deliveries: bool, dead: bool, limit: int) -> None:

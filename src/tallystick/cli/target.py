@@ -148,7 +148,7 @@ _OPTIONS = (
     ),
     click.option("--url", envvar="TALLYSTICK_URL", help="URL of a server anywhere."),
     click.option("--key", envvar="TALLYSTICK_KEY", help="API key for --url."),
-    click.option("--tenant", help="Tenant to act on; the only one, if there is one."),
+    click.option("--tenant", help="Tenant to act on; default: the sole tenant."),
     click.option(
         "--config",
         type=click.Path(path_type=Path, dir_okay=False, exists=True),
