@@ -182,6 +182,7 @@ def test_an_index_made_by_a_command_is_gone_on_with(postgres_database: str, tmp_
     with servers(tmp_path, postgres_database, 1) as [node]:
         node.write(20)
         assert node.found("brown") == 20
+        until_followed(node)
     store = open_postgres(postgres_database)
     command = open_index(tmp_path / "node-0", store, postgres_database, child=False, rules=RULES)
     assert command.lag() == {SEARCH: 0}
