@@ -131,6 +131,7 @@ def test_without_ml_dsa_such_keys_are_refused_by_name(monkeypatch: pytest.Monkey
         "no key",
         "",
     ],
+    ids=["key-of-a-log", "wrong-hash", "text", "empty"],
 )
 def test_keys_of_other_kinds_and_damaged_ones_are_refused(key: str) -> None:
     with pytest.raises(MalformedNote):

@@ -39,6 +39,7 @@ EXPECTED = {
     "StoreBusy": (503, "operation_timed_out"),
     "SequencerFull": (503, "operation_timed_out"),
     "AnswersWaiting": (503, "operation_timed_out"),
+    "QueryTooSlow": (503, "operation_timed_out"),
     "UnderHold": (409, "under_legal_hold"),
     "FollowerBehind": (503, "indexing_timeout"),
     "StoreError": (503, "operation_timed_out"),

@@ -53,6 +53,7 @@ CODES: dict[type[TallystickError], DataTrailsCode] = {
     errors.StoreBusy: DataTrailsCode(503, 14),
     errors.SequencerFull: DataTrailsCode(503, 14),
     errors.AnswersWaiting: DataTrailsCode(503, 14),
+    errors.QueryTooSlow: DataTrailsCode(503, 14),
     errors.FollowerBehind: DataTrailsCode(503, 14),
     errors.VerificationError: DataTrailsCode(500, 15),
     errors.BadSignature: DataTrailsCode(500, 15),
