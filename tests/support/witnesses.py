@@ -30,13 +30,7 @@ def running_witness(folder: Path, port: int = 0) -> Iterator[str]:
         access_log=False, timeout_graceful_shutdown=2,
     )  # fmt: skip
     server = PromptServer(config)
-
-    async def serve() -> None:
-        await server.serve([listener])
-        # Logs keep their connections open: let them be closed before the loop ends.
-        await asyncio.sleep(0.1)
-
-    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])))
     thread.start()
     try:
         while not server.started:
