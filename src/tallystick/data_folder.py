@@ -35,6 +35,7 @@ COSIGNED_FOLDER = "cosigned"
 
 ERASURES_FILE = "erasures.jsonl"
 """Positions of everything that was erased, for a restore."""
+
 TIMESTAMPS_FOLDER = "timestamps"
 """The checkpoints of every log that an authority stamped, and its tokens."""
 

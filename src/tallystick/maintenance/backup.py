@@ -1,8 +1,8 @@
 """Backup and restore of a data folder: exactly what cannot be made again.
 
 A backup is one tar file: a consistent copy of every database of truth (taken while the server
-runs), the signing key, blobs, and a manifest with the digest of each file. Indexes are left out;
-they rebuild themselves from the log.
+runs), the signing key, blobs, time stamps, and a manifest with the digest of each file. Indexes are
+left out; they rebuild themselves from the log.
 """
 
 from __future__ import annotations
@@ -19,7 +19,14 @@ import apsw
 import msgspec
 
 from tallystick import durable
-from tallystick.data_folder import BLOBS_FOLDER, KEY_FILE, LEDGER_FILE, PUBLIC_FILE, STREAMS_FILE
+from tallystick.data_folder import (
+    BLOBS_FOLDER,
+    KEY_FILE,
+    LEDGER_FILE,
+    PUBLIC_FILE,
+    STREAMS_FILE,
+    TIMESTAMPS_FOLDER,
+)
 from tallystick.errors import SettingsError, StoreCorrupt, StoreFailed
 
 FORMAT = "tallystick-backup/1"
@@ -27,7 +34,9 @@ DATABASES = (STREAMS_FILE, PUBLIC_FILE, LEDGER_FILE)
 """SQLite databases that a restored folder goes on with; those that exist are copied, in this
 order: what was sent or published must not be ahead of the log."""
 
-FOLDERS = (BLOBS_FOLDER,)
+FOLDERS = (BLOBS_FOLDER, TIMESTAMPS_FOLDER)
+"""What an authority said of a time cannot be asked for again later."""
+
 _MANIFEST = "manifest.json"
 _CHUNK_BYTES = 1024 * 1024
 _PAGES_AT_ONCE = 1000
