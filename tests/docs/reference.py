@@ -21,7 +21,10 @@ def command_line() -> str:
     """Return the page of all commands, as `--help` shows them."""
     lines = ["# Command line\n", _NOTE]
     for path, command in _commands(main, "tallystick"):
-        with click.Context(command, info_name=path, color=False) as context:
+        names = main.context_settings["help_option_names"]
+        with click.Context(
+            command, info_name=path, color=False, help_option_names=names
+        ) as context:
             context.terminal_width = 96
             lines += [f"## {path}\n", f"```text\n{command.get_help(context)}\n```\n"]
     return "\n".join(lines)

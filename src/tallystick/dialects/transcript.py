@@ -229,13 +229,19 @@ def _carry_out(
         connection.putheader("Content-Length", str(len(body)))
     connection.endheaders(body)
     response = connection.getresponse()
-    # Receipts are linked from every answer that shows events; a transcript tells of the API's own.
-    headers = {
+    return RecordedAnswer(response.status, headers_of(response), response.read())
+
+
+def headers_of(response: http.client.HTTPResponse) -> dict[str, str]:
+    """Return the headers of an answer by lower-case name.
+
+    Receipts are linked from every answer that shows events; a transcript shows the API's own links.
+    """
+    return {
         name.lower(): value
         for name, value in response.getheaders()
         if not value.endswith(_RECEIPT_LINK)
     }
-    return RecordedAnswer(response.status, headers, response.read())
 
 
 def filled(text: str, known: Mapping[str, str]) -> str:

@@ -42,7 +42,7 @@ def replay(
     response = http.client.HTTPResponse(connection, method=exchange.method)
     response.begin()
     body = response.read()
-    headers = {name.lower(): value for name, value in response.getheaders()}
+    headers = transcript.headers_of(response)
     if headers.get("content-encoding") == "gzip":
         body = gzip.decompress(body)
     return RecordedAnswer(response.status, headers, body)
