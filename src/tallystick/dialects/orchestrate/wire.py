@@ -427,6 +427,8 @@ def claiming(draft: Draft, deletions: int = 0) -> Draft:
     if deletions:
         name.append(deletions)
     claiming = copy(draft)
+    # The claim of a deleted event would answer for it for good.
+    claiming.claims = claiming.earlier_digests = ()
     claim(claiming, DIALECT.encode() + sha256(msgspec.json.encode(name)).digest(), draft.data)
     return claiming
 
