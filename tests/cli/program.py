@@ -41,10 +41,16 @@ def program(*args: str, stdin: str = "", code: int = 0) -> subprocess.CompletedP
     return done
 
 
-def served(*options: str) -> tuple[subprocess.Popen[str], Any]:
-    """Start a server on a free port; return it with what it says once it listens."""
+def served(*options: str, own_group: bool = False) -> tuple[subprocess.Popen[str], Any]:
+    """Start a server on a free port; return it with what it says once it listens.
+
+    In a process group of its own, it can be killed together with the processes that it started.
+    """
     command = [str(TALLYSTICK), "serve", *options, "--port", "0", "--json"]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    server = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        process_group=0 if own_group else None,
+    )  # fmt: skip
     assert server.stdout is not None
     text = ""
     while not text.rstrip().endswith("}"):
