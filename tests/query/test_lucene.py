@@ -377,15 +377,20 @@ def test_errors_say_where(text: str, position: int) -> None:
 def test_queries_beyond_a_limit_are_refused_at_once(
     text: str, limit: int, operator: Operator
 ) -> None:
-    start = time.process_time()
-    tracemalloc.start()
-    with pytest.raises(TooLarge) as caught:
-        parse(text, as_written, default_operator=operator)
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert caught.value.limit == limit
-    assert time.process_time() - start < 1
-    assert peak < 2_000_000
+    def cost() -> tuple[int, float]:
+        start_s = time.thread_time()
+        tracemalloc.start()
+        with pytest.raises(TooLarge) as caught:
+            parse(text, as_written, default_operator=operator)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert caught.value.limit == limit
+        return peak_bytes, time.thread_time() - start_s
+
+    # Servers of other tests may take memory meanwhile: the least of a few is the parser's own.
+    costs = [cost() for _ in range(3)]
+    assert min(peak_bytes for peak_bytes, _ in costs) < 2_000_000
+    assert min(seconds for _, seconds in costs) < 1
 
 
 def test_no_leaf_beyond_the_limit_is_looked_up() -> None:

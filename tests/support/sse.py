@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import httpx2
 
-WAIT_S = 30.0
+WAIT_S = 60.0
 
 
 class Received(NamedTuple):
