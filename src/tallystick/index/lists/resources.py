@@ -48,7 +48,8 @@ class Latest(msgspec.Struct):
         if is_same:
             self.at = max(self.at, moment)
             return False
-        if moment > self.at and not self.exact:
+        # An entry may name a resource twice: its first mention proves nothing for the second.
+        if moment >= self.at and not self.exact:
             self.at, self.exact = max(self.at, stored()), True
         if moment < self.at:
             return False
