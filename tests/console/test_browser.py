@@ -249,11 +249,12 @@ def test_a_changed_receipt_is_found_out(
         return json.dumps({**receipt, **members}).encode()
 
     data = receipt["sections"]["data"]
+    size = receipt["checkpoint"].split("\n")[1]
     wrong = [
         changed(entry=receipt["entry"].replace("order", "0rder")),
         changed(index=receipt["index"] + 1),
         changed(inclusion_proof=receipt["inclusion_proof"][1:]),
-        changed(checkpoint=receipt["checkpoint"].replace("\n1", "\n2", 1)),
+        changed(checkpoint=receipt["checkpoint"].replace(f"\n{size}\n", f"\n{size}0\n", 1)),
         changed(sections={**receipt["sections"], "data": {**data, "bytes": '{"total":9999}'}}),
         changed(sections={}),
         b"{}",
