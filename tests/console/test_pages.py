@@ -44,8 +44,9 @@ def ids(server: LiveServer) -> dict[str, str]:
         "target": {"type": "file", "id": "5", "name": "plan.txt"},
         "scopes": [{"type": "workspace", "id": "4137", "name": "South"}],
     }
+    gone = {**ORDER, "trails": ["orders/gone"]}
     with server.http() as http:
-        made = http.post("/v1/events", json=[ORDER, later, file, {"kind": "bare"}, ORDER]).json()
+        made = http.post("/v1/events", json=[ORDER, later, file, {"kind": "bare"}, gone]).json()
     return dict(
         zip(("first", "later", "file", "bare", "gone"), (e["id"] for e in made), strict=True)
     )

@@ -119,8 +119,11 @@ def _read_tip(log: str, *, needed: bool) -> Tip | None:
     try:
         data = Path(_tip_path(log)).read_bytes()
     except FileNotFoundError:
+        data = b""
+    # A kill between creating the file and writing it leaves it empty: no log was begun then.
+    if not data:
         if needed:
-            raise IndexDamaged("the tip of the index's write-ahead log is missing") from None
+            raise IndexDamaged("the tip of the index's write-ahead log is missing")
         return None
     if (
         len(data) != _FORM.size + _SUM_BYTES
