@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -72,3 +73,11 @@ def shared_data() -> Path:
     """Return the folder that holds the real sets, each in a folder below `data`."""
     needs.demand("data")
     return needs.DATA
+
+
+@pytest.fixture(scope="session", autouse=True)
+def heads_of_this_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what clients remember of logs out of the home folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TALLYSTICK_HEADS", str(tmp_path_factory.mktemp("heads")))
+        yield

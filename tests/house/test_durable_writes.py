@@ -10,6 +10,7 @@ import pytest
 from tests.house.tree import modules
 
 ALLOWED = {
+    "client/remembered_heads.py": "a lock has no content",
     "cli/export.py": "an export comes in rows, flushed before durable notes how far it is",
     "durable.py": "does it",
     "cli/evidence.py": "a download, compared with its digest before it takes its name",

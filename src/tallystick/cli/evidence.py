@@ -16,8 +16,11 @@ import msgspec
 
 from tallystick.cli.maintenance import progress_bar
 from tallystick.cli.target import Reach
+from tallystick.cli.verify_url import is_url, verify_url
 from tallystick.client.client import Client, Json
+from tallystick.client.remembered_heads import FOLDER_VARIABLE
 from tallystick.errors import TallystickError, VerificationError
+from tallystick.identity.credentials import KEY_PREFIX
 from tallystick.tlog.note import Verifier
 from tallystick.tlog.receipt import VerifiedReceipt, verify_receipt
 
@@ -68,15 +71,56 @@ def _sha256(path: Path) -> str:
 
 @click.command()
 @click.argument("what")
-@click.option("--key", "vkey", help="Verifier key of the log, as `tallystick keys log` prints it.")
+@click.option(
+    "--key", help="The log's verifier key (`tallystick keys log`); of a URL, the API key to use."
+)
+@click.option("--pin", metavar="VKEY", help="The verifier key to expect; of a URL, from now on.")
+@click.option("--once", is_flag=True, help="Of a URL: check once and end, as cron wants it.")
+@click.option(
+    "--every",
+    "interval_s",
+    type=click.FloatRange(0.1, 86_400),
+    metavar="SECONDS",
+    default=60.0,
+    show_default=True,
+    help="Of a URL: how long to wait between two checks.",
+)
+@click.option(
+    "--heads",
+    type=click.Path(path_type=Path, file_okay=False),
+    envvar=FOLDER_VARIABLE,
+    help="Of a URL: folder of pinned keys and remembered heads.  [default: in the home folder]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def verify(what: str, vkey: str | None, as_json: bool) -> None:
-    """Verify a receipt, lines with receipts, an evidence bundle or a data folder, offline.
+def verify(
+    what: str,
+    *,
+    key: str | None,
+    pin: str | None,
+    once: bool,
+    interval_s: float,
+    heads: Path | None,
+    as_json: bool,
+) -> None:
+    """Verify a receipt, exported lines, an evidence bundle, a data folder, or the log at a URL.
 
-    WHAT is a file, a folder, or - for standard input. Without --key a receipt or bundle is checked
-    against the key it names itself, which shows that it is whole but not whose it is. Exits with 3
-    when anything does not hold.
+    WHAT is a file, a folder, or - for standard input: all of these are verified offline. Without
+    --key a receipt or bundle is checked against the key it names itself, which shows that it is
+    whole but not whose it is.
+
+    A URL is that of a log, https://HOST/log/ID, or of a server with --key or TALLYSTICK_KEY as API
+    key. The log is compared with the last head that is remembered of it, again and again, or once
+    with --once. At the first contact its key is pinned, unless --pin names it.
+
+    Exits with 3 when anything does not hold.
     """
+    if is_url(what):
+        verify_url(
+            what, credential=key, pin=pin, heads=heads, as_json=as_json,
+            interval_s=None if once else interval_s,
+        )  # fmt: skip
+        return
+    vkey = _vkey(key, pin)
     path = Path(what)
     if path.is_dir():
         _verify_folder(path, as_json)
@@ -96,6 +140,15 @@ def verify(what: str, vkey: str | None, as_json: bool) -> None:
         _show_receipt(verify_receipt(content, verifier=verifier), as_json)
     else:
         _verify_lines(lines, verifier, as_json)
+
+
+def _vkey(key: str | None, pin: str | None) -> str | None:
+    """Return the verifier key for what is verified offline."""
+    if key is not None and key.startswith(KEY_PREFIX):
+        raise click.UsageError("--key is an API key; offline, the log's verifier key is needed")
+    if key is not None and pin is not None and key != pin:
+        raise click.UsageError("--key and --pin name different keys")
+    return key or pin
 
 
 def _is_zip(path: Path) -> bool:

@@ -33,7 +33,7 @@ def mirror(url: str, folder: Path, pin: str | None, key: str | None, as_json: bo
     nothing in DIR and exits with 3.
     """
     reach = Reach.nowhere(as_json)
-    with Client(url.rstrip("/"), key) as client:
+    with Client(url.rstrip("/"), key, watch=False) as client:
         verifier = _verifier(folder, pin, client)
         kept = MirrorFolder(folder_of(folder, verifier.name), verifier)
         mirrored = _mirror(reach, client.fetch, kept, verifier, entries=key is not None)

@@ -72,7 +72,8 @@ class Reach:
         if self.url is not None:
             if self.database is not None:
                 raise click.UsageError("--url names a server, --database none: give one of them")
-            with Client(self.url, self.key) as client:
+            # `tallystick verify URL` watches a log; a command does what it says.
+            with Client(self.url, self.key, watch=False) as client:
                 yield client
             return
         tenant = self._tenant

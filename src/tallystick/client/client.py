@@ -19,6 +19,9 @@ import msgspec
 
 from tallystick import limits
 from tallystick.client.event_stream import StreamEvent, lines_of, stream_events
+from tallystick.client.log_watch import LogWatch, open_watch
+from tallystick.client.remembered_heads import PinnedHeads, default_folder
+from tallystick.client.shown_log import place_of
 from tallystick.errors import TallystickError
 from tallystick.tlog.note import Verifier
 from tallystick.tlog.receipt import VerifiedReceipt, verify_receipt
@@ -36,6 +39,8 @@ _LINES_AT_ONCE = 1000
 _BYTES_AT_ONCE = limits.BATCH_BYTES // 2
 _TOO_LARGE = f"one event may have {limits.EVENT_BYTES:,} bytes"
 _RETRY_STATUS = frozenset({429, 503})
+_NOT_THERE = frozenset({401, 403, 404, 405})
+_CHECKPOINT = "tally-checkpoint"
 
 
 class ApiError(TallystickError):
@@ -88,7 +93,17 @@ class Client:
         *,
         tenant: str | None = None,
         control_socket: Path | None = None,
+        watch: bool | None = None,
+        pin: str | None = None,
+        heads: Path | None = None,
     ) -> None:
+        """Reach a server.
+
+        With a key, the client watches the log: it remembers, in the folder `heads`, the log's key
+        and last head, and raises VerificationError when the log was rewound or forked. `pin` is
+        the verifier key to expect at the first contact. `watch=False` leaves all of it out.
+        Raises: MalformedNote for a `pin` that is no verifier key.
+        """
         headers: dict[str, str] = {}
         if key is not None:
             headers["Authorization"] = f"Bearer {key}"
@@ -101,6 +116,10 @@ class Client:
         self._http = httpx2.Client(
             base_url=url, headers=headers, timeout=_TIMEOUT_S, transport=transport
         )
+        self._watch: LogWatch | None = None
+        if watch if watch is not None else key is not None and control_socket is None:
+            folder = PinnedHeads(heads or default_folder())
+            self._watch = open_watch(self, folder, place_of(url, key), url, pin)
 
     def __enter__(self) -> Client:
         return self
@@ -111,11 +130,22 @@ class Client:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
+        if kind is None:
+            self.close()
+        else:
+            # What failed is raised, not what is noticed on the way out.
+            self._http.close()
 
     def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
+        """Look at the log once more if something was read since, and close the connections.
+
+        Raises: VerificationError when the log was rewound or forked.
+        """
+        try:
+            if self._watch is not None:
+                self._watch.check()
+        finally:
+            self._http.close()
 
     # Events
 
@@ -247,7 +277,8 @@ class Client:
         """
         path = f"/v1/events/{quote(event_id, safe='')}/receipt"
         body = self._send("GET", path).content
-        self.verify(body, verifier=verifier)
+        watched = None if self._watch is None else self._watch.checked
+        self.verify(body, verifier=verifier or (watched.key if watched else None))
         return body
 
     @staticmethod
@@ -321,6 +352,18 @@ class Client:
         """
         return self._send("GET", path).content
 
+    def fetch_if_there(self, path: str) -> bytes | None:
+        """Return the bytes at a path, None where nothing is, or nothing without a credential.
+
+        Raises: ApiError, Unreachable.
+        """
+        try:
+            return self.fetch(path)
+        except ApiError as error:
+            if error.status in _NOT_THERE:
+                return None
+            raise
+
     def _send(
         self,
         method: str,
@@ -346,6 +389,8 @@ class Client:
             time.sleep(min(float(response.headers.get("retry-after", "1")), 5.0))
         if response.status_code >= 400:
             raise ApiError(response.status_code, _problem(response))
+        if self._watch is not None and _CHECKPOINT in response.headers:
+            self._watch.answered(response.headers[_CHECKPOINT])
         return response
 
 

@@ -42,10 +42,12 @@ class TlogApi:
         """Return the routes."""
         return [
             Route("/log/{log_id}/checkpoint", self.checkpoint, methods=["GET"]),
+            Route("/log/{log_id}/log.vkey", self.key, methods=["GET"]),
             Route("/log/{log_id}/tile/{path:path}", self.tile, methods=["GET"]),
             # The same log under a prefix of its own, for readers who ask for cosignatures.
             Route("/log/{log_id}/cosigned/checkpoint", self.cosigned, methods=["GET"]),
             Route("/log/{log_id}/cosigned/checkpoint/{day}", self.cosigned, methods=["GET"]),
+            Route("/log/{log_id}/cosigned/log.vkey", self.key, methods=["GET"]),
             Route("/log/{log_id}/cosigned/tile/{path:path}", self.tile, methods=["GET"]),
         ]
 
@@ -60,6 +62,21 @@ class TlogApi:
         head = self._ledger.proofs.head(tenant.id)
         return Response(
             head.checkpoint,
+            media_type="text/plain; charset=utf-8",
+            headers={"Cache-Control": _SHORTLY},
+        )
+
+    async def key(self, request: Request) -> Response:
+        """Answer the key that verifies the checkpoint, as a published copy has it beside it."""
+        return await self._services.door().run(self._key, request)
+
+    def _key(self, request: Request) -> Response:
+        tenant = self._tenant(request)
+        if not tenant.public_log:
+            self._require_key(request, tenant)
+        key = self._ledger.proofs.verifier_key(tenant.id)
+        return Response(
+            f"{key}\n",
             media_type="text/plain; charset=utf-8",
             headers={"Cache-Control": _SHORTLY},
         )
