@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import httpx2
 
@@ -39,3 +39,13 @@ def signed_in(server: LiveServer, key: str | None = None) -> Iterator[httpx2.Cli
     with server.plain_http() as person:
         assert show(person, key=key or server.admin_key).status_code == 303
         yield person
+
+
+def administering(person: httpx2.Client) -> Callable[..., httpx2.Response]:
+    """Return what sends a form of administration."""
+    csrf = csrf_in(person.get("/console/admin").text)
+
+    def send(path: str, **fields: str) -> httpx2.Response:
+        return person.post(f"/console/admin/{path}", data={"csrf": csrf, **fields})
+
+    return send

@@ -10,13 +10,20 @@ import tempfile
 import time
 from pathlib import Path
 
+import msgspec
+
 from tallystick.cli.sample_events import sample_drafts
 from tallystick.events.event import Resource
 from tallystick.http.native.append import prepare_events
 from tallystick.identity.access import Scope
 from tallystick.ledger import holds
+from tallystick.ledger.person import PersonQuery
 from tallystick.query.expr import Everything
 from tallystick.query.question import Find
+from tallystick.store.stream_states import Save
+from tallystick.subscriptions.streams import makers
+from tallystick.subscriptions.streams.administration import WantedStream
+from tallystick.subscriptions.streams.progress import Delivery, StoredPosition, StreamProgress
 from tests.console.browser import chromium, visiting
 from tests.support.live_server import TENANT, LiveServer, open_server
 
@@ -54,6 +61,12 @@ def _pages(server: LiveServer) -> dict[str, str]:
     server.grant(TENANT, "u-101", "workspace:4137", "Viewer")
     server.create_key(TENANT, [Scope.READ], label="Dashboard")
     server.create_key(TENANT, [Scope.WRITE], label="Shop")
+    _make_streams(server)
+    person = PersonQuery(subject="user:u-104")
+    plan = node.erasures.plan(TENANT, person)
+    by = Resource("user", "u-9", "Dana Kowalska")
+    asked = node.erasures.request(TENANT, person, reason="Request of 3 March", by=by, plan=plan)
+    node.erasures.run(TENANT, asked.id)
     _, act = holds.place(
         TENANT, 'actor:"user:u-101"', reason="Case 2026-114",
         by=Resource("user", "u-9", "Dana Kowalska"), now_ms=now_ms,
@@ -70,7 +83,46 @@ def _pages(server: LiveServer) -> dict[str, str]:
         "admin": "/console/admin/keys",
         "users": "/console/admin/users",
         "holds": "/console/admin/holds",
+        "streams": "/console/admin/streams",
+        "stream": "/console/admin/streams/siem",
+        "erasures": "/console/admin/erasures",
+        "erasure": f"/console/admin/erasures/{asked.id}",
+        "sign-in": "/console/confirm",
     }
+
+
+def _make_streams(server: LiveServer) -> None:
+    """Make two streams as their sender would leave them: the receiver of one fails."""
+    node, now_ms = server.node, int(time.time() * 1000)
+    by = Resource("user", "u-9", "Dana Kowalska")
+    streams, states = server.app._streams, server.app._stream_states
+    for name, sink, to in (
+        ("siem", "webhook", "https://siem.example/in"),
+        ("warehouse", "cloudevents", "https://warehouse.example/events"),
+    ):
+        wanted = WantedStream(name, sink, to, start=0)  # type: ignore[arg-type]  # known names
+        stream = streams.create(TENANT, wanted, makers.OPERATOR, by)
+        problem = "the receiver took too long" if name == "siem" else None
+        size = node.ledger.proofs.head(TENANT).size
+        progress = StreamProgress(
+            salt=stream.salt, epoch=stream.epoch, total=812, attempts=3 if problem else 0,
+            at=StoredPosition(size - 41 if problem else size), problem=problem,
+            delivered_ms=now_ms - 180_000, failing_since_ms=now_ms - 170_000 if problem else None,
+            retry_ms=now_ms + 4_000 if problem else 0,
+        )  # fmt: skip
+        attempts = [
+            msgspec.json.encode(
+                Delivery(
+                    id=f"{n}", at_ms=now_ms - (10 - n) * 20_000, start=700 + 12 * n,
+                    stop=712 + 12 * n, events=12, attempt=max(1, n - 6), took_ms=40 + 7 * n,
+                    status=None if problem and n > 6 else 200,
+                    problem=problem if n > 6 else None,
+                )
+            )
+            for n in range(10)
+        ]  # fmt: skip
+        states.acquire(TENANT, name)
+        states.save(TENANT, name, Save(msgspec.json.encode(progress), attempts))
 
 
 if __name__ == "__main__":

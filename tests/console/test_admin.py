@@ -13,7 +13,7 @@ import pytest
 from tallystick.console.session import FRESH_S
 from tallystick.identity.access import Scope
 from tallystick.identity.records import ApiKey, KeySet, OAuthClient
-from tests.console.people import csrf_in, show, signed_in
+from tests.console.people import administering, csrf_in, show, signed_in
 from tests.console.test_sign_in import Hand
 from tests.support.live_server import TENANT, LiveServer, open_server
 
@@ -30,12 +30,7 @@ def person(server: LiveServer) -> Iterator[httpx2.Client]:
 @pytest.fixture
 def act(person: httpx2.Client) -> Act:
     """Return what sends a form of administration."""
-    csrf = csrf_in(person.get("/console/admin").text)
-
-    def send(path: str, **fields: str) -> httpx2.Response:
-        return person.post(f"/console/admin/{path}", data={"csrf": csrf, **fields})
-
-    return send
+    return administering(person)
 
 
 def latest(server: LiveServer) -> tuple[str, str | None]:

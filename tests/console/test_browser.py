@@ -114,6 +114,8 @@ def pages_of(events: list[Json]) -> list[str]:
         "/console/admin/clients",
         "/console/admin/keysets",
         "/console/admin/holds",
+        "/console/admin/streams",
+        "/console/admin/erasures",
         "/console/confirm",
         "/console/nowhere",
     ]

@@ -6,18 +6,23 @@ import html
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
 from tallystick.console.proof_path import proof_steps
+from tallystick.errors import StoreCorrupt
+from tallystick.identity import acts
 from tallystick.identity.access import Scope
+from tallystick.identity.records import ConfiguredWitness
 from tallystick.tlog.hashing import leaf_hash
 from tallystick.tlog.proof import inclusion_proof
 from tallystick.tlog.receipt import verify_receipt
+from tallystick.witness.cosigned_folder import LastCosignature
 from tests.console.people import csrf_in, show, signed_in
-from tests.support.live_server import TENANT, LiveServer
+from tests.support.live_server import TENANT, LiveServer, open_server
 
 Json = dict[str, Any]
 
@@ -238,3 +243,26 @@ def test_the_log_shows_its_checkpoint(server: LiveServer, person: httpx2.Client)
     assert head.root.hex() in page
     assert "Followers" in page
     assert person.get("/console/log/checkpoint").text == head.checkpoint
+
+
+def test_the_log_names_its_witnesses_and_why_it_takes_nothing(tmp_path: Path) -> None:
+    with open_server(tmp_path / "data", checked=False) as server, signed_in(server) as person:
+        node = server.node
+        assert "Nobody cosigns this log yet." in html.unescape(person.get("/console/log").text)
+        for name in ("slow <b>", "quick"):
+            key = f"{name}+1+AAAA"
+            witness = ConfiguredWitness(
+                id=name, tenant=TENANT, created_ms=1, key=key, url="https://w.example"
+            )
+            node.ledger.administer(TENANT, acts.add_witness(witness))
+        head = node.ledger.proofs.head(TENANT)
+        last = {key: LastCosignature(head.size, head.root, 1_790_000_000, "")}
+        node.cosigned.add(TENANT, head.checkpoint, last)
+        page = person.get("/console/log").text
+        assert "slow &lt;b&gt;" in page
+        assert "not asked yet" in page
+        assert "up to date" in page
+        node.sequencer.refuse(StoreCorrupt("the log was set back"), TENANT)
+        page = person.get("/console/log").text
+        assert "Nothing is written to this log." in page
+        assert "The log was set back." in page

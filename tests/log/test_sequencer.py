@@ -483,7 +483,7 @@ def test_another_key_refuses_to_extend(sqlite: SqliteStore, recorder: Recorder) 
     stranger = Recorder(sqlite, LogKey.generate())
     with pytest.raises(StoreCorrupt, match="another key"):
         stranger.append(TENANT, draft(1))
-    assert [type(each) for each in stranger.sequencer.failures] == [StoreCorrupt]
+    assert [type(each) for each in stranger.sequencer.failures.values()] == [StoreCorrupt]
     stranger.close()
     assert recorder.append(TENANT, draft(1))[0].index == 1
 

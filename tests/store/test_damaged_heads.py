@@ -173,7 +173,7 @@ def test_damaged_head_is_never_signed_over(place: Place, damage: str) -> None:
         recorder.append(TENANT, draft(1, target=order("1")))
     with pytest.raises(StoreCorrupt, match="nothing is written to the log of 'acme'"):
         recorder.append(TENANT, draft(2))
-    assert [str(each)[:36] for each in recorder.sequencer.failures] == [
+    assert [str(each)[:36] for each in recorder.sequencer.failures.values()] == [
         "nothing is written to the log of 'ac"
     ]
     assert tree_of(place) == before
@@ -191,7 +191,7 @@ def test_start_finds_a_damaged_head_before_anybody_writes(place: Place) -> None:
     rows.flip("logs", "frontier", rows.log, 0.5)
     store, recorder = open_again(place)
     assert recorder.sequencer.prove([OTHER, TENANT], deadline_s=60) == 2
-    [failure] = recorder.sequencer.failures
+    [failure] = recorder.sequencer.failures.values()
     assert "its frontier does not give its size and root" in failure.message
     recorder.close()
     store.close()
@@ -235,7 +235,7 @@ def test_log_that_another_server_extends_is_proven_and_goes_on(place: Place) -> 
     recorder.append(TENANT, draft(4))
     another.fill(TENANT, 5_000)
     assert recorder.append(TENANT, draft(5))[0].index == SIZE + 5_004
-    assert recorder.sequencer.failures == []
+    assert recorder.sequencer.failures == {}
     for each in (recorder, another):
         each.close()
     for opened in (store, elsewhere):

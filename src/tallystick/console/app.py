@@ -13,11 +13,15 @@ from starlette.types import Receive, Scope, Send
 from tallystick.console.assets import STATIC, Assets
 from tallystick.console.gate import Frame, Gate, is_fragment, sign_in_again
 from tallystick.console.pages.admin import AdminPages
+from tallystick.console.pages.admin_frame import AdminFrame
+from tallystick.console.pages.erasures import ErasurePages
 from tallystick.console.pages.event import EventPages
 from tallystick.console.pages.events import EventsPages
-from tallystick.console.pages.log import Lag, LogPages
+from tallystick.console.pages.log import LogPages
 from tallystick.console.pages.resource import ResourcePages
+from tallystick.console.pages.streams import StreamPages
 from tallystick.console.questions import Questions
+from tallystick.console.services import ConsoleServices
 from tallystick.console.session import PATH, Sessions, StaleProof
 from tallystick.console.signin import SignInPages
 from tallystick.dialects.base import Dialect
@@ -79,19 +83,22 @@ class Console:
 
     name = "console"
 
-    def __init__(self, services: Services, dialects: Sequence[Dialect], lag: Lag) -> None:
+    def __init__(
+        self, services: Services, dialects: Sequence[Dialect], parts: ConsoleServices
+    ) -> None:
         self.sessions = Sessions(services)
         self._assets = Assets()
         self._frame = Frame(services, self._assets)
         self._gate = Gate(services, self.sessions, self._frame)
         self._services = services
         self._dialects = dialects
-        self._lag = lag
+        self._parts = parts
 
     def routes(self) -> Sequence[BaseRoute]:
         """Return the routes."""
         questions = Questions(self._services.ledger)
         names = [dialect.name for dialect in self._dialects]
+        frame = AdminFrame(self._services.ledger)
         sign_in = SignInPages(self._services, self.sessions, self._frame, self._gate)
         return [
             Route(STATIC + "/{path:path}", self._assets.answer, methods=["GET"]),
@@ -99,8 +106,10 @@ class Console:
             *EventsPages(self._services, self._gate, questions).routes(),
             *EventPages(self._services, self._gate, self._dialects).routes(),
             *ResourcePages(self._services, self._gate).routes(),
-            *LogPages(self._services, self._gate, self._lag).routes(),
-            *AdminPages(self._services, self._gate, self.sessions, names).routes(),
+            *LogPages(self._services, self._gate, self._parts).routes(),
+            *StreamPages(self._services, self._gate, frame, self._parts.streams).routes(),
+            *ErasurePages(self._services, self._gate, frame, self._parts.erasures).routes(),
+            *AdminPages(self._services, self._gate, self.sessions, frame, names).routes(),
         ]
 
     @staticmethod

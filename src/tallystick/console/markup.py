@@ -46,7 +46,13 @@ def environment(asset_url: object) -> Environment:
         local_input=local_input, resource_piece=resource_piece, pretty=pretty,
     )  # fmt: skip
     env.filters.update(
-        clock=clock, day=day, stamp=stamp, iso=times.to_rfc3339, number=number, short=short
+        clock=clock,
+        day=day,
+        stamp=stamp,
+        stamp_of=stamp_of,
+        iso=times.to_rfc3339,
+        number=number,
+        short=short,
     )
     return env
 
@@ -135,6 +141,11 @@ def stamp(ms: int, zone: ZoneInfo) -> str:
     moment = local(ms, zone)
     offset = moment.isoformat()[-6:]
     return f"{day(ms, zone)}, {clock(ms, zone)} ({'UTC' if offset == '+00:00' else offset})"
+
+
+def stamp_of(text: str, zone: ZoneInfo) -> str:
+    """Return day and time of an RFC 3339 time."""
+    return stamp(times.from_rfc3339(text), zone)
 
 
 def local_input(ms: int, zone: ZoneInfo) -> str:

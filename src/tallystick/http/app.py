@@ -21,6 +21,7 @@ from starlette.routing import BaseRoute, Router
 from starlette.types import Message, Receive, Scope, Send
 
 from tallystick.console.app import Console, wants_console
+from tallystick.console.services import ConsoleServices
 from tallystick.data_folder import BUNDLES_FOLDER
 from tallystick.dialects import common_settings
 from tallystick.dialects.base import Dialect, PathOwner
@@ -40,7 +41,7 @@ from tallystick.http.admin.guard import AdminGuard
 from tallystick.http.admin.holds import AdminHoldsApi
 from tallystick.http.admin.key_sets import AdminKeySetsApi
 from tallystick.http.admin.keys import AdminKeysApi
-from tallystick.http.admin.streams import AdminStreamsApi, StreamServices
+from tallystick.http.admin.streams import AdminStreamsApi
 from tallystick.http.admin.tenants import AdminTenantsApi
 from tallystick.http.admin.users import AdminUsersApi
 from tallystick.http.admin.witnesses import AdminWitnessesApi
@@ -77,6 +78,7 @@ from tallystick.node.node import Node
 from tallystick.node.streams import StreamsKeeper, new_owner, open_states, outside_of
 from tallystick.settings import Settings
 from tallystick.store.base import LogHead
+from tallystick.subscriptions.streams.administration import StreamAdministration
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -119,10 +121,18 @@ class App:
                 shared=not node.store.many_tenants,
             ),
         )
-        self.console = Console(self.services, self._dialects, node.index.lag)
         self._background: list[Background] = []
         self._sender = new_owner()
         self._stream_states = open_states(node.folder, node.settings, self._sender)
+        self._streams = StreamAdministration(
+            node.ledger,
+            node.identity,
+            node.clock,
+            self._stream_states,
+            outside_of(node.settings, node.key),
+            server_name=node.settings.server_name,
+        )
+        self.console = Console(self.services, self._dialects, self._console_services())
         self.live = Hub(node.store, self._run, node.identity)
         node.commit_listeners.append(self.live.committed)
         self._eraser: ErasureRunner | None = None
@@ -164,7 +174,7 @@ class App:
             *AdminClientsApi(self.services, guard, names).routes(),
             *AdminHoldsApi(self.services, guard).routes(),
             *AdminWitnessesApi(self.services, guard, self.node).routes(),
-            *AdminStreamsApi(self.services, authenticator, guard, self._streams()).routes(),
+            *AdminStreamsApi(self.services, authenticator, guard, self._streams).routes(),
             *AdminErasuresApi(self.services, guard, self.node.erasures).routes(),
             *OpsApi(self.node, self._metrics).routes(),
             *TlogApi(self.services, authenticator, self.node.cosigned).routes(),
@@ -176,9 +186,11 @@ class App:
             *self.console.routes(),
         ]
 
-    def _streams(self) -> StreamServices:
-        outside = outside_of(self.node.settings, self.node.key)
-        return StreamServices(self._stream_states, outside)
+    def _console_services(self) -> ConsoleServices:
+        node = self.node
+        return ConsoleServices(
+            node.index.lag, self._streams, node.erasures, node.witness_status, node.stopped
+        )
 
     def _the_door(self) -> Bridge:
         if self._door is None:

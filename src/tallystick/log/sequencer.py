@@ -147,11 +147,11 @@ class Sequencer:
                 self._stopped.setdefault(tenant, error)
 
     @property
-    def failures(self) -> list[TallystickError]:
-        """Why nothing, or nothing for some tenants, is written."""
+    def failures(self) -> dict[str | None, TallystickError]:
+        """Why nothing is written, by tenant; None stands for all of them."""
         with self._condition:
-            everything = [] if self.failure is None else [self.failure]
-            return everything + [self._stopped[tenant] for tenant in sorted(self._stopped)]
+            everything = {} if self.failure is None else {None: self.failure}
+            return everything | {tenant: self._stopped[tenant] for tenant in sorted(self._stopped)}
 
     def prove(self, tenants: Sequence[str], *, deadline_s: float) -> int:
         """Prove the heads of logs before anybody writes to them; return how many were looked at.

@@ -46,6 +46,7 @@ from tallystick.store.sqlite.blobs import forget_uploads
 from tallystick.store.truth import Truth, open_truth, require_ledger
 from tallystick.witness.cosigned_folder import CosignedFolder
 from tallystick.witness.stamper import Stamper, TimestampFolder
+from tallystick.witness.status import witness_status
 from tallystick.witness.submit import INTERVAL_S, Submitter
 from tallystick.witness.trusted_time import require_timestamps
 from tallystick.witness.witness_client import WitnessClient, WitnessConflict
@@ -220,11 +221,21 @@ class Node:
         self.identity.distrust((each.tenant, each.kind, each.id) for each in found)
         self.warnings += [f"identity is not as the log tells: {each}" for each in found]
 
+    def stopped(self, tenant: str) -> str | None:
+        """Return why nothing is written to the log of a tenant; None when it is written to."""
+        failures = self.sequencer.failures
+        error = failures.get(None) or failures.get(tenant)
+        return None if error is None else error.message
+
+    def witness_status(self, tenant: str) -> list[Json]:
+        """Return the witnesses of a log, each with what it cosigned last and what went wrong."""
+        return witness_status(self.identity, self.cosigned, self.witnesses, tenant)
+
     @property
     def problems(self) -> list[str]:
         """What is wrong with the store, as an operator must know it; empty when nothing is."""
         ended = list(self._ended.values())
-        failures = [failure for failure in self.sequencer.failures if failure not in ended]
+        failures = [failure for failure in self.sequencer.failures.values() if failure not in ended]
         stamps: list[str] = []
         if self.stamper is not None and self.settings.timestamps == "required":
             stamps = self.stamper.failures

@@ -2,51 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from tallystick.console.gate import Gate, Visit
 from tallystick.console.pages.admin_acts import Acts
+from tallystick.console.pages.admin_frame import ADMIN, AdminFrame, Endpoint, acting
 from tallystick.console.session import PATH, Sessions
 from tallystick.dialects.services import Services
 from tallystick.errors import Forbidden, NotFound, RequestError
 from tallystick.identity.access import GRANT_SCOPES, ROLES, Scope
 from tallystick.identity.records import ApiKey, KeySet, OAuthClient, User
-from tallystick.query.expr import Eq, Sort
-from tallystick.query.question import Find, Over
 
-SECTIONS: Mapping[str, str] = {
-    "tenant": "Tenant",
-    "keys": "Keys",
-    "users": "Users",
-    "clients": "Clients",
-    "keysets": "Key sets",
-    "holds": "Legal holds",
-}
-_ACTS_SHOWN = 12
+_SECTIONS = frozenset(("tenant", "keys", "users", "clients", "keysets", "holds"))
 
 
 class AdminPages:
-    """Handlers of administration."""
+    """Handlers of the records of identity, and of holds."""
 
     def __init__(
-        self, services: Services, gate: Gate, sessions: Sessions, dialects: Sequence[str]
+        self,
+        services: Services,
+        gate: Gate,
+        sessions: Sessions,
+        frame: AdminFrame,
+        dialects: Sequence[str],
     ) -> None:
-        self._services = services
         self._identity = services.identity
         self._ledger = services.ledger
         self._gate = gate
         self._sessions = sessions
+        self._frame = frame
         self._dialects = dialects
         self._acts = Acts(services)
 
     def routes(self) -> Sequence[BaseRoute]:
-        """Return the routes."""
-        on, admin = self._gate.administering, f"{PATH}/admin"
-        acts = self._acts
+        """Return the routes; they come behind those of other sections."""
+        on, acts = self._gate.administering, self._acts
         posts: Mapping[str, tuple[str, Callable[[Visit], str | None]]] = {
             "keys/create": ("keys", acts.create_key),
             "keys/revoke": ("keys", acts.revoke_key),
@@ -62,40 +56,32 @@ class AdminPages:
             "holds/place": ("holds", acts.place_hold),
             "holds/lift": ("holds", acts.lift_hold),
             "tenant/policy": ("tenant", acts.change_policy),
+            "tenants/create": ("tenant", self._create_tenant),
         }
         return [
-            Route(admin, on(self._first), methods=["GET"]),
+            Route(ADMIN, on(self._first), methods=["GET"]),
             *(
-                Route(f"{admin}/{path}", self._on(*act), methods=["POST"])
+                Route(f"{ADMIN}/{path}", self._on(*act), methods=["POST"])
                 for path, act in posts.items()
             ),
-            Route(f"{admin}/tenants/create", on(self._create_tenant), methods=["POST"]),
-            Route(f"{admin}/tenants/switch", on(self._switch), methods=["POST"]),
-            Route(f"{admin}/{{section}}", on(self._page), methods=["GET"]),
+            Route(f"{ADMIN}/tenants/switch", on(self._switch), methods=["POST"]),
+            Route(f"{ADMIN}/{{section}}", on(self._page), methods=["GET"]),
         ]
 
-    def _on(
-        self, section: str, act: Callable[[Visit], str | None]
-    ) -> Callable[[Request], Awaitable[Response]]:
-        """Return the endpoint of an act: back to its page, with a secret that is shown once."""
-
-        def page(visit: Visit) -> Response:
-            try:
-                secret = act(visit)
-            except RequestError as error:
-                return self._section(visit, section, error=error, status=400)
-            if secret is not None:
-                return self._section(visit, section, secret=secret)
-            return RedirectResponse(f"{PATH}/admin/{section}", 303)
-
-        return self._gate.administering(page)
+    def _on(self, section: str, act: Callable[[Visit], str | None]) -> Endpoint:
+        return acting(
+            self._gate,
+            act,
+            lambda visit: f"{ADMIN}/{section}",
+            lambda visit, error, secret: self._section(visit, section, error, secret),
+        )
 
     def _first(self, visit: Visit) -> Response:
         return self._section(visit, "tenant")
 
     def _page(self, visit: Visit) -> Response:
         section = visit.request.path_params["section"]
-        if section not in SECTIONS:
+        if section not in _SECTIONS:
             raise NotFound("There is no such page of administration.")
         return self._section(visit, section)
 
@@ -103,17 +89,11 @@ class AdminPages:
         self,
         visit: Visit,
         section: str,
-        *,
         error: RequestError | None = None,
         secret: str | None = None,
-        status: int = 200,
     ) -> Response:
-        is_operator = visit.visitor.token.kind == "operator"
-        return visit.show(
-            f"admin_{section}.html", status, section=section, sections=SECTIONS, error=error,
-            secret=secret, is_operator=is_operator, acts=self._latest(visit),
-            form=visit.form if error else {}, **self._records(visit, section),
-        )  # fmt: skip
+        records = self._records(visit, section)
+        return self._frame.show(visit, section, None, error=error, secret=secret, **records)
 
     def _records(self, visit: Visit, section: str) -> dict[str, object]:
         """Return what the page of a section lists."""
@@ -140,27 +120,13 @@ class AdminPages:
             "tenants": identity.tenants() if is_operator else [],
         }
 
-    def _latest(self, visit: Visit) -> Sequence[object]:
-        """Return the latest acts of administration, as the log has them."""
-        question = Find(
-            where=Eq("op", "system"),
-            over=Over.LOG,
-            sort=(Sort("index", descending=True),),
-            limit=_ACTS_SHOWN,
-        )
-        return self._ledger.find(visit.tenant, question, visit.visible).views
-
-    def _create_tenant(self, visit: Visit) -> Response:
-        self._require_operator(visit)
-        try:
-            self._acts.create_tenant(visit)
-        except RequestError as error:
-            return self._section(visit, "tenant", error=error, status=400)
-        return RedirectResponse(f"{PATH}/admin/tenant", 303)
+    def _create_tenant(self, visit: Visit) -> None:
+        _require_operator(visit)
+        self._acts.create_tenant(visit)
 
     def _switch(self, visit: Visit) -> Response:
         """Let the operator go on in another tenant, in a session of its own."""
-        self._require_operator(visit)
+        _require_operator(visit)
         tenant = self._identity.tenant(visit.form.get("id", ""))
         response = RedirectResponse(PATH, 303)
         token = self._sessions.in_tenant(visit.visitor.token, tenant.id)
@@ -168,10 +134,10 @@ class AdminPages:
         self._sessions.set_cookie(visit.request, response, token)
         return response
 
-    @staticmethod
-    def _require_operator(visit: Visit) -> None:
-        if visit.visitor.token.kind != "operator":
-            raise Forbidden(
-                "Tenants are made by the owner of the data folder.",
-                hint="Sign in with the link that the server prints.",
-            )
+
+def _require_operator(visit: Visit) -> None:
+    if visit.visitor.token.kind != "operator":
+        raise Forbidden(
+            "Tenants are made by the owner of the data folder.",
+            hint="Sign in with the link that the server prints.",
+        )

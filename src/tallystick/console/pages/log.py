@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from starlette.responses import PlainTextResponse, Response
@@ -10,14 +10,14 @@ from starlette.routing import BaseRoute, Route
 
 from tallystick import times
 from tallystick.console.gate import Gate, Visit
+from tallystick.console.pages.streams import stream_status
+from tallystick.console.services import ConsoleServices
 from tallystick.console.session import PATH
 from tallystick.dialects.services import Services
 from tallystick.query.aggregate import TimeSeries, TimeSeriesResult
 from tallystick.query.calendar import Interval
 from tallystick.query.expr import Range
 from tallystick.query.question import Find
-
-Lag = Callable[[], Mapping[str, int]]
 
 _DAYS = 30
 
@@ -33,11 +33,11 @@ class Growth(NamedTuple):
 class LogPages:
     """Handlers of the page of the log."""
 
-    def __init__(self, services: Services, gate: Gate, lag: Lag) -> None:
+    def __init__(self, services: Services, gate: Gate, parts: ConsoleServices) -> None:
         self._services = services
         self._ledger = services.ledger
         self._gate = gate
-        self._lag = lag
+        self._parts = parts
 
     def routes(self) -> Sequence[BaseRoute]:
         """Return the routes."""
@@ -49,13 +49,17 @@ class LogPages:
 
     def _page(self, visit: Visit) -> Response:
         head = self._ledger.proofs.head(visit.tenant)
-        growth = self._growth(visit)
+        growth, parts, tenant = self._growth(visit), self._parts, visit.tenant
+        is_admin = visit.visitor.is_admin
+        streams = parts.streams.all(tenant) if is_admin else []
         return visit.show(
             "log.html",
             head=head, root=head.root.hex(), growth=growth, days=_DAYS,
             verifier_key=self._ledger.proofs.verifier_key(visit.tenant),
             tenant=self._services.identity.tenant(visit.tenant),
-            followers=dict(self._lag()) if visit.visitor.is_admin else None,
+            followers=dict(parts.lag()) if is_admin else None,
+            streams=[stream_status(parts.streams, stream) for stream in streams],
+            witnesses=parts.witnesses(tenant), stopped=parts.stopped(tenant),
         )  # fmt: skip
 
     def _growth(self, visit: Visit) -> list[Growth]:

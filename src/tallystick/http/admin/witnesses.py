@@ -9,10 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from tallystick import times
 from tallystick.dialects.services import Services
 from tallystick.errors import Conflict, Forbidden, Malformed, MalformedNote, NotFound
-from tallystick.events.event import Json
 from tallystick.http.admin.guard import ONE, AdminGuard, Input, decode, json_response
 from tallystick.http.auth import CONTROL
 from tallystick.identity import acts
@@ -54,11 +52,10 @@ class AdminWitnessesApi:
         identity, ledger = self._services.identity, self._services.ledger
         log_id = identity.tenant(tenant).log_id
         url = f"{self._services.base_url(request.scope)}/log/{log_id}/cosigned"
-        found = identity.list(ConfiguredWitness, tenant)
         return json_response(
             {
                 "log": f"log {ledger.proofs.verifier_key(tenant)} {url}",
-                "witnesses": [self._told(witness) for witness in found],
+                "witnesses": self._node.witness_status(tenant),
             }
         )
 
@@ -73,7 +70,8 @@ class AdminWitnessesApi:
             raise Malformed(f"a log has at most {LINES_MAX} witnesses", path="/line")
         self._services.ledger.administer(tenant, acts.add_witness(witness))
         self._changed()
-        return json_response(self._told(witness), 201)
+        added = (each for each in self._node.witness_status(tenant) if each["name"] == witness.id)
+        return json_response(next(added), 201)
 
     def _remove(self, request: Request, tenant: str) -> Response:
         _require_operator(request)
@@ -104,24 +102,6 @@ class AdminWitnessesApi:
     def _changed(self) -> None:
         if self._node.witnesses is not None:
             self._node.witnesses.changed()
-
-    def _told(self, witness: ConfiguredWitness) -> Json:
-        told: Json = {
-            "name": witness.id,
-            "key": witness.key,
-            "url": witness.url,
-            "line": f"witness {witness.id} {witness.key} {witness.url}",
-            "added_at": times.to_rfc3339(witness.created_ms),
-        }
-        last = self._node.cosigned.latest(witness.tenant).get(witness.key)
-        if last is not None:
-            at = times.to_rfc3339(last.time_s * 1000)
-            told |= {"size": last.size, "cosigned_at": at}
-        submitter = self._node.witnesses
-        failure = None if submitter is None else submitter.failure(witness.tenant, witness.url)
-        if failure is not None:
-            told["failure"] = failure
-        return told
 
 
 def _require_operator(request: Request) -> None:
