@@ -130,7 +130,7 @@ class AdminStreamsApi:
 
     def _create(self, request: Request, tenant: str) -> Response:
         body = decode(StreamIn, request.state.body)
-        # A tenant that is unknown is 404, whoever asks.
+        # An unknown tenant is 404 for everybody.
         self._identity.tenant(tenant)
         wanted = WantedStream(
             body.name, body.sink, body.to, body.mode, _filter(body.filter), body.headers,

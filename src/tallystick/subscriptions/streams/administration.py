@@ -1,4 +1,4 @@
-"""Administration of streams: made, looked at, paused, moved and ended, whoever asks for it.
+"""Administration of streams: made, looked at, paused, moved and ended.
 
 Every act is an entry in the tenant's log that names the actor.
 """
