@@ -21,13 +21,15 @@ from tallystick.events.event import Draft, Op, Resource
 from tallystick.followers import supervisor
 from tallystick.followers.generations import Generations
 from tallystick.followers.inline import Progress
-from tallystick.followers.supervisor import Command, SupervisedFollowers
+from tallystick.followers.process import Command, Setup
+from tallystick.followers.supervisor import SupervisedFollowers
 from tallystick.index.followers import KINDS, SEARCH, VIEWS
 from tallystick.index.reader import IndexReader
 from tallystick.index.reader_common import committed
 from tallystick.index.search import SearchWriter
 from tallystick.query.expr import Eq, Term
 from tallystick.query.question import Find
+from tallystick.settings import Settings
 from tallystick.store.base import Erasure
 from tallystick.store.sqlite.store import open_sqlite
 from tests.index import world
@@ -58,7 +60,7 @@ class Server:
         self.folder = folder
         self.store = open_sqlite(folder / "ledger.db")
         rules = world.rules() if reference == RULES else fewer_rules()
-        command = Command(folder, None, reference)
+        command = Command(folder, Setup(Settings()), reference)
         self.followers = SupervisedFollowers(
             command, self.store, rules, [KINDS[name] for name in names], residue_s=residue_s
         )

@@ -1,4 +1,4 @@
-"""A follower that only the tests have: it counts the entries of each kind, in one JSON file."""
+"""Followers that only the tests have: one keeps counts in a JSON file, one acts on the log."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from pathlib import Path
 from tallystick.events.dialect_rules import Rules
 from tallystick.followers.damage import Cursor
 from tallystick.followers.follow import Slice
-from tallystick.followers.kind import FollowerKind
+from tallystick.followers.kind import FollowerKind, TruthKind
+from tallystick.followers.services import FollowerServices
+from tallystick.followers.step_work import StepWork
 from tallystick.store.base import Store
 
 _FILE = "counts.json"
@@ -86,4 +88,40 @@ class CountReader:
 
 KIND = FollowerKind(
     "counts", open=CountingFollower, read=lambda folder, store, rules: CountReader(folder)
+)
+
+
+class WritingSteps:
+    """Writes the kind of each entry to a file of its own tenant: the toy that acts on the log."""
+
+    def __init__(self, services: FollowerServices) -> None:
+        self._services = services
+
+    def follows(self, tenant: str) -> bool:
+        """Follow every tenant."""
+        return True
+
+    def step(self, tenant: str) -> bool:
+        """Write one entry's kind."""
+        (entry,) = self._services.log.read(tenant, at := self.position(tenant), at + 1)
+        with self._path(tenant).open("a", encoding="utf-8") as written:
+            written.write(f"{entry.view.first.kind}\n")
+        return at + 1 < self._services.log.size(tenant)
+
+    def position(self, tenant: str) -> int:
+        """Return how many lines were written."""
+        path = self._path(tenant)
+        return len(path.read_text("utf-8").splitlines()) if path.exists() else 0
+
+    def close(self) -> None:
+        """Release nothing: no file is open."""
+
+    def _path(self, tenant: str) -> Path:
+        return self._services.folder / f"{tenant}.kinds"
+
+
+TRUTH_KIND = TruthKind(
+    "writer",
+    open=lambda services: StepWork("writer", WritingSteps(services)),
+    in_commands=True,
 )

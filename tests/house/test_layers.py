@@ -19,7 +19,7 @@ from tests.support.needs import ROOT
 
 # `dialects/services.py` holds the protocol of that door; a dialect is asynchronous where it is
 # given the door or meets Starlette, and nowhere else.
-ASYNCHRONOUS = ("http/*", "console/*", "node/background.py", "dialects/services.py")
+ASYNCHRONOUS = ("http/*", "console/*", "dialects/services.py")
 ASYNC_NODES = (ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith, ast.Await)
 
 

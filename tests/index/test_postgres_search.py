@@ -14,13 +14,14 @@ import pytest
 from tallystick import limits
 from tallystick.errors import FollowerBehind
 from tallystick.events.event import Draft, Op
+from tallystick.followers.process import Command, Setup
 from tallystick.followers.shared import SharedFollowers
-from tallystick.followers.supervisor import Command
 from tallystick.index.followers import KINDS, SEARCH
 from tallystick.index.open import Index, open_index
 from tallystick.index.postgres.followers import open_lists
 from tallystick.query.expr import Eq, Everything, Term
 from tallystick.query.question import Find
+from tallystick.settings import Settings
 from tallystick.store.base import Erasure
 from tallystick.store.postgres.store import open_postgres
 from tests.followers.test_processes import TENANT, order
@@ -39,7 +40,7 @@ class Server:
 
     def __init__(self, folder: Path, url: str) -> None:
         self.store = open_postgres(url)
-        command, loaded = Command(folder, url, RULES), rules()
+        command, loaded = Command(folder, Setup(Settings(database=url)), RULES), rules()
         self.followers = SharedFollowers(command, self.store, loaded, [KINDS[SEARCH]])
         self.index = Index(*open_lists(self.store, loaded, self.followers))
         self.recorder = Recorder(self.store, KEY, committed=self.index.committed)

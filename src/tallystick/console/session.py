@@ -91,7 +91,7 @@ class Sessions:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._identity = services.identity
-        private = services.background.derive_key(ec.SECP256R1(), "console")
+        private = services.followers.derive_key(ec.SECP256R1(), "console")
         number = private.private_numbers().private_value
         self._secret = number.to_bytes(32, "big")
         self._run = secrets.token_hex(8)

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from tallystick.dialects.services import Background, BackgroundServices, Services
+from tallystick.dialects.services import Services
 from tallystick.errors import TallystickError
 from tallystick.events.dialect_rules import DialectRules
 from tallystick.events.event import Json, View
@@ -88,8 +88,8 @@ class Dialect(NamedTuple):
     """Renders an event that the rules show, for readers of the console."""
     headers: Callable[[Request], Mapping[str, str]] = lambda request: {}
     """Headers that every answer of the dialect carries, errors included."""
-    background: Callable[[BackgroundServices], Background] | None = None
-    """Starts what the dialect does beside answering requests."""
+    followers: Sequence[str] = ()
+    """References of the kinds of its followers: what it does beside answering requests."""
     settings: type[msgspec.Struct] = NoSettings
     """Its settings table."""
     common_settings: Callable[[Settings], CommonSettings] = lambda settings: CommonSettings()

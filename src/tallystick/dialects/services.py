@@ -1,15 +1,15 @@
-"""What the routes and the background work of a dialect are given."""
+"""What the routes of a dialect are given."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import NamedTuple, ParamSpec, Protocol, TypeVar
 
-from cryptography.hazmat.primitives.asymmetric import ec
 from starlette.requests import Request
 from starlette.types import Scope
 
 from tallystick.clock import Clock
+from tallystick.followers.services import FollowerServices
 from tallystick.identity.access import Principal
 from tallystick.identity.passwords import Passwords
 from tallystick.identity.records import Identity
@@ -18,9 +18,7 @@ from tallystick.identity.tokens import Issuer
 from tallystick.ledger.blobs import Blobs
 from tallystick.ledger.ledger import Ledger
 from tallystick.log.sequencer import Item, Outcome
-from tallystick.log.views import LogReader
 from tallystick.settings import Settings
-from tallystick.store.public_files import PublicFiles
 
 P = ParamSpec("P")
 
@@ -64,28 +62,5 @@ class Services(NamedTuple):
     throttle: Throttle
     """Counts attempts at passwords and client secrets, through whichever route they come."""
     blobs: Blobs
-    background: BackgroundServices
-
-
-class BackgroundServices(NamedTuple):
-    """What a dialect's work beside requests is given, in whatever process it runs."""
-
-    identity: Identity
-    settings: Settings
-    clock: Clock
-    log: LogReader
-    public_files: PublicFiles
-    derive_key: Callable[[ec.EllipticCurve, str], ec.EllipticCurvePrivateKey]
-    """The server's private key for a purpose: always the same one."""
-    shared: bool
-    """Whether others write to the same logs, and nobody tells."""
-
-
-class Background(Protocol):
-    """What a dialect does beside answering requests, as long as a server runs."""
-
-    def committed(self, tenants: Iterable[str]) -> None:
-        """Note that logs have grown; called after each commit, must not wait."""
-
-    def close(self) -> None:
-        """Stop soon; idempotent."""
+    followers: FollowerServices
+    """What followers are given: routes read what these write."""

@@ -34,21 +34,22 @@ _log = structlog.get_logger("tallystick.followers")
 class Channel:
     """One follower as the server sees it; safe to share between threads.
 
-    `commits` says that what the follower took can be read only after a commit, which a read that
-    waits has to ask for. Behind by `near` entries at most, it answers within the read wait.
+    `generations` is None for one that keeps no index: no read waits for it. `commits` says that
+    what the follower took can be read only after a commit, which a read that waits has to ask for.
+    Behind by `near` entries at most, it answers within the read wait.
     """
 
     def __init__(
         self,
         name: str,
-        generations: Generations,
+        generations: Generations | None,
         heads: dict[str, int],
         *,
         commits: bool,
         near: int,
     ) -> None:
         self.name = name
-        self.generations = generations
+        self._generations = generations
         self._commits = commits
         self._near = near
         # Guards everything below; told whenever cursors, the folder or the socket changed.
@@ -79,6 +80,12 @@ class Channel:
         self._verify = False
         self._verified_s = -math.inf
         self._health = Health()
+
+    @property
+    def generations(self) -> Generations:
+        """The generations of what the follower keeps."""
+        assert self._generations is not None, f"{self.name} keeps no index"
+        return self._generations
 
     def attach(self, server: socket.socket) -> None:
         """Begin with a process that was just started."""

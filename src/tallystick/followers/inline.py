@@ -15,7 +15,7 @@ from tallystick.followers.consistency import indexed_extent
 from tallystick.followers.damage import Health, IndexDamaged, LogSetBack
 from tallystick.followers.follow import Following
 from tallystick.followers.generations import Generations
-from tallystick.followers.kind import FollowerKind, FollowerReader, load_kind
+from tallystick.followers.kind import FollowerKind, FollowerReader, load_index_kind
 from tallystick.store.base import LogHead, Store
 
 Progress = Callable[[int, int], None]
@@ -31,7 +31,7 @@ class InlineFollowers:
         self._lock = threading.RLock()
         self._root = root
         self._rules = rules
-        self._kinds = {kind.name: kind for kind in map(load_kind, kinds)}
+        self._kinds = {kind.name: kind for kind in map(load_index_kind, kinds)}
         self._running: dict[str, _Running] = {}
 
     def committed(self, heads: Sequence[LogHead]) -> None:

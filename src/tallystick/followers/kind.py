@@ -13,7 +13,9 @@ from typing import NamedTuple, Protocol
 
 from tallystick.events.dialect_rules import Rules
 from tallystick.followers.follow import Follower
+from tallystick.followers.loop import FollowerWork
 from tallystick.followers.registry import load
+from tallystick.followers.services import FollowerServices
 from tallystick.store.base import Store
 
 
@@ -25,7 +27,10 @@ class FollowerReader(Protocol):
 
 
 class FollowerKind(NamedTuple):
-    """One follower: its name, how it is opened, and how it may lag."""
+    """A follower that keeps an index: its name, how it is opened, and how it may lag.
+
+    What it keeps can be made again from the log, in generations.
+    """
 
     name: str
     """Its name in commands, metrics, messages, and of its folder."""
@@ -43,11 +48,50 @@ class FollowerKind(NamedTuple):
     """Whether a database writes it with each batch, so that nothing follows there."""
 
 
-def load_kind(reference: str) -> FollowerKind:
+class TruthKind(NamedTuple):
+    """A follower that acts on the log: it sends or signs, and what it did cannot be made again.
+
+    It keeps its cursors with what it does. No read waits for it, and no commit.
+    """
+
+    name: str
+    """Its name in metrics and messages."""
+    open: Callable[[FollowerServices], FollowerWork]
+    """Begins its work."""
+    is_wanted: Callable[[Store], bool] = lambda store: True
+    """Whether there is something for it to do; no process is started before."""
+    in_commands: bool = False
+    """Whether it also works in a command that opens a data folder, as long as that runs."""
+
+
+Kind = FollowerKind | TruthKind
+
+
+def load_kind(reference: str) -> Kind:
     """Return the kind that a reference names.
 
     Raises: SettingsError when there is none.
     """
     kind = load(reference)
-    assert isinstance(kind, FollowerKind), f"{reference} is no kind of follower"
+    assert isinstance(kind, Kind), f"{reference} is no kind of follower"
+    return kind
+
+
+def load_index_kind(reference: str) -> FollowerKind:
+    """Return the kind of a follower that keeps an index.
+
+    Raises: SettingsError when there is none.
+    """
+    kind = load_kind(reference)
+    assert isinstance(kind, FollowerKind), f"{reference} keeps no index"
+    return kind
+
+
+def load_truth_kind(reference: str) -> TruthKind:
+    """Return the kind of a follower that acts on the log.
+
+    Raises: SettingsError when there is none.
+    """
+    kind = load_kind(reference)
+    assert isinstance(kind, TruthKind), f"{reference} keeps an index"
     return kind

@@ -1,13 +1,11 @@
-"""Followers in processes of their own, started and watched by the server.
+"""Followers that keep indexes in processes of their own, started and watched by the server.
 
-A process that dies is started again, after a longer pause each time it dies soon; it goes on from
-the cursor it left. What this server commits is told to the followers at once, and their cursors
+What this server commits is told to the followers at once, and their cursors
 are kept here, so that a read only waits when it has to.
 """
 
 from __future__ import annotations
 
-import select
 import socket
 import subprocess
 import threading
@@ -15,11 +13,9 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import structlog
 
-from tallystick.data_folder import INDEX_FOLDER
 from tallystick.errors import (
     FollowerBehind,
     NotFound,
@@ -28,14 +24,14 @@ from tallystick.errors import (
     for_operator,
 )
 from tallystick.events.dialect_rules import Rules
-from tallystick.followers import process as processes
 from tallystick.followers.channel import Channel
 from tallystick.followers.damage import Health, IndexDamaged
 from tallystick.followers.generations import Generations
 from tallystick.followers.inline import Progress
-from tallystick.followers.kind import FollowerReader, load_kind
+from tallystick.followers.kind import FollowerReader, load_index_kind
 from tallystick.followers.known_heads import KnownHeads
 from tallystick.followers.messages import FollowerReport, Lines, receive
+from tallystick.followers.process import Command, Process
 from tallystick.store.base import LogHead, Store
 
 RESIDUE_S = 600.0
@@ -46,29 +42,7 @@ _STARTING_OVER = 8
 _MOVING_S = 2.0
 _SWAP_S = 60.0
 _RETRY_S = 5.0
-_MODULE = "tallystick.followers.child"
 _log = structlog.get_logger("tallystick.followers")
-
-
-class Command(NamedTuple):
-    """What every follower is told: the data folder, the URL of the database if any, the rules."""
-
-    folder: Path
-    database: str | None
-    rules: str
-
-    @property
-    def root(self) -> Path:
-        """The folder of the indexes."""
-        return self.folder / INDEX_FOLDER
-
-    def start(self, kind: str, theirs: socket.socket, *generation: str) -> subprocess.Popen[bytes]:
-        """Start a process with a follower, which talks to the server by its end of a socket.
-
-        `kind` is the reference of the follower's kind.
-        """
-        told = (kind, str(self.folder), self.rules, str(theirs.fileno()), *generation)
-        return processes.start(_MODULE, told, theirs, (self.database or "").encode())
 
 
 class SupervisedFollowers:
@@ -85,8 +59,8 @@ class SupervisedFollowers:
     ) -> None:
         """Start; `kinds` are the references of the followers to run."""
         self._command = command
-        self._references = {load_kind(reference).name: reference for reference in kinds}
-        self._kinds = {name: load_kind(at) for name, at in self._references.items()}
+        self._references = {load_index_kind(reference).name: reference for reference in kinds}
+        self._kinds = {name: load_index_kind(at) for name, at in self._references.items()}
         self.lag_max = {name: kind.lag_max for name, kind in self._kinds.items()}
         """Entries each follower may be behind before commits wait for it."""
         self._residue_s = residue_s
@@ -289,53 +263,3 @@ class SupervisedFollowers:
                 _log.error("rebuild_failed", follower=name, reason=for_operator(error))
             return False
         return True
-
-
-class Process:
-    """A process with a follower in it, started again whenever it dies."""
-
-    def __init__(self, command: Command, kind: str, channel: Channel) -> None:
-        self._command = command
-        self._kind = kind
-        self._channel = channel
-        # Written to when the process is to end: a select cannot wait for an event.
-        self._stop_reader, self._stop_writer = socket.socketpair()
-        self._stopping = threading.Event()
-        self.pid: int | None = None
-        self._thread = threading.Thread(
-            target=self._watch, name=f"watch-{channel.name}", daemon=True
-        )
-        self._thread.start()
-
-    def close(self) -> None:
-        """Stop the process and wait for its end; idempotent."""
-        if not self._stopping.is_set():
-            self._stopping.set()
-            self._stop_writer.close()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        processes.keep_running(self._run, self._stopping)
-        self._stop_reader.close()
-
-    def _run(self) -> None:
-        """Start the process and listen to it until it or the server ends."""
-        ours, theirs = socket.socketpair()
-        with theirs:
-            process = self._command.start(self._kind, theirs)
-        self.pid = process.pid
-        with ours:
-            self._channel.attach(ours)
-            lines = Lines(FollowerReport)
-            while self._listen(ours, lines):
-                pass
-            self._channel.detach()
-        processes.end(process)
-
-    def _listen(self, ours: socket.socket, lines: Lines[FollowerReport]) -> bool:
-        """Pass on what comes next; tell whether both sides are still there."""
-        readable, _, _ = select.select([self._stop_reader, ours], [], [])
-        data = b"" if self._stop_reader in readable else receive(ours)
-        for report in lines.feed(data):
-            self._channel.hear(report)
-        return bool(data)

@@ -25,7 +25,7 @@ from tallystick.console.services import ConsoleServices
 from tallystick.data_folder import BUNDLES_FOLDER
 from tallystick.dialects import common_settings
 from tallystick.dialects.base import Dialect, PathOwner
-from tallystick.dialects.services import Background, BackgroundServices, Services
+from tallystick.dialects.services import Services
 from tallystick.errors import (
     SettingsError,
     StoreBusy,
@@ -70,15 +70,13 @@ from tallystick.http.questions import ASKER
 from tallystick.http.room import Room
 from tallystick.identity.passwords import Passwords
 from tallystick.identity.throttle import Throttle
-from tallystick.log.sequencer import CommitStats
-from tallystick.log.views import LogReader
-from tallystick.node.background import BackgroundProcess
 from tallystick.node.erasure_runner import ErasureRunner
 from tallystick.node.node import Node
-from tallystick.node.streams import StreamsKeeper, new_owner, open_states, outside_of
 from tallystick.settings import Settings
-from tallystick.store.base import LogHead
+from tallystick.subscriptions.followers import FOLLOWERS
 from tallystick.subscriptions.streams.administration import StreamAdministration
+from tallystick.subscriptions.streams.keeper import StreamsKeeper
+from tallystick.subscriptions.streams.opening import open_states, outside_of
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -111,19 +109,10 @@ class App:
             self._passwords,
             Throttle(),
             node.blobs,
-            BackgroundServices(
-                node.identity,
-                node.settings,
-                node.clock,
-                LogReader(node.store),
-                node.public_files,
-                node.key.derive_ec_key,
-                shared=not node.store.many_tenants,
-            ),
+            node.follower_services,
         )
-        self._background: list[Background] = []
-        self._sender = new_owner()
-        self._stream_states = open_states(node.folder, node.settings, self._sender)
+        self._stream_states = open_states(node.folder, node.settings, node.name)
+        self._streams_keeper: StreamsKeeper | None = None
         self._streams = StreamAdministration(
             node.ledger,
             node.identity,
@@ -206,32 +195,14 @@ class App:
         """End every live tail, so that the server need not wait for them."""
         self.live.stop()
 
-    def _start_background(self) -> None:
-        node, services = self.node, self.services.background
-        for dialect in self._dialects:
-            if dialect.background is not None and node.followers:
-                # Its own process, so that it never holds this one's interpreter.
-                process = BackgroundProcess(dialect.name, node.folder, node.settings)
-                self._background.append(process)
-            elif dialect.background is not None:
-                self._background.append(dialect.background(services))
+    def _start(self) -> None:
+        """Start what works beside requests."""
+        node = self.node
+        node.follow([*FOLLOWERS, *chain(*(dialect.followers for dialect in self._dialects))])
         if node.followers:
-            self._background.append(
-                StreamsKeeper(
-                    node.ledger, self._stream_states, node.settings, node.folder, self._sender
-                )
-            )
+            self._streams_keeper = StreamsKeeper(node.ledger, self._stream_states, node.name)
         self._eraser = ErasureRunner(node.erasures)
-        node.commit_listeners += [self._committed, self._eraser.committed]
-        # Told only now of what there is, so that nothing falls in between.
-        tenants = services.log.tenants()
-        for background in self._background:
-            background.committed(tenants)
-
-    def _committed(self, heads: Sequence[LogHead], stats: CommitStats) -> None:
-        tenants = [head.tenant for head in heads]
-        for background in self._background:
-            background.committed(tenants)
+        node.commit_listeners.append(self._eraser.committed)
 
     def close(self) -> None:
         """Let the worker threads finish what they are doing."""
@@ -239,9 +210,10 @@ class App:
             self._eraser.close()
             self._eraser = None
         self._bundles.close()
-        for background in self._background:
-            background.close()
-        self._background = []
+        self.node.stop_following()
+        if self._streams_keeper is not None:
+            self._streams_keeper.close()
+            self._streams_keeper = None
         self._stream_states.close()
         if self._door is not None:
             self._door.close()
@@ -354,7 +326,7 @@ class App:
                 gc.freeze()
                 gc.set_threshold(50_000, 20, 50)
                 sys.setswitchinterval(0.0005)
-                self._start_background()
+                self._start()
                 await send({"type": "lifespan.startup.complete"})
             else:
                 self.close()

@@ -74,7 +74,7 @@ class Metrics:
 
     def render(self) -> bytes:
         """Return everything in the text format."""
-        for follower, behind in self._node.index.lag().items():
+        for follower, behind in self._node.lag().items():
             self._lag.labels(follower).set(behind)
         for follower, health in self._node.index.health().items():
             self._remade.labels(follower).set(health.remade)

@@ -11,15 +11,17 @@ from tallystick.errors import FollowerBehind
 from tallystick.events.dialect_rules import Rules
 from tallystick.followers.damage import Health, IndexDamaged
 from tallystick.followers.inline import InlineFollowers, Progress
-from tallystick.followers.kind import load_kind
+from tallystick.followers.kind import load_index_kind
+from tallystick.followers.process import Command, Setup
 from tallystick.followers.registry import load_rules
 from tallystick.followers.shared import SharedFollowers
-from tallystick.followers.supervisor import Command, SupervisedFollowers
+from tallystick.followers.supervisor import SupervisedFollowers
 from tallystick.index.followers import KINDS
 from tallystick.index.guarded import GuardedReader
 from tallystick.index.reader import IndexReader
 from tallystick.log.sequencer import CommitStats
 from tallystick.query.question import Reader
+from tallystick.settings import Settings
 from tallystick.store.base import LogHead, Store
 
 RULES = "tallystick.dialects:rules"
@@ -108,11 +110,12 @@ def open_index(
     Raises: StoreFailed.
     """
     loaded = load_rules(rules)
-    kinds = [at for at in KINDS.values() if database is None or not load_kind(at).in_database]
+    kinds = [at for at in KINDS.values() if database is None or not load_index_kind(at).in_database]
     followers: SupervisedFollowers | InlineFollowers
     if child:
         run = SupervisedFollowers if database is None else SharedFollowers
-        followers = run(Command(folder.absolute(), database, rules), store, loaded, kinds)
+        setup = Setup(Settings(database=database))
+        followers = run(Command(folder.absolute(), setup, rules), store, loaded, kinds)
     else:
         followers = InlineFollowers(folder / INDEX_FOLDER, store, loaded, kinds)
     if database is None:

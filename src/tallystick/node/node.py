@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
+import socket
+import uuid
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -27,10 +29,13 @@ from tallystick.data_folder import (
 from tallystick.dialects import common_settings
 from tallystick.errors import Conflict, SettingsError, StoreBusy, StoreCorrupt, StoreError
 from tallystick.events.event import Draft, Json, Op, Resource
+from tallystick.followers.acting import ActingFollowers
+from tallystick.followers.process import Command, Setup
+from tallystick.followers.services import SHARED_IDENTITY_TTL_S, services_of
 from tallystick.identity.records import Identity
 from tallystick.identity.replay import IdentityDifference, identity_differences
 from tallystick.identity.tokens import Issuer
-from tallystick.index.open import Index, open_index
+from tallystick.index.open import RULES, Index, open_index
 from tallystick.ledger.blobs import Blobs
 from tallystick.ledger.erasures import Erasures
 from tallystick.ledger.ledger import Ledger
@@ -50,10 +55,6 @@ from tallystick.witness.status import witness_status
 from tallystick.witness.submit import INTERVAL_S, Submitter
 from tallystick.witness.trusted_time import require_timestamps
 from tallystick.witness.witness_client import WitnessClient, WitnessConflict
-
-SHARED_IDENTITY_TTL_S = 2.0
-"""How long another process's change of identity may go unnoticed on a shared store."""
-
 
 WITNESSES_S = 3.0
 """How long a start waits for witnesses; one that answers later may still stop the writing."""
@@ -109,7 +110,12 @@ class Node:
         token_key = key.derive_ec_key(ec.SECP256R1(), "tokens")
         self.issuer = Issuer(token_key, self.identity, clock, url=f"{url}/oauth/token")
         self.folder = folder
+        self.name = f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
+        """Tells this node from every other one on the same database."""
         self.followers = followers
+        self._setup = setup = Setup(settings, self.name, common.own_events_only)
+        self.follower_services = services_of(truth, key, setup, folder, clock, self.identity)
+        self._acting: ActingFollowers | None = None
         self.cosigned = CosignedFolder(folder / COSIGNED_FOLDER)
         self.witnesses: Submitter | None = None
         """Has checkpoints cosigned; only a server does, not a command."""
@@ -121,6 +127,29 @@ class Node:
         self.warnings: list[str] = []
         """What was found at the start and does not stop the writing of a log."""
         self._lock: int | None = None
+
+    def follow(self, references: Sequence[str]) -> None:
+        """Run followers that act on the log, until `stop_following` or the end.
+
+        Raises: SettingsError for a reference to nothing.
+        """
+        command = Command(self.folder.absolute(), self._setup, RULES) if self.followers else None
+        self._acting = acting = ActingFollowers(references, self.follower_services, command)
+        self.commit_listeners.append(acting.committed)
+        # Told only now of what there is, so that no commit falls in between.
+        acting.tell(self.store.log_heads())
+
+    def stop_following(self) -> None:
+        """Stop the followers that act on the log, and wait for their end; idempotent."""
+        if self._acting is not None:
+            with contextlib.suppress(ValueError):
+                self.commit_listeners.remove(self._acting.committed)
+            self._acting.close()
+            self._acting = None
+
+    def lag(self) -> Mapping[str, int]:
+        """Return by how many entries each follower is behind, over all tenants."""
+        return {**self.index.lag(), **({} if self._acting is None else self._acting.lag())}
 
     def hold(self, lock: int) -> None:
         """Keep the lock of the data folder until the node is closed."""
@@ -249,6 +278,7 @@ class Node:
         if self.stamper is not None:
             self.stamper.close()
         self.remembered.close()
+        self.stop_following()
         self.index.close()
         self._truth.close()
         if self._lock is not None:

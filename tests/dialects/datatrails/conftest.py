@@ -202,7 +202,7 @@ def still(tmp_path: Path) -> Iterator[Account]:
     """Return a tenant of a server that publishes nothing by itself."""
     from tallystick.dialects.datatrails import DATATRAILS
 
-    quiet = DATATRAILS._replace(background=None)
+    quiet = DATATRAILS._replace(followers=())
     with open_server(
         tmp_path / "data", dialects=[quiet], datatrails={"massif_height": HEIGHT}
     ) as live:

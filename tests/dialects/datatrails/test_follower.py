@@ -17,8 +17,7 @@ from tallystick.dialects.datatrails.publiclog import follower as following
 from tallystick.dialects.datatrails.publiclog.follower import PublicLogFollower
 from tallystick.dialects.datatrails.publiclog.fsck import Checked, check_merklelog
 from tallystick.dialects.datatrails.publiclog.log import open_public_log
-from tallystick.dialects.datatrails.publiclog.publisher import Publisher
-from tallystick.errors import Conflict, StoreBusy, StoreCorrupt, StoreFailed
+from tallystick.errors import Conflict, StoreCorrupt
 from tallystick.events.event import Draft, Op
 from tallystick.identity import acts
 from tallystick.log.views import LogReader
@@ -394,61 +393,3 @@ def test_key_of_seals_is_the_servers_own_at_every_start(tmp_path: Path) -> None:
         keys.add(key.private_numbers().private_value)
         node.close()
     assert len(keys) == 1
-
-
-# The publisher decides who is followed and when; the steps are counted here, not made.
-
-
-class Steps:
-    """Counts steps by tenant and fails as it is told."""
-
-    def __init__(self) -> None:
-        self.changed = threading.Condition()
-        self.taken: list[str] = []
-        self.failing: dict[str, list[Exception]] = {}
-        self.backlog: dict[str, int] = {}
-
-    def __call__(self, tenant: str) -> bool:
-        with self.changed:
-            self.taken.append(tenant)
-            self.changed.notify_all()
-            if self.failing.get(tenant):
-                raise self.failing[tenant].pop(0)
-            self.backlog[tenant] = self.backlog.get(tenant, 0) - 1
-            return self.backlog[tenant] > 0
-
-    def wait_for(self, is_so: Callable[[], bool]) -> None:
-        """Wait until something is so."""
-        with self.changed:
-            assert self.changed.wait_for(is_so, 60), self.taken
-
-
-def test_publisher_steps_until_nothing_is_left_and_in_turn() -> None:
-    steps = Steps()
-    steps.backlog = {"a": 3, "b": 3}
-    publisher = Publisher(steps, lambda: (), lambda tenant: tenant != "not followed")
-    publisher.committed(["a", "b", "not followed"])
-    steps.wait_for(lambda: len(steps.taken) >= 6)
-    publisher.close()
-    publisher.close()
-    assert steps.taken == ["a", "b"] * 3
-
-
-@pytest.mark.parametrize("error", [StoreBusy(), StoreFailed(), StoreCorrupt(), ValueError("x")])
-def test_publisher_goes_on_after_a_failure(
-    error: Exception, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tallystick.dialects.datatrails.publiclog.publisher.RETRY_S", 0.05)
-    steps = Steps()
-    steps.failing = {"a": [error, error]}
-    publisher = Publisher(steps, lambda: (), lambda tenant: True)
-    publisher.committed(["a", "b"])
-    steps.wait_for(lambda: steps.taken.count("a") >= 3 and steps.taken.count("b") >= 1)
-    publisher.close()
-
-
-def test_publisher_looks_around_where_nobody_tells() -> None:
-    steps = Steps()
-    publisher = Publisher(steps, lambda: ("a",), lambda tenant: True, look_around_s=0.01)
-    steps.wait_for(lambda: steps.taken.count("a") >= 3)
-    publisher.close()

@@ -197,7 +197,7 @@ def test_killed_follower_is_started_again(tmp_path: Path) -> None:
 
 
 def children(pid: int) -> list[int]:
-    """Return the processes of a server that do background work."""
+    """Return the processes of a server that publish."""
     found = []
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError, IndexError, ValueError):
@@ -206,7 +206,7 @@ def children(pid: int) -> list[int]:
             if (
                 int(status[1]) == pid
                 and status[0] != "Z"
-                and b"tallystick.node.background" in command
+                and any(b"publiclog" in argument for argument in command)
             ):
                 found.append(int(entry.name))
     return found

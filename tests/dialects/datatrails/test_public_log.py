@@ -98,16 +98,17 @@ def test_events_written_elsewhere_are_leaves_too(account: Account) -> None:
 
 @pytest.mark.row("D-24", "D-25", "D-26", "D-32")
 def test_status_moves_from_stored_over_committed_to_confirmed(still: Account) -> None:
-    from tallystick.dialects.datatrails import DATATRAILS, follower_of
+    from tallystick.dialects.datatrails import DATATRAILS
+    from tallystick.dialects.datatrails.publiclog.kind import follower_of
 
     services = App(still.server.node, (DATATRAILS,)).services
-    follower = follower_of(services.background)
+    follower = follower_of(services.followers)
     # The leaf that fills a massif is sealed at once; this one begins the next.
     still.create()
     event = still.create(event_type="a")
     path = event["identity"]
     assert still.read(path) == event
-    size = services.background.log.size(still.tenant)
+    size = services.followers.log.size(still.tenant)
     while follower.publish(still.tenant, size) < size:
         pass
     committed = still.read(path)

@@ -11,7 +11,8 @@ from typing import Any
 import httpx2
 
 from tallystick.clock import SystemClock
-from tallystick.node.streams import StreamsKeeper, open_states, services_of
+from tallystick.subscriptions.streams.keeper import StreamsKeeper
+from tallystick.subscriptions.streams.opening import open_states, services_of
 from tallystick.subscriptions.streams.senders import Senders
 from tests.support.live_server import TENANT, LiveServer, open_server
 
@@ -31,7 +32,14 @@ class World:
         """Return senders at work, as the process beside a server has them."""
         node = self.live.node
         states = open_states(self.folder, node.settings, owner)
-        services = services_of(node.store, states, node.settings, key=node.key, clock=SystemClock())
+        services = services_of(
+            node.store,
+            states,
+            node.settings,
+            key=node.key,
+            clock=SystemClock(),
+            identity=node.follower_services.fresh_identity(),
+        )
         senders = Senders(services)
         node.commit_listeners.append(
             lambda heads, stats: senders.committed([head.tenant for head in heads])
@@ -52,11 +60,12 @@ class World:
         """Yield what tells the log of streams, without a process of its own."""
         node = self.live.node
         states = open_states(self.folder, node.settings, owner)
-        keeper = StreamsKeeper(node.ledger, states, node.settings, self.folder, owner, sends=False)
+        keeper = StreamsKeeper(node.ledger, states, owner)
         try:
             yield keeper
         finally:
             keeper.close()
+            states.close()
 
     def create(self, to: str, name: str = "s", **members: Any) -> dict[str, Any]:
         """Make a stream and return it."""

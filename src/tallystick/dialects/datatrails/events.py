@@ -30,7 +30,7 @@ class TrailEvents:
 
     def __init__(self, services: Services) -> None:
         self._ledger = services.ledger
-        self._files = services.background.public_files
+        self._files = services.followers.public_files
 
     def created(self, caller: DataTrailsCaller, index: int) -> Json:
         """Return an event that was just stored, as create answers it."""

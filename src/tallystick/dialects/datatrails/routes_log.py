@@ -44,7 +44,7 @@ class LogApi:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._files = services.background.public_files
+        self._files = services.followers.public_files
 
     def routes(self) -> Sequence[BaseRoute]:
         """Return the routes."""
@@ -177,12 +177,12 @@ class ExtensionApi:
         if vds == receipts.VDS_RFC9162:
             proof = self._services.ledger.proofs.inclusion(caller.tenant, index)
             return _cose(receipts.own_inclusion(proof, sealer))
-        log = open_public_log(self._services.background.public_files, caller.tenant)
+        log = open_public_log(self._services.followers.public_files, caller.tenant)
         return _cose(receipts.inclusion(log, index, sealer, Form(vds)))
 
     def _consistency(self, caller: DataTrailsCaller, request: Request) -> Response:
         old, new = _natural(request, "from", 0), _natural(request, "to", 0)
-        log = open_public_log(self._services.background.public_files, caller.tenant)
+        log = open_public_log(self._services.followers.public_files, caller.tenant)
         sealer = self._follower.sealer(caller.tenant)
         return _cose(receipts.consistency(log, old, new or None, sealer))
 

@@ -71,7 +71,7 @@ class FeedApi:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._ledger = services.ledger
-        private = services.background.derive_key(ec.SECP256R1(), "viewer tokens")
+        private = services.followers.derive_key(ec.SECP256R1(), "viewer tokens")
         secret = private.private_numbers().private_value.to_bytes(32, "big")
         self._tokens = ViewerTokens(secret, services.identity, services.clock)
 

@@ -1,88 +1,33 @@
-"""Streams as the server sees them: the process that sends, and what the log tells of it.
+"""What the log tells of streams.
 
-The process reads the log and writes states; it cannot write to the log, which this server's
-sequencer extends. So a thread here looks at the states and puts into the log what became of
-streams: once a minute how far each has come, and at once that one stopped by itself.
+The follower that sends them reads the log and writes states; it cannot write to the log, which the
+server's sequencer extends. So a thread in the server looks at the states and puts into the log what
+became of streams: once a minute how far each has come, and at once that one stopped by itself.
 """
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
-import uuid
-from collections.abc import Iterable
-from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 import structlog
 
-from tallystick.clock import Clock
-from tallystick.data_folder import STREAMS_FILE
-from tallystick.dialects import common_settings
 from tallystick.errors import TallystickError, for_operator
 from tallystick.events.event import Json
 from tallystick.identity import stream_acts
 from tallystick.identity.acts import Act
-from tallystick.identity.records import Identity
 from tallystick.identity.streams import Stream
 from tallystick.ledger.ledger import Ledger
-from tallystick.log.keys import LogKey
-from tallystick.node.background import STREAMS, BackgroundProcess
-from tallystick.settings import Settings
-from tallystick.store.base import Store
-from tallystick.store.sqlite.stream_states import SqliteStreamStates
 from tallystick.store.stream_states import StateRow, StreamStates
 from tallystick.subscriptions.streams import recovery
-from tallystick.subscriptions.streams.addresses import AllowedNetworks
-from tallystick.subscriptions.streams.carriers import Outside
-from tallystick.subscriptions.streams.exchange import Dialer
 from tallystick.subscriptions.streams.progress import StreamProgress
-from tallystick.subscriptions.streams.sender import SenderServices
-from tallystick.subscriptions.streams.sinks.objects import destination
 
 _LOOK_S = 1.0
 _TELL_S = 60.0
 
 _log = structlog.get_logger("tallystick.streams")
-
-
-def new_owner() -> str:
-    """Return a name that tells this server's sender from every other."""
-    return f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
-
-
-def open_states(folder: Path, settings: Settings, owner: str) -> StreamStates:
-    """Open the states of streams: beside the log, or in the database that holds it."""
-    if settings.database is None:
-        return SqliteStreamStates(folder / STREAMS_FILE)
-    # Imported late: the driver is an extra that a folder does without.
-    from tallystick.store.postgres.stream_states import PostgresStreamStates
-
-    return PostgresStreamStates(settings.database, owner)
-
-
-def outside_of(settings: Settings, key: LogKey) -> Outside:
-    """Return what carriers need, as an operator configured it.
-
-    Raises: SettingsError.
-    """
-    dialer = Dialer(AllowedNetworks(settings.streams_allow))
-    for name in settings.streams_destinations:
-        destination(name, settings.streams_destinations)
-    return Outside(dialer, settings.streams_destinations, key.derive_secret)
-
-
-def services_of(
-    store: Store, states: StreamStates, settings: Settings, *,
-    key: LogKey, clock: Clock,
-) -> SenderServices:  # fmt: skip
-    """Return what senders need."""
-    outside = outside_of(settings, key)
-    # Nothing is remembered: a right that was taken away counts for the next delivery.
-    identity = Identity(store, ttl_s=0.0, own_events_only=common_settings(settings).own_events_only)
-    return SenderServices(store, states, identity, outside, clock, settings.server_name)
 
 
 class _Told(NamedTuple):
@@ -95,52 +40,22 @@ class _Told(NamedTuple):
 
 
 class StreamsKeeper:
-    """Runs the process while there are streams, and tells the log of them.
+    """A thread that tells the log what became of the streams that one server sends."""
 
-    Without `sends` somebody else runs what sends them.
-    """
-
-    def __init__(
-        self,
-        ledger: Ledger,
-        states: StreamStates,
-        settings: Settings,
-        folder: Path,
-        owner: str,
-        *,
-        sends: bool = True,
-    ) -> None:
+    def __init__(self, ledger: Ledger, states: StreamStates, server: str) -> None:
         self._ledger = ledger
         self._states = states
-        self._settings = settings
-        self._folder = folder
-        self._owner = owner
-        self._sends = sends
+        self._server = server
         self._stopping = threading.Event()
-        # Written by the thread below, read by the one that commits.
-        self._process: BackgroundProcess | None = None
+        # Used by the thread below only.
         self._told: dict[tuple[str, str, str], _Told] = {}
         self._thread = threading.Thread(target=self._watch, name="streams-keeper", daemon=True)
         self._thread.start()
 
-    def committed(self, tenants: Iterable[str]) -> None:
-        """Pass on that logs have grown; never waits."""
-        if self._process is not None:
-            self._process.committed(tenants)
-
     def close(self) -> None:
-        """Stop sending, tell what is left to tell, and end; idempotent."""
+        """End; idempotent."""
         self._stopping.set()
         self._thread.join()
-        if self._process is not None:
-            self._process.close()
-            self._process = None
-        self._states.close()
-
-    @property
-    def pid(self) -> int | None:
-        """The process that sends, if it runs."""
-        return None if self._process is None else self._process.pid
 
     def _watch(self) -> None:
         while not self._stopping.wait(_LOOK_S):
@@ -152,20 +67,18 @@ class StreamsKeeper:
                 _log.exception("streams_not_looked_at")
 
     def look(self) -> None:
-        """Start the process if there is something for it, and tell the log what it did.
+        """Tell the log what the follower did since the last look.
 
         Raises: StoreError, StoreBusy.
         """
         rows = self._ledger.store.identities(None, "stream")
         if not rows:
             return
-        if self._process is None and self._sends:
-            self._process = BackgroundProcess(STREAMS, self._folder, self._settings, (self._owner,))
         streams = {(row.tenant, row.id): msgspec.json.decode(row.doc, type=Stream) for row in rows}
         for state in self._states.all():
             stream = streams.get((state.tenant, state.stream))
             # Another server tells of the streams that it sends.
-            if stream is not None and state.owner in ("", self._owner):
+            if stream is not None and state.owner in ("", self._server):
                 self._tell(stream, state)
 
     def _tell(self, stream: Stream, state: StateRow) -> None:
