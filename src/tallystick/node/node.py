@@ -106,9 +106,7 @@ class Node:
         self.ledger = Ledger(store, self.sequencer, index.reader, key, clock)
         self.erasures = Erasures(self.ledger, self.blobs)
         self.erasure_list = ErasureList(erasures_in(folder, settings))
-        url = settings.external_url or f"http://{settings.server_name}:{settings.port}"
-        token_key = key.derive_ec_key(ec.SECP256R1(), "tokens")
-        self.issuer = Issuer(token_key, self.identity, clock, url=f"{url}/oauth/token")
+        self.issuer = _issuer(key, self.identity, settings, clock)
         self.folder = folder
         self.name = f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
         """Tells this node from every other one on the same database."""
@@ -298,6 +296,12 @@ class Node:
         self.index.committed(heads, stats)
         for listener in self.commit_listeners:
             listener(heads, stats)
+
+
+def _issuer(key: LogKey, identity: Identity, settings: Settings, clock: Clock) -> Issuer:
+    url = settings.external_url or f"http://{settings.server_name}:{settings.port}"
+    token_key = key.derive_ec_key(ec.SECP256R1(), "tokens")
+    return Issuer(token_key, identity, clock, url=f"{url}/oauth/token")
 
 
 def _another_key(tenant: str) -> StoreCorrupt:
