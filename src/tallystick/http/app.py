@@ -178,7 +178,7 @@ class App:
     def _console_services(self) -> ConsoleServices:
         node = self.node
         return ConsoleServices(
-            node.index.lag, self._streams, node.erasures, node.witness_status, node.stopped
+            node.lag, self._streams, node.erasures, node.witness_status, node.stopped
         )
 
     def _the_door(self) -> Bridge:
