@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from tallystick.errors import QueryTooSlow
@@ -21,13 +22,35 @@ _thread = threading.local()
 class Deadline:
     """When one question must be answered; made by one thread, looked at by another."""
 
-    __slots__ = ("_ends_s", "abandoned", "began_s")
+    __slots__ = ("_ends_s", "_lock", "_stop", "abandoned", "began_s")
 
     def __init__(self, seconds: float) -> None:
         self.began_s = time.monotonic()
         self._ends_s = self.began_s + seconds
         # Set once by the event loop's thread, read by the one that works.
         self.abandoned = False
+        # What stops the step under way, if it can be stopped; guarded by the lock.
+        self._lock = threading.Lock()
+        self._stop: Callable[[], None] | None = None
+
+    def abandon(self) -> None:
+        """Let nobody wait for the answer any longer, and stop the step under way."""
+        with self._lock:
+            self.abandoned = True
+            if self._stop is not None:
+                self._stop()
+
+    @contextmanager
+    def interrupted_by(self, stop: Callable[[], None]) -> Iterator[None]:
+        """Let `stop`, which must not wait, end the step of this block once it is abandoned."""
+        with self._lock:
+            outer, self._stop = self._stop, stop
+        try:
+            yield
+        finally:
+            # Once this returns `stop` is not running and will not be.
+            with self._lock:
+                self._stop = outer
 
     def left_s(self) -> float:
         """Return how many seconds are left, none once nobody waits for the answer."""
@@ -74,3 +97,14 @@ def at_most(seconds: float) -> float:
     """Return how long the question of this thread may wait, at most so many seconds."""
     deadline: Deadline | None = getattr(_thread, "deadline", None)
     return seconds if deadline is None else max(0.0, min(seconds, deadline.left_s()))
+
+
+@contextmanager
+def interrupted_by(stop: Callable[[], None]) -> Iterator[None]:
+    """Let `stop`, which must not wait, end the step of this block once nobody waits for it."""
+    deadline: Deadline | None = getattr(_thread, "deadline", None)
+    if deadline is None:
+        yield
+        return
+    with deadline.interrupted_by(stop):
+        yield

@@ -64,6 +64,10 @@ ANSWER_WAIT_S = 5.0
 ANSWERS_WAITING = 64
 """Answers that wait for room; a further one is 503 at once. Each holds a slice or a page."""
 
+CLOCK_AHEAD_MS = 10_000
+"""How far a server's clock may be ahead of its database's: `recorded_at` never goes back, so that
+what one server writes from the future stops that of all others until then."""
+
 QUERY_BYTES = 8 * 1024
 """Text of one query, in UTF-8."""
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tallystick.errors import StoreFailed
+from tallystick.http import ops
 from tallystick.store import write_probe as probe
 from tallystick.store.postgres.store import open_postgres
 from tallystick.store.sqlite.store import SqliteStore
 from tallystick.store.write_probe import WriteProbe, try_folder
+from tests.index.test_postgres_search import until
 from tests.support.live_server import open_server
 
 
@@ -70,6 +73,31 @@ def test_a_store_that_refuses_to_write_is_not_ready(
         assert (answer.status_code, answer.json()["reason"]) == (503, failures[0].message)
         failures.clear()
         assert http.get("/readyz").status_code == 200
+
+
+def test_a_store_that_says_nothing_is_not_ready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database that hangs answers neither yes nor no; a health check has to get its answer."""
+    answers = threading.Event()
+    monkeypatch.setattr(ops, "_PROBE_S", 0.05)
+    monkeypatch.setattr(SqliteStore, "try_write", lambda store: answers.wait(60))
+    with open_server(tmp_path / "data") as live, live.plain_http() as http:
+        answer = http.get("/readyz")
+        assert (answer.status_code, answer.json()["reason"]) == (503, "the store does not answer")
+        assert http.get("/readyz").status_code == 503
+        answers.set()
+        until(lambda: http.get("/readyz").status_code == 200)
+
+
+def test_a_server_whose_clock_is_ahead_is_not_ready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SqliteStore, "now_ms", lambda store: 1_000)
+    with open_server(tmp_path / "data") as live, live.plain_http() as http:
+        answer = http.get("/readyz")
+        assert answer.status_code == 503
+        assert "ahead of the database" in answer.json()["reason"]
 
 
 def test_a_folder_that_cannot_be_written_is_told_without_its_path(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ from tallystick.query.expr import (
 )
 from tallystick.query.question import Find, ResourceQuery
 from tallystick.store.base import Erasure
+from tallystick.store.postgres.connection import Connection
 from tallystick.store.postgres.store import open_postgres
 from tallystick.store.sqlite.store import open_sqlite
 from tests.index import world as worlds
@@ -193,7 +194,7 @@ def test_long_resource_is_summed_up_without_counting(
     postgres_world.append(*drafts, order(50, actor=user))
     sent: list[str] = []
 
-    def noted(connection: psycopg.Connection, name: str, **values: Any) -> Any:
+    def noted(connection: Connection, name: str, **values: Any) -> Any:
         sent.append(name)
         return statements.select(connection, name, **values)
 
@@ -216,7 +217,7 @@ def test_count_is_not_kept_if_the_lists_changed_while_it_was_made(
     by_sight = pages.PageQuestion.by_sight
 
     def interrupted(
-        question: pages.PageQuestion, connection: psycopg.Connection, term: HasTerm
+        question: pages.PageQuestion, connection: Connection, term: HasTerm
     ) -> dict[int, int]:
         counted = by_sight(question, connection, term)
         postgres_world.append(order(3))

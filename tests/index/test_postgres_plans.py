@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from importlib import resources
 from typing import Any
 
+import psycopg
 import pytest
+from psycopg import sql
 
 from tallystick.events.event import Draft, Resource
 from tallystick.index.postgres import pages, resource_pages
@@ -16,6 +18,7 @@ from tallystick.index.postgres.counts import WORTH
 from tallystick.index.postgres.sql import STATEMENTS
 from tallystick.query.expr import NEWEST_FIRST, And, Eq, Everything, Expr, In, Not, Or, Range, Sort
 from tallystick.query.question import Find, ResourceQuery
+from tallystick.store.postgres.connection import Connection
 from tallystick.store.postgres.statements import STATEMENTS as STORE_STATEMENTS
 from tallystick.store.postgres.store import open_postgres
 from tests.index.postgres_world import PostgresWorld, empty
@@ -29,6 +32,7 @@ ALL_TENANTS = {"behind"}
 COPIES = {"copy_lists", "copy_places"}
 
 EVENTS = 24_000
+LOADED_EVENTS = 6_000
 STEP_MS = 1_000
 BEGIN_MS = 1_700_000_000_000
 BY_INDEX = (Sort("index", descending=True),)
@@ -55,6 +59,28 @@ def large_world(postgres_url: str) -> Iterator[PostgresWorld]:
             for begin in range(0, EVENTS, 2_000):
                 world.append(*map(order, range(begin, begin + 2_000)))
             world.store.read(lambda connection: connection.execute("VACUUM (ANALYZE)"))
+            yield world
+
+
+@pytest.fixture(scope="module", params=["no statistics", "old statistics"])
+def loaded_world(request: pytest.FixtureRequest, postgres_url: str) -> Iterator[PostgresWorld]:
+    """Yield a log that was loaded since the database last looked at its tables, if it ever did."""
+    with fresh_database(postgres_url) as url:
+        open_postgres(url).close()
+        with psycopg.connect(url, autocommit=True) as connection:
+            for (table,) in connection.execute(
+                "SELECT relname FROM pg_class WHERE relkind = 'r'"
+                " AND relnamespace = 'public'::regnamespace"
+            ).fetchall():
+                name = sql.Identifier(table)
+                never = sql.SQL("ALTER TABLE {} SET (autovacuum_enabled = off)").format(name)
+                connection.execute(never)
+        with PostgresWorld(empty(url), counts_worth=WORTH) as world:
+            world.append(*map(order, range(20)))
+            if request.param == "old statistics":
+                world.store.read(lambda connection: connection.execute("ANALYZE"))
+            for begin in range(20, LOADED_EVENTS, 2_000):
+                world.append(*map(order, range(begin, min(begin + 2_000, LOADED_EVENTS))))
             yield world
 
 
@@ -166,6 +192,31 @@ def test_page_reads_as_many_rows_as_it_is_long(
     watch.check(rows)
     page = [hit.index for hit in found.hits]
     assert page == sorted(page, reverse=True)
+
+
+@pytest.mark.parametrize(("where", "rows"), PAGES, ids=str)
+def test_page_reads_no_more_rows_where_nothing_is_known_of_the_tables(
+    loaded_world: PostgresWorld, watch: Watch, where: Expr, rows: int
+) -> None:
+    """A bulk load is followed by questions at once, long before anybody analyses the tables."""
+    found = loaded_world.reader.find(TENANT, Find(where=where, limit=50), entry_bytes=1 << 20)
+    assert found.hits
+    # The rows of the page itself are read from the log.
+    watch.check(rows + len(found.hits))
+
+
+def test_entries_here_and_there_are_looked_up_where_nothing_is_known_of_the_log(
+    loaded_world: PostgresWorld,
+) -> None:
+    statement = STORE_STATEMENTS["rows_within"].decode().replace(")b", ")s")
+    wanted = list(range(0, LOADED_EVENTS, 100))
+    values = {"tenant": TENANT.encode(), "idx": wanted, "max_bytes": 1 << 20}
+
+    def explained(connection: Connection) -> Any:
+        text = f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}".encode()
+        return connection.execute(text, values, prepare=False).fetchall()[0][0][0]["Plan"]
+
+    assert rows_read(loaded_world.store.read(explained)) == len(wanted)
 
 
 @pytest.mark.parametrize("sort", [NEWEST_FIRST, BY_INDEX], ids=["by time", "by index"])

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 
 import psycopg
 import pytest
 
+from tallystick.clock import ManualClock
+from tallystick.deadline import Deadline
 from tallystick.errors import StoreBusy, StoreError, StoreFailed, for_operator
 from tallystick.events.entry import SECTIONS
 from tallystick.store.base import Erasure, LogHead, TenantCommit
@@ -16,6 +18,7 @@ from tallystick.store.postgres.connection import Timeouts
 from tallystick.store.postgres.store import PostgresStore, open_postgres
 from tallystick.tlog.checkpoint import sign_checkpoint
 from tallystick.tlog.frontier import Frontier
+from tests.index.test_postgres_search import until
 from tests.store.store_fixtures import check_lists, open_with_lists
 from tests.store.test_erase import erase_draft, secret_draft
 from tests.store.transactions import KEY, extend, extend_and_fail
@@ -257,3 +260,62 @@ def test_horizon_names_where_erased_bytes_may_stand(store: PostgresStore) -> Non
     assert horizon.standbys == horizon.slots == []
     assert not horizon.is_archiving
     assert horizon.wal_size_max
+
+
+def test_statement_that_nobody_waits_for_any_longer_is_cancelled(
+    store: PostgresStore, observer: psycopg.Connection
+) -> None:
+    question, ended = Deadline(60.0), threading.Event()
+
+    def ask() -> None:
+        with suppress(StoreBusy):
+            question.run(lambda: store.read(lambda c: c.execute("SELECT pg_sleep(60)")))
+        ended.set()
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    until(lambda: sleeping(observer) == 1)
+    question.abandon()
+    assert ended.wait(30)
+    asking.join()
+    until(lambda: sleeping(observer) == 0)
+    assert store.log_heads() == []
+
+
+def sleeping(observer: psycopg.Connection) -> int:
+    """Return how many statements sleep in the database."""
+    [(count,)] = observer.execute(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND state = 'active' AND query = 'SELECT pg_sleep(60)'"
+    ).fetchall()
+    return int(count)
+
+
+def test_clock_that_is_ahead_of_the_database_writes_nothing(
+    store: PostgresStore, recorder: Recorder
+) -> None:
+    """A day ahead for a second would freeze the time of everybody's events for a day."""
+    theirs_ms = store.now_ms()
+    assert theirs_ms is not None
+    ahead = Recorder(store, KEY, ManualClock(theirs_ms + 86_400_000))
+    with pytest.raises(StoreFailed, match="ahead of the database") as refused:
+        ahead.append(TENANT, draft())
+    assert "clock" in (refused.value.hint or "")
+    ahead.close()
+    late = Recorder(store, KEY, ManualClock(theirs_ms - 86_400_000))
+    assert late.append(TENANT, draft())[0].recorded_ms == theirs_ms - 86_400_000
+    late.close()
+
+
+def test_tables_are_analysed_once_they_were_loaded(
+    store: PostgresStore, recorder: Recorder, observer: psycopg.Connection
+) -> None:
+    recorder.fill(TENANT, 300)
+    store.loaded()
+    known = dict(
+        observer.execute(
+            "SELECT relname, reltuples FROM pg_class WHERE relname IN ('log', 'lists', 'totals')"
+        ).fetchall()
+    )
+    assert known["log"] == known["lists"] == 300
+    assert known["totals"] > 0

@@ -21,6 +21,7 @@ NOT_OF_TENANTS = {"migrations"}
 """Tables that hold nothing of any tenant; on Citus they stay on the coordinator."""
 
 ALL_TENANTS = {
+    "now",
     "log_heads",
     "all_identities",
     "scan_identity",

@@ -57,6 +57,16 @@ def chromium() -> str | None:
     return next((path for name in CHROMIUM_NAMES if (path := shutil.which(name))), None)
 
 
+def pgbouncer() -> str | None:
+    """Return the path of a PgBouncer on this machine, which Debian keeps out of most paths."""
+    path = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin"))
+    return shutil.which("pgbouncer", path=path)
+
+
+def _pgbouncer() -> str | None:
+    return None if pgbouncer() else "no program 'pgbouncer' on the path"
+
+
 def _data() -> str | None:
     if (DATA / "data").is_dir():
         return None
@@ -95,4 +105,5 @@ _CHECKS: Mapping[str, Callable[[], str | None]] = {
     "java": _java,
     "go": _go,
     "chromium": _chromium,
+    "pgbouncer": _pgbouncer,
 }

@@ -11,13 +11,22 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from tallystick import __version__, json_text
-from tallystick.errors import Forbidden, NotFound, TallystickError, Unauthenticated, for_operator
+from tallystick.errors import (
+    Forbidden,
+    NotFound,
+    StoreBusy,
+    TallystickError,
+    Unauthenticated,
+    for_operator,
+)
 from tallystick.http.auth import CONTROL
 from tallystick.http.metrics import Metrics
 from tallystick.identity import credentials
 from tallystick.node.node import Node
 from tallystick.store.write_probe import WriteProbe, try_folder
 
+_PROBE_S = 2.0
+"""How long the store may take to write next to nothing before the server is not ready."""
 _PAUSE_S = 0.05
 _PATIENCE = 15
 """Pauses that a question about readiness waits: less than what probes give up after, a second."""
@@ -29,7 +38,11 @@ class OpsApi:
     def __init__(self, node: Node, metrics: Metrics) -> None:
         self._node = node
         self._metrics = metrics
-        self._probe = WriteProbe(partial(try_folder, node.folder), node.store.try_write)
+        self._probe = WriteProbe(
+            partial(try_folder, node.folder), node.store.try_write, node.check_clock
+        )
+        # The one that is under way, which further questions wait for too.
+        self._probing: asyncio.Future[TallystickError | None] | None = None
 
     def routes(self) -> Sequence[BaseRoute]:
         """Return the routes."""
@@ -53,8 +66,7 @@ class OpsApi:
         reasons = self._node.problems
         if reasons:
             return _json({"status": "failed", "reason": reasons[0], "reasons": reasons}, 503)
-        loop = asyncio.get_running_loop()
-        failure = await loop.run_in_executor(None, self._probe.failure)
+        failure = await self._failure()
         if failure is not None:
             reason = failure.message
             return _json({"status": "failed", "reason": reason, "reasons": [reason]}, 503)
@@ -75,6 +87,14 @@ class OpsApi:
             # Writes and reads of single events go on; lists or searches answer 503 meanwhile.
             answer["indexes_made_again"] = remaking
         return _json(answer)
+
+    async def _failure(self) -> TallystickError | None:
+        """Return why nothing can be written; a database that says nothing is a reason too."""
+        if self._probing is None or self._probing.done():
+            loop = asyncio.get_running_loop()
+            self._probing = loop.run_in_executor(None, self._probe.failure)
+        done, _ = await asyncio.wait((self._probing,), timeout=_PROBE_S)
+        return self._probing.result() if done else StoreBusy("the store does not answer")
 
     async def metrics(self, request: Request) -> Response:
         """Answer the metrics in Prometheus' text format, to those who have the key if it is set."""

@@ -53,7 +53,7 @@ class OpenQuestions:
         try:
             return await future
         except asyncio.CancelledError:
-            deadline.abandoned = True
+            deadline.abandon()
             if question.why is not None:
                 raise question.why from None
             raise
@@ -97,7 +97,7 @@ class OpenQuestion:
         """Let nobody wait any longer, and the thread stop at its next step."""
         if self.why is None:
             self.why = why
-            self._deadline.abandoned = True
+            self._deadline.abandon()
             self._future.cancel()
 
     def end(self) -> None:

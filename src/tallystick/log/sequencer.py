@@ -30,6 +30,7 @@ from tallystick.errors import (
     TallystickError,
     for_operator,
 )
+from tallystick.log.clock_step import require_in_step
 from tallystick.log.commit_plan import Accepted, Item, Outcome, Planner, Work
 from tallystick.log.head_proof import Precondition, ProvenHeads, is_being_copied
 from tallystick.log.keys import LogKey
@@ -356,7 +357,15 @@ class Sequencer:
             for work in works:
                 work.fail(StoreBusy(f"the log of {tenant!r} is still being copied"))
             return None
-        planner = Planner(writer, tenant, head, self._clock.now_ms())
+        now_ms = self._clock.now_ms()
+        try:
+            require_in_step(now_ms, writer.now_ms())
+        except StoreFailed as error:
+            _log.error("clock_ahead", tenant=tenant, reason=error.message)
+            for work in works:
+                work.fail(error)
+            return None
+        planner = Planner(writer, tenant, head, now_ms)
         planner.add(works)
         if not planner.rows:
             return None

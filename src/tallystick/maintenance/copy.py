@@ -112,6 +112,7 @@ def copy(
     identities = _copy_identity(source, target)
     if source.log_heads() != heads:
         raise Conflict("the source was written to meanwhile", hint="stop its server, copy again")
+    target.loaded()
     return Copied(len(heads), entries, pointers, claims, identities)
 
 

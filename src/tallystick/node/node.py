@@ -40,6 +40,7 @@ from tallystick.ledger.blobs import Blobs
 from tallystick.ledger.erasures import Erasures
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.restored import erase_again
+from tallystick.log.clock_step import require_in_step
 from tallystick.log.erasure_list import ErasureList, read_lines
 from tallystick.log.head_proof import is_being_copied
 from tallystick.log.keys import LogKey, missing_key, open_log_key, read_log_key
@@ -267,6 +268,13 @@ class Node:
         if self.stamper is not None and self.settings.timestamps == "required":
             stamps = self.stamper.failures
         return [failure.message for failure in failures] + self.warnings + stamps
+
+    def check_clock(self) -> None:
+        """Check that the clock of this server is not ahead of its database's.
+
+        Raises: StoreFailed, StoreBusy.
+        """
+        require_in_step(self.clock.now_ms(), self.store.now_ms())
 
     def close(self) -> None:
         """Commit what is queued, stop the followers, release store and folder."""

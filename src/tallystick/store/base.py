@@ -159,6 +159,12 @@ class Writer(Protocol):
     def head(self, tenant: str) -> LogHead | None:
         """Return the head of a tenant's log and keep others from extending it; None: no log."""
 
+    def now_ms(self) -> int | None:
+        """Return what time it was where the log is kept when its head was read.
+
+        None where that is this process, which has one clock.
+        """
+
     def resource_heads(self, tenant: str, keys: Sequence[bytes]) -> dict[bytes, ResourceHead]:
         """Return the heads that exist among `keys`."""
 
@@ -208,6 +214,15 @@ class Store(Protocol):
 
         Raises: StoreBusy, StoreFailed.
         """
+
+    def now_ms(self) -> int | None:
+        """Return what time it is where the logs are kept; None where that is this process.
+
+        Raises: StoreBusy.
+        """
+
+    def loaded(self) -> None:
+        """Let the store learn what its tables hold, after very much was written to them."""
 
     def log_head(self, tenant: str) -> LogHead | None:
         """Return the committed head of a tenant's log."""

@@ -77,6 +77,7 @@ class PostgresFollowers:
             done += head.size
             upto = partial(_tell, progress, done, total)
             self._lists.rebuild(self._store, head.tenant, told=upto)
+        self._store.loaded()
 
     def close(self) -> None:
         """Stop following and release files; idempotent."""
@@ -109,6 +110,8 @@ def fill_lists(url: str, rules: Rules, progress: Progress) -> int:
         for tenant, missing in behind:
             done += missing
             lists.catch_up(store, tenant, told=partial(_tell, progress, done, total))
+        if behind:
+            store.loaded()
     return done
 
 

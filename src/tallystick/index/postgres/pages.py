@@ -330,14 +330,20 @@ _ENTRIES = sql.SQL(
     f"SELECT idx, ms, {_FITTING}"
     f" FROM (SELECT found.idx, found.ms, entry, leaf, {', '.join(SECTIONS)},"
     f" sum({_LENGTH}) OVER following <= %b OR row_number() OVER following = 1 AS fits"
-    " FROM ({page}) AS found"
-    " JOIN log ON log.tenant = %b AND log.idx < %b AND log.idx = found.idx"
+    " FROM ({page}) AS found CROSS JOIN LATERAL ("
+    f"SELECT entry, leaf, {', '.join(SECTIONS)} FROM log"
+    " WHERE log.tenant = %b AND log.idx < %b AND log.idx = found.idx OFFSET 0) AS whole"
     " WINDOW following AS (ORDER BY {ordered} ROWS UNBOUNDED PRECEDING)) AS sized"
     " ORDER BY {again}"
 )
 _LISTS = sql.SQL("lists AS l")
 _PLACES = sql.SQL("places AS p")
-_PLACES_IN_LISTS = sql.SQL("places AS p JOIN lists AS l ON l.tenant = p.tenant AND l.idx = p.idx")
+# Each entry is looked up where a join would be planned by how many the tables are believed to have:
+# OFFSET keeps the planner from making one of it.
+_PLACES_IN_LISTS = sql.SQL(
+    "places AS p CROSS JOIN LATERAL (SELECT * FROM lists AS r"
+    " WHERE r.tenant = p.tenant AND r.idx = p.idx OFFSET 0) AS l"
+)
 
 
 def _ordered(order: PageOrder, table: str) -> sql.Composable:

@@ -8,37 +8,45 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import partial
+from threading import Thread
 from typing import Any, NamedTuple, TypeVar
 
 import psycopg
+from psycopg import sql
 from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
 from psycopg.types.numeric import Int8BinaryDumper, Int8Dumper
 
+from tallystick.deadline import interrupted_by
 from tallystick.errors import SettingsError, StoreBusy, StoreFailed
 from tallystick.store.postgres import binary_arrays
 
 # It reports the ends of connections that were lost; their users get an error anyway.
 logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
-Connection = psycopg.Connection[TupleRow]
 Result = TypeVar("Result")
 
 APPLICATION_NAME = "tallystick"
 CONNECTION_WAIT_S = 5.0
+_CANCEL_S = 5.0
 
-_SETTINGS = """
-SELECT set_config('application_name', %(name)s, false),
-    set_config('lock_timeout', %(lock_ms)s, false),
-    set_config('idle_in_transaction_session_timeout', %(idle_ms)s, false),
-    set_config('statement_timeout', %(statement_ms)s, false),
-    -- Statements that take no time are not worth compiling, whatever the planner expects of them.
-    set_config('jit', 'off', false),
-    set_config('synchronous_commit', CASE current_setting('synchronous_commit')
-        WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false)
+_ALWAYS = {
+    # Statements that take no time are not worth compiling, whatever the planner expects of them.
+    "jit": "off",
+    # Every statement has an index to go by. Where the planner knows nothing of a table yet, or what
+    # it knows is of old, it would read all of it for less.
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+}
+
+_SURROUNDINGS = """
+SELECT pg_backend_pid(), current_setting('synchronous_commit'),
+    to_regclass('citus_tables') IS NOT NULL
 """
 
 _URL_HINT = (
@@ -71,13 +79,37 @@ class Timeouts(NamedTuple):
 _PATIENT = Timeouts()
 
 
+class Connection(psycopg.Connection[TupleRow]):
+    """A connection in autocommit mode that knows how its settings are to be made."""
+
+    pooled: bool = False
+    """Whether a pooler stands between, which lends a session for a transaction at a time."""
+    sharded: bool = False
+    """Whether the tables are on the nodes of a Citus, which know nothing of this session."""
+    in_transaction: tuple[bytes, ...] = ()
+    """What has to be said again at the beginning of each transaction."""
+    cancelled: bool = False
+    """Whether a statement of it was cancelled; the next one might be hit by that."""
+
+    def cancel_soon(self) -> None:
+        """Have the statement under way cancelled, waiting for nothing."""
+        self.cancelled = True
+        Thread(target=self._cancel, name="cancel", daemon=True).start()
+
+    def _cancel(self) -> None:
+        # It may have come to its end, or be lost, and its statement with it.
+        with suppress(psycopg.Error):
+            self.cancel_safe(timeout=_CANCEL_S)
+
+
 def connect(url: str, *, name: str, timeouts: Timeouts = _PATIENT) -> Connection:
     """Return a new connection with its name, its timeouts and its types.
 
     Raises: SettingsError for a URL that is none.
     """
+    named = f"{APPLICATION_NAME} {name}"
     try:
-        connection = psycopg.connect(url, autocommit=True, **_KEEPALIVES)
+        connection = Connection.connect(url, autocommit=True, application_name=named, **_KEEPALIVES)
     except psycopg.ProgrammingError:
         # The driver's words quote the URL, its password included.
         raise SettingsError("the URL of the database cannot be read", hint=_URL_HINT) from None
@@ -85,18 +117,78 @@ def connect(url: str, *, name: str, timeouts: Timeouts = _PATIENT) -> Connection
     connection.adapters.register_dumper(int, Int8Dumper)
     connection.adapters.register_dumper(int, Int8BinaryDumper)
     binary_arrays.register(connection.adapters)
-    settings = {
-        "name": f"{APPLICATION_NAME} {name}",
-        "lock_ms": str(timeouts.lock_ms),
-        "idle_ms": str(timeouts.idle_ms),
-        "statement_ms": str(timeouts.statement_ms),
-    }
     try:
-        connection.execute(_SETTINGS, settings)
+        _set_up(connection, timeouts)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _set_up(connection: Connection, timeouts: Timeouts) -> None:
+    """Make the settings: of the session where it is ours alone, else of each transaction."""
+    # A pooler hands out numbers of its own for the sessions that it stands for.
+    [(pid, synchronous, sharded)] = connection.execute(_SURROUNDINGS).fetchall()
+    connection.pooled = pid != connection.info.backend_pid
+    connection.sharded = sharded
+    settings = {
+        **_ALWAYS,
+        "lock_timeout": str(timeouts.lock_ms),
+        "idle_in_transaction_session_timeout": str(timeouts.idle_ms),
+        "statement_timeout": str(timeouts.statement_ms),
+        "synchronous_commit": "on" if synchronous == "off" else synchronous,
+    }
+    if connection.pooled:
+        # Named statements belong to a session, and the next transaction may be in another.
+        connection.prepare_threshold = None
+    if connection.pooled or connection.sharded:
+        connection.in_transaction = _set_local(connection, settings)
+    if not connection.pooled:
+        changes = b", ".join([b"set_config(%s, %s, false)"] * len(settings))
+        values = [each for setting in settings.items() for each in setting]
+        connection.execute(b"SELECT " + changes, values)
+
+
+def _set_local(connection: Connection, settings: Mapping[str, str]) -> tuple[bytes, ...]:
+    """Return the statements that make settings for one transaction, on every node it reaches."""
+    if connection.sharded:
+        settings = {"citus.propagate_set_commands": "local", **settings}
+    return tuple(
+        sql.SQL("SET LOCAL {} TO {}")
+        .format(sql.Identifier(*name.split(".")), sql.Literal(value))
+        .as_bytes(connection)
+        for name, value in settings.items()
+    )
+
+
+def begin_settings(connection: Connection) -> None:
+    """Make the settings of a transaction that was just begun; nothing of it is waited for in a
+    pipeline."""
+    for statement in connection.in_transaction:
+        connection.execute(statement, prepare=False)
+
+
+@contextmanager
+def transaction(connection: Connection) -> Iterator[None]:
+    """Open a transaction that has our settings; leaving the block commits it."""
+    with connection.transaction():
+        begin_settings(connection)
+        yield
+
+
+@contextmanager
+def _settled(connection: Connection, snapshot: bool) -> Iterator[None]:
+    """Have our settings in a block, whether they are those of the session or of a transaction."""
+    if snapshot:
+        with connection.transaction():
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            begin_settings(connection)
+            yield
+    elif connection.in_transaction:
+        with transaction(connection):
+            yield
+    else:
+        yield
 
 
 class Pool:
@@ -134,7 +226,8 @@ class Pool:
 
     def give_back(self, connection: Connection) -> None:
         """Give a connection back; one that is lost or inside a transaction is closed."""
-        usable = connection.info.transaction_status == TransactionStatus.IDLE
+        status = connection.info.transaction_status
+        usable = status == TransactionStatus.IDLE and not connection.cancelled
         with self._lock:
             if usable and not self._closed:
                 self._free.append(connection)
@@ -161,15 +254,18 @@ class Pool:
         for connection in free:
             connection.close()
 
-    def run(self, use: Callable[[Connection], Result]) -> Result:
+    def run(self, use: Callable[[Connection], Result], *, snapshot: bool = False) -> Result:
         """Return what `use` makes of a connection; once more if the connection turns out lost.
 
-        `use` only reads, or writes what may be written twice.
+        `use` only reads, or writes what may be written twice. Its statement is cancelled when
+        nobody waits any longer for what this thread does. With `snapshot` all that it reads is of
+        one moment.
         """
         for last in (False, True):
             with self.lent() as connection:
                 try:
-                    return use(connection)
+                    with interrupted_by(connection.cancel_soon), _settled(connection, snapshot):
+                        return use(connection)
                 except psycopg.OperationalError:
                     if last or not connection.broken:
                         raise

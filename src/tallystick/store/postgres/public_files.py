@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from tallystick.errors import Conflict
 from tallystick.store import file_chunks
-from tallystick.store.postgres.connection import Connection, Pool, Timeouts, fetch
+from tallystick.store.postgres.connection import Connection, Pool, Timeouts, fetch, transaction
 from tallystick.store.postgres.errors import translated
 from tallystick.store.postgres.migrate import require_current
 from tallystick.store.postgres.rows import from_bytes, to_bytes
@@ -51,7 +51,7 @@ class PostgresPublicFiles:
     ) -> None:
         """Go from one cursor to the next in one transaction."""
         name = to_bytes(tenant)
-        with translated(), self._pool.lent() as connection, connection.transaction():
+        with translated(), self._pool.lent() as connection, transaction(connection):
             _move(connection, name, before, after)
             _write(connection, name, patches)
             _seal(connection, name, seals)
@@ -65,13 +65,11 @@ class PostgresPublicFiles:
         """Return the bytes [start, stop) of a file, as of one moment."""
 
         def use(connection: Connection) -> bytes | None:
-            # One snapshot, so that size and chunks are of one moment.
-            with connection.transaction():
-                connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-                return _bytes(connection, to_bytes(tenant), file, start, stop)
+            return _bytes(connection, to_bytes(tenant), file, start, stop)
 
         with translated():
-            return self._pool.run(use)
+            # One snapshot, so that size and chunks are of one moment.
+            return self._pool.run(use, snapshot=True)
 
     def seal(self, tenant: str, file: int) -> PublishedSeal | None:
         """Return the latest seal of a file."""

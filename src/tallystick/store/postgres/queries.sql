@@ -2,9 +2,11 @@
 -- whose comment begins with "All tenants:".
 
 -- name: lock_head
--- The head of a log, kept from everybody else who would extend it, and how far its lists are.
+-- The head of a log, kept from everybody else who would extend it, how far its lists are, and what
+-- time it is where the log is kept.
 SELECT origin, key_id, size, frontier, root, checkpoint, recorded_ms,
-    lists_key, lists_rules, lists_next, lists_stale, lists_changes
+    lists_key, lists_rules, lists_next, lists_stale, lists_changes,
+    (extract(epoch FROM clock_timestamp()) * 1000)::bigint
 FROM logs WHERE tenant = %(tenant)b FOR UPDATE;
 
 -- name: insert_head
@@ -96,6 +98,10 @@ RETURNING true;
 SELECT origin, key_id, size, frontier, root, checkpoint, recorded_ms
 FROM logs WHERE tenant = %(tenant)b;
 
+-- name: now
+-- All tenants: what time it is here.
+SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint;
+
 -- name: log_heads
 -- All tenants: the committed head of every log.
 SELECT tenant, origin, key_id, size, frontier, root, checkpoint, recorded_ms
@@ -113,15 +119,17 @@ WHERE tenant = %(tenant)b AND idx = ANY(%(idx)b::bigint[]);
 
 -- name: rows_within
 -- Entries here and there, in the order asked for, as many as have so many bytes, one at least.
--- Lengths are known without reading what is stored out of line.
+-- Lengths are known without reading what is stored out of line; OFFSET has each one looked up.
 SELECT idx, entry, leaf, actor, target, place, data, previous FROM (
-  SELECT log.*, wanted.n, row_number() OVER following AS place_in_order, sum(
+  SELECT found.*, wanted.n, row_number() OVER following AS place_in_order, sum(
     coalesce(octet_length(actor), 0) + coalesce(octet_length(target), 0)
     + coalesce(octet_length(place), 0) + coalesce(octet_length(data), 0)
     + coalesce(octet_length(previous), 0)
   ) OVER following AS bytes
   FROM unnest(%(idx)b::bigint[]) WITH ORDINALITY AS wanted (idx, n)
-  JOIN log ON log.idx = wanted.idx WHERE tenant = %(tenant)b
+  CROSS JOIN LATERAL (
+    SELECT * FROM log WHERE tenant = %(tenant)b AND log.idx = wanted.idx OFFSET 0
+  ) AS found
   WINDOW following AS (ORDER BY wanted.n ROWS UNBOUNDED PRECEDING)
 ) AS sized
 WHERE bytes <= %(max_bytes)b OR place_in_order = 1 ORDER BY n;

@@ -50,7 +50,12 @@ def log_head(tenant: str, row: TupleRow) -> LogHead:
 
 def list_state(row: TupleRow) -> ListState:
     """Return how far the lists are that a row of `logs`, as `lock_head` reads it, tells of."""
-    return ListState(*row[7:])
+    return ListState(*row[7:12])
+
+
+def locked_ms(row: TupleRow) -> int:
+    """Return what time it was where the log is kept, as `lock_head` read it."""
+    return int(row[12])
 
 
 def rows(connection: Connection, tenant: bytes, start: int, stop: int) -> list[LogRow]:

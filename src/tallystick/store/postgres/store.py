@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from psycopg import sql
+
 from tallystick.errors import StoreFailed
 from tallystick.store.base import (
     Claim,
@@ -35,9 +37,21 @@ _TIMEOUTS = Timeouts()
 Result = TypeVar("Result")
 
 
+_OUR_TABLES = """
+SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND NOT relispartition
+    AND relnamespace = current_schema()::regnamespace
+"""
+
+
 def _take_number(connection: Connection) -> None:
     with connection.transaction():
         connection.execute("SELECT pg_current_xact_id()")
+
+
+def _analyse(connection: Connection) -> None:
+    # Without names it would look at catalogues too, and say that it may not.
+    for (table,) in connection.execute(_OUR_TABLES).fetchall():
+        connection.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(table)), prepare=False)
 
 
 def open_postgres(
@@ -115,6 +129,16 @@ class PostgresStore:
         """Commit a transaction with a number, which the server writes and flushes."""
         with translated():
             self._writers.run(_take_number)
+
+    def now_ms(self) -> int | None:
+        """Return what time it is in the database."""
+        [(now_ms,)] = self._read("now")
+        return int(now_ms)
+
+    def loaded(self) -> None:
+        """Have every table analysed, so that the planner knows what was loaded."""
+        with translated():
+            self._writers.run(_analyse)
 
     def with_head(self, tenant: str, extend: Callable[[Held], Result]) -> Result | None:
         """Let `extend` write beside a tenant's log, in a transaction that holds its head.

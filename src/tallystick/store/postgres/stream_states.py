@@ -6,7 +6,7 @@ from datetime import timedelta
 from importlib import resources
 from typing import Any, Final
 
-from tallystick.store.postgres.connection import Connection, Pool, Timeouts, fetch
+from tallystick.store.postgres.connection import Connection, Pool, Timeouts, fetch, transaction
 from tallystick.store.postgres.errors import translated
 from tallystick.store.postgres.migrate import require_current
 from tallystick.store.postgres.rows import from_bytes, to_bytes
@@ -50,7 +50,7 @@ class PostgresStreamStates:
     def save(self, tenant: str, stream: str, save: Save) -> bool:
         """Write what changed in one transaction, while the lease is held."""
         of = _of(tenant, stream)
-        with translated(), self._pool.lent() as connection, connection.transaction():
+        with translated(), self._pool.lent() as connection, transaction(connection):
             values = {**of, "owner": self._owner, "lease": _LEASE, "doc": save.doc}
             if not fetch(connection, STATEMENTS["put_state"], values):
                 return False
@@ -98,7 +98,7 @@ class PostgresStreamStates:
 
     def forget(self, tenant: str, stream: str) -> None:
         """Remove all that is kept of a stream."""
-        with translated(), self._pool.lent() as connection, connection.transaction():
+        with translated(), self._pool.lent() as connection, transaction(connection):
             for statement in ("forget_state", "forget_letters", "forget_deliveries"):
                 _run(connection, statement, **_of(tenant, stream))
 

@@ -24,7 +24,7 @@ from tallystick.store.base import (
 from tallystick.store.postgres import rows as reading
 from tallystick.store.postgres.binary_arrays import bools, byteas, byteas_or_null, int8s
 from tallystick.store.postgres.binary_copy import HEADER, TRAILER, copied
-from tallystick.store.postgres.connection import Connection, Pool
+from tallystick.store.postgres.connection import Connection, Pool, begin_settings
 from tallystick.store.postgres.rows import ListState, select, to_bytes
 from tallystick.store.postgres.statements import STATEMENTS
 
@@ -80,6 +80,7 @@ class PostgresWriter:
         self._tenant: str | None = None
         self._head: LogHead | None = None
         self._lists = ListState()
+        self._now_ms: int | None = None
         self._wrote = False
         self.erased = False
 
@@ -97,6 +98,10 @@ class PostgresWriter:
             return head
         connection = self._held(tenant)
         return _head(tenant, select(connection, "log_head", tenant=to_bytes(tenant)))
+
+    def now_ms(self) -> int | None:
+        """Return what time it was in the database when the log was locked."""
+        return self._now_ms
 
     def resource_heads(self, tenant: str, keys: Sequence[bytes]) -> dict[bytes, ResourceHead]:
         """Return the heads that exist among `keys`."""
@@ -158,12 +163,14 @@ class PostgresWriter:
         values = {"tenant": to_bytes(tenant)}
         with connection.pipeline():
             connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
+            begin_settings(connection)
             found = select(connection, "lock_head", **values)
         if not found:
             # Another process that makes the same log waits here, or made it meanwhile.
             connection.execute(STATEMENTS["insert_head"], values)
             found = select(connection, "lock_head", **values)
         self._lists = reading.list_state(found[0])
+        self._now_ms = reading.locked_ms(found[0])
         return _head(tenant, found)
 
     # Writing

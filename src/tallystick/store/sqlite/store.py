@@ -171,6 +171,13 @@ class SqliteStore:
                 self._numbers[tenant] = number
         return number
 
+    def now_ms(self) -> int | None:
+        """There is no other clock than that of this process."""
+        return None
+
+    def loaded(self) -> None:
+        """No plan depends on what a table holds."""
+
     def log_head(self, tenant: str) -> LogHead | None:
         """Return the committed head of a tenant's log."""
         with self._reader() as connection:

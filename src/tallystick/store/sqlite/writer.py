@@ -61,6 +61,10 @@ class SqliteWriter:
         """Return the head of a tenant's log; the whole file is locked already."""
         return sqlite_rows.log_head(self._connection, tenant)
 
+    def now_ms(self) -> int | None:
+        """There is no other clock than that of this process."""
+        return None
+
     def resource_heads(self, tenant: str, keys: Sequence[bytes]) -> dict[bytes, ResourceHead]:
         """Return the heads that exist among `keys`."""
         log = self._number(tenant)
