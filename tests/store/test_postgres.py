@@ -312,7 +312,7 @@ def test_tables_are_analysed_once_they_were_loaded(
 ) -> None:
     recorder.fill(TENANT, 300)
     store.loaded()
-    known = dict(
+    known: dict[str, float] = dict(
         observer.execute(
             "SELECT relname, reltuples FROM pg_class WHERE relname IN ('log', 'lists', 'totals')"
         ).fetchall()
