@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -34,6 +34,7 @@ from tallystick.log.clock_step import require_in_step
 from tallystick.log.commit_plan import Accepted, Item, Outcome, Planner, Work
 from tallystick.log.head_proof import Precondition, ProvenHeads, is_being_copied
 from tallystick.log.keys import LogKey
+from tallystick.log.lane import Lane
 from tallystick.log.pauses import pause_s
 from tallystick.store.base import Erasure, LogHead, Store, TenantCommit, Writer
 
@@ -65,28 +66,6 @@ class CommitStats(NamedTuple):
 
 
 CommitListener = Callable[[Sequence[LogHead], CommitStats], None]
-
-
-class _Lane:
-    """The works of one tenant that wait, and how much they hold."""
-
-    __slots__ = ("events", "size_bytes", "works")
-
-    def __init__(self) -> None:
-        self.works: deque[Work] = deque()
-        self.events = 0
-        self.size_bytes = 0
-
-    def put(self, work: Work) -> None:
-        self.works.append(work)
-        self.events += len(work.items)
-        self.size_bytes += work.size_bytes
-
-    def take(self) -> Work:
-        work = self.works.popleft()
-        self.events -= len(work.items)
-        self.size_bytes -= work.size_bytes
-        return work
 
 
 class Sequencer:
@@ -122,7 +101,7 @@ class Sequencer:
         self._stopped: dict[str, TallystickError] = {}
         # Guarded by `_condition`: lanes, queued counts, busy tenants, wanted, stopping.
         self._condition = threading.Condition()
-        self._lanes: OrderedDict[str, _Lane] = OrderedDict()
+        self._lanes: OrderedDict[str, Lane] = OrderedDict()
         self._busy: set[str] = set()
         self._queued_events = 0
         self._queued_bytes = 0
@@ -196,7 +175,7 @@ class Sequencer:
                 raise self._stopped[work.tenant]
             if self._stopping:
                 raise StoreBusy("the server is shutting down")
-            lane = self._lanes.get(work.tenant) or _Lane()
+            lane = self._lanes.get(work.tenant) or Lane()
             if self._is_full(lane, work):
                 raise SequencerFull(
                     f"{self._queued_events:,} events are waiting to be written",
@@ -211,7 +190,7 @@ class Sequencer:
             if is_wanted and work.tenant not in self._busy:
                 self._condition.notify()
 
-    def _is_full(self, lane: _Lane, work: Work) -> bool:
+    def _is_full(self, lane: Lane, work: Work) -> bool:
         """Tell whether a tenant would hold more than it leaves free for the others.
 
         One busy tenant gets half of the queue, two get a third each, and so on: there is
@@ -376,7 +355,7 @@ class Sequencer:
         _log.error("writing_stopped", tenant=tenant, reason=for_operator(error))
         with self._condition:
             self._stopped.setdefault(tenant, error)
-            lane = self._lanes.pop(tenant, _Lane())
+            lane = self._lanes.pop(tenant, Lane())
             self._queued_events -= lane.events
             self._queued_bytes -= lane.size_bytes
         for work in (*works, *lane.works):
