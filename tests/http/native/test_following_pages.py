@@ -120,18 +120,21 @@ def test_no_row_is_skipped_while_many_write(server: LiveServer, http: httpx2.Cli
     def write() -> None:
         with server.http(bearer) as client:
             for n in range(60):
-                client.post("/v1/events", json=[{"kind": "k", "data": {"n": n}}] * 3)
+                client.post(
+                    "/v1/events", json=[{"kind": "k", "data": {"n": n}}] * 3
+                ).raise_for_status()
 
     writers = [threading.Thread(target=write) for _ in range(3)]
     for writer in writers:
         writer.start()
     indexes: list[int] = []
-    page: dict[str, Any] = follow(http, limit=7)
+    cursor: dict[str, Any] = {}
     while True:
         writing = any(writer.is_alive() for writer in writers)
+        page = follow(http, limit=7, **cursor)
         indexes += [event["index"] for event in page["events"]]
         if not writing and not page["events"]:
             break
-        page = follow(http, limit=7, cursor=page["next"])
+        cursor = {"cursor": page["next"]}
     assert len(indexes) == 540
     assert indexes == list(range(indexes[0], indexes[0] + 540))

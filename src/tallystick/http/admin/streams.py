@@ -180,11 +180,12 @@ class AdminStreamsApi:
         told: Json = {"delivered": outcome.problem is None, "status": outcome.status}
         more = {
             "problem": outcome.problem,
-            "note": outcome.note,
+            "note": outcome.note or None,
             "answer": outcome.answer or None,
             "took_ms": outcome.took_ms,
         }
-        return json_response(told | {name: value for name, value in more.items() if value})
+        set_ones = {name: value for name, value in more.items() if value is not None}
+        return json_response(told | set_ones)
 
     def _answer(self, stream: Stream) -> Response:
         return json_response(self._streams.status(stream))
