@@ -39,8 +39,8 @@ ERASURES_FILE = "erasures.jsonl"
 TIMESTAMPS_FOLDER = "timestamps"
 """The checkpoints of every log that an authority stamped, and its tokens."""
 
-BUNDLES_FOLDER = "bundles"
-"""Evidence bundles that were asked for; they can be made again."""
+EXPORTS_FOLDER = "exports"
+"""Exports and evidence bundles that were asked for; they can be made again."""
 
 UPLOADS_FOLDER = "uploads"
 """Blobs on their way in; emptied at every start."""

@@ -36,6 +36,15 @@ JSON_DEPTH = 64
 STREAMS = 100
 """Streams of one tenant: each one reads the log by itself."""
 
+EXPORTS = 16
+"""Exports and bundles of one tenant that are kept: each is a file."""
+
+EXPORTS_AT_ONCE = 2
+"""Exports and bundles that a server writes at a time; one of them for a tenant."""
+
+EXPORT_FREE_BYTES = 256 * 1024 * 1024
+"""Room on the disk that exports leave to the log."""
+
 LIST_LIMIT = 50
 """Events on a page of the native API when the caller does not say."""
 

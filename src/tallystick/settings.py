@@ -65,6 +65,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Networks that streams may be sent to although they are not public."""
     streams_destinations: dict[str, dict[str, Any]] = {}
     """Places for objects by name: each a `url`, and what its object store wants to know."""
+    exports_days: float = 7.0
+    """How many days the file of an export is kept."""
     query_seconds: float = limits.QUERY_SECONDS
     """How long a query may take before it is 503."""
     log_level: str = "info"

@@ -15,13 +15,13 @@ import msgspec
 from tallystick.cli.sample_events import sample_drafts
 from tallystick.events.event import Resource
 from tallystick.http.native.append import prepare_events
+from tallystick.identity import makers
 from tallystick.identity.access import Scope
 from tallystick.ledger import holds
 from tallystick.ledger.person import PersonQuery
 from tallystick.query.expr import Everything
 from tallystick.query.question import Find
 from tallystick.store.stream_states import Save
-from tallystick.subscriptions.streams import makers
 from tallystick.subscriptions.streams.administration import WantedStream
 from tallystick.subscriptions.streams.progress import Delivery, StoredPosition, StreamProgress
 from tests.console.browser import chromium, visiting

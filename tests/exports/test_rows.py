@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tallystick.events.event import Draft, Resource
-from tallystick.exports.formats import FORMATS, Source
+from tallystick.exports.formats import FORMATS, Source, rows_of
 from tallystick.exports.rows import export_slices
 from tallystick.ledger.ledger import Ledger
 from tallystick.query.expr import Eq, Everything, Expr, Not, Nothing
@@ -93,8 +93,7 @@ def exported(store: Store, name: str) -> bytes:
     form, source = FORMATS[name], Source("log.test/1")
     head = store.log_head(TENANT)
     assert head is not None
-    lines = body(store, head.size).splitlines(keepends=True)
-    return form.head + b"".join(form.row(json.loads(line), line, source) for line in lines)
+    return form.head + rows_of(form, body(store, head.size), source)
 
 
 def test_no_cell_is_a_formula_unless_raw_ones_are_asked_for(

@@ -17,7 +17,8 @@ from tallystick.cli.evidence import write_bundle
 from tallystick.cli.target import Reach, with_reach
 from tallystick.client.client import Client, Json
 from tallystick.errors import Conflict, Malformed
-from tallystick.exports.formats import FORMATS, ExportFormat, Source
+from tallystick.exports.formats import FORMATS, ExportFormat, Source, rows_of
+from tallystick.exports.rows import span_of
 
 _ROWS_AT_ONCE = 5_000
 """Rows between two notes of how far an export is: what is written twice after a kill at most."""
@@ -188,12 +189,12 @@ def _note(note: Path, file: IO[bytes], progress: _Progress) -> None:
 def _write_row(
     file: IO[bytes], line: bytes, form: ExportFormat, progress: _Progress, digest: Any
 ) -> None:
-    row = msgspec.json.decode(line)
-    _write(file, form.row(row, line + b"\n", Source(progress.origin)), progress, digest)
+    text = line + b"\n"
+    _write(file, rows_of(form, text, Source(progress.origin)), progress, digest)
     progress.rows += 1
-    progress.last_index = row["index"]
+    first, progress.last_index = span_of(text)
     if progress.first_index is None:
-        progress.first_index = row["index"]
+        progress.first_index = first
 
 
 def _write(file: IO[bytes], data: bytes, progress: _Progress, digest: Any) -> None:

@@ -63,6 +63,20 @@ def export_slices(
         yield ExportSlice(b"".join(lines), start)
 
 
+class _Place(msgspec.Struct):
+    index: int
+
+
+_place = msgspec.json.Decoder(_Place)
+
+
+def span_of(lines: bytes) -> tuple[int, int]:
+    """Return the indexes of the first and the last of some rows."""
+    ends = (lines[: lines.index(b"\n")], lines[lines.rfind(b"\n", 0, -1) + 1 :])
+    first, last = (_place.decode(line).index for line in ends)
+    return first, last
+
+
 def _spliced(store: Store, tenant: str, rows: Sequence[LogRow]) -> list[bytes] | None:
     """Return the lines of entries none of which was changed; None when one was."""
     heads = [splicing.HEAD.decode(row.entry) for row in rows]

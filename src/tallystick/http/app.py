@@ -22,7 +22,6 @@ from starlette.types import Message, Receive, Scope, Send
 
 from tallystick.console.app import Console, wants_console
 from tallystick.console.services import ConsoleServices
-from tallystick.data_folder import BUNDLES_FOLDER
 from tallystick.dialects import common_settings
 from tallystick.dialects.base import Dialect, PathOwner
 from tallystick.dialects.services import Services
@@ -34,7 +33,6 @@ from tallystick.errors import (
     Unexpected,
     for_operator,
 )
-from tallystick.evidence.jobs import BundleJobs
 from tallystick.http.admin.clients import AdminClientsApi
 from tallystick.http.admin.erasures import AdminErasuresApi
 from tallystick.http.admin.guard import AdminGuard
@@ -50,6 +48,7 @@ from tallystick.http.auth import Authenticator, look_again
 from tallystick.http.body import ClientGone, body_of, pieces_of
 from tallystick.http.bridge import Bridge
 from tallystick.http.dispatch import APPEND, error_of, request_id_of
+from tallystick.http.export_files import open_exports
 from tallystick.http.hosts import Hosts, check_host
 from tallystick.http.live.console_stream import ConsoleStream
 from tallystick.http.live.hub import Hub
@@ -128,7 +127,8 @@ class App:
         self._metrics = Metrics(node)
         self._room = Room(node.settings.answer_bytes)
         self._proofs = ProofHeaders(self.services)
-        self._bundles = BundleJobs(node.ledger, node.key, node.folder / BUNDLES_FOLDER)
+        self._exports = open_exports(node)
+        node.commit_listeners.append(self._exports.committed)
         self._appender = Appender(self.services, authenticator, lambda: node.witnesses)
         # One of it, wherever it is reached: it counts attempts to log in.
         public = common_settings(node.settings, self._dialects).public_clients
@@ -155,7 +155,7 @@ class App:
         guard = AdminGuard(self.services, authenticator)
         names = [dialect.name for dialect in self._dialects]
         return [
-            *NativeApi(self.services, authenticator, self.live, self._bundles).routes(),
+            *NativeApi(self.services, authenticator, self.live, self._exports).routes(),
             *AdminTenantsApi(self.services, authenticator, guard).routes(),
             *AdminKeysApi(self.services, guard).routes(),
             *AdminUsersApi(self.services, guard).routes(),
@@ -201,6 +201,7 @@ class App:
         node.follow([*FOLLOWERS, *chain(*(dialect.followers for dialect in self._dialects))])
         if node.followers:
             self._streams_keeper = StreamsKeeper(node.ledger, self._stream_states, node.name)
+            self._exports.start()
         self._eraser = ErasureRunner(node.erasures)
         node.commit_listeners.append(self._eraser.committed)
 
@@ -209,7 +210,7 @@ class App:
         if self._eraser is not None:
             self._eraser.close()
             self._eraser = None
-        self._bundles.close()
+        self._exports.close()
         self.node.stop_following()
         if self._streams_keeper is not None:
             self._streams_keeper.close()

@@ -16,6 +16,7 @@ from tallystick.errors import NotFound, StoreCorrupt
 from tallystick.events.event import Json
 from tallystick.identity import credentials
 from tallystick.identity.access import Grant, Principal, Scope
+from tallystick.identity.exports import ExportJob
 from tallystick.identity.streams import Stream
 from tallystick.store.base import IdentityRow, IdentityWrite, Store
 
@@ -150,6 +151,7 @@ V = TypeVar("V")
 Record = TypeVar(
     "Record",
     Tenant, ApiKey, User, KeySet, OAuthClient, Session, SavedSearch, ConfiguredWitness, Stream,
+    ExportJob,
 )  # fmt: skip
 AnyRecord = (
     Tenant
@@ -161,12 +163,13 @@ AnyRecord = (
     | SavedSearch
     | ConfiguredWitness
     | Stream
+    | ExportJob
 )
 
 _KINDS: dict[type, str] = {
     Tenant: "tenant", ApiKey: "key", User: "user", KeySet: "keyset", OAuthClient: "client",
     Session: "session", SavedSearch: "search", ConfiguredWitness: "witness",
-    Stream: "stream",
+    Stream: "stream", ExportJob: "export",
 }  # fmt: skip
 
 
@@ -374,5 +377,5 @@ def _lookups(record: AnyRecord) -> list[tuple[str, str]]:
             return [("issuer", record.issuer)] if record.issuer else []
         case OAuthClient():
             return [("client", record.id)]
-        case Session() | SavedSearch() | ConfiguredWitness() | Stream():
+        case Session() | SavedSearch() | ConfiguredWitness() | Stream() | ExportJob():
             return []

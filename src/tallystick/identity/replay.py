@@ -18,6 +18,7 @@ from tallystick.errors import StoreCorrupt
 from tallystick.events import entry
 from tallystick.events.entry import SALT_BYTES, SECTIONS
 from tallystick.events.event import Event, Json, Op
+from tallystick.identity import exports
 from tallystick.identity.access import SHARING_ROLES
 from tallystick.store.base import IdentityRow, LogRow, Store
 from tallystick.tlog.encoding import to_base64
@@ -27,7 +28,7 @@ _ROWS = 256
 
 KINDS = (
     "tenant", "key", "user", "keyset", "client", "hold", "session", "search", "witness", "stream",
-    "blob", "erasure",
+    "blob", "erasure", "export",
 )  # fmt: skip
 """The kinds of records, as the store and the targets of entries call them."""
 
@@ -37,6 +38,7 @@ _USER_MADE: Json = {"login": None, "name": None, "email": None, "disabled": Fals
 _SESSION_MADE: Json = {"ended": False}
 _STREAM_MADE: Json = {"epoch": 1, "state": "active", "secret": 1, "run": 1, "revived": 0}
 _STREAM_CHANGES = ("paused", "disabled", "resumed", "replayed", "skipped", "secret_rotated")
+_EXPORT_MADE: Json = {"ended": False}
 _HOLD_MADE: Json = {"from_ms": None, "to_ms": None, "lifted": False}
 
 
@@ -234,6 +236,10 @@ def _compliance(facts: Json, data: Json) -> Json:
     return {"query": "*", "lifted": False, "until_ms": until_ms}
 
 
+def _export_made(facts: Json, data: Json) -> Json:
+    return _EXPORT_MADE | {name: data[name] for name in exports.FACTS}
+
+
 def _gone(facts: Json, data: Json) -> None:
     return None
 
@@ -276,6 +282,9 @@ _CHANGES: dict[str, _Change] = {
     "erasure.requested": lambda facts, data: facts | data,
     "erasure.waiting": lambda facts, data: facts | data,
     "erasure.completed": lambda facts, data: facts | data,
+    "export.requested": _export_made,
+    "export.ended": lambda facts, data: facts | {"ended": data["ended"]},
+    "export.deleted": _gone,
     "blob.stored": _blob_facts,
     "blob.erased": _gone,
 }

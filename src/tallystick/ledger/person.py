@@ -24,6 +24,9 @@ from tallystick.store.base import LogRow, Store
 from tallystick.store.slices import row_slices
 
 _DATA = ("data", "previous")
+_QUESTIONS = ("export.",)
+"""Kinds of entries whose data holds what somebody asked for."""
+
 _NAME_CHARS_MIN = 3
 _ID_CHARS_MIN = 6
 _is_identifying = re.compile(r"@|(?:\d\D?){6}").search
@@ -103,6 +106,9 @@ class Person:
         own = [each for each in (event.actor, event.target, *event.scopes) if self._is(each)]
         for resource in own:
             self._learn(resource)
+        if event.op is Op.SYSTEM and event.kind.startswith(_QUESTIONS):
+            # Somebody asked for the person: the question goes, that it was asked stays.
+            return bool(own) or self._names(event.data)
         return bool(own) or any(
             path.value in _texts_at(content, path.names)
             for path in self._paths

@@ -76,7 +76,7 @@ class ErasureList:
             if start < head.size:
                 found = tuple(
                     position
-                    for index in _erase_entries(store, head.tenant, start, head.size)
+                    for index in erase_entries(store, head.tenant, start, head.size)
                     for position in _told_at(store, head.tenant, index)
                 )
                 self._append([ErasureLine(head.tenant, head.origin, head.size, found)])
@@ -143,7 +143,8 @@ def _positions(erasures: Iterable[Erasure | ErasedSections]) -> tuple[tuple[int,
     return tuple((erasure.index, section_bits(erasure.sections)) for erasure in erasures)
 
 
-def _erase_entries(store: Store, tenant: str, start: int, stop: int) -> Iterator[int]:
+def erase_entries(store: Store, tenant: str, start: int, stop: int) -> Iterator[int]:
+    """Yield where the entries of [start, stop) stand that destroyed something."""
     for at in range(start, stop, _STEP):
         for index, text in enumerate(store.entries(tenant, at, min(at + _STEP, stop)), at):
             if b'"op":"erase"' in text:

@@ -5,8 +5,12 @@ A filter is a value that can be kept: a stream or an export remembers the filter
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
+
 import msgspec
 
+from tallystick import times
 from tallystick.errors import Malformed
 from tallystick.events import references
 from tallystick.query.expr import Eq, Everything, Expr, In, Prefix, Range, all_of, any_of
@@ -17,6 +21,9 @@ FILTER_PARAMETERS = frozenset(
     {"q", "kind", "actor", "target", "scope", "trail", "dialect", "from", "to"}
 )
 """The parameters of a URL that make a filter."""
+
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_SPACED_OFFSET = re.compile(r" \d{2}:\d{2}\Z", re.ASCII)
 
 
 class NativeFilter(
@@ -60,6 +67,49 @@ class NativeFilter(
         if self.from_ms is None and self.to_ms is None:
             return Everything()
         return Range("occurred_ms", self.from_ms, self.to_ms, high_inclusive=False)
+
+
+def from_words(words: Mapping[str, Sequence[str]]) -> NativeFilter:
+    """Return the filter that the parameters of a request make; others are passed over.
+
+    Raises: Malformed naming the parameter.
+    """
+
+    def values(name: str) -> tuple[str, ...]:
+        return tuple(words.get(name, ()))
+
+    def last(name: str) -> str | None:
+        return values(name)[-1] if values(name) else None
+
+    start, end = last("from"), last("to")
+    return NativeFilter(
+        q=last("q"),
+        kind=values("kind"),
+        actor=values("actor"),
+        target=values("target"),
+        scope=values("scope"),
+        trail=values("trail"),
+        dialect=values("dialect"),
+        from_ms=None if start is None else to_ms(start, "from"),
+        to_ms=None if end is None else to_ms(end, "to"),
+    )
+
+
+def to_ms(text: str, name: str) -> int:
+    """Return a time: RFC 3339, a day, or milliseconds since 1970.
+
+    Raises: Malformed naming the parameter.
+    """
+    if text.lstrip("-").isascii() and text.lstrip("-").isdigit() and len(text) < 18:
+        return int(text)
+    if _SPACED_OFFSET.search(text):
+        raise Malformed(
+            f"{text[:64]!r} has a blank before its offset",
+            path=name,
+            hint="a + in a URL is a blank: send it as %2B",
+        )
+    is_day = _DAY.fullmatch(text) is not None
+    return times.from_rfc3339(f"{text}T00:00:00Z" if is_day else text, name)
 
 
 def _kind(text: str) -> Expr:

@@ -14,9 +14,9 @@ from tallystick.console.questions import moment
 from tallystick.dialects.services import Services
 from tallystick.errors import Malformed, RequestError
 from tallystick.events.event import Json
+from tallystick.identity import makers
 from tallystick.identity.streams import MODES, SINKS, Maker, Mode, Sink, Stream
 from tallystick.query.native_filter import NativeFilter
-from tallystick.subscriptions.streams import makers
 from tallystick.subscriptions.streams.administration import (
     Place,
     StreamAdministration,

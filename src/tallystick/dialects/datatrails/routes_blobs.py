@@ -8,7 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from tallystick.dialects.datatrails import attachments, quotas, range_header, rendering
+from tallystick.dialects import range_header
+from tallystick.dialects.datatrails import attachments, quotas, rendering
 from tallystick.dialects.datatrails.caller import DataTrailsCaller, actor_of, caller_of
 from tallystick.dialects.datatrails.events import TrailEvents
 from tallystick.dialects.datatrails.multipart import FORM_BYTES, FileForm

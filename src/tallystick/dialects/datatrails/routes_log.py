@@ -12,7 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from tallystick.dialects.datatrails import range_header, storage, trails, wire
+from tallystick.dialects import range_header
+from tallystick.dialects.datatrails import storage, trails, wire
 from tallystick.dialects.datatrails.caller import DataTrailsCaller, caller_of
 from tallystick.dialects.datatrails.events import TrailEvents
 from tallystick.dialects.datatrails.merklelog.receipts import Form

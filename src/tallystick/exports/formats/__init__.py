@@ -6,7 +6,7 @@ A format is a value; to add one, write its functions and add it to `FORMATS`.
 from __future__ import annotations
 
 from tallystick.exports.formats import cloudevents, csv, ecs, ndjson, ocsf
-from tallystick.exports.formats.base import ExportFormat, Source
+from tallystick.exports.formats.base import ExportFormat, Source, rows_of
 
 FORMATS: dict[str, ExportFormat] = {
     each.name: each
@@ -21,4 +21,4 @@ FORMATS: dict[str, ExportFormat] = {
 }
 """Every format, by the name that `--format` takes."""
 
-__all__ = ["FORMATS", "ExportFormat", "Source"]
+__all__ = ["FORMATS", "ExportFormat", "Source", "rows_of"]

@@ -4,6 +4,4 @@ from __future__ import annotations
 
 from tallystick.exports.formats.base import ExportFormat
 
-NDJSON = ExportFormat(
-    "ndjson", ".ndjson", "application/x-ndjson", b"", lambda row, line, source: line
-)
+NDJSON = ExportFormat("ndjson", ".ndjson", "application/x-ndjson", b"", None)

@@ -16,10 +16,10 @@ from tallystick.events.event import Json
 from tallystick.http.admin.guard import ONE, AdminGuard, Input, decode, json_response
 from tallystick.http.auth import CONTROL, Authenticator
 from tallystick.http.native import parameters
+from tallystick.identity import makers
 from tallystick.identity.streams import Maker, Mode, Sink, Stream
 from tallystick.query.native_filter import NativeFilter
 from tallystick.store.stream_states import DELIVERIES
-from tallystick.subscriptions.streams import makers
 from tallystick.subscriptions.streams.administration import StreamAdministration, WantedStream
 
 _STREAMS = ONE + "/streams"

@@ -1,42 +1,39 @@
-"""Evidence bundles over HTTP: asked for, watched, fetched, deleted."""
+"""Evidence bundles over HTTP: asked for, watched, fetched, deleted. Each is an export job."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from tallystick import json_text
-from tallystick.dialects.services import Services
 from tallystick.errors import Malformed, NotFound
-from tallystick.evidence.jobs import BundleJobs, Job
-from tallystick.evidence.selection import Question
-from tallystick.http.auth import Authenticator
+from tallystick.events.event import Json
+from tallystick.evidence.jobs import told_by
+from tallystick.exports.jobs.files import Words
+from tallystick.exports.jobs.jobs import ExportRequest, ExportView
 from tallystick.http.native import parameters
-from tallystick.identity import access
+from tallystick.http.native.export_jobs import JobServices
+from tallystick.http.native.facets import Guard
+from tallystick.http.native.file_download import file_response
 from tallystick.identity.access import Principal
 from tallystick.identity.access import Scope as Right
-from tallystick.query.expr import Everything
+from tallystick.query.native_filter import FILTER_PARAMETERS
 
-Handler = Callable[[Request, Principal], Awaitable[Response]]
-Guarded = Callable[[Right, Handler], Callable[[Request], Awaitable[Response]]]
-
-_OWN = frozenset(("at", "first", "stop"))
-_FILTERS = frozenset(("q", "kind", "actor", "target", "scope", "trail", "dialect", "from", "to"))
+_STATUS = {"queued": "running", "running": "running", "done": "done"}
 
 
 class BundlesApi:
     """Handlers of evidence bundles."""
 
-    def __init__(self, services: Services, authenticator: Authenticator, jobs: BundleJobs) -> None:
-        self._services = services
-        self._ledger = services.ledger
-        self._authenticator = authenticator
-        self._jobs = jobs
+    def __init__(self, shared: JobServices) -> None:
+        self._shared = shared
+        self._services = shared.services
+        self._jobs = shared.jobs
 
-    def routes(self, guarded: Guarded) -> Sequence[BaseRoute]:
+    def routes(self, guarded: Guard) -> Sequence[BaseRoute]:
         """Return the routes."""
         one = "/v1/bundles/{id}"
         read = Right.READ
@@ -49,66 +46,81 @@ class BundlesApi:
 
     async def start(self, request: Request, principal: Principal) -> Response:
         """Begin a bundle of the events that the parameters ask for."""
-        run = self._services.door().run
-        actor = await run(self._authenticator.actor, principal)
-        question = await run(self._question, request, principal)
-        told = _told(request)
-        job = await run(self._jobs.start, question, told, actor)
-        location = {"Location": f"/v1/bundles/{job.id}"}
-        return _json(job, 202 if job.written is None else 200, location)
+        view = await self._services.door().run(self._start, request, principal)
+        location = {"Location": f"/v1/bundles/{view.job.id}"}
+        return _json(view, 202 if view.phase != "done" else 200, location)
 
     async def get(self, request: Request, principal: Principal) -> Response:
         """Answer how far a bundle is."""
-        return _json(self._job(request, principal))
+        return _json(await self._services.door().run(self._view, request, principal))
 
     async def content(self, request: Request, principal: Principal) -> Response:
         """Answer a finished bundle, whole or from an offset on."""
-        job = self._job(request, principal)
-        if job.written is None:
+        door = self._services.door()
+        view = await door.run(self._view, request, principal)
+        if view.phase in ("queued", "running"):
             raise NotFound("the bundle is not finished", hint="its status says how far it is")
-        name = f"{job.id}.zip"
-        return FileResponse(job.file, media_type="application/zip", filename=name)
+        file = await door.run(self._jobs.file, principal.tenant, view.job.id)
+        name = f"{view.job.id}.zip"
+        return file_response(request, door, file, media_type="application/zip", name=name)
 
     async def delete(self, request: Request, principal: Principal) -> Response:
-        """Delete a finished bundle."""
-        job = self._job(request, principal)
-        await self._services.door().run(self._jobs.delete, principal.tenant, job.id)
+        """Delete a bundle."""
+        run = self._services.door().run
+        view = await run(self._view, request, principal)
+        actor = await run(self._shared.authenticator.actor, principal)
+        await run(self._jobs.delete, principal.tenant, view.job.id, actor)
         return Response(status_code=204)
 
-    def _job(self, request: Request, principal: Principal) -> Job:
-        job = self._jobs.get(principal.tenant, request.path_params["id"])
-        if job.visible != access.visible(principal):
-            # Made for somebody who may see something else.
-            raise NotFound(f"no bundle {job.id!r}")
-        return job
-
-    def _question(self, request: Request, principal: Principal) -> Question:
+    def _start(self, request: Request, principal: Principal) -> ExportView:
         params = request.query_params
-        parameters.check_names(params, _FILTERS | _OWN)
-        visible = access.visible(principal)
-        found = parameters.question(
-            self._ledger.paths, principal.tenant, params, visible, more=_OWN
-        )
-        head = self._ledger.proofs.head(principal.tenant)
+        parameters.check_names(params, FILTER_PARAMETERS | {"at", "first", "stop"})
+        self._shared.check(params, principal)
+        head = self._services.ledger.proofs.head(principal.tenant)
         size = parameters.whole(params, "at", head.size, 0, head.size)
-        has_range = "first" in params or "stop" in params
         first = parameters.whole(params, "first", 0, 0, size)
-        stop = parameters.whole(params, "stop", size, 0, size)
-        if first > stop:
+        if first > parameters.whole(params, "stop", size, 0, size):
             raise Malformed("first is not greater than stop", path="first")
-        is_complete = has_range or isinstance(found.where, Everything)
-        return Question(principal.tenant, size, first, stop, found.where, visible, is_complete)
+        words: Words = {
+            name: params.getlist(name) for name in sorted(params.keys()) if name != "at"
+        }
+        return self._jobs.create(
+            ExportRequest(
+                tenant=principal.tenant,
+                what="bundle",
+                format="bundle",
+                words=words,
+                size=size,
+                maker=self._shared.maker(request, principal),
+                actor=self._shared.authenticator.actor(principal),
+            )
+        )
+
+    def _view(self, request: Request, principal: Principal) -> ExportView:
+        view = self._shared.job(request, principal)
+        if view.job.what != "bundle":
+            raise NotFound(f"no such bundle {view.job.id!r}")
+        return view
 
 
-def _told(request: Request) -> dict[str, object]:
-    """Return the question in the words of the request, names with several values as lists."""
-    params = request.query_params
-    return {
-        name: values if len(values) > 1 else values[0]
-        for name in sorted(params.keys() - {"at"})
-        if (values := params.getlist(name))
+def _json(view: ExportView, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    job, state = view.job, view.state
+    shown: Json = {
+        "id": job.id,
+        "status": _STATUS.get(view.phase, "failed"),
+        "question": None if view.words is None else told_by(view.words),
+        "size": job.size,
+        "done": state.done,
+        "total": state.total or None,
     }
-
-
-def _json(job: Job, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(json_text.encode(job.to_json()), status, headers, "application/json")
+    if problem := job.ended or state.problem:
+        shown["error"] = problem
+    if view.phase == "done" and state.written is not None:
+        shown |= {
+            "sha256": state.written.sha256,
+            "entries": state.written.entries,
+            "events": state.written.events,
+            "begun_again": state.begun_again,
+            "content": f"/v1/bundles/{job.id}/content",
+        }
+    return Response(json_text.encode(shown), status, headers, "application/json")

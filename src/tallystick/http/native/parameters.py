@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Set
 from typing import TypeVar
 
 from starlette.datastructures import QueryParams
 from starlette.responses import Response
 
-from tallystick import limits, times
+from tallystick import limits
 from tallystick.errors import Malformed
 from tallystick.followers.consistency import as_indexed
 from tallystick.ledger.payload_paths import PayloadPaths
 from tallystick.query.expr import Everything, Expr, Sort
 from tallystick.query.native_fields import NativeFields
-from tallystick.query.native_filter import FILTER_PARAMETERS, NativeFilter
+from tallystick.query.native_filter import FILTER_PARAMETERS, NativeFilter, from_words, to_ms
 from tallystick.query.order import DISTANCE, RELEVANCE
 from tallystick.query.question import Find, Over
 
@@ -27,8 +26,6 @@ COMPLETE_TO = "Tally-Complete-To"
 _FIND_PARAMETERS = FILTER_PARAMETERS | {
     "order", "sort", "limit", "cursor", "offset", "total", "view", "explain", "consistency",
 }  # fmt: skip
-_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-_SPACED_OFFSET = re.compile(r" \d{2}:\d{2}\Z", re.ASCII)
 
 
 def question(
@@ -92,20 +89,7 @@ def filter_of(params: QueryParams) -> NativeFilter:
     Raises: Malformed naming the parameter.
     """
 
-    def values(name: str) -> tuple[str, ...]:
-        return tuple(params.getlist(name))
-
-    return NativeFilter(
-        q=params.get("q"),
-        kind=values("kind"),
-        actor=values("actor"),
-        target=values("target"),
-        scope=values("scope"),
-        trail=values("trail"),
-        dialect=values("dialect"),
-        from_ms=time(params, "from"),
-        to_ms=time(params, "to"),
-    )
+    return from_words({name: params.getlist(name) for name in FILTER_PARAMETERS})
 
 
 def fields_of(paths: PayloadPaths, tenant: str, visible: Expr) -> NativeFields:
@@ -141,18 +125,7 @@ def time(params: QueryParams, name: str) -> int | None:
     Raises: Malformed.
     """
     text = params.get(name)
-    if text is None:
-        return None
-    if text.lstrip("-").isascii() and text.lstrip("-").isdigit() and len(text) < 18:
-        return int(text)
-    if _SPACED_OFFSET.search(text):
-        raise Malformed(
-            f"{text[:64]!r} has a blank before its offset",
-            path=name,
-            hint="a + in a URL is a blank: send it as %2B",
-        )
-    is_day = _DAY.fullmatch(text) is not None
-    return times.from_rfc3339(f"{text}T00:00:00Z" if is_day else text, name)
+    return None if text is None else to_ms(text, name)
 
 
 def one_of(params: QueryParams, name: str, values: Mapping[str, T], default: str) -> T:

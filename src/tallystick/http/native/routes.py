@@ -21,13 +21,14 @@ from tallystick.dialects.services import Services
 from tallystick.errors import PreconditionFailed
 from tallystick.events import rendering
 from tallystick.events.event import Json, Op, View
-from tallystick.evidence.jobs import BundleJobs
+from tallystick.exports.jobs.jobs import ExportJobs
 from tallystick.http.auth import Authenticator
 from tallystick.http.body import body_of
 from tallystick.http.live.hub import Hub
 from tallystick.http.native import parameters, wire
 from tallystick.http.native.blobs import NativeBlobsApi
 from tallystick.http.native.bundles import BundlesApi
+from tallystick.http.native.export_jobs import ExportJobsApi, JobServices
 from tallystick.http.native.exports import ExportsApi
 from tallystick.http.native.facets import AnalysisApi
 from tallystick.http.native.feed import FeedApi
@@ -52,10 +53,10 @@ class NativeApi:
     """Handlers of the native API."""
 
     def __init__(
-        self, services: Services, authenticator: Authenticator, hub: Hub, bundles: BundleJobs
+        self, services: Services, authenticator: Authenticator, hub: Hub, jobs: ExportJobs
     ) -> None:
         self._services = services
-        self._bundles = bundles
+        self._jobs = JobServices(services, authenticator, jobs)
         self._ledger = services.ledger
         self._authenticator = authenticator
         self._follower = LogFollower(services, hub)
@@ -67,10 +68,11 @@ class NativeApi:
             Route("/v1/events", self._guarded(read, self.list_events), methods=["GET"]),
             *AnalysisApi(self._services).routes(self._guarded),
             Route("/v1/events/stream", self._guarded(read, self._follower.stream), methods=["GET"]),
-            *ExportsApi(self._services).routes(self._guarded),
+            *ExportsApi(self._services, self._authenticator).routes(self._guarded),
             Route("/v1/events/{id}", self._guarded(read, self.get_event), methods=["GET"]),
             *ReceiptsApi(self._services).routes(self._guarded),
-            *BundlesApi(self._services, self._authenticator, self._bundles).routes(self._guarded),
+            *BundlesApi(self._jobs).routes(self._guarded),
+            *ExportJobsApi(self._jobs).routes(self._guarded),
             Route("/v1/events/{id}/revise", self._guarded(write, self.revise), methods=["POST"]),
             Route(
                 "/v1/events/{id}/retract",

@@ -13,14 +13,14 @@ from tallystick import limits, times
 from tallystick.clock import Clock
 from tallystick.errors import Conflict, Malformed, NotFound
 from tallystick.events.event import Json, Resource
-from tallystick.identity import stream_acts
+from tallystick.identity import makers, stream_acts
 from tallystick.identity.acts import Act
 from tallystick.identity.records import Identity
 from tallystick.identity.streams import Maker, Mode, Sink, Stream, new_salt
 from tallystick.ledger.ledger import Ledger
 from tallystick.query.native_filter import NativeFilter
 from tallystick.store.stream_states import StreamStates
-from tallystick.subscriptions.streams import makers, positions, signing, status
+from tallystick.subscriptions.streams import positions, signing, status
 from tallystick.subscriptions.streams.carriers import DeliveryAttempt, Outside, carrier_of
 from tallystick.subscriptions.streams.signing import WebhookSigner
 from tallystick.subscriptions.streams.sinks.base import Context, EventBatch

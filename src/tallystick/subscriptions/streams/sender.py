@@ -23,13 +23,14 @@ from tallystick.errors import (
     TallystickError,
     for_operator,
 )
+from tallystick.identity import makers
 from tallystick.identity.records import Identity
 from tallystick.identity.streams import Stream
 from tallystick.store.base import LogHead, Store
 from tallystick.store.stream_states import LEASE_S, Save, StreamStates
 from tallystick.subscriptions import cursor
 from tallystick.subscriptions.changes import LogPosition
-from tallystick.subscriptions.streams import makers, recovery
+from tallystick.subscriptions.streams import recovery
 from tallystick.subscriptions.streams.carriers import Carrier, DeliveryAttempt, Outside, carrier_of
 from tallystick.subscriptions.streams.progress import (
     DISABLE_AFTER_MS,

@@ -1,6 +1,8 @@
-"""For whom a stream reads: who made it, with the rights they have now."""
+"""For whom a stream or an export reads: who made it, with the rights they have now."""
 
 from __future__ import annotations
+
+import hashlib
 
 from tallystick.errors import Forbidden
 from tallystick.identity import access
@@ -10,15 +12,15 @@ from tallystick.identity.streams import Maker
 from tallystick.query.expr import Expr, Nothing
 
 OPERATOR = Maker()
-"""Who has the data folder: sees everything, and does not end."""
+"""The owner of the data folder: sees everything, and does not end."""
 
 
 class MakerGone(Exception):
-    """The maker of a stream does not exist any more, or may not read; its text says which."""
+    """The maker of a stream or export is gone, or may not read; its text says which."""
 
 
 def maker_of(identity: Identity, principal: Principal) -> Maker:
-    """Return a principal as a stream remembers it.
+    """Return a principal as a stream or export remembers it.
 
     Raises: Forbidden for one that nobody could look up again.
     """
@@ -31,7 +33,7 @@ def maker_of(identity: Identity, principal: Principal) -> Maker:
     try:
         visible_to(identity, principal.tenant, maker)
     except MakerGone as gone:
-        raise Forbidden(f"a stream has a maker who can be looked up: {gone}") from None
+        raise Forbidden(f"this needs a maker who can be looked up later: {gone}") from None
     return maker
 
 
@@ -70,3 +72,8 @@ def visible_to(identity: Identity, tenant: str, maker: Maker) -> Expr:
     if isinstance(visible, Nothing):
         raise MakerGone("its maker may not read any more")
     return visible
+
+
+def rights_digest(id: str, visible: Expr) -> str:
+    """Return what tells whether the maker of something sees as much as before."""
+    return hashlib.sha256(f"{id} {visible!r}".encode()).hexdigest()
