@@ -70,3 +70,15 @@ def test_who_leaves_the_queue_holds_nothing() -> None:
         assert await room.take(100) == 100
 
     asyncio.run(scene())
+
+
+def test_what_grows_is_there_at_once_and_others_wait_for_it() -> None:
+    async def scene() -> None:
+        room = Room(100)
+        assert await room.take(90) == 90
+        room.grow(40)
+        other = await waiting(room, 10)
+        room.give_back(60)
+        assert await other == 10
+
+    asyncio.run(scene())

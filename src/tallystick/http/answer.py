@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from starlette.requests import Request
 from starlette.types import Message, Scope, Send
@@ -20,6 +21,10 @@ from tallystick.ledger.entries_read import begin
 _COPIES = 3
 
 
+async def _no_look() -> None:
+    """Look at nothing."""
+
+
 class Answer:
     """Passes an answer on, adding what every answer carries, and counts it.
 
@@ -28,6 +33,7 @@ class Answer:
     """
 
     __slots__ = (
+        "_look",
         "_metrics",
         "_proof_headers",
         "_request_id",
@@ -61,7 +67,12 @@ class Answer:
         self._room = room
         self._start: Message | None = None
         self._taken = 0
+        self._look: Callable[[], Awaitable[None]] = _no_look
         self.started = False
+
+    def look_again_with(self, look: Callable[[], Awaitable[None]]) -> None:
+        """Have `look` look at the credential before each piece of a long answer; it may raise."""
+        self._look = look
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -70,23 +81,39 @@ class Answer:
             return
         body: bytes = message.get("body", b"")
         more: bool = message.get("more_body", False)
+        if more:
+            await self._look()
+        await self._take_room(len(body), more)
         if self._start is not None:
-            await self._begin(self._start, len(body), more)
+            await self._begin(self._start)
         step = limits.SMALL_ANSWER_BYTES
         if len(body) <= step:
             await self._send(message)
             return
         for at in range(0, len(body), step):
+            if at:
+                await self._look()
             is_last = not more and at + step >= len(body)
             await self._send({**message, "body": body[at : at + step], "more_body": not is_last})
             # What was sent is written in the next turn of the loop; only then may sending pause.
             await asyncio.sleep(0)
 
-    async def _begin(self, start: Message, size_bytes: int, more: bool) -> None:
-        if more:
-            self._taken = await self._room.take(_COPIES * size_bytes)
-        elif size_bytes > limits.SMALL_ANSWER_BYTES:
-            self._taken = await self._room.take(size_bytes)
+    async def _take_room(self, size_bytes: int, more: bool) -> None:
+        """Wait for room for the first long piece; what later ones need beyond is there at once."""
+        if size_bytes <= limits.SMALL_ANSWER_BYTES:
+            return
+        wanted = _COPIES * max(size_bytes, limits.SLICE_BYTES) if more else size_bytes
+        if self._taken:
+            if wanted > self._taken:
+                self._room.grow(wanted - self._taken)
+                self._taken = wanted
+        elif self.started:
+            # To break off an answer is worse than to begin it late.
+            self._taken = await self._room.take(wanted, limits.CLIENT_WAIT_S)
+        else:
+            self._taken = await self._room.take(wanted)
+
+    async def _begin(self, start: Message) -> None:
         self.started, self._start = True, None
         self._add_headers(start)
         # After the page was read: the checkpoint covers all that it shows.

@@ -10,6 +10,7 @@ import gc
 import math
 import sys
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from functools import partial
 from itertools import chain
 from typing import Any, ParamSpec, TypeVar
 
@@ -66,6 +67,7 @@ from tallystick.http.problem import problem_response
 from tallystick.http.proof_headers import ProofHeaders
 from tallystick.http.proxies import Proxies
 from tallystick.http.questions import ASKER
+from tallystick.http.read_threads import REQUEST
 from tallystick.http.room import Room
 from tallystick.identity.passwords import Passwords
 from tallystick.identity.throttle import Throttle
@@ -240,6 +242,7 @@ class App:
         owner = self._owner(scope) if mount is None else mount.dialect
         router = self._router_of(owner) if mount is None else mount.router
         answer = Answer(send, request_id, owner, scope, self._metrics, self._room, self._proofs)
+        REQUEST.set(state)
         if scope["method"] in ("GET", "HEAD"):
             ASKER.set(receive)
         receive = self._looking_again(receive, state)
@@ -250,9 +253,8 @@ class App:
                 await self._appender(scope, receive, answer)
             elif owner is self.console and not self.console.owns(scope["path"]):
                 await self.console.entrance(scope, receive, answer)
-            elif scope["method"] == "GET":
-                await router(scope, receive, self._looking_again_to_send(answer, state))
             else:
+                answer.look_again_with(partial(look_again, state, self._the_door()))
                 await router(scope, receive, answer)
         except ClientGone:
             return
@@ -276,16 +278,6 @@ class App:
             return message
 
         return received
-
-    def _looking_again_to_send(self, send: Send, state: State) -> Send:
-        """Return what sends an answer, looking at the credential again before each part."""
-
-        async def sent(message: Message) -> None:
-            if message.get("more_body", False):
-                await look_again(state, self._the_door())
-            await send(message)
-
-        return sent
 
     def _owner(self, scope: Scope) -> PathOwner | None:
         if self.console.owns(scope["path"]) or wants_console(scope):

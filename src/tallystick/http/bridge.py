@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import ParamSpec, TypeVar
 
 from tallystick.http.questions import ASKER, OpenQuestions
+from tallystick.http.read_threads import ReadThreads
 from tallystick.ledger.entries_read import note_indexes
 from tallystick.ledger.ledger import Ledger
 from tallystick.log.sequencer import Accepted, Item, Outcome, Work
@@ -31,7 +31,7 @@ class Bridge:
     def __init__(self, ledger: Ledger, *, query_s: float) -> None:
         self._ledger = ledger
         self._loop = asyncio.get_running_loop()
-        self._threads = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="read")
+        self._threads = ReadThreads(self._loop, READ_THREADS)
         self._questions = OpenQuestions(self._loop, query_s)
         # Filled by the sequencer's thread, emptied by the loop.
         self._finished: deque[tuple[asyncio.Future[list[Outcome]], Work]] = deque()
@@ -63,15 +63,12 @@ class Bridge:
             return context.run(function, *args, **kwargs)
 
         if ASKER.get() is not None:
-            return await self._questions.answer(self._begin, call)
-        return await self._begin(call)
+            return await self._questions.answer(self._threads.begin, call)
+        return await self._threads.begin(call)
 
     def close(self) -> None:
         """Wait for the worker threads to finish what they are doing."""
-        self._threads.shutdown(wait=True)
-
-    def _begin(self, function: Callable[[], T]) -> asyncio.Future[T]:
-        return self._loop.run_in_executor(self._threads, function)
+        self._threads.close()
 
     def _finish(self, future: asyncio.Future[list[Outcome]], work: Work) -> None:
         self._finished.append((future, work))

@@ -21,7 +21,7 @@ class Room:
         self._free_bytes = total_bytes
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
-    async def take(self, size_bytes: int) -> int:
+    async def take(self, size_bytes: int, wait_s: float = limits.ANSWER_WAIT_S) -> int:
         """Wait for room and return how much was taken: less than asked for if there never is.
 
         Raises: AnswersWaiting when others wait already, or room does not come in time.
@@ -35,7 +35,7 @@ class Room:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((size_bytes, turn))
         try:
-            async with asyncio.timeout(limits.ANSWER_WAIT_S):
+            async with asyncio.timeout(wait_s):
                 await turn
         except BaseException as error:
             self._forget(size_bytes, turn)
@@ -43,6 +43,14 @@ class Room:
                 raise AnswersWaiting from None
             raise
         return size_bytes
+
+    def grow(self, size_bytes: int) -> None:
+        """Take more for an answer that has room, without waiting.
+
+        Two answers that waited for each other's room would wait for ever, so new ones wait until
+        the room is there again. It is little: an answer takes room for a whole slice at first.
+        """
+        self._free_bytes -= size_bytes
 
     def give_back(self, size_bytes: int) -> None:
         """Make room again."""
