@@ -114,6 +114,9 @@ SEARCH_COLUMNS = 2_000
 SEARCH_CANDIDATES = 10_000
 """Events that one search may read from the log to decide what its index cannot."""
 
+SEARCH_KEPT_CHARS = 32 * 1024 * 1024
+"""Characters of field values, read from events, that one order or aggregate may keep in memory."""
+
 SEARCH_TAIL_ENTRIES = 2_000
 """Entries beyond the last commit of the search index that a question looks at one by one; where
 there are more, the index commits first."""

@@ -12,11 +12,16 @@ from typing import Any
 import httpx2
 import jwt
 import pytest
+from msgspec.structs import replace
 
+from tallystick.clock import ManualClock
 from tallystick.errors import RateLimited
-from tallystick.identity import throttle
+from tallystick.identity import acts, throttle
 from tallystick.identity.passwords import Passwords
+from tallystick.identity.records import Session
+from tallystick.identity.replay import identity_differences
 from tallystick.identity.throttle import Throttle
+from tallystick.ledger.spent_sessions import delete_spent
 from tallystick.store.postgres.store import open_postgres
 from tests.support.live_server import TENANT, LiveServer, open_server
 
@@ -70,9 +75,11 @@ def test_a_refresh_token_that_comes_again_ends_its_session(
     other = log_in(stranger).json()
     first = log_in(stranger).json()
     second = refresh(stranger, first["refresh_token"]).json()
+    third = refresh(stranger, second["refresh_token"]).json()
+    # Not the one before the last: nobody sends two turns of one session by accident.
     assert refresh(stranger, first["refresh_token"]).status_code == 401
-    assert refresh(stranger, second["refresh_token"]).status_code == 401
-    for token in (first["access_token"], second["access_token"]):
+    assert refresh(stranger, third["refresh_token"]).status_code == 401
+    for token in (first["access_token"], second["access_token"], third["access_token"]):
         with live.http(token) as user:
             assert user.get("/v1/events").status_code == 401
     with live.http(other["access_token"]) as user:
@@ -80,18 +87,79 @@ def test_a_refresh_token_that_comes_again_ends_its_session(
     assert refresh(stranger, other["refresh_token"]).status_code == 200
 
 
-def test_of_two_that_use_one_refresh_token_at_once_one_has_it(live: LiveServer) -> None:
+def test_two_commands_that_use_one_refresh_token_at_once_have_the_same_successor(
+    live: LiveServer,
+) -> None:
     with live.plain_http() as http:
         token = log_in(http).json()["refresh_token"]
 
-    def use(_: int) -> int:
+    def use(_: int) -> httpx2.Response:
         with live.plain_http() as http:
-            return refresh(http, token).status_code
+            return refresh(http, token)
 
     with ThreadPoolExecutor(4) as threads:
-        statuses = sorted(threads.map(use, range(4)))
-    assert statuses[0] in (200, 401)
-    assert statuses.count(200) <= 1
+        answers = list(threads.map(use, range(4)))
+    assert [answer.status_code for answer in answers] == [200] * 4
+    following = [answer.json()["refresh_token"] for answer in answers]
+    assert {turn_of(text) for text in following} == {1}
+    # Whichever of them the program has kept goes on.
+    with live.plain_http() as http:
+        last = refresh(http, following[2]).json()
+        assert turn_of(last["refresh_token"]) == 2
+        with live.http(last["access_token"]) as user:
+            assert user.get("/v1/events").status_code == 200
+
+
+def turn_of(token: str) -> int:
+    turn: int = jwt.decode(token, options={"verify_signature": False})["turn"]
+    return turn
+
+
+def test_the_grace_of_a_used_refresh_token_is_short(tmp_path: Path) -> None:
+    clock = ManualClock(1_790_000_000_000)
+    with open_server(tmp_path / "data", clock=clock) as live, live.plain_http() as http:
+        live.create_user(TENANT, "u1", login="kim", password=PASSWORD)
+        token = log_in(http).json()["refresh_token"]
+        second = refresh(http, token).json()["refresh_token"]
+        clock.advance(10_000)
+        assert refresh(http, token).status_code == 200
+        clock.advance(1)
+        assert refresh(http, token).status_code == 401
+        assert refresh(http, second).status_code == 401
+
+
+def test_sessions_are_deleted_once_no_token_of_them_is_valid(tmp_path: Path) -> None:
+    clock = ManualClock(1_790_000_000_000)
+    day_ms = 24 * 3_600_000
+    with open_server(tmp_path / "data", clock=clock) as live, live.plain_http() as http:
+        live.create_user(TENANT, "u1", login="kim", password=PASSWORD)
+        node = live.node
+        old, ended = log_in(http).json(), log_in(http).json()
+        for _ in range(2):
+            old = refresh(http, old["refresh_token"]).json()
+        first = ended
+        for _ in range(2):
+            ended = refresh(http, ended["refresh_token"]).json()
+        assert refresh(http, first["refresh_token"]).status_code == 401
+        # One that an earlier program recorded, without a time.
+        [made] = [s for s in node.identity.list(Session, TENANT) if s.ended]
+        before = replace(made, id="before", used_ms=0, turn=3, ended=False)
+        told = {"user": before.user, "turn": before.turn}
+        act = acts.continue_session(before)
+        node.ledger.administer(TENANT, act._replace(draft=replace(act.draft, data=told)))
+        clock.advance(20 * day_ms)
+        kept = log_in(http).json()
+        kept = refresh(http, kept["refresh_token"]).json()
+        assert delete_spent(node.ledger, node.identity, clock.now_ms()) == 0
+        clock.advance(12 * day_ms)
+        assert delete_spent(node.ledger, node.identity, clock.now_ms()) == 3
+        assert [s.turn for s in node.identity.list(Session, TENANT)] == [1]
+        for spent in (old, first, ended):
+            assert refresh(http, spent["refresh_token"]).status_code == 401
+        assert refresh(http, kept["refresh_token"]).status_code == 200
+        head = node.store.log_head(TENANT)
+        assert head is not None
+        assert identity_differences(node.store, TENANT, head.size) == []
 
 
 def test_a_client_made_again_revives_no_token(live: LiveServer, stranger: httpx2.Client) -> None:

@@ -212,6 +212,33 @@ def test_orchestrate_searches_send_whole_pages(server: Server, coding: str) -> N
     check_growth(server)
 
 
+VERSIONS = 100
+
+
+def test_orchestrate_sends_all_versions_of_an_item(server: Server) -> None:
+    auth = httpx2.BasicAuth(server.key, "")
+    for n in range(VERSIONS):
+        value = {"n": n, "text": "x" * EVENT_CHARS}
+        assert server.http.put("/v0/papers/1", auth=auth, json=value).status_code == 201
+    server.watch()
+    url = f"/v0/papers/1/refs?values=true&limit={VERSIONS}"
+    with server.http.stream("GET", url, auth=auth) as answer:
+        assert answer.status_code == 200
+        assert sum(map(len, answer.iter_bytes())) > VERSIONS * EVENT_CHARS
+    check_growth(server)
+
+
+def test_what_a_search_reads_is_never_in_memory_together(server: Server) -> None:
+    """The order of two fields is worked out over events that are read."""
+    server.watch()
+    for _ in range(3):
+        answer = server.http.get(
+            "/v0/order?query=*&sort=value.n:asc,value.m:asc", auth=(server.key, "")
+        )
+        assert answer.status_code in (200, 503), answer.text[:300]
+    check_growth(server)
+
+
 @pytest.mark.parametrize(
     ("path", "header"),
     [

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,7 @@ def test_who_waits_is_served_in_turn() -> None:
             first = ask(threads, "a", gate.question("a"))
             order: list[str] = []
             later = [
-                ask(threads, tenant, lambda name=tenant: order.append(name))
+                ask(threads, tenant, partial(order.append, tenant))
                 for tenant in ("a", "a", "a", "b", "c")
             ]
             gate.let_go()

@@ -52,13 +52,13 @@ def row(act: acts.Act) -> IdentityRow:
 
 
 def test_refreshed_and_ended_sessions_are_as_the_log_records() -> None:
-    refreshed, ended = acts.continue_session(SESSION), acts.end_session(SESSION)
+    refreshed, ended = acts.continue_session(SESSION), acts.end_session(SESSION, 5)
     assert found(refreshed, stored=row(refreshed)) == []
     assert found(refreshed, ended, stored=row(ended)) == []
 
 
 def test_sessions_that_were_edited_or_deleted_are_found() -> None:
-    refreshed, ended = acts.continue_session(SESSION), acts.end_session(SESSION)
+    refreshed, ended = acts.continue_session(SESSION), acts.end_session(SESSION, 5)
     assert found(refreshed, ended, stored=row(refreshed)) == [
         "its ended is False, and True by entry 1"
     ]
@@ -72,11 +72,15 @@ def logged_in(server: LiveServer) -> Issued:
 
 
 def end(server: LiveServer, token: Issued) -> None:
-    """Use a refresh token twice, which ends its session."""
-    form = {"grant_type": "refresh_token", "client_id": "cf", "refresh_token": token.refresh_token}
+    """Use a refresh token again after its successor, which ends its session."""
+    form = {"grant_type": "refresh_token", "client_id": "cf"}
     with server.plain_http() as http:
-        assert http.post("/oauth/token", data=form).status_code == 200
-        assert http.post("/oauth/token", data=form).status_code == 401
+        shown = token.refresh_token
+        for _ in range(2):
+            answer = http.post("/oauth/token", data={**form, "refresh_token": shown})
+            shown = answer.json()["refresh_token"]
+        again = http.post("/oauth/token", data={**form, "refresh_token": token.refresh_token})
+        assert again.status_code == 401
 
 
 @pytest.mark.parametrize(

@@ -269,6 +269,18 @@ def test_reading_is_bounded_in_every_kind_of_question(
     assert read == 0
 
 
+def test_texts_that_are_kept_are_bounded_together(
+    searched: Searched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "SEARCH_KEPT_CHARS", 1_000)
+    with pytest.raises(InvalidQuery, match="order of data[.]text and id works for values of 1,000"):
+        searched.find(Everything(), sort=(Sort("data.text"), Sort("id")))
+    with pytest.raises(InvalidQuery, match="the values of id works for"):
+        searched.aggregate(TopValues("id"))
+    # Numbers take little.
+    assert searched.find(Everything(), sort=(Sort("data.n"), Sort("recorded_ms"))).total == EVENTS
+
+
 def test_too_many_different_values_are_refused(
     searched: Searched, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -180,7 +180,7 @@ class Sessions:
             self._services.ledger.changes.carry_out(
                 Session, token.tenant, token.id,
                 lambda known: None if known and known.ended else acts.end_session(
-                    record, reason="signed out of the console"
+                    record, self._now_s() * 1000, reason="signed out of the console"
                 ),
             )  # fmt: skip
         except TallystickError:

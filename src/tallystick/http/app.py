@@ -73,6 +73,7 @@ from tallystick.identity.passwords import Passwords
 from tallystick.identity.throttle import Throttle
 from tallystick.node.erasure_runner import ErasureRunner
 from tallystick.node.node import Node
+from tallystick.node.session_cleaner import SessionCleaner
 from tallystick.settings import Settings
 from tallystick.subscriptions.followers import FOLLOWERS
 from tallystick.subscriptions.streams.administration import StreamAdministration
@@ -126,6 +127,7 @@ class App:
         self.live = Hub(node.store, self._run, node.identity)
         node.commit_listeners.append(self.live.committed)
         self._eraser: ErasureRunner | None = None
+        self._cleaner: SessionCleaner | None = None
         self._metrics = Metrics(node)
         self._room = Room(node.settings.answer_bytes)
         self._proofs = ProofHeaders(self.services)
@@ -205,6 +207,8 @@ class App:
             self._streams_keeper = StreamsKeeper(node.ledger, self._stream_states, node.name)
             self._exports.start()
         self._eraser = ErasureRunner(node.erasures)
+        if node.followers:
+            self._cleaner = SessionCleaner(node.ledger, node.identity, node.clock)
         node.commit_listeners.append(self._eraser.committed)
 
     def close(self) -> None:
@@ -212,6 +216,9 @@ class App:
         if self._eraser is not None:
             self._eraser.close()
             self._eraser = None
+        if self._cleaner is not None:
+            self._cleaner.close()
+            self._cleaner = None
         self._exports.close()
         self.node.stop_following()
         if self._streams_keeper is not None:

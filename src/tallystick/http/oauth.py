@@ -23,7 +23,7 @@ from tallystick.errors import Malformed, RateLimited, TooLarge, Unauthenticated
 from tallystick.events.event import Json
 from tallystick.http.auth import basic_credentials
 from tallystick.http.body import body_of
-from tallystick.identity import access, acts
+from tallystick.identity import access, sessions
 from tallystick.identity.acts import Act
 from tallystick.identity.records import OAuthClient, Session, User
 from tallystick.identity.tokens import Issued, Refresh, Turn, is_secret_of
@@ -200,24 +200,12 @@ class OauthApi:
 
         Raises: Unauthenticated.
         """
-        user, turn = shown.user, shown.turn
+        services, tenant = self._services, shown.user.tenant
 
         def decide(known: Session | None) -> Act | None:
-            due = 0 if known is None else known.turn
-            if known is not None and known.ended:
-                return None
-            if turn.number != due:
-                known = known or Session(
-                    id=turn.session, tenant=user.tenant, user=user.id, turn=due
-                )
-                return acts.end_session(known)
-            following = Session(
-                id=turn.session, tenant=user.tenant, user=user.id, turn=turn.number + 1
-            )
-            return acts.continue_session(following)
+            return sessions.exchanged(shown, known, services.clock.now_ms())
 
-        changes = self._services.ledger.changes
-        session = changes.carry_out(Session, user.tenant, turn.session, decide)
+        session = services.ledger.changes.carry_out(Session, tenant, shown.turn.session, decide)
         if session is None or session.ended:
             raise Unauthenticated("the refresh token was used before: the session has ended")
         return Turn(session.id, session.turn)

@@ -242,13 +242,15 @@ def change_client(client: OAuthClient, kind: str) -> Act:
 
 def continue_session(session: Session) -> Act:
     """Return the act that exchanges a session's refresh token for the next one."""
-    return _act("session.refreshed", session, {"user": session.user, "turn": session.turn})
+    told: Json = {"user": session.user, "turn": session.turn, "used_ms": session.used_ms}
+    return _act("session.refreshed", session, told)
 
 
-def end_session(session: Session, reason: str = "refresh token reused") -> Act:
+def end_session(session: Session, now_ms: int, reason: str = "refresh token reused") -> Act:
     """Return the act that makes all tokens of a session useless."""
-    ended = msgspec.structs.replace(session, ended=True)
-    return _act("session.ended", ended, {"user": session.user, "reason": reason})
+    ended = msgspec.structs.replace(session, ended=True, used_ms=now_ms)
+    told: Json = {"user": session.user, "reason": reason, "used_ms": now_ms}
+    return _act("session.ended", ended, told)
 
 
 def save_search(search: SavedSearch) -> Act:
@@ -270,7 +272,9 @@ def add_witness(witness: ConfiguredWitness) -> Act:
     return _act("witness.added", witness, {"key": witness.key, "url": witness.url})
 
 
-def delete(record: KeySet | OAuthClient | SavedSearch | User | ConfiguredWitness) -> Act:
+def delete(
+    record: KeySet | OAuthClient | SavedSearch | User | ConfiguredWitness | Session,
+) -> Act:
     """Return the act that removes a record."""
     kind = records.kind_of(record)
     write = IdentityWrite(record.tenant, kind, record.id, None)

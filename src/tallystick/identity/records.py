@@ -113,6 +113,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     user: str
     turn: int
     ended: bool = False
+    used_ms: int = 0
+    """When its token was used last; 0 in what earlier programs recorded."""
 
 
 class ConfiguredWitness(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -191,6 +191,7 @@ _FACTS: dict[str, Callable[[Json], object]] = {
     "disabled": lambda record: record.get("disabled", False),
     "time_zone": lambda record: record.get("time_zone", "UTC"),
     "ended": lambda record: record.get("ended", False),
+    "used_ms": lambda record: record.get("used_ms", 0),
     "revoked": lambda record: record.get("revoked_ms") is not None,
     "lifted": lambda record: record.get("lifted_ms") is not None,
     "epoch": lambda record: record.get("epoch", 1),
@@ -240,6 +241,10 @@ def _export_made(facts: Json, data: Json) -> Json:
     return _EXPORT_MADE | {name: data[name] for name in exports.FACTS}
 
 
+def _session_end(data: Json) -> Json:
+    return {"ended": True, **{name: data[name] for name in ("user", "used_ms") if name in data}}
+
+
 def _gone(facts: Json, data: Json) -> None:
     return None
 
@@ -271,7 +276,8 @@ _CHANGES: dict[str, _Change] = {
     "hold.placed": lambda facts, data: _HOLD_MADE | data,
     "hold.lifted": lambda facts, data: facts | {"lifted": True, "lift_reason": data.get("reason")},
     "session.refreshed": lambda facts, data: _SESSION_MADE | facts | data,
-    "session.ended": lambda facts, data: facts | {"user": data["user"], "ended": True},
+    "session.ended": lambda facts, data: facts | _session_end(data),
+    "session.deleted": _gone,
     "search.saved": lambda facts, data: dict(data),
     "search.deleted": _gone,
     "witness.added": lambda facts, data: dict(data),

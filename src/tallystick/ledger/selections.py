@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import chain
 from typing import NamedTuple
 
@@ -60,6 +61,15 @@ def selection_of(first_views: FirstViews, found: Found, shows: Callable[[View], 
         chain((first,), slices), first.is_last, first.is_last and not first.rows,
         len(found.hits), found.more, found.total, found.plan,
     )  # fmt: skip
+
+
+def selection_at(
+    store: Store, tenant: str, indexes: Sequence[int], shows: Callable[[View], bool]
+) -> Selection:
+    """Return a selection of entries that a caller may see, in the order of `indexes`."""
+    hits = [Hit(index, (index,)) for index in indexes]
+    found = Found(hits, more=False, total=None, plan=Plan("log", "it is known where they stand"))
+    return selection_of(partial(first_views, store, tenant), found, shows)
 
 
 def first_views(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -336,3 +338,14 @@ def test_next_has_a_raw_at_sign_and_works_for_any_key(api: Api) -> None:
 @pytest.mark.row("O-78")
 def test_unknown_collection_is_empty(api: Api) -> None:
     assert api.get("/v0/nowhere").json == {"count": 0, "results": []}
+
+
+def test_versions_that_are_large_together_are_all_sent(api: Api) -> None:
+    refs = [api.put(ITEM, {"n": n, "text": "x" * 700_000}).ref for n in range(5)]
+    path = f"{ITEM}/refs?values=true&limit=4"
+    page = api.get(path).json
+    assert json.loads(zlib.decompress(api.get(path, accept_encoding="gzip").body, 31)) == page
+    assert [row["path"]["ref"] for row in page["results"]] == refs[:0:-1]
+    assert [row["value"]["n"] for row in page["results"]] == [4, 3, 2, 1]
+    assert page["count"] == 4
+    assert page["next"] == f"{ITEM}/refs?offset=4&limit=4&values=true"

@@ -314,3 +314,14 @@ def test_event_that_was_deleted_is_moved_in_once_more(api: Api, delete: str) -> 
         assert bulk(api, moved(5, ordinal, n=3))["status"] == "failure"
         assert api.delete(way).status == 204
         assert api.get(path).status == 404
+
+
+def test_items_that_are_large_together_are_all_reached(friends: Api) -> None:
+    names = [f"large{n}" for n in range(4)]
+    for name in names:
+        friends.put(f"/v0/users/{name}", {"text": name + "x" * 700_000})
+        assert friends.put(edge("steve", "owns", name), {}).status == 201
+    page = friends.get("/v0/users/steve/relations/owns?limit=3").json
+    assert (page["count"], reached(page)) == (3, names[:3])
+    assert [row["value"]["text"][:6] for row in page["results"]] == names[:3]
+    assert page["next"] == "/v0/users/steve/relations/owns?offset=3&limit=3"

@@ -6,7 +6,6 @@ import secrets
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 from starlette.responses import Response
 
 from tallystick import json_text
@@ -112,13 +111,13 @@ async def list_versions(exchange: OrchestrateExchange, collection: str, key: str
     offset = paging.offset_of(exchange.parameters, _PARAMETER)
     values = exchange.flag("values", code=_PARAMETER)
     address = Address(collection, key)
-    rows, seen = await exchange.door.run(
-        _versions, exchange, _target(address), (offset, offset + limit), values=values
+    span = (offset, offset + limit)
+    response: Response | None = await exchange.door.run(
+        _versions, exchange, _target(address), span, values=values
     )
-    if not seen:
+    if response is None:
         raise items_not_found(*address)
-    links = offset_links(exchange, limit, offset, more=seen > offset + limit)
-    return exchange.page(rows, links)
+    return response
 
 
 def patcher(exchange: OrchestrateExchange, body: bytes) -> Callable[[Json], Json]:
@@ -162,18 +161,24 @@ def item_row(exchange: OrchestrateExchange, document: Event, *, values: bool = T
 
 def _versions(
     exchange: OrchestrateExchange, target: Resource, span: tuple[int, int], *, values: bool
-) -> tuple[list[msgspec.Raw], int]:
-    """Return the versions of a span as JSON text, and how many were seen, one beyond it at most."""
-    rows: list[msgspec.Raw] = []
+) -> Response | None:
+    """Answer with a span of the versions; None when the caller sees none at all."""
+    offset, end = span
+    indexes: list[int] = []
     seen = 0
     for document in documents.history(exchange.ledger, exchange.tenant, target, exchange.visible):
         seen += 1
-        if seen > span[1]:
+        if seen > end:
             break
-        if seen > span[0]:
-            # As text it takes a fraction of the memory.
-            rows.append(msgspec.Raw(json_text.encode(_version_row(exchange, document, values))))
-    return rows, seen
+        if seen > offset:
+            indexes.append(document.index)
+    if not seen:
+        return None
+    links = offset_links(exchange, end - offset, offset, more=seen > end)
+    # The contents of all versions together may be large: they are read again as they are sent.
+    return exchange.documents_page(
+        indexes, lambda document: _version_row(exchange, document, values), links
+    )
 
 
 def _version_row(exchange: OrchestrateExchange, document: Event, values: bool) -> Json:

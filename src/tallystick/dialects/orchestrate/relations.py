@@ -5,7 +5,6 @@ Source: wire specification, section 14.
 
 from __future__ import annotations
 
-import msgspec
 from starlette.responses import Response
 
 from tallystick import json_text
@@ -95,12 +94,11 @@ async def walk(exchange: OrchestrateExchange, collection: str, key: str, *kinds:
     if len(kinds) > HOPS_MAX:
         raise Refusal(_PARAMETER, {"info": f"a walk has {HOPS_MAX} hops at most"})
     start = Address(collection, key)
-    found = await exchange.door.run(_walk, exchange, start, kinds, (offset, offset + limit))
-    if found is None:
+    span = (offset, offset + limit)
+    response: Response | None = await exchange.door.run(_walk, exchange, start, kinds, span)
+    if response is None:
         raise items_not_found(*start)
-    rows, seen = found
-    links = offset_links(exchange, limit, offset, more=seen > offset + limit)
-    return exchange.page(rows, links)
+    return response
 
 
 async def missing_end(exchange: OrchestrateExchange, relation: Relation) -> Address | None:
@@ -120,11 +118,8 @@ async def _require_ends(exchange: OrchestrateExchange, relation: Relation) -> No
 
 def _walk(
     exchange: OrchestrateExchange, start: Address, kinds: tuple[str, ...], span: tuple[int, int]
-) -> tuple[list[msgspec.Raw], int] | None:
-    """Return a span of the items at the end of a walk, each once; None when the start is no item.
-
-    They are JSON text. With them comes how many were seen, one beyond the span at most.
-    """
+) -> Response | None:
+    """Answer with a span of the items at the end of a walk, each once; None without a start."""
     if _item(exchange, start) is None:
         return None
     reached = [start]
@@ -136,15 +131,18 @@ def _walk(
             if len(ahead) > NODES_MAX:
                 raise Refusal(_PARAMETER, {"info": f"a walk may reach {NODES_MAX:,} items a hop"})
         reached = list(ahead)
-    rows: list[msgspec.Raw] = []
+    offset, end = span
+    indexes: list[int] = []
     seen = 0
     for item in (item for address in reached if (item := _item(exchange, address)) is not None):
         seen += 1
-        if seen > span[1]:
+        if seen > end:
             break
-        if seen > span[0]:
-            rows.append(msgspec.Raw(json_text.encode(item_row(exchange, item))))
-    return rows, seen
+        if seen > offset:
+            indexes.append(item.index)
+    links = offset_links(exchange, end - offset, offset, more=seen > end)
+    # The values of all items together may be large: they are read again as they are sent.
+    return exchange.documents_page(indexes, lambda item: item_row(exchange, item), links)
 
 
 def _neighbours(exchange: OrchestrateExchange, source: Address, kind: str) -> list[Address]:

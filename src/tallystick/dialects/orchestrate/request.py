@@ -22,18 +22,18 @@ from starlette.types import Receive, Scope
 
 from tallystick import json_text, limits
 from tallystick.dialects.answers import COMPACT, pieces_of, streamed
-from tallystick.dialects.orchestrate import errors, paging, preconditions
+from tallystick.dialects.orchestrate import errors, paging, preconditions, wire
 from tallystick.dialects.orchestrate.field_filter import FieldFilter, names_of
 from tallystick.dialects.orchestrate.preconditions import Precondition
 from tallystick.dialects.services import Services
 from tallystick.errors import Malformed, TallystickError, TooLarge, Unauthenticated
 from tallystick.events import entry
-from tallystick.events.event import Draft, Json, Resource
+from tallystick.events.event import Draft, Event, Json, Resource, View
 from tallystick.identity import access, actors
 from tallystick.identity.access import Principal
 from tallystick.identity.access import Scope as Right
 from tallystick.identity.admission import admit
-from tallystick.ledger.selections import Row, Selection
+from tallystick.ledger.selections import Row, Selection, selection_at
 from tallystick.log.sequencer import Accepted, Item
 from tallystick.query.expr import Expr
 
@@ -169,8 +169,7 @@ class OrchestrateExchange:
         self, rows: Sequence[Json | msgspec.Raw], links: dict[str, str], more: Json | None = None
     ) -> Response:
         """Return a page of rows with the links to its neighbours."""
-        prefix = self.request.scope.get("root_path", "")
-        links = {name: prefix + target for name, target in links.items()}
+        links = self._mounted(links)
         body: Json = {"count": len(rows), **(more or {}), "results": rows, **links}
         return self.reply(200, body, paging.link_header(links))
 
@@ -185,6 +184,7 @@ class OrchestrateExchange:
         if selection.is_short:
             shown = [render(row) for part in selection.slices for row in part.rows]
             return self.page(shown, links, more)
+        links = self._mounted(links)
         # Said before the rows are read: one that is deleted meanwhile is counted, but not shown.
         text = json_text.encode(
             {"count": selection.found, **more, "results": [msgspec.Raw(COMPACT.mark)], **links}
@@ -197,6 +197,25 @@ class OrchestrateExchange:
         if self.method == "HEAD":
             return Response(None, 200, headers)
         return streamed(self.door, pieces, 200, headers)
+
+    def documents_page(
+        self,
+        indexes: Sequence[int],
+        render: Callable[[Event], Json],
+        links: dict[str, str],
+    ) -> Response:
+        """Return a page of documents by where they stand, however large they are."""
+
+        def shows(view: View) -> bool:
+            return wire.is_document(view.first) and not view.first.erased
+
+        selection = selection_at(self.ledger.store, self.tenant, indexes, shows)
+        return self.rows_page(selection, lambda row: render(row[0].first), links, {})
+
+    def _mounted(self, links: dict[str, str]) -> dict[str, str]:
+        """Return links below the prefix that this API is mounted at."""
+        prefix = self.request.scope.get("root_path", "")
+        return {name: prefix + target for name, target in links.items()}
 
 
 def error_response(request: Request, error: TallystickError) -> Response:

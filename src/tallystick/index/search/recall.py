@@ -6,13 +6,14 @@ candidates and decides by what a query means over plain values.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 from tallystick.events.dialect_rules import Rules
 from tallystick.events.event import View
 from tallystick.followers.follow import tenant_uuid
 from tallystick.index.document import searched_terms, seen_by
-from tallystick.log.views import views_of
+from tallystick.ledger.selections import first_views, views_in_slices
 from tallystick.query.values import Terms
 from tallystick.store.base import Store
 
@@ -25,15 +26,15 @@ class Recall:
         self._rules = rules
         self._uuids: dict[str, str] = {}
 
-    def __call__(self, tenant: str, indexes: Sequence[int]) -> list[tuple[View, Terms]]:
-        """Return the views at `indexes`, in that order, without those that do not exist.
+    def __call__(self, tenant: str, indexes: Sequence[int]) -> Iterator[tuple[View, Terms]]:
+        """Yield the views at `indexes`, in that order, without those that do not exist.
 
-        A document is recalled as the item it was indexed as.
+        A document is recalled as the item it was indexed as. Of large events only a few are in
+        memory at a time.
         """
-        rows = self._store.rows_at(tenant, indexes)
-        found = [rows[index] for index in indexes if index in rows]
-        views = views_of(self._store, tenant, found)
-        return [(view, self._terms(tenant, view)) for view in views]
+        for views in views_in_slices(partial(first_views, self._store, tenant), indexes):
+            for view in views.values():
+                yield view, self._terms(tenant, view)
 
     def _terms(self, tenant: str, view: View) -> Terms:
         seen = seen_by(self._rules, view, frozenset({view.index}))

@@ -10,7 +10,7 @@ the library weighs both by the words of all tenants together, so that scores wou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -57,8 +57,9 @@ from tallystick.query.expr import (
 from tallystick.query.match import to_predicate
 from tallystick.query.values import Terms, Values
 
-Recall = Callable[[str, Sequence[int]], Sequence[tuple[View, Terms]]]
-"""Reads events of a tenant by index as they are seen now, with the terms derived from them."""
+Recall = Callable[[str, Sequence[int]], Iterable[tuple[View, Terms]]]
+"""Reads events of a tenant by index as they are seen now, with the terms derived from them; no more
+of them at once than are small together."""
 
 _BOOST_MAX = 1e6
 _READ_AT_ONCE = 500
@@ -69,6 +70,28 @@ class SearchSelection(NamedTuple):
 
     query: Query
     ranked: Query
+
+
+class KeptTexts:
+    """Counts the texts that an answer keeps of the events it reads."""
+
+    def __init__(self, why: str) -> None:
+        """`why` says what the texts are kept for."""
+        self._why = why
+        self._chars = 0
+
+    def add(self, values: Iterable[object]) -> None:
+        """Count the values of one event.
+
+        Raises: InvalidQuery when there are too many.
+        """
+        self._chars += sum(len(value) for value in values if isinstance(value, str))
+        if self._chars > limits.SEARCH_KEPT_CHARS:
+            raise InvalidQuery(
+                f"{self._why} works for values of {limits.SEARCH_KEPT_CHARS:,} characters"
+                " together at most; more match",
+                hint="narrow the query, by a time range for example",
+            )
 
 
 class Selector:
@@ -112,8 +135,8 @@ class Selector:
             return None
         return queries.to_query(queries.all_of((base, decided)))
 
-    def read(self, query: Query, why: str) -> Sequence[tuple[View, Terms]]:
-        """Read all events that a query matches, in the order of their indexes.
+    def read(self, query: Query, why: str) -> Iterator[tuple[View, Terms]]:
+        """Read all events that a query matches, in the order of their indexes, a few at a time.
 
         Raises: InvalidQuery for more than may be read; `why` says what they are needed for.
         """
@@ -125,14 +148,13 @@ class Selector:
             )
         return self.recall([row.value for row in rows])
 
-    def recall(self, keys: Sequence[int]) -> Sequence[tuple[View, Terms]]:
-        """Read events by the keys of their documents."""
-        found: list[tuple[View, Terms]] = []
+    def recall(self, keys: Sequence[int]) -> Iterator[tuple[View, Terms]]:
+        """Read events by the keys of their documents, a few at a time."""
         for at in range(0, len(keys), _READ_AT_ONCE):
-            self.corpus.check_time()
             part = [key & INDEX_MAX for key in keys[at : at + _READ_AT_ONCE]]
-            found += self._recall(self._tenant, part)
-        return found
+            for read in self._recall(self._tenant, part):
+                self.corpus.check_time()
+                yield read
 
     def _decided(self, where: Expr, base: Match, bounds: Bounds) -> Match:
         undecided = queries.all_of((base, bounds.upper, queries.none_of(bounds.lower)))
@@ -142,7 +164,6 @@ class Selector:
         read = self.read(queries.to_query(undecided), "what the query asks")
         keys: list[int] = []
         for view, derived in read:
-            self.corpus.check_time()
             if test(Values(view, derived)):
                 keys.append(self.corpus.above | view.index)
         return queries.any_of((bounds.lower, queries.keys_in(keys)))

@@ -14,6 +14,7 @@ from tallystick.index.search.answers.counting import (
     UNINDEXED,
     Long,
     counted,
+    read_values,
     resolved,
     with_others,
 )
@@ -76,8 +77,7 @@ def aggregate_of(
 
 def _read(selector: Selector, query: Query, request: Aggregate) -> AggregateResult:
     """Work an aggregate out over events that are read."""
-    read = selector.read(query, f"this about {request.field}")
-    return aggregate((Values(view, derived) for view, derived in read), request)
+    return aggregate(read_values(selector, query, request.field, "this about"), request)
 
 
 # Top values

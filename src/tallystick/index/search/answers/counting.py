@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
 from tallystick import limits
@@ -18,7 +18,7 @@ from tallystick.index.search.answers.columns import within
 from tallystick.index.search.clauses.tenant_snapshot import INDEX_MAX, Corpus
 from tallystick.index.search.documents.encoder import NUMBER
 from tallystick.index.search.queries import KEY, OCCURRED, RECORDED, Match, Query
-from tallystick.index.search.selection import Selector
+from tallystick.index.search.selection import KeptTexts, Selector
 from tallystick.query.aggregate import TopValues, TopValuesResult, aggregate
 from tallystick.query.expr import Scalar
 from tallystick.query.values import Values, values_of
@@ -117,7 +117,11 @@ def resolved(
         corpus.snapshot.rows(within(query, queries.fact(long.term)), KEY, 1)[0].value
         for long, _ in longs
     ]
-    read = {view.index: values_of(field, view, derived) for view, derived in selector.recall(keys)}
+    kept = KeptTexts(f"the values of {field}")
+    read: dict[int, Sequence[Scalar]] = {}
+    for view, derived in selector.recall(keys):
+        read[view.index] = values_of(field, view, derived)
+        kept.add(read[view.index])
     found: Counts = []
     for (long, count), key in zip(longs, keys, strict=True):
         # The event may have other values too; one that is gone by now has none to show.
@@ -144,8 +148,20 @@ def _odd(corpus: Corpus, path: int) -> Match:
 
 
 def _read(selector: Selector, query: Query, field: str) -> Counts:
-    read = selector.read(query, f"the values of {field}")
-    return _counts_of((Values(view, derived) for view, derived in read), field)
+    return _counts_of(read_values(selector, query, field, "the values of"), field)
+
+
+def read_values(selector: Selector, query: Query, field: str, why: str) -> Iterator[Values]:
+    """Yield what matches, read event by event, to be counted by its values at a field.
+
+    Raises: InvalidQuery for more than may be read, or kept.
+    """
+    why = f"{why} {field}"
+    kept = KeptTexts(why)
+    for view, derived in selector.read(query, why):
+        values = Values(view, derived)
+        kept.add(values.of(field))
+        yield values
 
 
 def _counts_of(values: Iterable[Values], field: str) -> Counts:

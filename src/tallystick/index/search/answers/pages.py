@@ -11,7 +11,7 @@ from tallystick.index.search.answers.fields import by_field
 from tallystick.index.search.answers.ranking import by_relevance
 from tallystick.index.search.clauses.tenant_snapshot import INDEX_MAX
 from tallystick.index.search.queries import KEY
-from tallystick.index.search.selection import SearchSelection, Selector
+from tallystick.index.search.selection import KeptTexts, SearchSelection, Selector
 from tallystick.query.expr import And, Boost, Expr, Near, Or, Sort
 from tallystick.query.order import (
     DISTANCE,
@@ -88,12 +88,16 @@ def _by_reading(
     part: ColumnPart,
     near: Near | None,
 ) -> list[Hit]:
-    fields = " and ".join(sort.field for sort in sorts)
-    read = selector.read(selection.query, f"the order of {fields}")
+    why = f"the order of {' and '.join(sort.field for sort in sorts)}"
+    read = selector.read(selection.query, why)
     ranked = any(sort.field == RELEVANCE for sort in sorts)
     scores = _scores(selector, selection) if ranked else {}
     scene = Scene(scores=scores, near=near)
-    positions = [position_of(view, Values(view, derived), sorts, scene) for view, derived in read]
+    kept = KeptTexts(why)
+    positions: list[Position] = []
+    for view, derived in read:
+        positions.append(position_of(view, Values(view, derived), sorts, scene))
+        kept.add(positions[-1])
     positions.sort(key=lambda position: order_key(position, sorts))
     if part.after is not None:
         last = key_of(_standing(part.after, sorts, scores), sorts)
