@@ -138,3 +138,41 @@ def test_an_order_names_the_tenants_that_are_waited_for(
         channel.wait("acme", None)
     orders = Lines(FollowerOrder).feed(receive(ends[1]))
     assert [order.urgent for order in orders] == [[], ["acme"]]
+
+
+def test_a_long_log_that_was_followed_to_its_end_is_answered_at_once(
+    generations: Generations,
+) -> None:
+    heads = {"acme": 100 * SIZE, "beta": 5}
+    stored = {"acme": 100 * SIZE, "gone": 7}
+    channel = Channel("search", generations, heads, commits=True, near=NEAR, cursors=stored)
+    assert channel.answers()
+    assert channel.lag() == 5
+    # What is stored answers no read: the follower has to say that it is so.
+    with pytest.raises(FollowerBehind):
+        channel.wait("acme", None)
+
+
+def test_stored_cursors_beyond_the_log_hide_nothing(generations: Generations) -> None:
+    stored = {"acme": 100 * SIZE}
+    heads = {"acme": SIZE, "beta": 2 * SIZE}
+    channel = Channel("search", generations, heads, commits=True, near=NEAR, cursors=stored)
+    assert channel.lag() == 2 * SIZE
+    assert not channel.answers()
+
+
+def test_an_index_that_is_made_again_does_not_answer(
+    generations: Generations, ends: tuple[socket.socket, socket.socket]
+) -> None:
+    heads = {"acme": 100 * SIZE}
+    channel = Channel("search", generations, heads, commits=True, near=NEAR, cursors=heads)
+    channel.attach(ends[0])
+    serve(channel, generations, 100 * SIZE)
+    assert channel.answers()
+    folder = generations.begin().name
+    channel.hear(FollowerReport(folder=folder, remade="a page does not have its checksum"))
+    assert not channel.answers()
+    assert channel.health().remaking == "a page does not have its checksum"
+    channel.hear(FollowerReport(cursors={"acme": 100 * SIZE}))
+    assert channel.answers()
+    assert channel.health().remaking is None

@@ -273,7 +273,7 @@ def test_texts_that_are_kept_are_bounded_together(
     searched: Searched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "SEARCH_KEPT_CHARS", 1_000)
-    with pytest.raises(InvalidQuery, match="order of data[.]text and id works for values of 1,000"):
+    with pytest.raises(InvalidQuery, match=r"order of data\.text and id works for values of 1,000"):
         searched.find(Everything(), sort=(Sort("data.text"), Sort("id")))
     with pytest.raises(InvalidQuery, match="the values of id works for"):
         searched.aggregate(TopValues("id"))

@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import islice
 
 import structlog
@@ -47,7 +47,9 @@ class Channel:
         *,
         commits: bool,
         near: int,
+        cursors: Mapping[str, int] = {},
     ) -> None:
+        """Begin with what is known before the follower has started: heads, and stored cursors."""
         self.name = name
         self._generations = generations
         self._commits = commits
@@ -55,8 +57,12 @@ class Channel:
         # Guards everything below; told whenever cursors, the folder or the socket changed.
         self._changed = threading.Condition()
         self._heads = dict(heads)
-        self._cursors: dict[str, int] = {}
-        self._behind = sum(heads.values())
+        # Those that are stored count for readiness alone: no read is answered before the follower
+        # has said how far it is.
+        self._cursors: dict[str, int] = {
+            tenant: min(cursors.get(tenant, 0), size) for tenant, size in heads.items()
+        }
+        self._behind = sum(heads.values()) - sum(self._cursors.values())
         self._folder: str | None = None
         self._unknown: frozenset[str] = frozenset()
         self._moved_s = time.monotonic()
@@ -311,6 +317,7 @@ class Channel:
         if report.remade is None:
             return
         health = self._health
+        self._came_near = False
         self._health = Health(report.remade, health.remade + 1, health.set_back)
         _log.error("index_made_again", follower=self.name, reason=report.remade)
         for tenant, position in report.set_back.items():

@@ -7,7 +7,7 @@ other.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -24,6 +24,10 @@ class FollowerReader(Protocol):
 
     def close(self) -> None:
         """Release files; idempotent."""
+
+
+def _nothing(folder: Path) -> Mapping[str, int]:
+    return {}
 
 
 class FollowerKind(NamedTuple):
@@ -44,6 +48,8 @@ class FollowerKind(NamedTuple):
     """Entries it may be behind before commits wait for it."""
     suspect: bool = False
     """Whether a failed read that damage would explain has its checksums compared."""
+    stored: Callable[[Path], Mapping[str, int]] = _nothing
+    """Reads how far a generation at rest had come, by tenant, as far as that is known."""
     in_database: bool = False
     """Whether a database writes it with each batch, so that nothing follows there."""
 

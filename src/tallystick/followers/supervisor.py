@@ -28,7 +28,7 @@ from tallystick.followers.channel import Channel
 from tallystick.followers.damage import Health, IndexDamaged
 from tallystick.followers.generations import Generations
 from tallystick.followers.inline import Progress
-from tallystick.followers.kind import FollowerReader, load_index_kind
+from tallystick.followers.kind import FollowerKind, FollowerReader, load_index_kind
 from tallystick.followers.known_heads import KnownHeads
 from tallystick.followers.messages import FollowerReport, Lines, receive
 from tallystick.followers.process import Command, Process
@@ -76,6 +76,7 @@ class SupervisedFollowers:
                 heads,
                 commits=kind.commits,
                 near=kind.lag_max // 2,
+                cursors=_stored(Generations(command.root / name, rules), kind),
             )
             for name, kind in self._kinds.items()
         }
@@ -263,3 +264,9 @@ class SupervisedFollowers:
                 _log.error("rebuild_failed", follower=name, reason=for_operator(error))
             return False
         return True
+
+
+def _stored(generations: Generations, kind: FollowerKind) -> Mapping[str, int]:
+    """Return how far the generation that will be served had come, where it was made so."""
+    folder = generations.current()
+    return {} if generations.is_outdated(folder) else kind.stored(folder)

@@ -19,6 +19,7 @@ from tallystick.errors import (
     Unauthenticated,
     for_operator,
 )
+from tallystick.events.event import Json
 from tallystick.http.auth import CONTROL
 from tallystick.http.metrics import Metrics
 from tallystick.identity import credentials
@@ -74,19 +75,22 @@ class OpsApi:
         while late := self._node.index.late():
             if not patience:
                 reason = f"reads wait until {' and '.join(late)} caught up with the log"
-                return _json({"status": "starting", "reason": reason}, 503)
+                return _json({"status": "starting", "reason": reason, **self._remaking()}, 503)
             patience -= 1
             await asyncio.sleep(_PAUSE_S)
-        answer: dict[str, object] = {"status": "ready"}
+        return _json({"status": "ready", **self._remaking()})
+
+    def _remaking(self) -> Json:
+        """Return which indexes are being made again, and why, if any are.
+
+        Writes and reads of single events go on; lists or searches answer 503 meanwhile.
+        """
         remaking = {
             name: health.remaking
             for name, health in self._node.index.health().items()
             if health.remaking is not None
         }
-        if remaking:
-            # Writes and reads of single events go on; lists or searches answer 503 meanwhile.
-            answer["indexes_made_again"] = remaking
-        return _json(answer)
+        return {"indexes_made_again": remaking} if remaking else {}
 
     async def _failure(self) -> TallystickError | None:
         """Return why nothing can be written; a database that says nothing is a reason too."""

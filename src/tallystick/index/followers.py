@@ -12,6 +12,7 @@ from tallystick.index.lists.reader import ViewsReader
 from tallystick.index.lists.writer import ViewsWriter
 from tallystick.index.search.follower import SearchFollower
 from tallystick.index.search.recall import Recall
+from tallystick.index.stored_cursors import stored_cursors
 from tallystick.store.base import Store
 
 if TYPE_CHECKING:
@@ -46,11 +47,21 @@ VIEWS_KIND = FollowerKind(
     open=ViewsWriter,
     read=lambda folder, store, rules: ViewsReader(folder),
     lag_max=16_384,
+    stored=stored_cursors("views.db", "SELECT tenant, next FROM tenants"),
     in_database=True,
 )
 
 SEARCH_KIND = FollowerKind(
-    SEARCH, open=_write_search, read=_read_search, commits=True, lag_max=32_768, suspect=True
+    SEARCH,
+    open=_write_search,
+    read=_read_search,
+    commits=True,
+    lag_max=32_768,
+    suspect=True,
+    stored=stored_cursors(
+        "names.db",
+        "SELECT tenant, iif(base = commits, before, after) FROM tenants, about",
+    ),
 )
 
 
