@@ -60,6 +60,10 @@ def test_log_is_succeeded_once_and_stays_readable(data: tuple[str, str]) -> None
     assert events
     refused = run("keys", "create", "--scope", "read", "--tenant", "default", *data, code=1)
     assert "has ended" in refused.stderr
+    demo = run("demo", "--events", "2", "--tenant", "default", *data, code=1)
+    assert "0 events stored" in demo.stdout
+    assert "2 events refused" in demo.stderr
+    assert "has ended" in demo.stderr
 
 
 def test_older_copy_than_a_mirror_is_not_written_to(tmp_path: Path, data: tuple[str, str]) -> None:

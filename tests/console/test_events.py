@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import httpx2
 import pytest
 
+from tallystick.client.event_stream import lines_of
 from tallystick.console.questions import clause, refined
 from tallystick.identity.access import Scope
 from tests.console.people import csrf_in, show, signed_in
@@ -290,7 +291,7 @@ def test_the_live_tail_takes_a_session_and_no_key(server: LiveServer) -> None:
     with signed_in(server) as person, person.stream("GET", "/console/stream?q=a") as answer:
         assert answer.status_code == 200
         assert answer.headers["content-type"].startswith("text/event-stream")
-        assert next(answer.iter_lines()).startswith("retry:")
+        assert next(lines_of(answer.iter_bytes())).startswith(b"retry:")
     with signed_in(server) as person:
         assert person.get("/console/stream?q=kind:(").status_code == 400
         assert person.get("/console/events/news?after=x").status_code == 400

@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 
 import httpx2
 
+from tallystick.client.event_stream import lines_of
+
 WAIT_S = 60.0
 
 
@@ -98,8 +100,8 @@ class Tail:
                 self.problem = json.loads(response.read())
                 return
             event, data = "", ""
-            for line in response.iter_lines():
-                event, data = self._take(line, event, data)
+            for line in lines_of(response.iter_bytes()):
+                event, data = self._take(line.decode(), event, data)
         except (httpx2.HTTPError, OSError):
             pass
         finally:

@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from tallystick import durable
-from tallystick.cli.maintenance import DAMAGED, check_truth, progress_bar
-from tallystick.cli.target import Reach
+from tallystick.cli.maintenance import DAMAGED, check_truth
+from tallystick.cli.output import Output, progress_bar
 from tallystick.data_folder import ERASURES_FILE, KEY_FILE, LEDGER_FILE, held
 from tallystick.errors import Conflict, SettingsError
 from tallystick.log.erasure_list import read_lines, unerased
@@ -56,17 +56,17 @@ def copy(
     tallystick copy --from postgresql://user@host/tallystick --to ./back \\
         --signing-key ./tallystick-data/log.key
     """
-    reach = Reach.nowhere(as_json)
+    output = Output(as_json)
     key_file = _key_file(source, signing_key)
     with _opened(source) as original, _opened(target, key_file) as image:
         _refuse_erased(original, _erasure_lists(source, erasures))
-        with progress_bar(reach, "copying", "entries") as progress:
+        with progress_bar(output, "copying", "entries") as progress:
             copied = copy_truth(original, image, progress=progress)
-        report = check_truth(reach, image, open_log_key(key_file, ""))
+        report = check_truth(output, image, open_log_key(key_file, ""))
         heads = image.store.log_heads()
         if heads != original.store.log_heads():
             raise Conflict("the logs are not the same", hint="stop all servers, copy again")
-    reach.show(_told(copied, heads, report), lambda: _text(copied, heads, report))
+    output.show(_told(copied, heads, report), lambda: _text(copied, heads, report))
     if not report.clean:
         raise SystemExit(DAMAGED)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tallystick.cli.target import Reach
+from tallystick.cli.output import Output
 from tallystick.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def migrate(database: str, dry_run: bool, as_json: bool) -> None:
     if listed:
         lines.append(f"{listed:,} events were listed")
     told = {"dry_run": dry_run, "migrations": [one.name for one in done], "listed": listed}
-    Reach.nowhere(as_json).show(told, lambda: "\n".join(lines))
+    Output(as_json).show(told, lambda: "\n".join(lines))
 
 
 def _progress(listed: int, total: int) -> None:
@@ -66,7 +66,7 @@ def scrub(database: str, dry_run: bool, as_json: bool) -> None:
         if not dry_run:
             store.scrub()
         horizon = store.erasure_horizon()
-    Reach.nowhere(as_json).show(horizon._asdict(), lambda: _told(horizon))
+    Output(as_json).show(horizon._asdict(), lambda: _told(horizon))
 
 
 def _told(horizon: ErasureHorizon) -> str:

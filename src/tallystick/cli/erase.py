@@ -9,7 +9,7 @@ from typing import Any
 import click
 import msgspec
 
-from tallystick.cli.maintenance import progress_bar
+from tallystick.cli.output import progress_bar
 from tallystick.cli.target import TENANTS, Reach, with_reach
 from tallystick.client.client import Json
 from tallystick.durable import create_file

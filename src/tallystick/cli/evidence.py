@@ -14,7 +14,7 @@ from typing import Any
 import click
 import msgspec
 
-from tallystick.cli.maintenance import progress_bar
+from tallystick.cli.output import progress_bar
 from tallystick.cli.target import Reach
 from tallystick.cli.verify_url import is_url, verify_url
 from tallystick.client.client import Client, Json

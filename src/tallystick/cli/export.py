@@ -221,7 +221,7 @@ def _shown(reach: Reach, lines: Iterator[bytes], progress: _Progress) -> Iterato
     if not reach.progress.is_terminal:
         yield from lines
         return
-    from tallystick.cli.maintenance import progress_bar
+    from tallystick.cli.output import progress_bar
 
     with progress_bar(reach, "exporting", "entries") as show:
         for number, line in enumerate(lines):

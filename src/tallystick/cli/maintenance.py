@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 from uuid import UUID
@@ -12,9 +10,9 @@ from uuid import UUID
 import click
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tallystick import durable
+from tallystick.cli.output import Output, progress_bar
 from tallystick.cli.target import Reach, with_reach
 from tallystick.data_folder import KEY_FILE, LEDGER_FILE
 from tallystick.dialects.datatrails.publiclog.follower import KEY_PURPOSE
@@ -79,13 +77,13 @@ def _state(folder: Path) -> list[tuple[bool, int, int]]:
     ]
 
 
-def check_truth(reach: Reach, truth: Truth, key: LogKey) -> checks.Report:
+def check_truth(output: Output, truth: Truth, key: LogKey) -> checks.Report:
     """Check everything in a place, showing how far it is."""
 
     def verifier_of(origin: str) -> Verifier:
         return key.signer(origin).verifier
 
-    with progress_bar(reach, "checking", "entries") as progress:
+    with progress_bar(output, "checking", "entries") as progress:
         report = checks.check(truth.store, verifier_of, progress=progress, replay=True)
     if report.clean:
         _check_beside(truth, key, report)
@@ -218,20 +216,6 @@ def rebuild(reach: Reach, index: str) -> None:
         for done, total in client.rebuild(index):
             progress(done, total)
     reach.show({"rebuilt": index}, lambda: f"{index} rebuilt")
-
-
-@contextlib.contextmanager
-def progress_bar(reach: Reach, verb: str, what: str) -> Iterator[Callable[[int, int], None]]:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn(what),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=reach.progress) as progress:
-        task = progress.add_task(verb, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 COMMANDS = (fsck, backup, restore, rebuild)

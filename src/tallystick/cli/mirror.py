@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from tallystick.cli.maintenance import progress_bar
+from tallystick.cli.output import Output, progress_bar
 from tallystick.cli.target import Reach, tenant_path, with_reach
 from tallystick.client.client import Client
 from tallystick.clock import SystemClock
@@ -32,12 +32,12 @@ def mirror(url: str, folder: Path, pin: str | None, key: str | None, as_json: bo
     follow the log; it may be interrupted at any time. A log that was set back or forked changes
     nothing in DIR and exits with 3.
     """
-    reach = Reach.nowhere(as_json)
+    output = Output(as_json)
     with Client(url.rstrip("/"), key, watch=False) as client:
         verifier = _verifier(folder, pin, client)
         kept = MirrorFolder(folder_of(folder, verifier.name), verifier)
-        mirrored = _mirror(reach, client.fetch, kept, verifier, entries=key is not None)
-    _show(reach, mirrored, kept.path)
+        mirrored = _mirror(output, client.fetch, kept, verifier, entries=key is not None)
+    _show(output, mirrored, kept.path)
 
 
 @click.command()
@@ -67,16 +67,16 @@ def publish(reach: Reach, target: Path, entries: bool) -> None:
 
 
 def _mirror(
-    reach: Reach, fetch: Fetch, kept: MirrorFolder, verifier: Verifier, *, entries: bool
+    output: Output, fetch: Fetch, kept: MirrorFolder, verifier: Verifier, *, entries: bool
 ) -> Mirrored:
     try:
-        with progress_bar(reach, "copying", "tiles") as progress:
+        with progress_bar(output, "copying", "tiles") as progress:
             return mirror_log(fetch, kept, verifier, entries=entries, progress=progress)
     except OSError as error:
         raise SettingsError(f"{kept.path} cannot be written: {error.strerror}") from error
 
 
-def _show(reach: Reach, mirrored: Mirrored, path: Path) -> None:
+def _show(output: Output, mirrored: Mirrored, path: Path) -> None:
     told = {
         "origin": mirrored.origin,
         "old_size": mirrored.old_size,
@@ -86,7 +86,7 @@ def _show(reach: Reach, mirrored: Mirrored, path: Path) -> None:
     }
     what = "hashes and entries" if mirrored.has_entries else "hashes"
     grown = f"{mirrored.old_size:,} to {mirrored.size:,}"
-    reach.show(told, lambda: f"{mirrored.origin}: {grown} entries, {what} verified, in {path}")
+    output.show(told, lambda: f"{mirrored.origin}: {grown} entries, {what} verified, in {path}")
 
 
 def _verifier(folder: Path, pin: str | None, client: Client) -> Verifier:

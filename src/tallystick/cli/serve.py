@@ -63,13 +63,14 @@ def demo(reach: Reach, events: int) -> None:
     with reach.client() as client:
         now_ms = sample_now_ms()
         drafts = sample_drafts(events, now_ms)
-        stored = sum(
-            1
-            for results in client.append_lines(drafts)
-            for result in results
-            if result.error is None
-        )
-    reach.show({"stored": stored}, lambda: f"{stored} events stored")
+        errors = [line.error for lines in client.append_lines(drafts) for line in lines]
+    reasons = [error for error in errors if error is not None]
+    stored = len(errors) - len(reasons)
+    counts = {"stored": stored, **({"failed": len(reasons)} if reasons else {})}
+    reach.show(counts, lambda: f"{stored} events stored")
+    if reasons:
+        click.echo(f"tallystick: {len(reasons)} events refused: {reasons[0]}", err=True)
+        raise SystemExit(1)
 
 
 def sample_now_ms() -> int:

@@ -1,20 +1,18 @@
-"""How a command reaches the server it talks to, and how it prints what it learns."""
+"""How a command reaches the server that its options name."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from urllib.parse import quote
 
 import click
-import msgspec
-from rich.console import Console
 
-from tallystick.cli import table
-from tallystick.client.client import Client, Json
+from tallystick.cli.output import Output
+from tallystick.client.client import Client
 from tallystick.data_folder import SOCKET_FILE
 from tallystick.identity.tenants import only_tenant
 from tallystick.settings import Settings, load_settings
@@ -31,7 +29,7 @@ def tenant_path(tenant: str, *parts: str) -> str:
     return "/".join((TENANTS, *(quote(part, safe="") for part in (tenant, *parts))))
 
 
-class Reach:
+class Reach(Output):
     """The options that every command has, and what they lead to."""
 
     def __init__(
@@ -44,20 +42,13 @@ class Reach:
         database: str | None,
         as_json: bool,
     ) -> None:
+        super().__init__(as_json)
         self.folder = folder
         self.url = url
         self.key = key
         self._tenant = tenant
         self._config = config
         self.database = database
-        self.as_json = as_json
-        self.console = Console(highlight=False)
-        self.progress = Console(stderr=True, highlight=False)
-
-    @classmethod
-    def nowhere(cls, as_json: bool) -> Reach:
-        """Return what prints for a command that reaches no server and no folder."""
-        return cls(Path(), None, None, None, None, None, as_json)
 
     def settings(self, **given: Any) -> Settings:
         """Return the settings of a server run by this call."""
@@ -113,28 +104,6 @@ class Reach:
 
         with local_server(self.folder, self.settings()) as own:
             yield own
-
-    # Printing
-
-    def show(self, value: object, text: Callable[[], object]) -> None:
-        """Print `value` as JSON if that was asked for, else what `text` returns."""
-        if self.as_json:
-            click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
-        else:
-            self.console.print(text(), soft_wrap=True)
-
-    def show_table(self, rows: Sequence[Json], columns: Sequence[str]) -> None:
-        """Print rows as JSON if that was asked for, else as a table."""
-        if self.as_json:
-            self.show(rows, str)
-            return
-        width = self.console.width if self.console.is_terminal else None
-        (head, *body), left_out = table.lines(rows, columns, width)
-        click.secho(head, bold=True)
-        for line in body:
-            click.echo(line)
-        if left_out:
-            click.echo(f"not shown: {', '.join(left_out)} (--json shows all)", err=True)
 
 
 _OPTIONS = (

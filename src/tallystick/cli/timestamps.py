@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from tallystick import times
+from tallystick.cli.output import Output
 from tallystick.cli.target import Reach, tenant_path, with_reach
 from tallystick.durable import replace_file
 from tallystick.errors import SettingsError
@@ -55,7 +56,7 @@ def verify(data: Path, token: Path, ca: Path, as_json: bool) -> None:
     not hold.
     """
     at = times.to_rfc3339(verify_token(data.read_bytes(), token.read_bytes(), ca.read_bytes()))
-    Reach.nowhere(as_json).show({"time": at}, lambda: f"verified: {data} existed at {at}")
+    Output(as_json).show({"time": at}, lambda: f"verified: {data} existed at {at}")
 
 
 COMMANDS = (timestamps,)

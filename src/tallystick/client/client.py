@@ -301,7 +301,7 @@ class Client:
             if response.status_code >= 400:
                 response.read()
                 raise ApiError(response.status_code, _problem(response))
-            for line in response.iter_lines():
+            for line in lines_of(response.iter_bytes()):
                 told = msgspec.json.decode(line)
                 if isinstance(told, list):
                     yield told[0], told[1]

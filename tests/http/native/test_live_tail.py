@@ -13,6 +13,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from tallystick.client.event_stream import lines_of
 from tallystick.identity import acts
 from tallystick.identity.access import Scope
 from tallystick.identity.records import ApiKey, User
@@ -80,8 +81,8 @@ def test_a_tail_begins_at_the_head_and_shows_what_a_list_shows(http: httpx2.Clie
 def test_an_id_comes_before_its_data(server: LiveServer, http: httpx2.Client) -> None:
     with http.stream("GET", "/v1/events/stream") as answer:
         post(http, data={"n": 1})
-        lines = answer.iter_lines()
-        head = [next(lines) for _ in range(6)]
+        lines = lines_of(answer.iter_bytes())
+        head = [next(lines).decode() for _ in range(6)]
     names = [line.partition(":")[0] for line in head]
     assert names == ["retry", "id", "", "id", "data", ""]
 
