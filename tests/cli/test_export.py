@@ -10,6 +10,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import pyarrow.parquet  # type: ignore[import-untyped]
 import pytest
 
 from tests.cli.program import TALLYSTICK, run, served
@@ -46,6 +47,18 @@ def test_an_export_says_that_it_is_whole(folder: Path, tmp_path: Path) -> None:
     printed = run("export", "--data", str(folder), "--kind", "k.1")
     assert printed.stdout_bytes == body
     run("export", "--data", str(folder), "--out", str(out), code=1)
+
+
+def test_parquet_is_made_of_all_rows(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "events.parquet"
+    arguments = ("--data", str(folder), "--kind", "k.1", "--format", "parquet")
+    run("export", *arguments, "--out", str(out))
+    manifest = json.loads((tmp_path / "events.parquet.manifest.json").read_text())
+    assert manifest["sha256"] == hashlib.sha256(out.read_bytes()).hexdigest()
+    assert manifest["bytes"] == out.stat().st_size
+    assert pyarrow.parquet.read_table(out).num_rows == manifest["rows"] == COUNT // 3
+    assert list(tmp_path.glob("*.part*")) == []
+    assert run("export", *arguments).stdout_bytes == out.read_bytes()
 
 
 def test_killed_and_taken_up_again_an_export_has_the_same_bytes(

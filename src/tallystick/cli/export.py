@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -20,6 +21,7 @@ from tallystick.errors import Conflict, Malformed
 from tallystick.exports.formats import FORMATS, ExportFormat, Source, rows_of
 from tallystick.exports.rows import span_of
 
+_PIECE_BYTES = 1024 * 1024
 _ROWS_AT_ONCE = 5_000
 """Rows between two notes of how far an export is: what is written twice after a kill at most."""
 
@@ -95,6 +97,7 @@ def export(
     if bundle is not None:
         write_bundle(reach, bundle, filters | {"at": at, "first": first, "stop": until})
         return
+    FORMATS[form].require()
     if any(value is not None for value in (at, first, until)):
         raise click.UsageError("--at, --first and --until are for --bundle")
     with reach.client() as client:
@@ -108,16 +111,34 @@ def export(
 
 def _to_output(client: Client, form: ExportFormat, filters: Json) -> _Progress:
     output = sys.stdout.buffer
+    if form.convert is None:
+        progress, digest = _rows_to(output, client, form, filters)
+    else:
+        # What is more than its rows is made of all of them.
+        with tempfile.TemporaryFile() as rows, tempfile.TemporaryFile() as made:
+            progress, _ = _rows_to(rows, client, form, filters)
+            rows.seek(0)
+            form.convert(rows, made, Source(progress.origin))
+            digest, progress.bytes = hashlib.sha256(), 0
+            made.seek(0)
+            while piece := made.read(_PIECE_BYTES):
+                _write(output, piece, progress, digest)
+    output.flush()
+    return _whole(progress, digest)
+
+
+def _rows_to(
+    file: IO[bytes], client: Client, form: ExportFormat, filters: Json
+) -> tuple[_Progress, Any]:
     with client.export(filters) as answer:
         progress = _Progress(
             format=form.name, filters=filters, origin=answer.origin, size=answer.size
         )
         digest = hashlib.sha256()
-        _write(output, form.head, progress, digest)
+        _write(file, form.head, progress, digest)
         for line in answer.lines:
-            _write_row(output, line, form, progress, digest)
-    output.flush()
-    return _whole(progress, digest)
+            _write_row(file, line, form, progress, digest)
+    return progress, digest
 
 
 def _to_file(
@@ -151,12 +172,26 @@ def _to_file(
                 _note(note, file, progress)
         file.flush()
         os.fsync(file.fileno())
+    if form.convert is not None:
+        part, digest = _converted(part, form, progress)
     manifest = _whole(progress, digest)
     part.replace(out)
+    out.with_name(f"{out.name}.part").unlink(missing_ok=True)
     text = msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
     durable.replace_file(out.with_name(f"{out.name}.manifest.json"), text, mode=0o644)
     note.unlink(missing_ok=True)
     return manifest
+
+
+def _converted(part: Path, form: ExportFormat, progress: _Progress) -> tuple[Path, Any]:
+    """Make a file of all rows, and return where it is and its digest."""
+    assert form.convert is not None, "other formats are their rows"
+    made = part.with_name(f"{part.name}.made")
+    with part.open("rb") as rows, made.open("wb") as file:
+        form.convert(rows, file, Source(progress.origin))
+        durable.flush_file(file)
+    progress.bytes = made.stat().st_size
+    return made, _digest_of(made)
 
 
 def _noted(note: Path, part: Path, form: ExportFormat, filters: Json) -> _Progress | None:
@@ -211,7 +246,7 @@ def _whole(progress: _Progress, digest: Any) -> _Progress:
 def _digest_of(part: Path) -> Any:
     with part.open("rb") as file:
         digest = hashlib.sha256()
-        while piece := file.read(1 << 20):
+        while piece := file.read(_PIECE_BYTES):
             digest.update(piece)
     return digest
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import pyarrow.parquet  # type: ignore[import-untyped]
 import pytest
 
 from tallystick import limits
@@ -292,3 +294,12 @@ def test_a_job_survives_a_restart(tmp_path: Path, place: dict[str, Any]) -> None
         again = in_state(http, done, "done")
         assert again["sha256"] != done["sha256"]
         assert b"CANARY" not in http.get(done["content"]).content
+
+
+def test_a_job_writes_parquet(filled: httpx2.Client) -> None:
+    job = made(filled, format="parquet", kind="k.*")
+    answer = filled.get(job["content"])
+    assert answer.headers["content-type"] == "application/vnd.apache.parquet"
+    table = pyarrow.parquet.read_table(io.BytesIO(answer.content))
+    assert table.num_rows == job["count"] >= 10
+    assert hashlib.sha256(answer.content).hexdigest() == job["sha256"]

@@ -10,6 +10,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from py_ocsf_models.events.base_event import BaseEvent  # type: ignore[import-untyped]
+from py_ocsf_models.objects.metadata import Metadata  # type: ignore[import-untyped]
 
 from tallystick.errors import SettingsError
 from tallystick.subscriptions.streams import carriers
@@ -52,6 +54,26 @@ def test_objects_hold_everything_in_order(world: World, tmp_path: Path) -> None:
     assert len(files) > 2
     assert not list((tmp_path / "archive of events").rglob("*.new"))
     assert "secret" not in made
+
+
+def test_objects_may_hold_ocsf(world: World, tmp_path: Path) -> None:
+    with world.sending():
+        world.create("archive", sink="objects", options={"format": "ocsf"})
+        ids = world.append(3)
+        until(lambda: world.stream().get("delivered") == 3)
+        world.http.post(f"/v1/events/{ids[1]}/retract", json={}).raise_for_status()
+        until(lambda: world.stream().get("delivered") == 4)
+    files = sorted((tmp_path / "archive of events").rglob("*.ocsf.ndjson.gz"), key=os.path.getmtime)
+    lines = [line for file in files for line in gzip.decompress(file.read_bytes()).splitlines()]
+    events = [msgspec.json.decode(line) for line in lines]
+    for event in events:
+        BaseEvent.model_validate(event)
+        Metadata.model_validate(event["metadata"])
+    assert [event["unmapped"]["id"] for event in events] == [*ids, ids[1]]
+    assert events[-1]["activity_name"] == "retract"
+    body = {"name": "t", "sink": "objects", "to": "archive", "options": {"format": "xml"}}
+    refused = world.http.post(STREAMS, json=body)
+    assert (refused.status_code, "ndjson, ocsf" in refused.text) == (400, True)
 
 
 def test_a_retry_writes_the_same_object(world: World, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ A format is a value; to add one, write its functions and add it to `FORMATS`.
 
 from __future__ import annotations
 
-from tallystick.exports.formats import cloudevents, csv, ecs, ndjson, ocsf
+from tallystick.exports.formats import cloudevents, csv, ecs, ndjson, ocsf, parquet
 from tallystick.exports.formats.base import ExportFormat, Source, rows_of
 
 FORMATS: dict[str, ExportFormat] = {
@@ -17,6 +17,7 @@ FORMATS: dict[str, ExportFormat] = {
         cloudevents.CLOUDEVENTS,
         ecs.ECS,
         ocsf.OCSF,
+        parquet.PARQUET,
     )
 }
 """Every format, by the name that `--format` takes."""

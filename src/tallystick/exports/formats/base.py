@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.util import find_spec
+from importlib import import_module
 from typing import IO, Any, NamedTuple
 
 import msgspec
@@ -42,12 +42,15 @@ class ExportFormat(NamedTuple):
 
         Raises: Malformed.
         """
-        if any(find_spec(name) is None for name in self.modules):
-            raise Malformed(
-                f"the format {self.name} needs libraries that are not installed here",
-                path="format",
-                hint=f"pip install 'tallystick[{self.extra}]'",
-            )
+        for name in self.modules:
+            try:
+                import_module(name)
+            except ImportError:
+                raise Malformed(
+                    f"the format {self.name} needs libraries that are not installed here",
+                    path="format",
+                    hint=f"pip install 'tallystick[{self.extra}]'",
+                ) from None
 
 
 def rows_of(form: ExportFormat, lines: bytes, source: Source) -> bytes:

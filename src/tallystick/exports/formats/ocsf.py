@@ -15,6 +15,7 @@ import re
 from typing import Any
 
 from tallystick import times
+from tallystick.events.event import Json
 from tallystick.exports.formats.base import ExportFormat, Row, Source, json_line
 
 VERSION = "1.3.0"
@@ -39,7 +40,8 @@ _ENTITY_ACTIVITIES = {
 }  # fmt: skip
 
 
-def _row(row: Row, line: bytes, source: Source) -> bytes:
+def ocsf_line(row: Row, source: Source) -> bytes:
+    """Return an event as `/v1/events` shows it as a line of OCSF."""
     class_uid, activity = _class_of(row)
     event: dict[str, Any] = {
         "activity_id": activity,
@@ -72,6 +74,34 @@ def _row(row: Row, line: bytes, source: Source) -> bytes:
             event["entity"] = _entity(row["target"])
     event["unmapped"] = row
     return json_line(event)
+
+
+def notice_line(notice: Json, source: Source) -> bytes:
+    """Return what is no event, such as that one was retracted, as a Base Event."""
+    name = notice.get("op") or notice.get("notice")
+    moment = notice.get("recorded_at") or notice.get("at")
+    return json_line(
+        {
+            "activity_id": _OTHER,
+            "activity_name": name,
+            "category_uid": _CATEGORIES[_BASE],
+            "class_uid": _BASE,
+            "type_uid": _BASE * 100 + _OTHER,
+            "severity_id": _INFORMATIONAL,
+            "time": 0 if moment is None else times.from_rfc3339(moment, "recorded_at"),
+            "message": name,
+            "metadata": {
+                "version": VERSION,
+                "log_name": source.origin,
+                "product": {"name": "Tallystick", "vendor_name": "Tallystick"},
+            },
+            "unmapped": notice,
+        }
+    )
+
+
+def _row(row: Row, line: bytes, source: Source) -> bytes:
+    return ocsf_line(row, source)
 
 
 def _class_of(row: Row) -> tuple[int, int]:

@@ -78,7 +78,8 @@ def carrier_of(stream: Stream, outside: Outside) -> Carrier:
     if stream.sink == "objects":
         if stream.mode != "ordered":
             raise Malformed("objects are written in order", path="/mode")
-        return ObjectCarrier(objects.destination(stream.to, outside.destinations))
+        form = objects.form_of(stream.options)
+        return ObjectCarrier(objects.destination(stream.to, outside.destinations), form)
     headers = signing.unseal(stream.headers, stream.salt, outside.derive)
     target = target_of(stream.to)
     return HttpCarrier(target, headers, _encoder(stream, outside.derive), outside.dialer)
@@ -86,7 +87,7 @@ def carrier_of(stream: Stream, outside: Outside) -> Carrier:
 
 def _encoder(stream: Stream, derive: Derive) -> Encoder:
     if stream.sink != "hec" and stream.options:
-        raise Malformed("only a Splunk has options", path="/options")
+        raise Malformed("only a Splunk and objects have options", path="/options")
     match stream.sink:
         case "hec":
             return Hec(stream.options)
@@ -136,14 +137,16 @@ class HttpCarrier:
 class ObjectCarrier:
     """Carries batches as objects."""
 
-    def __init__(self, destination: objects.Destination) -> None:
+    def __init__(self, destination: objects.Destination, form: str) -> None:
         self._destination = destination
+        self._form = form
 
     def deliver(self, batch: EventBatch, context: Context) -> DeliveryAttempt:
         """Write the object of a batch."""
         started_s = time.monotonic()
         try:
-            self._destination.put(objects.object_name(batch), objects.content_of(batch))
+            content = objects.content_of(batch, self._form, context.origin)
+            self._destination.put(objects.object_name(batch, self._form), content)
         except TallystickError as error:
             return DeliveryAttempt(_since_ms(started_s), problem=for_operator(error))
         except Exception as error:  # the library raises what its store told it

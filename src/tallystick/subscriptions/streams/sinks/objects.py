@@ -18,11 +18,17 @@ import msgspec
 
 from tallystick import durable
 from tallystick.errors import Malformed, SettingsError
+from tallystick.exports.formats.base import Source
+from tallystick.exports.formats.ocsf import notice_line, ocsf_line
 from tallystick.subscriptions.streams.sinks.base import EventBatch
 
 _SCHEMES = ("s3", "gs", "az", "file")
 _AMBIENT = ("AWS_", "AZURE_", "GOOGLE_", "GCP_")
 _COMPRESSION = 6
+_SUFFIXES = {"ndjson": ".ndjson", "ocsf": ".ocsf.ndjson"}
+FORMS = tuple(_SUFFIXES)
+"""What an object may hold."""
+
 _PLAIN = "allow_http"
 # What says with whose rights an object store is written to, by the scheme of its URL.
 _CREDENTIALS = {
@@ -110,18 +116,39 @@ def drop_ambient_credentials() -> None:
             del os.environ[name]
 
 
-def object_name(batch: EventBatch) -> str:
+def form_of(options: Mapping[str, Any]) -> str:
+    """Return what objects hold by a stream's options: events as they are, or as OCSF.
+
+    Raises: Malformed.
+    """
+    form = options.get("format", FORMS[0])
+    if options.keys() - {"format"} or form not in FORMS:
+        raise Malformed(
+            f"objects have the option format, one of {', '.join(FORMS)}", path="/options"
+        )
+    return str(form)
+
+
+def object_name(batch: EventBatch, form: str) -> str:
     """Return the name of the object that holds a batch."""
     tenant = "".join(c if c.isascii() and (c.isalnum() or c in "-_") else _hex(c)
                      for c in batch.tenant)  # fmt: skip
-    return f"{tenant}/{batch.stream}/{batch.id}.ndjson.gz"
+    return f"{tenant}/{batch.stream}/{batch.id}{_SUFFIXES[form]}.gz"
 
 
-def content_of(batch: EventBatch) -> bytes:
+def content_of(batch: EventBatch, form: str, origin: str) -> bytes:
     """Return a batch as compressed lines; the same bytes for the same events."""
-    lines = [message.body for message in batch.messages]
-    lines += [msgspec.json.encode(notice) for notice in batch.notices]
-    return gzip.compress(b"".join(line + b"\n" for line in lines), _COMPRESSION, mtime=0)
+    lines = [message.body + b"\n" for message in batch.messages]
+    lines += [msgspec.json.encode(notice) + b"\n" for notice in batch.notices]
+    if form == "ocsf":
+        source = Source(origin)
+        lines = [_ocsf(msgspec.json.decode(line), source) for line in lines]
+    return gzip.compress(b"".join(lines), _COMPRESSION, mtime=0)
+
+
+def _ocsf(content: dict[str, Any], source: Source) -> bytes:
+    is_event = content.get("op") in ("record", "revise") and "occurred_at" in content
+    return ocsf_line(content, source) if is_event else notice_line(content, source)
 
 
 def _hex(char: str) -> str:
