@@ -45,6 +45,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Folders with mirrors of the logs; a log that is behind one of them is not written to."""
     erasure_list: str | None = None
     """A second file for the positions of what was erased, best on another machine's disk."""
+    retention_hours: float = 24.0
+    """How many hours lie between two runs of a retention policy; 0 leaves runs to the command."""
     timestamps: Literal["off", "best-effort", "required"] = "off"
     """Whether checkpoints are stamped; when `required`, `/readyz` says which are not."""
     timestamp_url: str | None = None

@@ -16,10 +16,12 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from tallystick.events.event import Resource
 from tallystick.evidence import verify
 from tallystick.evidence.bundle import BundleWriter
 from tallystick.evidence.selection import Question
 from tallystick.identity.access import Scope
+from tallystick.identity.policies import RetentionPolicy
 from tallystick.log.keys import LogKey
 from tallystick.node.node import Node, open_node
 from tallystick.query.expr import Eq, Everything, In
@@ -305,3 +307,42 @@ def test_ed25519_of_the_script_agrees_with_a_library() -> None:
             "085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00"
         ),
     )
+
+
+def test_events_removed_by_policy_are_told_from_missing_ones(tmp_path: Path) -> None:
+    """Goal: a verifier proves which events a retention policy took away, and refuses the others."""
+    with closing(open_node(tmp_path / "data", Settings(), followers=False)) as node:
+        fill(node, 40)
+        policy = RetentionPolicy(
+            id="p",
+            tenant=TENANT,
+            query="target:order\\:3*",
+            days=0,
+            set_ms=0,
+            set_by=Resource("u", "1"),
+        )  # fmt: skip
+        node.retention.set_policy(policy, confirm=False)
+        _, plan = node.retention.run(TENANT, by=Resource("u", "1"), confirm=True)
+        assert plan.events == 11
+        whole, part = tmp_path / "whole.zip", tmp_path / "part.zip"
+        bundle(node, whole)
+        head = node.store.log_head(TENANT)
+        assert head is not None
+        bundle(node, part, span=(0, head.size), where=Eq("target", "order:5"))
+    verified = holds(whole.read_bytes())
+    assert verified.removed > 11
+    assert verified.erased > 0
+    assert "removed by a retention policy" in verified.verdict(pinned=True)
+    verified = holds(part.read_bytes())
+    assert verified.omitted["removed by policy"] == 11
+    with zipfile.ZipFile(part) as archive:
+        omitted = archive.read("omitted.txt").decode()
+    assert "removed by policy" in omitted
+    told = verified.changes.removed
+    verified.changes.removed = set()
+    with pytest.raises(script.Wrong, match="no entry says that a policy removed"):
+        verified.check_range()
+    verified.changes.removed = told
+    code, text = verify_script(whole)
+    assert code == 0
+    assert "removed by a retention policy" in text

@@ -2,54 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import msgspec
 import pytest
 
 from tallystick.errors import Conflict, Malformed, StoreCorrupt, UnderHold
 from tallystick.events.event import CLOCK_CONFIRMED, Draft, Op, Resource
-from tallystick.identity import acts
 from tallystick.ledger.holds import Hold
 from tallystick.ledger.log_time import DAY_MS
 from tallystick.maintenance import fsck
-from tallystick.node.node import Node, open_node
+from tallystick.node.node import Node
 from tallystick.query.expr import Everything
-from tallystick.settings import Settings
 from tallystick.store.base import IdentityWrite, TenantCommit
+from tests.ledger.clocked import START_MS, SetClock, clock, node
+
+__all__ = ["clock", "node"]
 
 BY = Resource("user", "dpo")
-START_MS = 1_750_000_000_000
-
-
-class SetClock:
-    """A clock that tests set."""
-
-    def __init__(self) -> None:
-        self.ms = START_MS
-
-    def now_ms(self) -> int:
-        return self.ms
-
-
-@pytest.fixture
-def clock() -> SetClock:
-    return SetClock()
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.needs("postgres"))])
-def node(request: pytest.FixtureRequest, tmp_path: Path, clock: SetClock) -> Iterator[Node]:
-    """Yield a node with one tenant and one event on each store."""
-    database = None
-    if request.param == "postgres":
-        database = request.getfixturevalue("postgres_database")
-    settings = Settings(database=database)
-    opened = open_node(tmp_path / "data", settings, followers=False, clock=clock)
-    _, act = acts.create_tenant("acme", server_name="x", now_ms=clock.now_ms())
-    opened.ledger.administer("acme", act)
-    yield opened
-    opened.close()
 
 
 def comply(node: Node, days: float) -> Hold:

@@ -63,6 +63,7 @@ def test_erased_bytes_leave_the_files(place: Place, store: Store, secrets: Recor
     assert place.occurrences(SECRET.encode()) > 0
     erasures = tuple(Erasure(n, SECTIONS) for n in range(5))
     secrets.append(TENANT, erase_draft(*erasures), erasures=erasures)
+    store.settle_erased()
     assert place.occurrences(SECRET.encode()) == 0
 
 
@@ -73,7 +74,9 @@ def test_erased_bytes_leave_the_files_though_somebody_was_reading(
     erasures = tuple(Erasure(n, SECTIONS) for n in range(5))
     with place.reading_old_state():
         secrets.append(TENANT, erase_draft(*erasures), erasures=erasures)
+        store.settle_erased()
     secrets.append(TENANT, draft())
+    store.settle_erased()
     assert place.occurrences(SECRET.encode()) == 0
 
 

@@ -27,6 +27,7 @@ MODULES = {
     "mirror": ("mirror", "publish"),
     "timestamps": ("timestamps",),
     "erase": ("erase",),
+    "retention": ("retention",),
     "maintenance": ("fsck", "backup", "restore", "rebuild"),
     "database": ("migrate", "scrub"),
     "copy": ("copy",),

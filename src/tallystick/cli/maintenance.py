@@ -109,9 +109,10 @@ def _check_beside(truth: Truth, key: LogKey, report: checks.Report) -> None:
 
 
 def _report(report: checks.Report) -> str:
+    removed = f", {report.removed} removed by policy" if report.removed else ""
     counted = (
         f"{report.logs} logs, {report.entries} entries, {report.sections} sections "
-        f"({report.erased} erased), {report.tiles} tiles, {report.heads} heads, "
+        f"({report.erased} erased{removed}), {report.tiles} tiles, {report.heads} heads, "
         f"{report.claims} claims, {report.identities} identity records, "
         f"{report.blobs} blobs, {report.public_leaves} public leaves"
     )

@@ -149,6 +149,9 @@ def seal(prepared: Prepared, index: int, recorded_ms: int, noise: bytes) -> Seal
     )
 
 
+OP_BYTES = 90
+"""The op of an entry stands in its first bytes, behind the version and the id."""
+
 NOISE_BYTES = 5 + SALT_BYTES * len(SECTIONS)
 """Random bytes that `seal` may use for one entry."""
 

@@ -147,6 +147,8 @@ class View(msgspec.Struct, kw_only=True, frozen=True):
     revision: int
     revised_ms: int
     retracted: bool = False
+    removed: bool = False
+    """Whether a retention policy took it away; then it is `retracted` too."""
     salt_hash: bytes | None = None
     """SHA-256 of the section salts in section order; None once a section is erased."""
 

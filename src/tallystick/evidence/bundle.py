@@ -194,7 +194,9 @@ class BundleWriter:
         revised: dict[int, int] = {}
         for row in rows:
             fields = fields_of(row)
-            is_event = fields.op == "record" and fields.id not in selected.changes.retracted
+            changes = selected.changes
+            is_gone = row.index in changes.removed or fields.id in changes.retracted
+            is_event = fields.op == "record" and not is_gone
             shown[row.index] = row if is_event else None
             revisions = selected.changes.revisions.get(fields.id)
             if is_event and revisions:

@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from tallystick.events import entry
+from tallystick.events import entry, erased_sections
+from tallystick.events.entry import OP_BYTES
 from tallystick.events.event import HOLD_LIFTED, HOLD_PLACED, Op, View
 from tallystick.log.views import event_of, find_index, recorded_view
 from tallystick.query.expr import Everything, Expr, all_of
@@ -24,7 +25,9 @@ from tallystick.store.slices import row_slices
 
 _ENTRIES = 1024
 _CHANGES = (b'"op":"revise"', b'"op":"retract"', b'"op":"erase"')
-_OP_BYTES = 90  # the op stands behind the version and the id
+
+REMOVED = "removed by policy"
+"""Why an event is not in a bundle that a retention policy took away."""
 
 
 class Question(NamedTuple):
@@ -56,6 +59,8 @@ class LaterChanges(NamedTuple):
     revisions: dict[str, list[int]]
     retracted: dict[str, int]
     erasures: list[tuple[int, frozenset[int]]]
+    removed: set[int]
+    """Entries that retention policies took away."""
 
 
 class SelectedEntries(NamedTuple):
@@ -109,6 +114,8 @@ class _Judge:
             return "not visible"
         if view.first.op is not Op.RECORD:
             return "not an event"
+        if view.index in self._changes.removed:
+            return REMOVED
         if view.first.id in self._changes.retracted:
             return "retracted"
         return None if self._matches(Values(view)) else "filtered out"
@@ -129,9 +136,9 @@ class _Judge:
 
 
 def _changes(store: Store, question: Question) -> LaterChanges:
-    found = LaterChanges({}, {}, [])
+    found = LaterChanges({}, {}, [], set())
     for index, data in _entries(store, question.tenant, question.start, question.size):
-        if not any(op in data[:_OP_BYTES] for op in _CHANGES):
+        if not any(op in data[:OP_BYTES] for op in _CHANGES):
             continue
         row = store.rows_at(question.tenant, [index])[index]
         event = event_of(question.tenant, row)
@@ -140,22 +147,17 @@ def _changes(store: Store, question: Question) -> LaterChanges:
         elif event.op is Op.RETRACT and event.subject is not None:
             found.retracted[event.subject] = index
         elif event.op is Op.ERASE:
-            found.erasures.append((index, frozenset(erased_indexes(event.data))))
+            erased = frozenset(each.index for each in erased_sections.decode(event))
+            found.erasures.append((index, erased))
+            if erased_sections.policy_of(event.data) is not None:
+                found.removed.update(erased)
     return found
-
-
-def erased_indexes(data: dict[str, object]) -> Iterator[int]:
-    """Yield the entries that an `erase` entry says lost sections."""
-    told = data.get("entries")
-    for item in told if isinstance(told, list) else ():
-        if isinstance(item, dict) and isinstance(item.get("index"), int):
-            yield item["index"]
 
 
 def erased_since(store: Store, tenant: str, start: int, stop: int) -> bool:
     """Tell whether anything was erased by the entries [start, stop)."""
     return any(
-        b'"op":"erase"' in data[:_OP_BYTES] for _, data in _entries(store, tenant, start, stop)
+        b'"op":"erase"' in data[:OP_BYTES] for _, data in _entries(store, tenant, start, stop)
     )
 
 
@@ -179,8 +181,14 @@ def _evidence(
             index = find_index(store, question.tenant, event_id)
             if index is not None and is_chosen(index):
                 evidence.add(at)
+        span = range(question.start, question.stop) if question.is_complete else range(0)
         for at, erased in changes.erasures:
-            if any(index in evidence or is_chosen(index) for index in erased):
+            if any(
+                index in evidence
+                or is_chosen(index)
+                or (index in span and index in changes.removed)
+                for index in erased
+            ):
                 evidence.add(at)
         evidence.update(_holds(store, question))
     return {index for index in evidence if not is_chosen(index)}

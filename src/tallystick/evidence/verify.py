@@ -24,7 +24,9 @@ PARTS = (
     "checkpoint", "entries.ndjson", "events.csv", "events.ndjson", "log.vkey", "manifest.json",
     "sections.ndjson",
 )  # fmt: skip
-REASONS = ("filtered out", "not an event", "not visible", "retracted")
+REMOVED = "removed by policy"
+REASONS = ("filtered out", "not an event", "not visible", REMOVED, "retracted")
+ROW_MAX = 65536
 CSV_HEAD = (
     "index,revision,id,kind,occurred_at,recorded_at,dialect,"
     "actor,target,scopes,trails,data,previous,original,erased\r\n"
@@ -592,6 +594,7 @@ class ToldChanges:
 
     def __init__(self, archive):
         self.revised, self.retracted, self.erased, self.erasures = {}, set(), {}, 0
+        self.removed = set()
         offset = 0
         sections = archive.lines("sections.ndjson")
         last = -1
@@ -617,10 +620,14 @@ class ToldChanges:
         elif entry.op == "erase":
             self.erasures += 1
             try:
-                told = json.loads((entry.sections.get("data") or b"{}").decode())["entries"]
-                for item in told:
-                    names = self.erased.setdefault(int(item["index"]), set())
-                    names.update(map(str, item["sections"]))
+                data = json.loads((entry.sections.get("data") or b"{}").decode())
+                for item in data["entries"]:
+                    first, count = int(item["index"]), int(item.get("count", 1))
+                    need(1 <= count <= ROW_MAX, "erase entry %d names too many" % entry.index)
+                    for index in range(first, first + count):
+                        self.erased.setdefault(index, set()).update(map(str, item["sections"]))
+                    if isinstance(data.get("policy"), str):
+                        self.removed.update(range(first, first + count))
             except (KeyError, TypeError, ValueError):
                 raise Wrong(
                     "erase entry %d says nothing that is understood" % entry.index
@@ -705,7 +712,7 @@ class Verification:
         self.tree = Tree(archive, self.size, root)
         self.changes = ToldChanges(archive)
         need(self.changes.last < self.size, "an entry lies behind the end of the log")
-        self.events = self.erased = self.unproven = 0
+        self.events = self.erased = self.removed = self.unproven = 0
         self.check_entries()
         self.omitted = self.check_range() if self.manifest["range"] is not None else None
         self.check_counts()
@@ -746,7 +753,10 @@ class Verification:
         told = self.changes.erased.get(entry.index, ())
         for name in gone:
             if name in told:
-                self.erased += 1
+                if entry.index in self.changes.removed:
+                    self.removed += 1
+                else:
+                    self.erased += 1
                 continue
             self.unproven += 1
             need(
@@ -760,6 +770,8 @@ class Verification:
     def check_row(self, entry, leaf, rows, table):
         event_id = entry.id.decode()
         if entry.op != "record" or event_id in self.changes.retracted:
+            return
+        if entry.index in self.changes.removed:
             return
         shown = entry
         change = self.changes.revised.get(event_id)
@@ -791,6 +803,11 @@ class Verification:
                 need(run is not None and run[0] == at, "entry %d of the range is missing" % at)
                 for index in range(run[0], run[1] + 1):
                     self.tree.leaf(index)
+                    need(
+                        run[2] != REMOVED or index in self.changes.removed
+                        or self.manifest["sees"] == "part",
+                        "no entry says that a policy removed entry %d" % index,
+                    )  # fmt: skip
                 counts[run[2]] = counts.get(run[2], 0) + run[1] - run[0] + 1
                 at = run[1] + 1
                 run = next(runs, None)
@@ -834,6 +851,11 @@ class Verification:
                 open_points.append("why an entry is not here: the reason is the exporter's word.")
         else:
             open_points.append("that no other event answers the question.")
+        if self.removed:
+            proven.append(
+                "%d sections were removed by a retention policy; the log says when and by which."
+                % self.removed
+            )
         if self.erased:
             proven.append("%d sections were erased; the log says when and by whom." % self.erased)
         if self.unproven:

@@ -40,6 +40,7 @@ from tallystick.http.admin.guard import AdminGuard
 from tallystick.http.admin.holds import AdminHoldsApi
 from tallystick.http.admin.key_sets import AdminKeySetsApi
 from tallystick.http.admin.keys import AdminKeysApi
+from tallystick.http.admin.retention import AdminRetentionApi
 from tallystick.http.admin.streams import AdminStreamsApi
 from tallystick.http.admin.tenants import AdminTenantsApi
 from tallystick.http.admin.users import AdminUsersApi
@@ -73,6 +74,7 @@ from tallystick.identity.passwords import Passwords
 from tallystick.identity.throttle import Throttle
 from tallystick.node.erasure_runner import ErasureRunner
 from tallystick.node.node import Node
+from tallystick.node.retention_runner import RetentionRunner
 from tallystick.node.session_cleaner import SessionCleaner
 from tallystick.settings import Settings
 from tallystick.subscriptions.followers import FOLLOWERS
@@ -128,6 +130,7 @@ class App:
         node.commit_listeners.append(self.live.committed)
         self._eraser: ErasureRunner | None = None
         self._cleaner: SessionCleaner | None = None
+        self._remover: RetentionRunner | None = None
         self._metrics = Metrics(node)
         self._room = Room(node.settings.answer_bytes)
         self._proofs = ProofHeaders(self.services)
@@ -169,6 +172,7 @@ class App:
             *AdminWitnessesApi(self.services, guard, self.node).routes(),
             *AdminStreamsApi(self.services, authenticator, guard, self._streams).routes(),
             *AdminErasuresApi(self.services, guard, self.node.erasures).routes(),
+            *AdminRetentionApi(self.services, guard, self.node.retention).routes(),
             *OpsApi(self.node, self._metrics).routes(),
             *TlogApi(self.services, authenticator, self.node.cosigned).routes(),
             *TimestampsApi(self.services, authenticator, self.node.timestamps).routes(),
@@ -210,6 +214,9 @@ class App:
         if node.followers:
             self._cleaner = SessionCleaner(node.ledger, node.identity, node.clock)
         node.commit_listeners.append(self._eraser.committed)
+        hours = node.settings.retention_hours
+        if node.followers and hours > 0:
+            self._remover = RetentionRunner(node.retention, node.clock, hours=hours)
 
     def close(self) -> None:
         """Let the worker threads finish what they are doing."""
@@ -219,6 +226,9 @@ class App:
         if self._cleaner is not None:
             self._cleaner.close()
             self._cleaner = None
+        if self._remover is not None:
+            self._remover.close()
+            self._remover = None
         self._exports.close()
         self.node.stop_following()
         if self._streams_keeper is not None:

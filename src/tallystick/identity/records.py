@@ -17,6 +17,7 @@ from tallystick.events.event import Json
 from tallystick.identity import credentials
 from tallystick.identity.access import Grant, Principal, Scope
 from tallystick.identity.exports import ExportJob
+from tallystick.identity.policies import RetentionPolicy
 from tallystick.identity.streams import Stream
 from tallystick.store.base import IdentityRow, IdentityWrite, Store
 
@@ -154,6 +155,7 @@ Record = TypeVar(
     "Record",
     Tenant, ApiKey, User, KeySet, OAuthClient, Session, SavedSearch, ConfiguredWitness, Stream,
     ExportJob,
+    RetentionPolicy,
 )  # fmt: skip
 AnyRecord = (
     Tenant
@@ -166,12 +168,13 @@ AnyRecord = (
     | ConfiguredWitness
     | Stream
     | ExportJob
+    | RetentionPolicy
 )
 
 _KINDS: dict[type, str] = {
     Tenant: "tenant", ApiKey: "key", User: "user", KeySet: "keyset", OAuthClient: "client",
     Session: "session", SavedSearch: "search", ConfiguredWitness: "witness",
-    Stream: "stream", ExportJob: "export",
+    Stream: "stream", ExportJob: "export", RetentionPolicy: "policy",
 }  # fmt: skip
 
 
@@ -380,4 +383,6 @@ def _lookups(record: AnyRecord) -> list[tuple[str, str]]:
         case OAuthClient():
             return [("client", record.id)]
         case Session() | SavedSearch() | ConfiguredWitness() | Stream() | ExportJob():
+            return []
+        case RetentionPolicy():
             return []

@@ -28,7 +28,7 @@ _ROWS = 256
 
 KINDS = (
     "tenant", "key", "user", "keyset", "client", "hold", "session", "search", "witness", "stream",
-    "blob", "erasure", "export",
+    "blob", "erasure", "export", "policy",
 )  # fmt: skip
 """The kinds of records, as the store and the targets of entries call them."""
 
@@ -278,6 +278,8 @@ _CHANGES: dict[str, _Change] = {
     "session.refreshed": lambda facts, data: _SESSION_MADE | facts | data,
     "session.ended": lambda facts, data: facts | _session_end(data),
     "session.deleted": _gone,
+    "policy.set": lambda facts, data: {name: data[name] for name in ("query", "days", "floor")},
+    "policy.deleted": _gone,
     "search.saved": lambda facts, data: dict(data),
     "search.deleted": _gone,
     "witness.added": lambda facts, data: dict(data),

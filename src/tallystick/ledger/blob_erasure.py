@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from functools import partial
 
-from tallystick.errors import NotFound
+from tallystick.errors import NotFound, UnderHold
 from tallystick.events import entry
 from tallystick.events.event import Draft, Op, Resource
 from tallystick.ledger.blobs import Blobs
@@ -94,3 +94,23 @@ def named_blobs(store: Store, tenant: str, ids: Collection[str]) -> frozenset[st
             content = b"".join(each.lower() for each in row.sections[3:] if each is not None)
             found.update(id for name, id in left.items() if b"blobs/" + name in content)
     return frozenset(found)
+
+
+def erase_unnamed(
+    ledger: Ledger, blobs: Blobs, tenant: str, ids: Collection[str], *, actor: Resource
+) -> dict[str, str]:
+    """Erase blobs that no entry names any more; return those that a legal hold keeps, and which.
+
+    Cost: one read of the log if one of the blobs is there, and one for each that is erased.
+    """
+    there = sorted(id for id in ids if blobs.get(tenant, id) is not None)
+    named = named_blobs(ledger.store, tenant, there) if there else frozenset()
+    kept: dict[str, str] = {}
+    for id in there:
+        if id in named:
+            continue
+        try:
+            erase_blob(ledger, blobs, tenant, id, dialect="native", actor=actor)
+        except UnderHold as error:
+            kept[id] = error.hold or ""
+    return kept

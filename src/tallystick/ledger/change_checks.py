@@ -20,6 +20,18 @@ def check_dialect(view: View, dialect: str) -> None:
         )
 
 
+def check_event(view: View) -> None:
+    """Check that an entry is an event.
+
+    Raises: Conflict.
+    """
+    if view.first.op is not Op.RECORD:
+        raise Conflict(
+            "the entry is no event",
+            hint="an item is purged through Orchestrate; other entries stay",
+        )
+
+
 def check_revision(view: View, expected: frozenset[int] | None) -> None:
     """Check that an event is at one of the revisions expected, if any are.
 

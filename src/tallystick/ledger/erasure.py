@@ -72,7 +72,25 @@ def with_revisions(store: Store, tenant: str, indexes: Iterable[int]) -> set[int
 
 def forgotten_claims(store: Store, tenant: str, erasures: Iterable[Erasure]) -> tuple[bytes, ...]:
     """Return the claims whose digests go with erased content: they could be guessed from."""
-    return tuple(store.claims_of(tenant, [erasure.index for erasure in erasures]))
+    found = store.claims_of(tenant, [erasure.index for erasure in erasures])
+    return tuple(claim.claim for claim in found)
+
+
+class ForgottenClaims:
+    """The claims of many entries, found with one look at all claims of the log.
+
+    None can be added for an entry that exists: a claim is made together with its entry.
+    """
+
+    def __init__(self, store: Store, tenant: str, indexes: Collection[int]) -> None:
+        self._claims: dict[int, list[bytes]] = {}
+        for claim in store.claims_of(tenant, indexes) if indexes else ():
+            if claim.digest:
+                self._claims.setdefault(claim.index, []).append(claim.claim)
+
+    def of(self, erasures: Iterable[Erasure]) -> tuple[bytes, ...]:
+        """Return the claims that go with the content of some of the entries."""
+        return tuple(claim for each in erasures for claim in self._claims.get(each.index, ()))
 
 
 def present_sections(row: LogRow) -> tuple[str, ...]:

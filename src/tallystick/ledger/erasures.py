@@ -23,10 +23,10 @@ from tallystick.errors import Conflict, Malformed, NotFound, StoreBusy, Tallysti
 from tallystick.events import entry, erased_sections, references
 from tallystick.events.entry import SECTIONS, section_bits, sections_of_bits
 from tallystick.events.event import Draft, Json, Op, Resource
-from tallystick.ledger.blob_erasure import erase_blob, named_blobs
+from tallystick.ledger.blob_erasure import erase_unnamed
 from tallystick.ledger.blobs import Blobs
 from tallystick.ledger.erasure import (
-    forgotten_claims,
+    ForgottenClaims,
     present_sections,
     with_revisions,
 )
@@ -271,9 +271,10 @@ class Erasures:
 
     def _run(self, record: ErasureRecord) -> ErasureRecord:
         erased, blocked, left = record.erased, Counter[str](), list[tuple[int, int]]()
+        claims = ForgottenClaims(self._store, record.tenant, [index for index, _ in record.left])
         for part in _parts(record.left):
             started_s = time.monotonic()
-            held, count = self._erase(record, dict(part))
+            held, count = self._erase(record, dict(part), claims)
             erased += count
             blocked.update(held.values())
             left += [each for each in part if each[0] in held]
@@ -282,12 +283,15 @@ class Erasures:
             pause_s = min(time.monotonic() - started_s, _PAUSE_S_MAX)
             if len(record.left) > BATCH_ENTRIES and self._stopping.wait(pause_s):
                 return record
+        self._ledger.settle()
         blobs = [] if left else self._erase_blobs(record, blocked)
         if record.state == PENDING and (len(left), blocked) == (len(record.left), record.blocked):
             return record  # the same holds as before
         return self._settle(record, erased, dict(blocked), left, blobs)
 
-    def _erase(self, record: ErasureRecord, wanted: dict[int, int]) -> tuple[dict[int, str], int]:
+    def _erase(
+        self, record: ErasureRecord, wanted: dict[int, int], claims: ForgottenClaims
+    ) -> tuple[dict[int, str], int]:
         """Erase entries that no hold covers; return those that one covers, and how many went."""
         for _ in range(_TRIES):
             held = self._ledger.holds.covering(record.tenant, list(wanted))
@@ -307,10 +311,9 @@ class Erasures:
                 target=Resource(KIND, record.id),
                 data=told,
             )
-            claims = forgotten_claims(self._store, record.tenant, erasures)
-            item = Item(entry.prepare(draft), (), erasures, forgotten=claims)
+            item = Item(entry.prepare(draft), (), erasures, forgotten=claims.of(erasures))
             try:
-                self._ledger.append_all(record.tenant, [item])
+                self._ledger.append_all(record.tenant, [item], settle=False)
             except UnderHold:
                 continue  # it was placed since we looked
             return held, len(erasures)
@@ -318,21 +321,12 @@ class Erasures:
 
     def _erase_blobs(self, record: ErasureRecord, blocked: Counter[str]) -> list[str]:
         """Erase blobs that only erased events named; return those that a hold keeps."""
-        there = [id for id in record.blobs if self._blobs.get(record.tenant, id) is not None]
-        named = named_blobs(self._store, record.tenant, there) if there else frozenset()
-        kept: list[str] = []
-        for id in there:
-            if id in named:
-                continue
-            try:
-                erase_blob(
-                    self._ledger, self._blobs, record.tenant, id,
-                    dialect="native", actor=Resource(*record.requested_by),
-                )  # fmt: skip
-            except UnderHold as error:
-                kept.append(id)
-                blocked[error.hold or ""] += 1
-        return kept
+        kept = erase_unnamed(
+            self._ledger, self._blobs, record.tenant, record.blobs,
+            actor=Resource(*record.requested_by),
+        )  # fmt: skip
+        blocked.update(kept.values())
+        return list(kept)
 
     def _settle(
         self,

@@ -123,7 +123,7 @@ class Holds:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._times = LogTimes(store)
+        self.times = LogTimes(store)
         # What the log tells of holds, and up to where it was read, by tenant.
         self._replays: dict[str, tuple[IdentityReplay, int]] = {}
         self._replays_lock = threading.Lock()
@@ -279,7 +279,7 @@ class Holds:
         if head is None or head.recorded_ms < hold.until_ms:
             return True
         # Past the date by the system's clock: the log's own one is slower to measure.
-        return self._times.time_ms(tenant, head.size) < hold.until_ms
+        return self.times.time_ms(tenant, head.size) < hold.until_ms
 
     def _problem(self, tenant: str, latest: Expectation, rows: Sequence[IdentityRow]) -> str | None:
         """Return in what the records of holds differ from what the log tells."""
@@ -361,7 +361,11 @@ def place(
 
 def takes_away(item: Item) -> bool:
     """Tell whether an item changes, hides, deletes or destroys what is there."""
-    return bool(item.erasures or item.touched) or _is_change(item) or _is_deletion(item)
+    return (
+        bool(item.erasures or item.touched or item.removed)
+        or _is_change(item)
+        or _is_deletion(item)
+    )
 
 
 def _is_change(item: Item) -> bool:

@@ -11,20 +11,15 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
-import msgspec
-
 from tallystick.clock import Clock
-from tallystick.errors import (
-    Conflict,
-    NotFound,
-    Unexpected,
-)
+from tallystick.errors import NotFound, Unexpected
 from tallystick.events import entry
 from tallystick.events.event import Draft, Event, HeadSlot, Json, Op, Resource, View
 from tallystick.identity.acts import Act
 from tallystick.ledger.change_checks import (
     all_accepted,
     check_dialect,
+    check_event,
     check_revision,
     retraction,
     revision_expected,
@@ -39,6 +34,7 @@ from tallystick.ledger.selections import (
     Page,
     Row,
     Selection,
+    bound,
     first_views,
     selection_of,
     views_in_slices,
@@ -67,7 +63,11 @@ class Ledger:
         reader: Reader,
         key: LogKey,
         clock: Clock,
+        *,
+        erased: Callable[[], None] = lambda: None,
     ) -> None:
+        """Join them; `erased` finishes erasures that were committed, before one is told so."""
+        self._erased = erased
         self.store = store
         self.sequencer = sequencer
         # Private: a question reaches an index with what the caller may see in it, or not at all.
@@ -99,10 +99,11 @@ class Ledger:
         self.sequencer.submit(Work(tenant, items, done, atomic=atomic))
 
     def append_each(
-        self, tenant: str, items: Sequence[Item], *, atomic: bool = False
+        self, tenant: str, items: Sequence[Item], *, atomic: bool = False, settle: bool = True
     ) -> list[Outcome]:
         """Store items and return the outcome of each, waiting until they are durable.
 
+        Without `settle`, the caller calls `settle` once it has erased all that it erases.
         Raises: SequencerFull, StoreBusy; UnderHold, for all of them.
         """
         finished = threading.Event()
@@ -110,7 +111,13 @@ class Ledger:
         work = Work(tenant, guarded, lambda _: finished.set(), atomic=atomic)
         self.sequencer.submit(work)
         finished.wait()
+        if settle and any(item.erasures for item in items):
+            self.settle()
         return work.outcomes
+
+    def settle(self) -> None:
+        """Finish erasures that were committed: listed, and gone from every file of the store."""
+        self._erased()
 
     def append(self, tenant: str, drafts: Sequence[Draft]) -> list[Accepted]:
         """Store drafts, all of them or none, waiting until they are durable.
@@ -119,12 +126,14 @@ class Ledger:
         """
         return self.append_all(tenant, [Item(entry.prepare(draft)) for draft in drafts])
 
-    def append_all(self, tenant: str, items: Sequence[Item]) -> list[Accepted]:
+    def append_all(
+        self, tenant: str, items: Sequence[Item], *, settle: bool = True
+    ) -> list[Accepted]:
         """Store items, all of them or none, waiting until they are durable.
 
         Raises: the first item's error, for all of them.
         """
-        return all_accepted(self.append_each(tenant, items, atomic=True))
+        return all_accepted(self.append_each(tenant, items, atomic=True, settle=settle))
 
     def administer(self, tenant: str, *acts: Act) -> list[Accepted]:
         """Carry out acts of administration and record them in the tenant's log, as one.
@@ -212,11 +221,7 @@ class Ledger:
         view = None if index is None else self.views_at(tenant, [index]).get(index)
         if view is None or not self.may_see(view, visible):
             raise NotFound(f"there is no event {id!r}")
-        if view.first.op is not Op.RECORD:
-            raise Conflict(
-                "the entry is no event",
-                hint="an item is purged through Orchestrate; other entries stay",
-            )
+        check_event(view)
         check_revision(view, expected)
         erasure = erasure_item(
             self.store, tenant, [view.index],
@@ -367,14 +372,14 @@ class Ledger:
         Raises: InvalidQuery, FollowerBehind.
         """
         selection, found = self._select(tenant, question, visible, slice_bytes)
-        bound = not isinstance(visible, Everything)
-        note_indexes(tenant, [hit.index for hit in found.hits], bound=bound)
+        is_bound = not isinstance(visible, Everything)
+        note_indexes(tenant, [hit.index for hit in found.hits], bound=is_bound)
         return selection
 
     def _select(
         self, tenant: str, question: Find, visible: Expr, slice_bytes: int
     ) -> tuple[Selection, Found]:
-        asked = self._bound(question, visible)
+        asked = bound(question, visible)
         for _ in range(_LOOKS):
             found = self._reader.find(tenant, asked, entry_bytes=slice_bytes)
             selection = self.select_of(tenant, question, found, slice_bytes)
@@ -405,14 +410,14 @@ class Ledger:
         self, tenant: str, question: Find, requests: Sequence[Aggregate], visible: Expr
     ) -> Sequence[AggregateResult]:
         """Return aggregates over everything that a question matches."""
-        return self._reader.aggregate(tenant, self._bound(question, visible), requests)
+        return self._reader.aggregate(tenant, bound(question, visible), requests)
 
     def find_rows(self, tenant: str, question: Find, visible: Expr) -> Found:
         """Return a page of rows without their views; `select_of` reads those.
 
         Raises: InvalidQuery, FollowerBehind.
         """
-        return self._reader.find(tenant, self._bound(question, visible))
+        return self._reader.find(tenant, bound(question, visible))
 
     def history(self, tenant: str, target: Resource, *, limit: int, offset: int) -> list[int]:
         """Return the indexes of a resource's document entries, newest first.
@@ -440,10 +445,3 @@ class Ledger:
         if head is None or not head.live:
             return None
         return self.view_at(tenant, head.index).first
-
-    @staticmethod
-    def _bound(question: Find, visible: Expr) -> Find:
-        if isinstance(visible, Everything):
-            return question
-        where = all_of((question.where, visible))
-        return msgspec.structs.replace(question, where=where, visible=visible)

@@ -7,10 +7,13 @@ from functools import partial
 from itertools import chain
 from typing import NamedTuple
 
+import msgspec
+
 from tallystick.events.event import View
 from tallystick.limits import SLICE_BYTES
 from tallystick.log.views import views_of
-from tallystick.query.question import Found, Hit, Plan
+from tallystick.query.expr import Everything, Expr, all_of
+from tallystick.query.question import Find, Found, Hit, Plan
 from tallystick.store.base import Store
 
 FirstViews = Callable[[Sequence[int]], Mapping[int, View]]
@@ -51,6 +54,14 @@ class Selection(NamedTuple):
     more: bool
     total: int | None
     plan: Plan
+
+
+def bound(question: Find, visible: Expr) -> Find:
+    """Return a question about what a caller may see."""
+    if isinstance(visible, Everything):
+        return question
+    where = all_of((question.where, visible))
+    return msgspec.structs.replace(question, where=where, visible=visible)
 
 
 def selection_of(first_views: FirstViews, found: Found, shows: Callable[[View], bool]) -> Selection:

@@ -55,6 +55,8 @@ class Item(NamedTuple):
     """Claims that lose the digest of what came with them, since that is erased."""
     touched: Callable[[], Iterable[int]] | None = None
     """Finds entries that lose something besides what is erased, for legal holds on them."""
+    removed: tuple[str, ...] = ()
+    """Ids of events that a retention policy takes away: they are shown no more."""
 
 
 class Accepted(NamedTuple):
@@ -245,6 +247,8 @@ class Planner:
         self._erasures += item.erasures
         self._forgotten += item.forgotten
         self._move_heads(prepared, index)
+        for id in item.removed:
+            self._heads[head_key(HeadSlot.REVISION, "event", id)] = ResourceHead(index, live=False)
         for text, digest in draft.claims:
             self._claims[text] = Claim(text, digest, index)
         return Accepted(index, sealed.id, sealed.recorded_ms, sealed.occurred_ms)

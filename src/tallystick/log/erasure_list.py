@@ -9,6 +9,7 @@ missing after a crash is taken from the log at the next start.
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -45,6 +46,8 @@ class ErasureList:
     def __init__(self, paths: Sequence[Path]) -> None:
         self._paths = paths
         self._lock = threading.Lock()  # one line after the other
+        # What was committed and not written yet; appended by the sequencer's threads.
+        self._pending: deque[ErasureLine] = deque()
 
     def lines(self) -> Iterator[ErasureLine]:
         """Yield what all files tell; a line may come more than once.
@@ -55,13 +58,22 @@ class ErasureList:
             yield from read_lines(path)
 
     def committed(self, heads: Iterable[LogHead], erased: Mapping[str, Sequence[Erasure]]) -> None:
-        """Note erasures of a commit."""
+        """Note erasures of a commit, for `flush` to write: a flush to disk is not for commits."""
         if erased:
-            self._append(
+            self._pending.extend(
                 ErasureLine(head.tenant, head.origin, head.size, _positions(erased[head.tenant]))
                 for head in heads
                 if head.tenant in erased
             )
+
+    def flush(self) -> None:
+        """Write what was noted; on return it is on disk, whichever thread wrote it."""
+        with self._lock:
+            lines: list[ErasureLine] = []
+            while self._pending:
+                lines.append(self._pending.popleft())
+            if lines:
+                self._write(lines)
 
     def catch_up(self, store: Store) -> None:
         """Note erasures that the logs tell of and the list does not.
@@ -79,17 +91,17 @@ class ErasureList:
                     for index in erase_entries(store, head.tenant, start, head.size)
                     for position in _told_at(store, head.tenant, index)
                 )
-                self._append([ErasureLine(head.tenant, head.origin, head.size, found)])
+                self._pending.append(ErasureLine(head.tenant, head.origin, head.size, found))
+        self.flush()
 
-    def _append(self, lines: Iterable[ErasureLine]) -> None:
+    def _write(self, lines: Iterable[ErasureLine]) -> None:
         text = b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
-        with self._lock:
-            for path in self._paths:
-                try:
-                    durable.append_lines(path, text)
-                except OSError as error:
-                    # It is in the log, and the next start reads it from there.
-                    _log.error("erasure_not_listed", path=str(path), reason=error.strerror)
+        for path in self._paths:
+            try:
+                durable.append_lines(path, text)
+            except OSError as error:
+                # It is in the log, and the next start reads it from there.
+                _log.error("erasure_not_listed", path=str(path), reason=error.strerror)
 
 
 def unerased(store: Store, lines: Iterable[ErasureLine]) -> dict[str, dict[int, tuple[str, ...]]]:

@@ -168,6 +168,8 @@ def _folded(view: View, head: int, revisions: dict[int, Event]) -> View:
     latest = revisions.get(head)
     if latest is None:
         raise StoreCorrupt(f"the revision {head} of event {view.index} is missing")
+    if latest.op is Op.ERASE:
+        return msgspec.structs.replace(view, retracted=True, removed=True)
     retracted = latest.op is Op.RETRACT
     shown = revisions.get(_before(latest) or view.index) if retracted else latest
     if shown is None or shown.op is not Op.REVISE:

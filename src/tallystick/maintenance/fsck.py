@@ -18,18 +18,17 @@ import msgspec
 from tallystick.errors import StoreError, VerificationError, for_operator
 from tallystick.events import entry, erased_sections, ids
 from tallystick.events.entry import SALT_BYTES, SECTIONS
-from tallystick.events.event import HOLD_ACTS, Event, HeadSlot, Op
+from tallystick.events.event import Event, Op
 from tallystick.identity.records import lookups_of
 from tallystick.identity.replay import KINDS, IdentityReplay
+from tallystick.maintenance.moved_heads import MovedHeads
 from tallystick.store.base import (
-    HOLD_HEAD,
     Claim,
     IdentityRow,
     LogHead,
     LogRow,
     ResourceHead,
     Store,
-    head_key,
 )
 from tallystick.store.slices import row_slices
 from tallystick.tlog.checkpoint import open_checkpoint
@@ -58,6 +57,8 @@ class Report(msgspec.Struct):
     entries: int = 0
     sections: int = 0
     erased: int = 0
+    removed: int = 0
+    """Sections that retention policies destroyed, beside those that were erased."""
     tiles: int = 0
     heads: int = 0
     claims: int = 0
@@ -139,6 +140,7 @@ class _LogCheck:
         self._recorded_ms = 0
         # Sections that are gone, by index, until an erase entry turns up that names them.
         self._missing: dict[int, set[str]] = {}
+        self._moved = MovedHeads(store, head.tenant)
 
     def check_entries(self) -> Iterator[None]:
         """Check every entry, its place, its sections and the tiles over it, slice by slice."""
@@ -209,7 +211,10 @@ class _LogCheck:
                         f"section {name} is still there, though entry {event.index} erased it",
                     )
             missing = self._missing.get(index, set()) & set(names)
-            self._report.erased += len(missing)
+            if erased_sections.policy_of(event.data) is None:
+                self._report.erased += len(missing)
+            else:
+                self._report.removed += len(missing)
             self._missing.get(index, set()).difference_update(missing)
             if not self._missing.get(index, True):
                 del self._missing[index]
@@ -276,7 +281,7 @@ class _LogCheck:
     # the heads: each one's entry is such an entry. Together: each head is the latest there is.
 
     def _check_heads_of(self, events: Sequence[Event]) -> None:
-        latest = {key: head for event in events for key, head in _heads_of(event)}
+        latest = {key: head for event in events for key, head in self._moved.by(event)}
         stored = self._store.resource_heads(self._tenant, list(latest)) if latest else {}
         for key, head in latest.items():
             found = stored.get(key)
@@ -314,7 +319,7 @@ class _LogCheck:
             if event is None:
                 self._differs(f"head {key.hex()}", f"there is no entry {head.index}")
             # Without its target, an entry no longer tells which heads it moved.
-            if "target" not in event.erased and (key, head) not in _heads_of(event):
+            if "target" not in event.erased and (key, head) not in self._moved.by(event):
                 self._differs(f"head {key.hex()}", f"entry {head.index} is about something else")
 
     def _check_claims(self, claims: Sequence[Claim]) -> None:
@@ -384,23 +389,6 @@ class _Tree:
             if self._store.tile(self._tenant, level, number) is not None:
                 return f"tile {level}/{number}"
         return None
-
-
-def _heads_of(event: Event) -> list[tuple[bytes, ResourceHead]]:
-    """Return the heads that an entry moved, and where to."""
-    target, subject = event.target, event.subject
-    if event.op in (Op.REVISE, Op.RETRACT) and subject is not None:
-        key = head_key(HeadSlot.REVISION, "event", subject)
-        return [(key, ResourceHead(event.index, event.op is Op.REVISE))]
-    if event.op is Op.RECORD and target is not None:
-        key = head_key(HeadSlot.EVENT, target.type, target.id)
-        return [(key, ResourceHead(event.index, True))]
-    if event.op is Op.DOCUMENT and target is not None:
-        key = head_key(HeadSlot.DOCUMENT, target.type, target.id)
-        return [(key, ResourceHead(event.index, not event.kind.endswith(".delete")))]
-    if event.op is Op.SYSTEM and event.kind in HOLD_ACTS:
-        return [(HOLD_HEAD, ResourceHead(event.index, True))]
-    return []
 
 
 def _claim_of_id(event_id: str) -> bytes:

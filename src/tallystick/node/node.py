@@ -40,6 +40,7 @@ from tallystick.ledger.blobs import Blobs
 from tallystick.ledger.erasures import Erasures
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.restored import erase_again
+from tallystick.ledger.retention_run import Retention
 from tallystick.log.clock_step import require_in_step
 from tallystick.log.erasure_list import ErasureList, read_lines
 from tallystick.log.head_proof import is_being_copied
@@ -104,9 +105,12 @@ class Node:
             overrun=index.overrun,
             precondition=self.remembered.require,
         )
-        self.ledger = Ledger(store, self.sequencer, index.reader, key, clock)
-        self.erasures = Erasures(self.ledger, self.blobs)
         self.erasure_list = ErasureList(erasures_in(folder, settings))
+        self.ledger = Ledger(
+            store, self.sequencer, index.reader, key, clock, erased=self._finish_erasures
+        )
+        self.erasures = Erasures(self.ledger, self.blobs)
+        self.retention = Retention(self.ledger, self.blobs)
         self.issuer = _issuer(key, self.identity, settings, clock)
         self.folder = folder
         self.name = f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
@@ -276,6 +280,10 @@ class Node:
         """
         require_in_step(self.clock.now_ms(), self.store.now_ms())
 
+    def _finish_erasures(self) -> None:
+        self.erasure_list.flush()
+        self.store.settle_erased()
+
     def close(self) -> None:
         """Commit what is queued, stop the followers, release store and folder."""
         self.sequencer.close()
@@ -283,6 +291,7 @@ class Node:
             self.witnesses.close()
         if self.stamper is not None:
             self.stamper.close()
+        self.erasure_list.flush()
         self.remembered.close()
         self.stop_following()
         self.index.close()

@@ -266,7 +266,7 @@ class Store(Protocol):
     def claims(self, tenant: str, claims: Sequence[bytes]) -> dict[bytes, Claim]:
         """Return the committed claims that exist among `claims`."""
 
-    def claims_of(self, tenant: str, indexes: Iterable[int]) -> list[bytes]:
+    def claims_of(self, tenant: str, indexes: Iterable[int]) -> list[Claim]:
         """Return the committed claims that lead to entries at `indexes`.
 
         Cost: one look at all claims of the log.
@@ -289,6 +289,12 @@ class Store(Protocol):
 
     def scan_identity(self, after: tuple[str, str, str] | None, limit: int) -> list[IdentityWrite]:
         """Return the next `limit` records, with their lookups, by tenant, kind and id."""
+
+    def settle_erased(self) -> None:
+        """Leave nothing of erased bytes in files of the store, as far as others let it at once.
+
+        What others hold on to is seen to later. Cost: may wait for a second; commits go on.
+        """
 
     def close(self) -> None:
         """Release files and connections; idempotent."""

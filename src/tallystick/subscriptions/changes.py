@@ -1,9 +1,11 @@
 """A stretch of a log as changes: what happened to events, in the order of the log.
 
-    record     an event, as `/v1/events` shows it now; left out when it was retracted since
+    record     an event, as `/v1/events` shows it now; left out when it was retracted since,
+               and without content, with `view.removed`, when a retention policy took it away
     revise     the event as it is shown now, and as it was shown before this revision
     retract    the event as it was shown before
-    erase      the event with what is left of it; one change for each event that lost something
+    erase      the event with what is left of it; one change for each event that lost something,
+               none for what a retention policy took away: it was due on the day it came
 
 Other entries (documents, the ledger's own acts) are no changes of events. With `Over.LOG` every
 entry is a change, as it was recorded. A change shows an event as of the moment it is read, not as
@@ -20,6 +22,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from tallystick.events.erased_sections import policy_of
 from tallystick.events.event import Event, Op, View, as_recorded
 from tallystick.ledger.erasure import erased_indexes
 from tallystick.ledger.selections import first_views
@@ -171,9 +174,9 @@ class _Reading:
         touches: list[_Touch] = []
         for entry, view, begin, end in steps:
             if entry.op is Op.RECORD:
-                if not view.retracted:
+                if not view.retracted or view.removed:
                     touches.append(_Touch(entry, entry.index, begin, end, view))
-            elif entry.op is Op.ERASE:
+            elif entry.op is Op.ERASE and policy_of(entry.data) is None:
                 erased, reached = self._erasures(entry, begin, end)
                 touches += erased
                 if reached != end:

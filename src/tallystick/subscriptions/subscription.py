@@ -72,6 +72,8 @@ class Judge:
 
     def __call__(self, change: Change, values: Values) -> Disclosure:
         """Return what the subscriber gets of a change; `values` are those of `change.view`."""
+        if change.op is Op.RECORD and change.view.removed:
+            return Disclosure.NOTHING
         if change.op is Op.RECORD or self._over is Over.LOG:
             return Disclosure.WHOLE if self._shows(values) else Disclosure.NOTHING
         if change.op is Op.REVISE:

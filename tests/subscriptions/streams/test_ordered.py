@@ -10,8 +10,10 @@ import apsw
 import msgspec
 import pytest
 
+from tallystick.events.event import Resource
 from tallystick.identity import access, acts
 from tallystick.identity.access import Scope
+from tallystick.identity.policies import RetentionPolicy
 from tallystick.identity.records import User
 from tallystick.subscriptions.streams import exchange, ordered, progress
 from tests.subscriptions.streams.receivers import (
@@ -240,6 +242,27 @@ def test_what_was_erased_before_it_was_sent_is_named_and_not_sent(world: World) 
     ]
     assert [event["id"] for event in first["events"] if event["op"] == "record"] == [ids[2]]
     assert sum(each.body.count(b"yes") for each in receiver.taken) == 1
+
+
+def test_what_retention_removed_before_it_was_sent_is_named_as_a_range(world: World) -> None:
+    with receiving() as receiver, world.sending():
+        world.create(receiver.url)
+        world.act("pause")
+        ids = [world.append(1, kind="old")[0] for _ in range(3)] + world.append(1)
+        node = world.live.node
+        [first, *_, last] = [node.ledger.index_of(TENANT, id) or 0 for id in ids]
+        policy = RetentionPolicy(
+            id="p", tenant=TENANT, query="kind:old", days=0, set_ms=0, set_by=Resource("u", "1")
+        )
+        node.retention.set_policy(policy, confirm=False)
+        node.retention.run(TENANT, by=Resource("u", "1"), confirm=True)
+        world.act("resume")
+        receiver.wait(lambda: len(receiver.taken) >= 1)
+        until(lambda: world.stream()["lag"] == 0)
+    told = [each.json for each in receiver.taken]
+    notices = [notice for each in told for notice in each.get("notices", ())]
+    assert notices == [{"notice": "removed", "from": first, "to": last, "events": 3}]
+    assert [event["id"] for event in receiver.events()] == [ids[3]]
 
 
 def test_a_stream_ends_with_its_makers_right_to_read(world: World) -> None:

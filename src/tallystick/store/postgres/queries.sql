@@ -173,7 +173,7 @@ WHERE tenant = %(tenant)b AND claim = ANY(%(claims)b::bytea[]);
 
 -- name: claims_of
 -- Those that lead to some entries.
-SELECT claim FROM claims WHERE tenant = %(tenant)b AND idx = ANY(%(idx)b::bigint[]);
+SELECT claim, digest, idx FROM claims WHERE tenant = %(tenant)b AND idx = ANY(%(idx)b::bigint[]);
 
 -- name: forget_claims
 -- Takes the digests from claims.

@@ -124,10 +124,10 @@ def claims(connection: Connection, tenant: bytes, wanted: Sequence[bytes]) -> di
     return {row[0]: Claim(*row) for row in found}
 
 
-def claims_of(connection: Connection, tenant: bytes, indexes: Iterable[int]) -> list[bytes]:
+def claims_of(connection: Connection, tenant: bytes, indexes: Iterable[int]) -> list[Claim]:
     """Return the claims that lead to entries at `indexes`."""
     found = select(connection, "claims_of", tenant=tenant, idx=list(indexes))
-    return [claim for (claim,) in found]
+    return [Claim(*row) for row in found]
 
 
 def identity(connection: Connection, tenant: bytes, kind: bytes, id: bytes) -> IdentityRow | None:

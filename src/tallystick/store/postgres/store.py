@@ -230,7 +230,7 @@ class PostgresStore:
         """Return the committed claims that exist among `claims`."""
         return self.read(lambda c: reading.claims(c, to_bytes(tenant), claims))
 
-    def claims_of(self, tenant: str, indexes: Iterable[int]) -> list[bytes]:
+    def claims_of(self, tenant: str, indexes: Iterable[int]) -> list[Claim]:
         """Return the claims that lead to entries at `indexes`."""
         return self.read(lambda c: reading.claims_of(c, to_bytes(tenant), indexes))
 
@@ -304,6 +304,9 @@ class PostgresStore:
         """
         with translated():
             self._cleaner.scrub()
+
+    def settle_erased(self) -> None:
+        """Do nothing: the thread that vacuums was woken by the commit."""
 
     def close(self) -> None:
         """Close every connection; idempotent."""

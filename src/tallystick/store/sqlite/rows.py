@@ -177,13 +177,14 @@ def claims(connection: apsw.Connection, log: int, wanted: Sequence[bytes]) -> di
     return {row[0]: Claim(*row) for row in found}
 
 
-def claims_of(connection: apsw.Connection, log: int, indexes: Iterable[int]) -> list[bytes]:
+def claims_of(connection: apsw.Connection, log: int, indexes: Iterable[int]) -> list[Claim]:
     """Return the claims that lead to entries at `indexes`."""
     found = connection.execute(
-        "SELECT claim FROM claims WHERE number = ? AND idx IN (SELECT value FROM json_each(?))",
+        "SELECT claim, digest, idx FROM claims"
+        " WHERE number = ? AND idx IN (SELECT value FROM json_each(?))",
         (log, json.dumps(list(indexes))),
     )
-    return [claim for (claim,) in found]
+    return [Claim(*row) for row in found]
 
 
 def identity(connection: apsw.Connection, tenant: str, kind: str, id: str) -> IdentityRow | None:

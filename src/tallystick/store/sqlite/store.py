@@ -9,14 +9,15 @@ makes many events durable. Readers have connections of their own, one a thread. 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import resources
 from pathlib import Path
 
 import apsw
 
-from tallystick.errors import SchemaMismatch, StoreFailed
+from tallystick.errors import SchemaMismatch, StoreBusy, StoreFailed
 from tallystick.store.base import (
     SCHEMA_VERSION,
     Claim,
@@ -33,7 +34,9 @@ from tallystick.store.sqlite.writer import SqliteWriter
 from tallystick.store.sqlite_read_only import open_read_only
 from tallystick.store.write_probe import try_folder
 
-_TRUNCATE_WAIT_MS = 1_000
+# How long an erasure waits for readers of an old state, and how often it looks meanwhile.
+_TRUNCATE_WAIT_S = 1.0
+_TRUNCATE_AGAIN_S = 0.01
 
 
 def open_sqlite(path: Path, *, read_only: bool = False) -> SqliteStore:
@@ -63,6 +66,8 @@ class SqliteStore:
         self._numbers: dict[str, int] = {}
         # Whether erased bytes may still stand in the write-ahead log, also since a crash.
         self._truncate = True
+        # When a commit may try next to empty it; tries cost each a flush.
+        self._truncate_s = 0.0
         with translated():
             if read_only:
                 self._connection = open_read_only(path)
@@ -117,21 +122,41 @@ class SqliteStore:
             self._numbers |= writer.numbers
             if writer.erased:
                 self._truncate = True
-                self._truncate_wal(wait_ms=_TRUNCATE_WAIT_MS)
-            elif self._truncate:
+            elif self._truncate and time.monotonic() >= self._truncate_s:
                 self._truncate_wal()
 
     def try_write(self) -> None:
         """Write beside the file: a transaction that is rolled back would write nothing."""
         try_folder(self.path.parent)
 
-    def _truncate_wal(self, *, wait_ms: int = 0) -> None:
+    def settle_erased(self) -> None:
+        """Empty the write-ahead log, in which erased bytes stand.
+
+        Most of it is copied into the file without keeping anybody from writing; only what came in
+        meanwhile is copied, and the log cut off, with the lock held.
+        """
+        give_up_s = time.monotonic() + _TRUNCATE_WAIT_S
+        while self._is_to_be_truncated():
+            with self._reader() as connection, suppress(StoreBusy):
+                _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").get
+            with self._write_lock, translated():
+                if self._is_to_be_truncated():
+                    self._truncate_wal()
+            if time.monotonic() > give_up_s:
+                return
+            time.sleep(_TRUNCATE_AGAIN_S)
+
+    def _is_to_be_truncated(self) -> bool:
+        return self._truncate and not self._closed
+
+    def _truncate_wal(self) -> None:
         """Empty the write-ahead log; if others read an old state until then, a later commit does.
 
         The transaction is durable already, so nothing that goes wrong here may fail it.
         """
+        self._truncate_s = time.monotonic() + _TRUNCATE_WAIT_S
         connection = self._connection
-        connection.set_busy_timeout(wait_ms)
+        connection.set_busy_timeout(0)
         try:
             busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").get
             self._truncate = bool(busy)
@@ -254,7 +279,7 @@ class SqliteStore:
             log = self._number(connection, tenant)
             return {} if log is None else sqlite_rows.claims(connection, log, claims)
 
-    def claims_of(self, tenant: str, indexes: Iterable[int]) -> list[bytes]:
+    def claims_of(self, tenant: str, indexes: Iterable[int]) -> list[Claim]:
         """Return the claims that lead to entries at `indexes`."""
         with self._reader() as connection:
             log = self._number(connection, tenant)
