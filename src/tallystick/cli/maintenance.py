@@ -24,7 +24,7 @@ from tallystick.log.keys import LogKey, read_log_key
 from tallystick.log.views import LogReader
 from tallystick.maintenance import backup as backups
 from tallystick.maintenance import fsck as checks
-from tallystick.node.node import note_restored
+from tallystick.node.restoring import note_restored
 from tallystick.store.truth import Truth, has_ledger, open_truth
 from tallystick.tlog.note import Verifier
 

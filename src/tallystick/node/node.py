@@ -23,12 +23,11 @@ from tallystick.data_folder import (
     KEY_FILE,
     TIMESTAMPS_FOLDER,
     UPLOADS_FOLDER,
-    held,
     hold,
 )
 from tallystick.dialects import common_settings
 from tallystick.errors import Conflict, SettingsError, StoreBusy, StoreCorrupt, StoreError
-from tallystick.events.event import Draft, Json, Op, Resource
+from tallystick.events.event import Json
 from tallystick.followers.acting import ActingFollowers
 from tallystick.followers.process import Command, Setup
 from tallystick.followers.services import SHARED_IDENTITY_TTL_S, services_of
@@ -39,12 +38,11 @@ from tallystick.index.open import RULES, Index, open_index
 from tallystick.ledger.blobs import Blobs
 from tallystick.ledger.erasures import Erasures
 from tallystick.ledger.ledger import Ledger
-from tallystick.ledger.restored import erase_again
 from tallystick.ledger.retention_run import Retention
 from tallystick.log.clock_step import require_in_step
-from tallystick.log.erasure_list import ErasureList, read_lines
+from tallystick.log.erasure_list import ErasureList
 from tallystick.log.head_proof import is_being_copied
-from tallystick.log.keys import LogKey, missing_key, open_log_key, read_log_key
+from tallystick.log.keys import LogKey, missing_key, open_log_key
 from tallystick.log.remembered_heads import RememberedHeads
 from tallystick.log.sequencer import CommitListener, CommitStats, Sequencer
 from tallystick.settings import Settings
@@ -92,11 +90,7 @@ class Node:
         ttl_s = None if store.many_tenants else SHARED_IDENTITY_TTL_S
         common = common_settings(settings)
         self.identity = Identity(store, ttl_s=ttl_s, own_events_only=common.own_events_only)
-        self.remembered = RememberedHeads(
-            remembered_in(folder, settings),
-            lambda origin: key.signer(origin).verifier,
-            [Path(mirror) for mirror in settings.mirrors],
-        )
+        self.remembered = _remembered(folder, settings, key)
         self.sequencer = Sequencer(
             store,
             key,
@@ -403,6 +397,14 @@ def _open_key(folder: Path, settings: Settings, store: Store, *, lost_key: bool)
     return open_log_key(path, settings.server_name)
 
 
+def _remembered(folder: Path, settings: Settings, key: LogKey) -> RememberedHeads:
+    return RememberedHeads(
+        remembered_in(folder, settings),
+        lambda origin: key.signer(origin).verifier,
+        [Path(mirror) for mirror in settings.mirrors],
+    )
+
+
 def remembered_in(folder: Path, settings: Settings) -> list[Path]:
     """Return the folders in which heads are remembered."""
     elsewhere = settings.remembered_heads
@@ -413,40 +415,3 @@ def erasures_in(folder: Path, settings: Settings) -> list[Path]:
     """Return the files in which erasures are listed."""
     elsewhere = settings.erasure_list
     return [folder / ERASURES_FILE, *([Path(elsewhere)] if elsewhere else [])]
-
-
-def note_restored(
-    folder: Path, settings: Settings, told: Json, erasures: Path | None = None
-) -> int:
-    """Let logs that were set back on purpose go on, and record in each what `told` says of it.
-
-    What was erased since, as the list of erasures tells and the one in a file given, is erased
-    again; returns how many entries that were.
-    Raises: Conflict when a hold of the restored state covers some of that.
-    Raises: StoreLocked when another process has the folder, SettingsError, StoreError.
-    """
-    with held(folder):
-        key = read_log_key(folder / KEY_FILE)
-        with contextlib.closing(open_truth(folder, settings.database, read_only=True)) as truth:
-            heads = truth.store.log_heads()
-        remembered = RememberedHeads(
-            remembered_in(folder, settings), lambda origin: key.signer(origin).verifier
-        )
-        sizes = {head.tenant: remembered.latest_size(head) for head in heads}
-        remembered.reset(heads)
-        remembered.close()
-    with contextlib.closing(open_node(folder, settings, followers=False)) as node:
-        for head in heads:
-            data = told | {"size": head.size, "recorded_ms": head.recorded_ms}
-            if sizes[head.tenant] > head.size:
-                data["remembered_size"] = sizes[head.tenant]
-            draft = Draft(
-                kind="log.restored",
-                op=Op.SYSTEM,
-                target=Resource("log", head.origin),
-                data=data,
-                dialect="native",
-            )
-            node.ledger.append(head.tenant, [draft])
-        given = [] if erasures is None else read_lines(erasures)
-        return erase_again(node.ledger, node.blobs, [*node.erasure_list.lines(), *given])
