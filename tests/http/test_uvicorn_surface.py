@@ -20,9 +20,10 @@ OVERRIDDEN = {
         "data_received": ["self", "data"],
         "on_message_begin": ["self"],
         "on_headers_complete": ["self"],
-        "on_header": ["self", "name", "value"],
         "on_message_complete": ["self"],
         "on_body": ["self", "body"],
+        "on_response_complete": ["self"],
+        "_start_asgi_task": ["self", "cycle", "app"],
     },
     uvicorn.Server: {
         "capture_signals": ["self"],
@@ -32,11 +33,16 @@ OVERRIDDEN = {
     },
 }
 READ = {
-    HttpToolsProtocol: ("loop", "transport", "flow", "cycle", "scope"),
-    RequestResponseCycle: ("response_started", "response_complete"),
-    FlowControl: ("read_paused",),
+    HttpToolsProtocol: (
+        "loop", "transport", "flow", "cycle", "scope", "headers", "pipeline", "server_state",
+    ),
+    RequestResponseCycle: (
+        "response_started", "response_complete", "disconnected", "keep_alive", "default_headers",
+        "message_event", "on_response", "waiting_for_100_continue", "transport", "scope", "flow",
+    ),
+    FlowControl: ("read_paused", "write_paused"),
     uvicorn.Server: ("servers", "lifespan", "started", "should_exit", "server_state"),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
 from starlette.requests import Request
 from starlette.types import Message, Scope, Send
@@ -11,6 +12,7 @@ from starlette.types import Message, Scope, Send
 from tallystick import limits
 from tallystick.dialects.base import PathOwner
 from tallystick.http.auth import CONTROL
+from tallystick.http.connection import SendWhole
 from tallystick.http.metrics import Metrics
 from tallystick.http.proof_headers import ProofHeaders
 from tallystick.http.room import Room
@@ -25,6 +27,14 @@ async def _no_look() -> None:
     """Look at nothing."""
 
 
+class Answering(NamedTuple):
+    """What the answers of a server share."""
+
+    metrics: Metrics
+    room: Room
+    proof_headers: ProofHeaders
+
+
 class Answer:
     """Passes an answer on, adding what every answer carries, and counts it.
 
@@ -33,13 +43,11 @@ class Answer:
     """
 
     __slots__ = (
+        "_answering",
         "_look",
-        "_metrics",
-        "_proof_headers",
-        "_request_id",
-        "_room",
         "_scope",
         "_send",
+        "_send_whole",
         "_shown",
         "_start",
         "_taken",
@@ -50,21 +58,18 @@ class Answer:
     def __init__(
         self,
         send: Send,
-        request_id: str,
+        send_whole: SendWhole | None,
         owner: PathOwner | None,
         scope: Scope,
-        metrics: Metrics,
-        room: Room,
-        proof_headers: ProofHeaders,
+        answering: Answering,
     ) -> None:
+        """Begin; `send_whole`, where there is one, sends a small answer in one step."""
         self._send = send
+        self._send_whole = send_whole
         self._shown = begin()
-        self._proof_headers = proof_headers
-        self._request_id = request_id
         self.owner = owner
         self._scope = scope
-        self._metrics = metrics
-        self._room = room
+        self._answering = answering
         self._start: Message | None = None
         self._taken = 0
         self._look: Callable[[], Awaitable[None]] = _no_look
@@ -84,8 +89,13 @@ class Answer:
         if more:
             await self._look()
         await self._take_room(len(body), more)
-        if self._start is not None:
-            await self._begin(self._start)
+        start = self._start
+        if start is not None:
+            await self._begin(start)
+            if not more and len(body) <= limits.SMALL_ANSWER_BYTES and self._send_whole is not None:
+                await self._send_whole(start["status"], start["headers"], body)
+                return
+            await self._send(start)
         step = limits.SMALL_ANSWER_BYTES
         if len(body) <= step:
             await self._send(message)
@@ -105,20 +115,21 @@ class Answer:
         wanted = _COPIES * max(size_bytes, limits.SLICE_BYTES) if more else size_bytes
         if self._taken:
             if wanted > self._taken:
-                self._room.grow(wanted - self._taken)
+                self._answering.room.grow(wanted - self._taken)
                 self._taken = wanted
         elif self.started:
             # To break off an answer is worse than to begin it late.
-            self._taken = await self._room.take(wanted, limits.CLIENT_WAIT_S)
+            self._taken = await self._answering.room.take(wanted, limits.CLIENT_WAIT_S)
         else:
-            self._taken = await self._room.take(wanted)
+            self._taken = await self._answering.room.take(wanted)
 
     async def _begin(self, start: Message) -> None:
         self.started, self._start = True, None
         self._add_headers(start)
-        # After the page was read: the checkpoint covers all that it shows.
-        start["headers"] += await self._proof_headers.of(self._scope, self._shown, start["status"])
-        await self._send(start)
+        if self._shown.tenant is not None:
+            # After the page was read: the checkpoint covers all that it shows.
+            of = self._answering.proof_headers.of
+            start["headers"] += await of(self._scope, self._shown, start["status"])
 
     def _add_headers(self, message: Message) -> None:
         headers = message["headers"] = list(message.get("headers", ()))
@@ -127,7 +138,7 @@ class Answer:
             _keep_from_caches(headers)
         headers.append((b"x-content-type-options", b"nosniff"))
         if self.owner is None:
-            headers.append((b"x-request-id", self._request_id.encode("latin-1")))
+            headers.append((b"x-request-id", state["request_id"].encode("latin-1")))
             name = "native"
         else:
             name = self.owner.name
@@ -135,18 +146,22 @@ class Answer:
             headers += [(k.encode("latin-1"), v.encode("latin-1")) for k, v in extra.items()]
             if self._scope["path"].startswith(f"/extensions/{name}/"):
                 headers.append((b"x-tallystick-extension", name.encode("latin-1")))
-        self._metrics.count_request(name, message["status"])
+        self._answering.metrics.count_request(name, message["status"])
 
     def end(self) -> None:
         """Make room for others: nothing of the answer is held any more."""
         if self._taken:
-            self._room.give_back(self._taken)
+            self._answering.room.give_back(self._taken)
             self._taken = 0
 
 
 def _keep_from_caches(headers: list[tuple[bytes, bytes]]) -> None:
     """Let no shared cache keep an answer that was for one caller."""
-    rules = b",".join(value for name, value in headers if name.lower() == b"cache-control")
+    values = [value for name, value in headers if name.lower() == b"cache-control"]
+    if not values:
+        headers.append((b"cache-control", b"no-store"))
+        return
+    rules = b",".join(values)
     if b"private" in rules:
         headers.append((b"vary", b"Authorization, X-Api-Key"))
     elif b"no-store" not in rules:

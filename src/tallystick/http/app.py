@@ -45,10 +45,11 @@ from tallystick.http.admin.streams import AdminStreamsApi
 from tallystick.http.admin.tenants import AdminTenantsApi
 from tallystick.http.admin.users import AdminUsersApi
 from tallystick.http.admin.witnesses import AdminWitnessesApi
-from tallystick.http.answer import Answer
+from tallystick.http.answer import Answer, Answering
 from tallystick.http.auth import Authenticator, look_again
 from tallystick.http.body import ClientGone, body_of, pieces_of
 from tallystick.http.bridge import Bridge
+from tallystick.http.connection import whole_sender
 from tallystick.http.dispatch import APPEND, error_of, request_id_of
 from tallystick.http.export_files import open_exports
 from tallystick.http.hosts import Hosts, check_host
@@ -70,6 +71,7 @@ from tallystick.http.proxies import Proxies
 from tallystick.http.questions import ASKER
 from tallystick.http.read_threads import REQUEST
 from tallystick.http.room import Room
+from tallystick.identity.admission import ADMISSION, Admission
 from tallystick.identity.passwords import Passwords
 from tallystick.identity.throttle import Throttle
 from tallystick.node.erasure_runner import ErasureRunner
@@ -132,8 +134,8 @@ class App:
         self._cleaner: SessionCleaner | None = None
         self._remover: RetentionRunner | None = None
         self._metrics = Metrics(node)
-        self._room = Room(node.settings.answer_bytes)
-        self._proofs = ProofHeaders(self.services)
+        room = Room(node.settings.answer_bytes)
+        self._answering = Answering(self._metrics, room, ProofHeaders(self.services))
         self._exports = open_exports(node)
         node.commit_listeners.append(self._exports.committed)
         self._appender = Appender(self.services, authenticator, lambda: node.witnesses)
@@ -253,19 +255,22 @@ class App:
         state = scope.setdefault("state", {})
         request_id = state["request_id"] = request_id_of(scope)
         scope["app"] = self
-        mount = mount_of(self._mounts, scope["path"])
+        # No dialect and no mount has that path: nobody is asked whose it is.
+        is_append = (scope["method"], scope["path"]) == APPEND
+        mount = None if is_append else mount_of(self._mounts, scope["path"])
+        whole = whole_sender(scope) if mount is None else None
         if mount is not None:
             scope, send = mount.below(scope), mount.back(send)
-        owner = self._owner(scope) if mount is None else mount.dialect
+        owner = None if is_append else self._owner(scope) if mount is None else mount.dialect
         router = self._router_of(owner) if mount is None else mount.router
-        answer = Answer(send, request_id, owner, scope, self._metrics, self._room, self._proofs)
+        answer = Answer(send, whole, owner, scope, self._answering)
         REQUEST.set(state)
-        if scope["method"] in ("GET", "HEAD"):
-            ASKER.set(receive)
-        receive = self._looking_again(receive, state)
         try:
             check_host(scope)
-            if (scope["method"], scope["path"]) == APPEND and mount is None:
+            if scope["method"] in ("GET", "HEAD"):
+                ASKER.set(receive)
+            receive = self._looking_again(receive, state)
+            if is_append:
                 # It looks again before each chunk that it stores.
                 await self._appender(scope, receive, answer)
             elif owner is self.console and not self.console.owns(scope["path"]):
@@ -290,7 +295,8 @@ class App:
 
         async def received() -> Message:
             message = await receive()
-            if message["type"] == "http.request":
+            admission: Admission | None = state.get(ADMISSION)
+            if admission is not None and admission.is_stale():
                 await look_again(state, self._the_door())
             return message
 

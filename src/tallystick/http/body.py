@@ -11,6 +11,8 @@ from starlette.types import Receive, Scope
 from tallystick.compression import Unpacker, coding_of, unpacked
 from tallystick.errors import Malformed, TooLarge
 
+_FIRST_HEADERS = "tallystick.first_headers"
+
 
 class ClientGone(Exception):
     """The client closed the connection before its request was complete."""
@@ -91,11 +93,11 @@ async def body_of(request: Request, limit_bytes: int) -> bytes:
 
 def header(scope: Scope, name: bytes) -> bytes | None:
     """Return the first header called `name` (in lower case)."""
-    for key, value in scope["headers"]:
-        if key == name:
-            found: bytes = value
-            return found
-    return None
+    firsts: dict[bytes, bytes] | None = scope.get(_FIRST_HEADERS)
+    if firsts is None:
+        # Several are asked for at each request.
+        firsts = scope[_FIRST_HEADERS] = dict(reversed(scope["headers"]))
+    return firsts.get(name)
 
 
 def text_header(scope: Scope, name: bytes) -> str | None:
@@ -109,15 +111,15 @@ def _declared(scope: Scope, limit_bytes: int) -> str | None:
 
     Raises: TooLarge, Malformed, UnsupportedMediaType.
     """
-    codings: list[str] = []
-    for name, value in scope["headers"]:
-        if name == b"content-length":
-            if not value.isdigit():
-                raise Malformed("Content-Length is not a number")
-            _check(int(value), limit_bytes)
-        elif name == b"content-encoding":
-            codings.append(value.decode("latin-1"))
-    return coding_of(",".join(codings)) if codings else None
+    length = header(scope, b"content-length")
+    if length is not None:
+        if not length.isdigit():
+            raise Malformed("Content-Length is not a number")
+        _check(int(length), limit_bytes)
+    if header(scope, b"content-encoding") is None:
+        return None
+    codings = [value for name, value in scope["headers"] if name == b"content-encoding"]
+    return coding_of(b",".join(codings).decode("latin-1"))
 
 
 def _check(size: int, limit_bytes: int) -> None:

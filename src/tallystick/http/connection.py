@@ -8,9 +8,18 @@ that a connection writes in one turn of the event loop goes out together.
 from __future__ import annotations
 
 import asyncio
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
+from weakref import ref
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from starlette.types import Scope, Send
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 from tallystick import limits
 from tallystick.http.auth import CONTROL
@@ -19,9 +28,20 @@ from tallystick.identity.admission import ADMISSION
 ABORT = "tallystick.abort"
 """Name of the extension by which an answer that its client does not take is broken off."""
 
+WHOLE = "tallystick.whole"
+"""Name of the extension by which an answer that is there as a whole is sent in one step."""
+
+SendWhole = Callable[[int, Sequence[tuple[bytes, bytes]], bytes], Awaitable[None]]
+"""Sends status, headers and body; the headers state the length of the body."""
+
 _END = b"content-length: 0\r\nconnection: close\r\n\r\n"
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\n" + _END
 _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\n" + _END
+
+
+_FRAMING = frozenset((b"connection", b"transfer-encoding"))
+# What would end a header, or what none may hold.
+_not_in_headers = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]").search
 
 
 class JoinedWrites(asyncio.Transport):
@@ -38,6 +58,13 @@ class JoinedWrites(asyncio.Transport):
         if not self._kept:
             self._loop.call_soon(self._send)
         self._kept.append(data)
+
+    def write_at_once(self, data: bytes) -> None:
+        """Send `data` behind what is kept: nothing follows in this turn."""
+        if self._kept:
+            self._kept.append(data)
+        else:
+            self._transport.write(data)
 
     def _send(self) -> None:
         if self._kept:
@@ -162,20 +189,21 @@ class Protocol(HttpToolsProtocol):
         self._head_since_s = self.loop.time()
         self._head_begun = True
         super().on_message_begin()
-        self.scope["extensions"] = {ABORT: {"call": self.transport.abort}}
 
     def on_headers_complete(self) -> None:
         """Count from zero: the head is whole."""
         self._loose_bytes = 0
         super().on_headers_complete()
+        # The request keeps its headers; trailers, which come behind the body, go nowhere.
+        self.headers = []
+        self.scope["extensions"] = {
+            ABORT: {"call": self.transport.abort},
+            # Weakly: the request and its answer would otherwise wait for the garbage collector.
+            WHOLE: {"call": partial(_send_whole, ref(self.cycle))},
+        }
         self._head_since_s = None
         self._head_begun = False
         self._body_since_s = self.loop.time()
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header; trailers, which come behind the body, are dropped."""
-        if self._head_begun:
-            super().on_header(name, value)
 
     def on_message_complete(self) -> None:
         """Wait no longer: the request is whole."""
@@ -186,3 +214,58 @@ class Protocol(HttpToolsProtocol):
         """Count from zero: a piece of the body is here."""
         self._loose_bytes = 0
         super().on_body(body)
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request, if it is here; `_look` ends a wait that is too long."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+
+
+def whole_sender(scope: Scope) -> SendWhole | None:
+    """Return what sends a whole answer in one step; None where the server cannot."""
+    extension = scope.get("extensions", {}).get(WHOLE)
+    return None if extension is None else extension["call"]
+
+
+async def _send_in_steps(
+    send: Send, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes
+) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _send_whole(
+    weakly: ref[RequestResponseCycle],
+    status: int,
+    headers: Sequence[tuple[bytes, bytes]],
+    body: bytes,
+) -> None:
+    """Do for a whole answer, in one write, what uvicorn does for its head and its body."""
+    cycle = weakly()
+    assert cycle is not None, "its own task is running"
+    lines = [STATUS_LINE[status]]
+    is_plain = cycle.keep_alive and cycle.scope["method"] != "HEAD" and not cycle.response_started
+    length = b""
+    for name, value in (*cycle.default_headers, *headers):
+        low = name.lower()
+        if low == b"content-length":
+            length = value
+        elif low in _FRAMING:
+            is_plain = False
+        lines += (low, b": ", value, b"\r\n")
+    is_plain &= length == b"%d" % len(body)
+    if not is_plain or cycle.flow.write_paused or _not_in_headers(b"".join(lines[3::4])):
+        await _send_in_steps(cycle.send, status, headers, body)  # type: ignore[arg-type]
+        return
+    if cycle.disconnected:
+        return
+    lines += (b"\r\n", body)
+    cycle.response_started = cycle.response_complete = True
+    cycle.waiting_for_100_continue = False
+    cycle.transport.write_at_once(b"".join(lines))  # type: ignore[attr-defined]
+    cycle.message_event.set()
+    cycle.on_response()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import lru_cache
 
 from starlette.types import Scope
 
 from tallystick.errors import Malformed
 from tallystick.settings import Settings
 
+_HOSTS_KEPT = 256
 _LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
 _host = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(?::([0-9]*))?")
 
@@ -22,8 +24,13 @@ def check_host(scope: Scope) -> None:
     hosts = [value for name, value in scope["headers"] if name == b"host"]
     if len(hosts) > 1 or (not hosts and scope.get("http_version") == "1.1"):
         raise Malformed("a request has exactly one Host header", path="Host")
-    if hosts and not _host.fullmatch(hosts[0].decode("latin-1")):
+    if hosts and not _is_host(hosts[0]):
         raise Malformed("the Host header is no host with an optional port", path="Host")
+
+
+@lru_cache(_HOSTS_KEPT)
+def _is_host(value: bytes) -> bool:
+    return _host.fullmatch(value.decode("latin-1")) is not None
 
 
 class Hosts:

@@ -7,7 +7,7 @@ event, or to the receipts of the page. Bodies are the same with and without.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import pairwise
 
 from starlette.types import Scope
@@ -80,8 +80,10 @@ def _sees_all(scope: Scope) -> bool:
     return isinstance(access.visible(admission.principal), Everything)
 
 
-def _spelled(indexes: Iterable[int]) -> str:
+def _spelled(indexes: Collection[int]) -> str:
     """Return indexes as runs, `3-9,12`; as one run over all of them where that is far shorter."""
+    if len(indexes) == 1:
+        return str(*indexes)
     ordered = sorted(indexes)
     text = ",".join(_run(*run) for run in runs(ordered))
     return text if len(text) <= _INDEXES_CHARS_MAX else _run(ordered[0], ordered[-1])

@@ -133,6 +133,7 @@ def test_no_row_is_skipped_while_many_write(server: LiveServer, http: httpx2.Cli
         writing = any(writer.is_alive() for writer in writers)
         page = follow(http, limit=7, **cursor)
         indexes += [event["index"] for event in page["events"]]
+        # Asked before the page was read: what was written in between is on the next one.
         if not writing and not page["events"]:
             break
         cursor = {"cursor": page["next"]}
