@@ -21,7 +21,14 @@ def every_error() -> list[TallystickError]:
 
 def request_to(path: str, method: str = "GET") -> Request:
     """Return a request without headers."""
-    scope = {"type": "http", "method": method, "path": path, "headers": [], "query_string": b""}
+    scope = {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "headers": [],
+        "query_string": b"",
+        "state": {},
+    }
     return Request(scope)
 
 

@@ -7,7 +7,9 @@ import re
 from typing import Any
 
 from tallystick import errors
-from tallystick.http.problem import headers_of, problem, status_of
+from tallystick.dialects.errors import respond
+from tallystick.http.problem import answer, problem, status_of
+from tests.dialects.errors import request_to
 
 
 def classes() -> list[type[errors.TallystickError]]:
@@ -59,4 +61,11 @@ def test_every_error_has_a_native_answer() -> None:
         assert 400 <= status_of(error) <= 503
         assert (status_of(error) == 500) == (cls is errors.Unexpected)
         if status_of(error) in (429, 503):
-            assert int(headers_of(error)["Retry-After"]) >= 1
+            assert (
+                int(
+                    respond(request_to("/v1"), error, answer(error, "request")).headers[
+                        "Retry-After"
+                    ]
+                )
+                >= 1
+            )

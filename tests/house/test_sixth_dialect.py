@@ -11,8 +11,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from tallystick import json_text
 from tallystick.dialects import DIALECTS
 from tallystick.dialects.base import Dialect
+from tallystick.dialects.errors import ErrorAnswer
 from tallystick.dialects.services import Services
 from tallystick.errors import SettingsError, TallystickError
 from tallystick.events.dialect_rules import DialectRules
@@ -40,9 +42,9 @@ def routes(services: Services) -> list[Route]:
     return [Route("/toy/kinds", kinds, methods=["GET"])]
 
 
-def refused(request: Request, error: TallystickError) -> Response:
+def refused(request: Request, error: TallystickError) -> ErrorAnswer:
     """Answer errors in the toy's shape."""
-    return JSONResponse({"oops": error.code}, 418)
+    return ErrorAnswer(418, json_text.encode({"oops": error.code}))
 
 
 TOY = Dialect(
@@ -51,7 +53,7 @@ TOY = Dialect(
     rules=DialectRules(shows=lambda view: True, derived=lambda view, tenant_uuid: {}),
     routes=routes,
     owns=lambda path: path.startswith("/toy/"),
-    error_response=refused,
+    error=refused,
     openapi="openapi.yaml",
 )
 

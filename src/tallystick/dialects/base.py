@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from tallystick.dialects.errors import ErrorAnswer, respond
 from tallystick.dialects.services import Services
 from tallystick.errors import TallystickError
 from tallystick.events.dialect_rules import DialectRules
@@ -73,7 +74,7 @@ class Dialect(NamedTuple):
     """One Events API.
 
     `owns` tells whether a path lies in its URL space: unknown paths and methods there, and every
-    error, are answered by `error_response` in the dialect's own shape.
+    error, are answered in the dialect's own shape, as `error` says.
     """
 
     name: str
@@ -81,7 +82,8 @@ class Dialect(NamedTuple):
     rules: DialectRules
     routes: Callable[[Services], Sequence[BaseRoute]]
     owns: Callable[[str], bool]
-    error_response: Callable[[Request, TallystickError], Response]
+    error: Callable[[Request, TallystickError], ErrorAnswer]
+    """What its table says of an error: status, body, challenge."""
     openapi: str
     """Name of the OpenAPI document in the dialect's folder."""
     render: Callable[[View, Tenant], Json] | None = None
@@ -94,3 +96,7 @@ class Dialect(NamedTuple):
     """Its settings table."""
     common_settings: Callable[[Settings], CommonSettings] = lambda settings: CommonSettings()
     """What its settings mean for the other APIs; raises SettingsError."""
+
+    def error_response(self, request: Request, error: TallystickError) -> Response:
+        """Return its answer to an error."""
+        return respond(request, error, self.error(request, error))

@@ -1,8 +1,16 @@
-"""What most dialects tell of an error in the same way: HTTP's own headers, and the words."""
+"""The one responder for errors: an API hands over what its table says, and HTTP's headers follow.
+
+A table has a row for some classes of our errors; an error answers by the first class of its
+ancestry that stands there.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple, TypeVar
+
+from starlette.requests import Request
+from starlette.responses import Response
 
 from tallystick.errors import (
     MethodNotAllowed,
@@ -13,28 +21,54 @@ from tallystick.errors import (
     Unauthenticated,
 )
 
-_STORE_RETRY_AFTER_S = 5
+STORE_RETRY_AFTER_S = 5
+
+RowT = TypeVar("RowT")
 
 
-def status_in(table: Mapping[type[TallystickError], int], error: TallystickError) -> int:
-    """Return the HTTP status of an error: that of the first class of its ancestry in a table."""
+class ErrorAnswer(NamedTuple):
+    """What an API's table says of one error."""
+
+    status: int
+    body: bytes
+    challenge: str | None = None
+    """How to log in; None where the API says that in no header."""
+    media_type: str = "application/json"
+    store_retry_s: int | None = STORE_RETRY_AFTER_S
+    """When to try again after an error of the store; None where the API does not say."""
+    headers: Mapping[str, str] = {}
+    """Headers of the API's own; they win over those of HTTP."""
+
+
+def respond(request: Request, error: TallystickError, answer: ErrorAnswer) -> Response:
+    """Return the response to an error."""
+    headers = {**http_headers(error, answer), **answer.headers}
+    response = Response(answer.body, answer.status, headers, answer.media_type)
+    if request.method == "HEAD":
+        # The headers, the length among them, stay those of a GET.
+        response.body = b""
+    return response
+
+
+def http_headers(error: TallystickError, answer: ErrorAnswer) -> dict[str, str]:
+    """Return the headers that HTTP wants with an error."""
+    match error:
+        case Unauthenticated() if answer.challenge is not None:
+            return {"WWW-Authenticate": answer.challenge}
+        case MethodNotAllowed() if answer.status == 405 and error.allowed:
+            return {"Allow": ", ".join(error.allowed)}
+        case RateLimited() | Pushback():
+            return {"Retry-After": str(max(1, round(error.retry_after_s)))}
+        case StoreError() if answer.store_retry_s is not None:
+            return {"Retry-After": str(answer.store_retry_s)}
+    return {}
+
+
+def row_of(table: Mapping[type[TallystickError], RowT], error: TallystickError) -> RowT:
+    """Return the row of the first class of an error's ancestry that stands in a table."""
     return next(table[cls] for cls in type(error).__mro__ if cls in table)
 
 
 def message_of(error: TallystickError, status: int) -> str:
     """Return the text of an error for a client; the operator's troubles stay unnamed."""
     return error.message if status < 500 else (type(error).__doc__ or "").split("\n", 1)[0]
-
-
-def headers_of(error: TallystickError, challenge: str) -> dict[str, str]:
-    """Return the headers that HTTP wants of an error; `challenge` says how to log in."""
-    match error:
-        case Unauthenticated():
-            return {"WWW-Authenticate": challenge}
-        case MethodNotAllowed() if error.allowed:
-            return {"Allow": ", ".join(error.allowed)}
-        case RateLimited() | Pushback():
-            return {"Retry-After": str(max(1, round(error.retry_after_s)))}
-        case StoreError():
-            return {"Retry-After": str(_STORE_RETRY_AFTER_S)}
-    return {}

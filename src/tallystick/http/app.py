@@ -327,7 +327,7 @@ class App:
         request = Request(scope, receive)
         response: Response
         if answer.owner is None:
-            response = problem_response(error, request_id)
+            response = problem_response(request, error, request_id)
         else:
             response = answer.owner.error_response(request, error)
         await response(scope, receive, answer)

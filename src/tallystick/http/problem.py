@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from starlette.requests import Request
 from starlette.responses import Response
 
 from tallystick import json_text
 from tallystick.compression import CODINGS
+from tallystick.dialects.errors import STORE_RETRY_AFTER_S, ErrorAnswer, respond, row_of
 from tallystick.errors import (
     Conflict,
     Forbidden,
@@ -33,6 +35,7 @@ from tallystick.errors import (
 )
 
 CONTENT_TYPE = "application/problem+json"
+CHALLENGE = 'Bearer realm="tallystick"'
 
 # The first class of an error's ancestry that stands here decides.
 STATUS: dict[type[TallystickError], int] = {
@@ -58,7 +61,7 @@ STATUS: dict[type[TallystickError], int] = {
 
 def status_of(error: TallystickError) -> int:
     """Return the HTTP status of an error."""
-    return next(STATUS[cls] for cls in type(error).__mro__ if cls in STATUS)
+    return row_of(STATUS, error)
 
 
 def problem(error: TallystickError, request_id: str) -> dict[str, object]:
@@ -105,30 +108,24 @@ def _extras(error: TallystickError) -> dict[str, object]:
     return {}
 
 
-def headers_of(error: TallystickError) -> dict[str, str]:
-    """Return the headers that go with an error, whatever the shape of its body."""
-    if isinstance(error, RateLimited | Pushback):
-        return {"Retry-After": str(max(1, round(error.retry_after_s)))}
-    if isinstance(error, MethodNotAllowed) and error.allowed:
-        return {"Allow": ", ".join(error.allowed)}
+def problem_response(request: Request, error: TallystickError, request_id: str) -> Response:
+    """Return the response to an error."""
+    return respond(request, error, answer(error, request_id))
+
+
+def answer(error: TallystickError, request_id: str) -> ErrorAnswer:
+    """Return the answer to an error."""
+    text = json_text.encode(problem(error, request_id))
+    return ErrorAnswer(status_of(error), text, CHALLENGE, CONTENT_TYPE, headers=_headers(error))
+
+
+def _headers(error: TallystickError) -> dict[str, str]:
     if isinstance(error, UnsupportedMediaType):
-        # RFC 7694: what would have been taken.
+        # RFC 7694: the codings that are accepted.
         return {"Accept-Encoding": ", ".join(CODINGS)}
-    if isinstance(error, Unauthenticated):
-        return {"WWW-Authenticate": 'Bearer realm="tallystick"'}
-    if not isinstance(error, RequestError):
-        return {"Retry-After": "5"}
+    if not isinstance(error, RequestError | Pushback):
+        return {"Retry-After": str(STORE_RETRY_AFTER_S)}
     return {}
-
-
-def problem_response(error: TallystickError, request_id: str) -> Response:
-    """Return the answer that tells of an error."""
-    return Response(
-        json_text.encode(problem(error, request_id)),
-        status_of(error),
-        headers_of(error),
-        CONTENT_TYPE,
-    )
 
 
 @contextmanager

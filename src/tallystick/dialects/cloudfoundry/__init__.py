@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Route
 
 from tallystick.dialects.base import Dialect, settings_of
 from tallystick.dialects.cloudfoundry import responses, timestamps, wire
-from tallystick.dialects.cloudfoundry.errors import error_response
+from tallystick.dialects.cloudfoundry.errors import answer
 from tallystick.dialects.cloudfoundry.routes import V2Api
 from tallystick.dialects.cloudfoundry.routes_v3 import V3Api
 from tallystick.dialects.cloudfoundry.wire import DIALECT, Style
@@ -77,7 +77,7 @@ CLOUDFOUNDRY = Dialect(
     ),
     routes=routes,
     owns=owns,
-    error_response=error_response,
+    error=answer,
     openapi="openapi.yaml",
     render=lambda view, tenant: wire.from_event(view),
     settings=CloudFoundrySettings,

@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from starlette.requests import Request
-from starlette.responses import Response
 
-from tallystick import errors
+from tallystick import errors, json_text
 from tallystick.dialects.cloudfoundry import responses
+from tallystick.dialects.errors import ErrorAnswer, row_of
 from tallystick.errors import Forbidden, InvalidQuery, NotFound, TallystickError, Unauthenticated
 from tallystick.events.event import Json
 
@@ -118,7 +118,7 @@ V3: dict[type[TallystickError], ControllerError] = V2 | {
 def answer_to(error: TallystickError, *, v3: bool = False) -> ControllerError:
     """Return how an error is answered, its sentence complete."""
     table = V3 if v3 else V2
-    found = next(table[cls] for cls in type(error).__mro__ if cls in table)
+    found = row_of(table, error)
     return found._replace(sentence=found.sentence.replace("{}", _message(error)))
 
 
@@ -137,17 +137,15 @@ def v3_body(answer: ControllerError) -> Json:
     return {"errors": [error]}
 
 
-def error_response(request: Request, error: TallystickError) -> Response:
-    """Return the answer that tells of an error, in the shape of the version asked."""
+def answer(request: Request, error: TallystickError) -> ErrorAnswer:
+    """Return the answer to an error, in the shape of the version asked."""
     if request.url.path.startswith("/v3"):
-        answer = answer_to(error, v3=True)
-        response = responses.compact_response(v3_body(answer), answer.status)
+        row = answer_to(error, v3=True)
+        text, media_type = json_text.encode(v3_body(row)), responses.V3_TYPE
     else:
-        answer = answer_to(error)
-        response = responses.v2_response(request, v2_body(answer), answer.status, end="\n")
-    if isinstance(error, errors.RateLimited | errors.Pushback):
-        response.headers["Retry-After"] = str(max(1, round(error.retry_after_s)))
-    return response
+        row = answer_to(error)
+        text, media_type = responses.v2_text(request, v2_body(row)) + b"\n", responses.V2_TYPE
+    return ErrorAnswer(row.status, text, media_type=media_type, store_retry_s=None)
 
 
 def _message(error: TallystickError) -> str:

@@ -45,10 +45,14 @@ def indented(value: object) -> bytes:
     return _EMPTY.sub(opened, text)
 
 
-def v2_response(request: Request, value: object, status: int = 200, *, end: str = "") -> Response:
+def v2_text(request: Request, value: object) -> bytes:
+    """Return the text of an answer of version 2: indented unless the request says otherwise."""
+    return json_text.encode(value) if _is_plain(request) else indented(value)
+
+
+def v2_response(request: Request, value: object, status: int = 200) -> Response:
     """Return an answer of version 2: indented unless the request says `pretty=false`."""
-    body = json_text.encode(value) if _is_plain(request) else indented(value)
-    return Response(body + end.encode(), status, media_type=V2_TYPE)
+    return Response(v2_text(request, value), status, media_type=V2_TYPE)
 
 
 def rows_layout(request: Request) -> Layout:

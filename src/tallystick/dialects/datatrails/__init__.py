@@ -15,7 +15,7 @@ from tallystick.dialects.datatrails import rendering, wire
 from tallystick.dialects.datatrails.options import Options, options_of
 from tallystick.dialects.datatrails.publiclog.kind import follower_of
 from tallystick.dialects.datatrails.rendering import DIALECT
-from tallystick.dialects.datatrails.routes import EventsApi, TenancyApi, error_response, owns
+from tallystick.dialects.datatrails.routes import EventsApi, TenancyApi, error_answer, owns
 from tallystick.dialects.datatrails.routes_blobs import BlobsApi
 from tallystick.dialects.datatrails.routes_iam import ApplicationsApi, TokenApi
 from tallystick.dialects.datatrails.routes_imports import MovingApi
@@ -57,7 +57,7 @@ DATATRAILS = Dialect(
     ),
     routes=routes,
     owns=owns,
-    error_response=error_response,
+    error=error_answer,
     openapi="openapi.yaml",
     render=lambda view, tenant: wire.from_event(view, tenant_uuid=UUID(tenant.uuid)),
     settings=Options,

@@ -8,17 +8,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tallystick import errors
+from tallystick import errors, json_text
+from tallystick.dialects.errors import ErrorAnswer
 from tallystick.errors import TallystickError
 from tallystick.events.event import Json
-
-
-class GatewayError(NamedTuple):
-    """An error as it goes out."""
-
-    status: int
-    headers: dict[str, str]
-    body: Json
 
 
 class DataTrailsCode(NamedTuple):
@@ -79,7 +72,7 @@ _SHORTEST_RESET_S = 0.001
 
 def answer(
     error: TallystickError, *, request_id: str | None = None, tenant: str | None = None
-) -> GatewayError:
+) -> ErrorAnswer:
     """Return what a caller gets for `error`.
 
     What the operator must mend is not described to the caller: 5xx bodies carry the general
@@ -93,7 +86,8 @@ def answer(
     if request_id is not None:
         details.append({"@type": _TYPE + "RequestInfo", "requestId": request_id})
     body: Json = {"code": code.grpc, "message": message, "details": details}
-    return GatewayError(code.status, _headers(error), body)
+    text = json_text.encode(body)
+    return ErrorAnswer(code.status, text, "Bearer", store_retry_s=None, headers=_headers(error))
 
 
 def code_of(kind: type[TallystickError]) -> DataTrailsCode:
@@ -111,10 +105,6 @@ def _headers(error: TallystickError) -> dict[str, str]:
         return {RATE_LIMIT_RESET: f"{wait_s:.3f}", "Retry-After": str(_whole_seconds(wait_s))}
     if isinstance(error, errors.Pushback):
         return {"Retry-After": str(_whole_seconds(error.retry_after_s))}
-    if isinstance(error, errors.Unauthenticated):
-        return {"WWW-Authenticate": "Bearer"}
-    if isinstance(error, errors.MethodNotAllowed) and error.allowed:
-        return {"Allow": ", ".join(error.allowed)}
     return {}
 
 

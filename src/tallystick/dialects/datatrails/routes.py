@@ -21,6 +21,7 @@ from tallystick.dialects.datatrails.caller import DataTrailsCaller, actor_of, ca
 from tallystick.dialects.datatrails.events import TrailEvents
 from tallystick.dialects.datatrails.options import Options
 from tallystick.dialects.datatrails.quotas import RateLimit
+from tallystick.dialects.errors import ErrorAnswer
 from tallystick.dialects.services import Services
 from tallystick.errors import Malformed, NotFound, TallystickError
 from tallystick.events import entry
@@ -180,16 +181,15 @@ def owns(path: str) -> bool:
     return any(path == root or path.startswith(f"{root}/") for root in _ROOTS)
 
 
-def error_response(request: Request, error: TallystickError) -> Response:
-    """Return the answer that tells of an error; of the public log's files, as storage does."""
-    missing = storage.error_response(request, error)
+def error_answer(request: Request, error: TallystickError) -> ErrorAnswer:
+    """Return the answer to an error; of the public log's files, as storage gives it."""
+    missing = storage.error_answer(request, error)
     if missing is not None:
         return missing
     state = request.scope["state"]
-    told = errors.answer(
+    return errors.answer(
         error, request_id=state.get("request_id"), tenant=state.get("tenant_identity")
     )
-    return json_response(told.body, told.status, told.headers)
 
 
 def json_response(

@@ -14,6 +14,7 @@ from xml.sax.saxutils import escape, quoteattr
 from starlette.requests import Request
 from starlette.responses import Response
 
+from tallystick.dialects.errors import ErrorAnswer
 from tallystick.errors import InvalidQuery, NotFound, TallystickError
 
 ROOT = "/verifiabledata"
@@ -114,7 +115,7 @@ def found_response(search: TagSearch, blobs: Iterable[ContainerBlob], following:
     return Response(text, media_type=_TYPE, headers={"Cache-Control": "no-cache"})
 
 
-def error_response(request: Request, error: TallystickError) -> Response | None:
+def error_answer(request: Request, error: TallystickError) -> ErrorAnswer | None:
     """Return the storage service's answer to an error; None for one that it does not know."""
     path: str = request.scope["path"]
     if path != ROOT and not path.startswith(f"{ROOT}/"):
@@ -126,7 +127,8 @@ def error_response(request: Request, error: TallystickError) -> Response | None:
     id = request.scope["state"].get("request_id")
     told = message if id is None else f"{message}\nRequestId:{id}"
     text = f"{_XML}<Error><Code>{code}</Code><Message>{escape(told)}</Message></Error>"
-    return Response(text, status, {"x-ms-error-code": code}, _TYPE)
+    headers = {"x-ms-error-code": code}
+    return ErrorAnswer(status, text.encode(), media_type=_TYPE, store_retry_s=None, headers=headers)
 
 
 def _row(blob: ContainerBlob, asked: set[str]) -> str:

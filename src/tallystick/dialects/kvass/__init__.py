@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute
 
 from tallystick.dialects.base import Dialect
 from tallystick.dialects.kvass import wire
-from tallystick.dialects.kvass.errors import error_response
+from tallystick.dialects.kvass.errors import answer
 from tallystick.dialects.kvass.routes import KvassApi, owns, standing_headers
 from tallystick.dialects.services import Services
 from tallystick.events.dialect_rules import DialectRules, SomeTerms
@@ -33,7 +33,7 @@ KVASS = Dialect(
     ),
     routes=routes,
     owns=owns,
-    error_response=error_response,
+    error=answer,
     openapi="openapi.yaml",
     render=lambda view, tenant: wire.render(view, tenant.hex),
     headers=standing_headers,

@@ -6,10 +6,10 @@ Source: wire specification 2.6.
 from __future__ import annotations
 
 from starlette.requests import Request
-from starlette.responses import Response
 
 from tallystick import json_text
 from tallystick.dialects import errors
+from tallystick.dialects.errors import ErrorAnswer
 from tallystick.errors import (
     Conflict,
     Forbidden,
@@ -51,7 +51,7 @@ _CHALLENGE = 'Bearer realm="kvass"'
 
 def status_of(error: TallystickError) -> int:
     """Return the HTTP status of an error."""
-    return errors.status_in(STATUS, error)
+    return errors.row_of(STATUS, error)
 
 
 def body_of(error: TallystickError) -> Json:
@@ -70,14 +70,9 @@ def body_of(error: TallystickError) -> Json:
     }
 
 
-def error_response(request: Request, error: TallystickError) -> Response:
-    """Return the answer that tells of an error."""
-    return Response(
-        json_text.encode(body_of(error)),
-        status_of(error),
-        errors.headers_of(error, _CHALLENGE),
-        "application/json",
-    )
+def answer(request: Request, error: TallystickError) -> ErrorAnswer:
+    """Return the answer to an error."""
+    return ErrorAnswer(status_of(error), json_text.encode(body_of(error)), _CHALLENGE)
 
 
 def _params(error: TallystickError) -> Json:

@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute
 
 from tallystick.dialects.base import CommonSettings, Dialect, settings_of
 from tallystick.dialects.onehub import wire
-from tallystick.dialects.onehub.errors import error_response
+from tallystick.dialects.onehub.errors import answer
 from tallystick.dialects.onehub.routes import OnehubApi, owns
 from tallystick.dialects.services import Services
 from tallystick.events.dialect_rules import DialectRules, SomeTerms
@@ -53,7 +53,7 @@ ONEHUB = Dialect(
     ),
     routes=routes,
     owns=owns,
-    error_response=error_response,
+    error=answer,
     openapi="openapi.yaml",
     render=lambda view, tenant: wire.render(view, UTC),
     settings=OnehubSettings,

@@ -17,7 +17,7 @@ ORCHESTRATE = Dialect(
     ),
     routes=routes,
     owns=request.owns,
-    error_response=request.error_response,
+    error=request.error_answer,
     openapi="openapi.yaml",
     render=lambda view, tenant: wire.from_event(view),
     headers=request.standing_headers,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from tallystick.dialects import errors
+from tallystick.dialects.errors import row_of
 from tallystick.errors import (
     Conflict,
     FollowerBehind,
@@ -99,15 +99,14 @@ class Refusal(RequestError):
         self.details = details
 
 
-class ErrorAnswer(NamedTuple):
-    """An error as it is told: status, body and headers."""
+class Told(NamedTuple):
+    """An error as this API tells it."""
 
     status: int
     body: Json
-    headers: dict[str, str]
 
 
-def tell(error: TallystickError) -> ErrorAnswer:
+def tell(error: TallystickError) -> Told:
     """Return how an error is told; nothing of an error of ours but its kind."""
     if isinstance(error, Refusal):
         name, details = error.answer, error.details
@@ -117,7 +116,7 @@ def tell(error: TallystickError) -> ErrorAnswer:
     body: Json = {"message": code.message, "code": name}
     if details:
         body["details"] = details
-    return ErrorAnswer(code.status, body, errors.headers_of(error, CHALLENGE))
+    return Told(code.status, body)
 
 
 def items_not_found(collection: str, key: str, **more: str) -> Refusal:
@@ -126,7 +125,7 @@ def items_not_found(collection: str, key: str, **more: str) -> Refusal:
 
 
 def _code_of(error: TallystickError) -> str:
-    return next(_OF_CLASS[cls] for cls in type(error).__mro__ if cls in _OF_CLASS)
+    return row_of(_OF_CLASS, error)
 
 
 def _details(error: TallystickError) -> Json:

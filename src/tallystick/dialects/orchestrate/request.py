@@ -22,6 +22,7 @@ from starlette.types import Receive, Scope
 
 from tallystick import json_text, limits
 from tallystick.dialects.answers import COMPACT, pieces_of, streamed
+from tallystick.dialects.errors import ErrorAnswer
 from tallystick.dialects.orchestrate import errors, paging, preconditions, wire
 from tallystick.dialects.orchestrate.field_filter import FieldFilter, names_of
 from tallystick.dialects.orchestrate.preconditions import Precondition
@@ -218,10 +219,11 @@ class OrchestrateExchange:
         return {name: prefix + target for name, target in links.items()}
 
 
-def error_response(request: Request, error: TallystickError) -> Response:
-    """Return the answer that tells of an error."""
+def error_answer(request: Request, error: TallystickError) -> ErrorAnswer:
+    """Return the answer to an error."""
     told = errors.tell(error)
-    return _response(request, told.status, told.body, told.headers)
+    text, headers = _packed(request, json_text.encode(told.body))
+    return ErrorAnswer(told.status, text, errors.CHALLENGE, _JSON, headers=headers)
 
 
 def standing_headers(request: Request) -> dict[str, str]:
@@ -263,20 +265,25 @@ def names_in(path: str) -> list[str]:
 def _response(
     request: Request, status: int, body: Json | None, headers: Mapping[str, str]
 ) -> Response:
-    content = b"" if body is None else json_text.encode(body)
-    sent = dict(headers)
-    if content and _takes_gzip(request.headers.get("accept-encoding", "")):
-        content = _compressed(content)
-        sent["Content-Encoding"] = "gzip"
-        if "ETag" in sent:
-            sent["ETag"] = sent["ETag"][:-1] + '-gzip"'
-    if content:
-        sent["Vary"] = "Accept-Encoding"
+    content, packing = _packed(request, b"" if body is None else json_text.encode(body))
+    sent = {**headers, **packing}
+    if "Content-Encoding" in packing and "ETag" in sent:
+        sent["ETag"] = sent["ETag"][:-1] + '-gzip"'
     response = Response(content, status, sent, None if status == 204 else _JSON)
     if request.method == "HEAD":
         # The headers, the length among them, stay those of a GET.
         response.body = b""
     return response
+
+
+def _packed(request: Request, content: bytes) -> tuple[bytes, dict[str, str]]:
+    """Return content as the client takes it, and the headers that say so."""
+    if not content:
+        return content, {}
+    headers = {"Vary": "Accept-Encoding"}
+    if not _takes_gzip(request.headers.get("accept-encoding", "")):
+        return content, headers
+    return _compressed(content), {"Content-Encoding": "gzip", **headers}
 
 
 def _compressed(content: bytes) -> bytes:

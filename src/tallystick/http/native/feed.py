@@ -124,7 +124,7 @@ class FeedApi:
         try:
             response: Response = await self._services.door().run(self._feed, request)
         except TallystickError as error:
-            response = problem_response(error, request.scope["state"]["request_id"])
+            response = problem_response(request, error, request.scope["state"]["request_id"])
         response.headers.update(_CORS)
         return response
 
