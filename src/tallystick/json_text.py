@@ -16,6 +16,9 @@ from tallystick.errors import Malformed
 
 Shape = TypeVar("Shape")
 
+NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError)
+"""What decoding raises for bytes that are no JSON, or not of the shape that is wanted."""
+
 _PATH = re.compile(r" - at `(\$[^`]*)`\Z")
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
 _OTHER_SHAPE = re.compile("Expected `([^`]*)`, got `([^`]*)`")
@@ -48,7 +51,7 @@ def decode_as(decoder: msgspec.json.Decoder[Shape], text: bytes) -> Shape:
     except msgspec.ValidationError as error:
         message, pointer = explained(error)
         raise Malformed(message, path=pointer) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except NOT_JSON as error:
         if text.startswith(BYTE_ORDER_MARK):
             return decode_as(decoder, text[len(BYTE_ORDER_MARK) :])
         raise Malformed(f"the body is not JSON: {_reason(text, str(error))}") from None

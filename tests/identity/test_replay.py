@@ -9,10 +9,10 @@ import apsw
 import pytest
 
 from tallystick import data_folder
-from tallystick.errors import Unauthenticated
+from tallystick.errors import StoreCorrupt, Unauthenticated
 from tallystick.events.event import Event, Op
 from tallystick.identity import acts
-from tallystick.identity.records import Session
+from tallystick.identity.records import Session, decode
 from tallystick.identity.replay import IdentityReplay, identity_differences
 from tallystick.identity.tokens import Issued
 from tallystick.store.base import IdentityRow
@@ -114,3 +114,12 @@ def test_a_session_that_was_ended_gives_no_rights_once_its_record_is_damaged(
     # The server is checked once it has stopped.
     connection.executemany("INSERT OR REPLACE INTO identity VALUES (?, ?, ?, ?)", kept)
     connection.close()
+
+
+@pytest.mark.parametrize("doc", [b"", b"{", b"[]", b'{"id":"\xeb"}', b"\xff"])
+def test_a_record_that_is_no_json_is_named(doc: bytes) -> None:
+    refreshed = acts.continue_session(SESSION)
+    stored = IdentityRow(TENANT, "session", SESSION.id, doc)
+    assert found(refreshed, stored=stored) == ["it does not decode"]
+    with pytest.raises(StoreCorrupt, match="a session on record does not decode"):
+        decode(doc, Session)

@@ -20,6 +20,7 @@ from tallystick.client.client import Client, Json
 from tallystick.errors import Conflict, Malformed
 from tallystick.exports.formats import FORMATS, ExportFormat, Source, rows_of
 from tallystick.exports.rows import span_of
+from tallystick.json_text import NOT_JSON
 
 _PIECE_BYTES = 1024 * 1024
 _ROWS_AT_ONCE = 5_000
@@ -201,7 +202,7 @@ def _noted(note: Path, part: Path, form: ExportFormat, filters: Json) -> _Progre
     """
     try:
         progress = msgspec.json.decode(note.read_bytes(), type=_Progress)
-    except (FileNotFoundError, msgspec.DecodeError):
+    except (FileNotFoundError, *NOT_JSON):
         return None
     asked = msgspec.json.decode(msgspec.json.encode(filters))
     if not part.exists() or part.stat().st_size < progress.bytes:

@@ -23,6 +23,7 @@ from tallystick.client.log_watch import LogWatch, open_watch
 from tallystick.client.remembered_heads import PinnedHeads, default_folder
 from tallystick.client.shown_log import place_of
 from tallystick.errors import TallystickError
+from tallystick.json_text import NOT_JSON
 from tallystick.tlog.note import Verifier
 from tallystick.tlog.receipt import VerifiedReceipt, verify_receipt
 
@@ -404,6 +405,6 @@ def _refused(response: httpx2.Response) -> TallystickError:
 def _problem(response: httpx2.Response) -> Json:
     try:
         problem = msgspec.json.decode(response.content)
-    except msgspec.DecodeError:
+    except NOT_JSON:
         problem = None
     return problem if isinstance(problem, dict) else {"detail": response.text[:500]}

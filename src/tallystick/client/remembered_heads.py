@@ -20,6 +20,7 @@ import msgspec
 
 from tallystick.durable import create_folder, replace_file
 from tallystick.errors import MalformedNote, SettingsError, VerificationError
+from tallystick.json_text import NOT_JSON
 from tallystick.tlog.checkpoint import Checkpoint, open_checkpoint
 from tallystick.tlog.note import Verifier
 
@@ -179,7 +180,7 @@ def _read(path: Path) -> bytes | None:
 def _decode(path: Path, data: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(data, type=kind)
-    except msgspec.DecodeError as error:
+    except NOT_JSON as error:
         raise _damaged(path, "it is not JSON of its form") from error
 
 

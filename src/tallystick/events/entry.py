@@ -18,6 +18,7 @@ from tallystick import limits
 from tallystick.errors import Malformed, StoreCorrupt, TooLarge
 from tallystick.events import ids
 from tallystick.events.event import Draft, Event, Json, Op, Resource
+from tallystick.json_text import NOT_JSON
 
 VERSION = 1
 SECTIONS = ("actor", "target", "place", "data", "previous")
@@ -186,7 +187,7 @@ def decode(tenant: str, index: int, entry: bytes, sections: Sections) -> Event:
             original=place.original,
             erased=_erased(head.sections, sections),
         )
-    except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+    except (*NOT_JSON, ValueError) as error:
         raise StoreCorrupt(f"entry {index} of tenant {tenant!r} does not decode") from error
 
 
@@ -212,7 +213,7 @@ def recorded_ms_of(entry: bytes) -> int:
     """
     try:
         return _entry_decoder.decode(entry).recorded_ms
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except NOT_JSON as error:
         raise StoreCorrupt("an entry does not decode") from error
 
 

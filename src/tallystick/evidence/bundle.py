@@ -34,6 +34,7 @@ from tallystick.evidence.rows import (
 from tallystick.evidence.selection import Question, SelectedEntries, erased_since, select
 from tallystick.evidence.summary_page import summary_page
 from tallystick.evidence.zip_writer import ZipWriter
+from tallystick.json_text import NOT_JSON
 from tallystick.log.proofs import KeptHashes, StoreHashes
 from tallystick.store.base import LogRow, Store
 from tallystick.tlog.checkpoint import sign_checkpoint
@@ -140,7 +141,7 @@ class BundleWriter:
     def _begun(self, folder: Path) -> tuple[Progressed, bool]:
         """Return how far an earlier run came, and whether one had to be given up."""
         is_stale = False
-        with contextlib.suppress(FileNotFoundError, msgspec.DecodeError):
+        with contextlib.suppress(FileNotFoundError, *NOT_JSON):
             state = msgspec.json.decode((folder / _PROGRESS).read_bytes(), type=Progressed)
             if state.question == self._identity:
                 if not self._erased_since(state):

@@ -18,6 +18,7 @@ import msgspec
 from tallystick import durable
 from tallystick.errors import StoreFailed
 from tallystick.events.dialect_rules import Rules
+from tallystick.json_text import NOT_JSON
 
 _CURRENT = "CURRENT"
 _RULES = "rules.json"
@@ -38,14 +39,19 @@ class Generations:
     def current(self) -> Path:
         """Return the folder that is served, an empty one if there is none yet."""
         with _files():
-            try:
-                folder = self._root / (self._root / _CURRENT).read_text("ascii")
-            except FileNotFoundError:
-                folder = None
+            folder = self._named()
             if folder is None or not folder.is_dir():
                 folder = self.begin()
                 self.promote(folder)
             return folder
+
+    def _named(self) -> Path | None:
+        """Return the folder that is named as the current one; None where nothing sound names it."""
+        try:
+            name = (self._root / _CURRENT).read_bytes().decode("ascii", "replace")
+        except FileNotFoundError:
+            return None
+        return self._root / name if name.isdecimal() else None
 
     def folder(self, name: str) -> Path:
         """Return the folder of a generation by its name."""
@@ -82,7 +88,7 @@ class Generations:
         """Return the dialects whose rules a generation was not made with, added or changed."""
         try:
             known = msgspec.json.decode((folder / _RULES).read_bytes(), type=dict[str, int])
-        except (OSError, msgspec.DecodeError):
+        except (OSError, *NOT_JSON):
             known = {}
         return frozenset(
             name for name, version in self._versions.items() if known.get(name) != version

@@ -19,6 +19,7 @@ from tallystick.identity.access import Grant, Principal, Scope
 from tallystick.identity.exports import ExportJob
 from tallystick.identity.policies import RetentionPolicy
 from tallystick.identity.streams import Stream
+from tallystick.json_text import NOT_JSON
 from tallystick.store.base import IdentityRow, IdentityWrite, Store
 
 _CACHE_ROWS = 10_000
@@ -345,7 +346,7 @@ def decode(doc: bytes, record: type[Record]) -> Record:
     """
     try:
         return msgspec.json.decode(doc, type=record)
-    except msgspec.DecodeError as error:
+    except NOT_JSON as error:
         raise StoreCorrupt(
             f"a {_KINDS[record]} on record does not decode", hint="run tallystick fsck"
         ) from error

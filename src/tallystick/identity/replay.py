@@ -20,6 +20,7 @@ from tallystick.events.entry import SALT_BYTES, SECTIONS
 from tallystick.events.event import Event, Json, Op
 from tallystick.identity import exports
 from tallystick.identity.access import SHARING_ROLES
+from tallystick.json_text import NOT_JSON
 from tallystick.store.base import IdentityRow, LogRow, Store
 from tallystick.tlog.encoding import to_base64
 from tallystick.tlog.hashing import leaf_hash, section_commitment
@@ -129,7 +130,7 @@ class IdentityReplay:
             return f"it is there, though entry {known.index} deleted it"
         try:
             record = msgspec.json.decode(row.doc, type=dict[str, Any])
-        except msgspec.DecodeError:
+        except NOT_JSON:
             return "it does not decode"
         for name, told in known.facts.items():
             stored = _FACTS.get(name, lambda record, name=name: record.get(name))(record)

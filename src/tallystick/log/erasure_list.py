@@ -21,6 +21,7 @@ from tallystick.errors import StoreCorrupt
 from tallystick.events import entry, erased_sections
 from tallystick.events.entry import section_bits, sections_of_bits
 from tallystick.events.erased_sections import ErasedSections
+from tallystick.json_text import NOT_JSON
 from tallystick.store.base import Erasure, LogHead, Store
 
 _STEP = 4_096
@@ -145,7 +146,7 @@ def read_lines(path: Path) -> Iterator[ErasureLine]:
             continue
         try:
             yield _decoder.decode(text)
-        except msgspec.DecodeError as error:
+        except NOT_JSON as error:
             # A crash cuts off a line; the next one begins after it.
             if number < len(texts) and text.endswith(b"}"):
                 raise StoreCorrupt(f"{path}, line {number}: no erasure") from error

@@ -13,10 +13,9 @@ from collections.abc import Callable
 from itertools import count
 from typing import NoReturn, Protocol
 
-import msgspec
-
 from tallystick.errors import StoreCorrupt, VerificationError
 from tallystick.events import entry
+from tallystick.json_text import NOT_JSON
 from tallystick.log.keys import LogKey
 from tallystick.store.base import LogHead, Writer
 from tallystick.tlog.checkpoint import open_checkpoint
@@ -210,7 +209,7 @@ def _prove_last_tile(reads: TreeReads, head: LogHead, level: int, full: int) -> 
 def _recorded_ms(stored: bytes) -> int | None:
     try:
         return entry.recorded_ms_of(stored)
-    except (StoreCorrupt, msgspec.DecodeError):
+    except (StoreCorrupt, *NOT_JSON):
         return None
 
 

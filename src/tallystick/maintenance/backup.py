@@ -28,6 +28,7 @@ from tallystick.data_folder import (
     TIMESTAMPS_FOLDER,
 )
 from tallystick.errors import SettingsError, StoreCorrupt, StoreFailed
+from tallystick.json_text import NOT_JSON
 
 FORMAT = "tallystick-backup/1"
 DATABASES = (STREAMS_FILE, PUBLIC_FILE, LEDGER_FILE)
@@ -95,7 +96,7 @@ def restore(source: IO[bytes], folder: Path) -> Manifest:
                     manifest = msgspec.json.decode(data.read(), type=Manifest)
                 else:
                     found[member.name] = _extract(data, folder, member.name)
-    except (tarfile.TarError, msgspec.DecodeError, EOFError) as error:
+    except (tarfile.TarError, *NOT_JSON, EOFError) as error:
         raise StoreCorrupt(f"this is no whole backup: {error}") from error
     if manifest is None or manifest.format != FORMAT:
         raise StoreCorrupt("the backup has no manifest: it was cut off, or is none of ours")

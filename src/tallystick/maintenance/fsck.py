@@ -21,6 +21,7 @@ from tallystick.events.entry import SALT_BYTES, SECTIONS
 from tallystick.events.event import Event, Op
 from tallystick.identity.records import lookups_of
 from tallystick.identity.replay import KINDS, IdentityReplay
+from tallystick.json_text import NOT_JSON
 from tallystick.maintenance.moved_heads import MovedHeads
 from tallystick.store.base import (
     Claim,
@@ -162,7 +163,7 @@ class _LogCheck:
             self._differs(where, "its leaf hash is not the hash of its bytes")
         try:
             told = _entry_decoder.decode(row.entry)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except NOT_JSON:
             self._differs(where, "it does not decode")
         if told.v != entry.VERSION or not ids.is_uuid(told.id):
             self._differs(where, "its version or id is none that this program writes")
@@ -408,7 +409,7 @@ def _check_identity(store: Store, report: Report, tenants: set[str] | None) -> N
             where = f"identity record {after!r}"
             try:
                 msgspec.json.decode(record.doc or b"")
-            except msgspec.DecodeError:
+            except NOT_JSON:
                 raise _Found(f"{where}: it does not decode") from None
             for namespace, text in record.lookups:
                 found = store.find_identity(namespace, text)

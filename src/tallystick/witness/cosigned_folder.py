@@ -19,6 +19,7 @@ import msgspec
 
 from tallystick import times
 from tallystick.durable import create_folder, replace_file
+from tallystick.json_text import NOT_JSON
 
 _NEWEST: Final = "checkpoint"
 _STATE: Final = "state.json"
@@ -44,7 +45,7 @@ class CosignedFolder:
 
     def latest(self, tenant: str) -> dict[str, LastCosignature]:
         """Return the latest cosignature of a log by the key of each witness."""
-        with contextlib.suppress(FileNotFoundError, msgspec.DecodeError):
+        with contextlib.suppress(FileNotFoundError, *NOT_JSON):
             data = (self._of(tenant) / _STATE).read_bytes()
             return msgspec.json.decode(data, type=dict[str, LastCosignature])
         return {}
@@ -54,7 +55,8 @@ class CosignedFolder:
         if day is not None and not _DAY.fullmatch(day):
             return None
         with contextlib.suppress(FileNotFoundError):
-            return (self._of(tenant) / (day or _NEWEST)).read_text("utf-8")
+            path = self._of(tenant) / (day or _NEWEST)
+            return path.read_bytes().decode(errors="replace")
         return None
 
     def add(self, tenant: str, checkpoint: str, cosigned: Mapping[str, LastCosignature]) -> None:

@@ -52,7 +52,7 @@ class MirrorFolder:
     def note(self) -> str | None:
         """Return the checkpoint as it was fetched; None before the first one."""
         try:
-            return (self.path / CHECKPOINT).read_text("utf-8")
+            return (self.path / CHECKPOINT).read_bytes().decode(errors="replace")
         except FileNotFoundError:
             return None
 

@@ -69,7 +69,7 @@ def publish_pages(
 def _grown(path: Path, mirrored: Mirrored, now_ms: int) -> list[list[str]]:
     """Add a line to the growth unless the log is as it was; return all lines."""
     # Times, numbers and base64: nothing that would need quotes.
-    lines = path.read_text("utf-8").splitlines() if path.exists() else []
+    lines = path.read_bytes().decode(errors="replace").splitlines() if path.exists() else []
     rows = [line.split(",") for line in lines[1:]]
     size, root = str(mirrored.size), to_base64(mirrored.root)
     if not rows or rows[-1][1:] != [size, root]:

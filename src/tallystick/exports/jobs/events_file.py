@@ -24,6 +24,7 @@ from tallystick.exports.jobs.files import FileKind, FileOrder, Progress, Written
 from tallystick.exports.rows import export_slices, span_of
 from tallystick.identity.export_acts import CREATED
 from tallystick.identity.makers import rights_digest
+from tallystick.json_text import NOT_JSON
 from tallystick.limits import EXPORT_FREE_BYTES
 from tallystick.query.expr import all_of
 from tallystick.query.native_filter import from_words
@@ -128,7 +129,7 @@ class _Writing:
             self._keep_note(file)
 
     def _resume(self) -> None:
-        with contextlib.suppress(FileNotFoundError, msgspec.DecodeError):
+        with contextlib.suppress(FileNotFoundError, *NOT_JSON):
             note = msgspec.json.decode(self._noted.read_bytes(), type=_Note)
             if note.rights == self._note.rights and self._rows.stat().st_size >= note.bytes:
                 self._note = note

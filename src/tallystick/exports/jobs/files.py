@@ -14,6 +14,7 @@ import msgspec
 from tallystick.durable import create_folder, replace_file
 from tallystick.events.event import Json
 from tallystick.identity.exports import ExportJob
+from tallystick.json_text import NOT_JSON
 from tallystick.query.expr import Expr
 
 Words = Mapping[str, Sequence[str]]
@@ -91,7 +92,7 @@ class FileFolder:
         self._lock = threading.Lock()
         self._states: dict[tuple[str, str], FileState] = {}
         for path in folder.glob(f"*/{_STATE}"):
-            with contextlib.suppress(msgspec.DecodeError, OSError):
+            with contextlib.suppress(*NOT_JSON, OSError):
                 state = msgspec.json.decode(path.read_bytes(), type=FileState)
                 self._states[state.tenant, state.id] = state
 

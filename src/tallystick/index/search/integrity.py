@@ -16,6 +16,7 @@ import msgspec
 
 from tallystick.errors import StoreFailed
 from tallystick.followers.damage import SearchDamaged
+from tallystick.json_text import NOT_JSON
 
 META = "meta.json"
 
@@ -76,7 +77,7 @@ def read_meta(folder: Path) -> Meta:
         raise SearchDamaged("the search index lost its list of segments") from error
     except OSError as error:
         raise StoreFailed("the search index cannot be read") from error
-    except msgspec.DecodeError as error:
+    except NOT_JSON as error:
         raise SearchDamaged("the search index has a damaged list of segments") from error
 
 
@@ -127,7 +128,7 @@ def _body_bytes(path: Path, data: mmap.mmap) -> int:
         raise _damaged(path)
     try:
         footer = msgspec.json.decode(data[body : body + footer_bytes], type=_Footer)
-    except msgspec.DecodeError as error:
+    except NOT_JSON as error:
         raise _damaged(path) from error
     with memoryview(data) as view, view[:body] as content:
         if crc32(content) != footer.crc:
