@@ -259,6 +259,18 @@ class StoreBusy(Pushback):
 
     code = "store_busy"
 
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        retry_after_s: float = 1.0,
+        hint: str | None = None,
+        again: bool = False,
+    ) -> None:
+        """Say whether to write the same once more, here and now (`again`)."""
+        super().__init__(message, retry_after_s=retry_after_s, hint=hint)
+        self.again = again
+
 
 class SequencerFull(Pushback):
     """The queue of events to be written is full."""

@@ -150,7 +150,9 @@ def test_fsck_makes_no_tables_in_a_database(folder: Path, postgres_database: str
     refused = run("fsck", "--data", str(folder), "--database", postgres_database, code=1)
     assert "the database holds no store" in refused.stderr
     with psycopg.connect(postgres_database) as connection:
-        found = connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")
+        found = connection.execute(
+            "SELECT count(*) FROM pg_tables WHERE schemaname = current_schema()"
+        )
         assert found.fetchone() == (0,)
 
 

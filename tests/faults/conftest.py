@@ -8,12 +8,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.servers import CrashableServer, crashable_server
+from tests.faults.servers import CrashableServer, GivenServer, crashable_server
+from tests.support.postgres import given
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[CrashableServer]:
-    """Yield a PostgreSQL server that may be crashed."""
+def server() -> Iterator[CrashableServer | GivenServer]:
+    """Yield a PostgreSQL server that may be crashed, or the one that was given, which may not."""
+    url = given()
+    if url is not None:
+        yield GivenServer(url)
+        return
     with crashable_server() as server:
         yield server
 

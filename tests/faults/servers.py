@@ -14,10 +14,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
+import pytest
 from psycopg import sql
 
 from tests.support.needs import absent
-from tests.support.postgres import pgserver, until_it_runs
+from tests.support.postgres import fresh_database, pgserver, until_it_runs
 
 
 class CrashableServer:
@@ -47,6 +48,26 @@ class CrashableServer:
         yield urlsplit(self.url)._replace(path=f"/{name.as_string().strip(chr(34))}").geturl()
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+
+
+class GivenServer:
+    """A server that tests were given: connections to it may be ended, it cannot be killed."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def crash(self) -> None:
+        """Skip the test."""
+        pytest.skip("a server that was given is not crashed")
+
+    def start(self) -> None:
+        """It runs."""
+
+    @contextmanager
+    def database(self) -> Iterator[str]:
+        """Yield the URL of a new schema on it, with tables."""
+        with fresh_database(self.url, "tables") as url:
+            yield url
 
 
 @contextmanager

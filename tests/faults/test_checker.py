@@ -15,7 +15,7 @@ from tallystick.store.postgres.store import open_postgres
 from tallystick.store.sqlite.store import open_sqlite
 from tests.faults.checker import Checker
 from tests.faults.processes import WriterProcess
-from tests.faults.servers import CrashableServer
+from tests.faults.servers import CrashableServer, GivenServer
 from tests.faults.writer import Orders
 from tests.store.store_fixtures import check_lists
 
@@ -28,7 +28,9 @@ def test_sqlite_under_random_faults(tmp_path: Path, seed: int, run_s: float) -> 
     """One process writes, as a data folder allows; its store fails, it is paused and killed."""
     path, key_file = tmp_path / "log.db", tmp_path / "log.key"
     key = open_log_key(key_file, "log.test")
-    orders = Orders(url=str(path), key=str(key_file), name="a", fault_rate=0.02, seed=seed)
+    orders = Orders(
+        url=str(path), key=str(key_file), name="a", fault_rate=0.02, shard_rate=0.02, seed=seed
+    )
     with Checker(lambda: open_sqlite(path), key, [orders], seed) as checker:
         faults = [
             lambda: checker.replace(checker.writers[0]),
@@ -41,15 +43,19 @@ def test_sqlite_under_random_faults(tmp_path: Path, seed: int, run_s: float) -> 
 @pytest.mark.timeout(0)
 @pytest.mark.needs("postgres")
 def test_postgres_under_random_faults(
-    tmp_path: Path, server: CrashableServer, crashable_database: str, seed: int, run_s: float
+    tmp_path: Path,
+    server: CrashableServer | GivenServer,
+    crashable_database: str,
+    seed: int,
+    run_s: float,
 ) -> None:
     """Three processes, whose clocks differ, write to one database; connections die, a process is
     paused longer than it may hold a tenant, or killed, and the server crashes."""
     key_file = tmp_path / "log.key"
     key = open_log_key(key_file, "log.test")
     writers = [
-        Orders(crashable_database, str(key_file), name, clock_offset_ms=offset_ms)
-        for name, offset_ms in (("a", 0), ("b", EARLY_MS), ("c", -HOUR_MS))
+        Orders(crashable_database, str(key_file), name, clock_offset_ms=offset_ms, shard_rate=rate)
+        for name, offset_ms, rate in (("a", 0, 0.02), ("b", EARLY_MS, 0.0), ("c", -HOUR_MS, 0.02))
     ]
 
     def open_store() -> Store:
@@ -62,8 +68,9 @@ def test_postgres_under_random_faults(
             *[lambda: pause(chance.choice(checker.writers), chance.uniform(0, 1))] * 2,
             lambda: pause(chance.choice(checker.writers), 7),
             lambda: checker.replace(chance.choice(checker.writers)),
-            lambda: crash(server, chance.uniform(0, 0.5)),
         ]
+        if isinstance(server, CrashableServer):
+            faults.append(lambda: crash(server, chance.uniform(0, 0.5)))
         checker.run(faults, run_s, every_s=0.5)
         assert checker.finish() > 500
     check_lists(crashable_database)
@@ -76,7 +83,7 @@ def crash(server: CrashableServer, for_s: float) -> None:
     server.start()
 
 
-def terminate(server: CrashableServer) -> None:
+def terminate(server: CrashableServer | GivenServer) -> None:
     """End the connection of some writer that is in the middle of a transaction."""
     with psycopg.connect(server.url, autocommit=True) as connection:
         connection.execute(

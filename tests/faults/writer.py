@@ -34,6 +34,14 @@ from tests.store.store_fixtures import open_place
 from tests.support.faulty_store import Fault, FaultyStore
 from tests.support.recording import draft, order, origin_of
 
+SHARD_FAULTS = (
+    # A row that a shard on its way has in both places; nothing was committed.
+    Fault(StoreBusy("a shard is being moved", again=True), persists=False),
+    # The node went away before the commit, or with its answer.
+    Fault(StoreBusy("the connection to the remote node failed"), persists=False),
+    Fault(StoreBusy("the connection to the remote node failed"), persists=True),
+)
+
 OPEN_ATTEMPTS = 300
 OPEN_WAIT_S = 0.1
 
@@ -48,6 +56,8 @@ class Orders(msgspec.Struct, frozen=True):
     in_flight: int = 32
     clock_offset_ms: int = 0
     fault_rate: float = 0.0
+    shard_rate: float = 0.0
+    """How often a commit fails as it does when a shard moves, or the node that has it is away."""
     seed: int = 0
     mark: str | None = None
     """A file whose first byte is 1 while a commit is under way."""
@@ -148,11 +158,14 @@ class NumberedWriter:
 def open_store(orders: Orders) -> Store:
     """Open the store, made to fail and marked as the orders say."""
     store = open_patiently(orders.url)
-    if orders.fault_rate:
+    if orders.fault_rate or orders.shard_rate:
         chance = random.Random(orders.seed)  # noqa: S311  # to be repeated, not kept secret
 
         def draw() -> Fault | None:
-            if chance.random() >= orders.fault_rate:
+            drawn = chance.random()
+            if drawn < orders.shard_rate:
+                return chance.choice(SHARD_FAULTS)
+            if drawn >= orders.shard_rate + orders.fault_rate:
                 return None
             error = chance.choice([StoreBusy("made up"), StoreFailed("made up"), OSError()])
             return Fault(error, persists=chance.random() < 0.5)

@@ -87,7 +87,7 @@ def empty(url: str) -> str:
     with psycopg.connect(url, autocommit=True) as connection:
         tables = connection.execute(
             "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND NOT relispartition"
-            " AND relnamespace = 'public'::regnamespace AND relname <> 'migrations'"
+            " AND relnamespace = current_schema()::regnamespace AND relname <> 'migrations'"
         ).fetchall()
         for (table,) in tables:
             connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(table)))

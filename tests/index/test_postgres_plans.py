@@ -70,7 +70,7 @@ def loaded_world(request: pytest.FixtureRequest, postgres_url: str) -> Iterator[
         with psycopg.connect(url, autocommit=True) as connection:
             for (table,) in connection.execute(
                 "SELECT relname FROM pg_class WHERE relkind = 'r'"
-                " AND relnamespace = 'public'::regnamespace"
+                " AND relnamespace = current_schema()::regnamespace"
             ).fetchall():
                 name = sql.Identifier(table)
                 never = sql.SQL("ALTER TABLE {} SET (autovacuum_enabled = off)").format(name)

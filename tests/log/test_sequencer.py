@@ -554,3 +554,17 @@ def test_followers_that_are_overrun_have_a_share_of_the_time_and_no_more(
 @pytest.mark.parametrize(("took_s", "pause"), [(0.0, 0.0), (0.01, 0.001), (5.0, 0.01)])
 def test_the_share_of_followers(took_s: float, pause: float) -> None:
     assert pauses.pause_s(took_s) == pytest.approx(pause)
+
+
+def test_passing_fault_of_a_shard_is_tried_again_at_once(
+    recorder: Recorder, faulty: FaultyStore
+) -> None:
+    """What a shard that moves refuses once it takes the second time; nobody has to send again."""
+    moving = Fault(StoreBusy("a shard is being moved", again=True), persists=False)
+    faulty.faults += [moving, None]
+    assert recorder.append(TENANT, draft(0))[0].index == 0
+    # The one that looks whether something was stored after all comes in between.
+    faulty.faults += [moving, None, moving]
+    with pytest.raises(StoreBusy):
+        recorder.append(TENANT, draft(1))
+    assert recorder.append(TENANT, draft(2))[0].index == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 
 import psycopg
@@ -14,7 +15,8 @@ from tallystick.deadline import Deadline
 from tallystick.errors import StoreBusy, StoreError, StoreFailed, for_operator
 from tallystick.events.entry import SECTIONS
 from tallystick.store.base import Erasure, LogHead, TenantCommit
-from tallystick.store.postgres.connection import Timeouts
+from tallystick.store.postgres.connection import Timeouts, connect
+from tallystick.store.postgres.partitions import STRETCH, Partitions, end_of
 from tallystick.store.postgres.store import PostgresStore, open_postgres
 from tallystick.tlog.checkpoint import sign_checkpoint
 from tallystick.tlog.frontier import Frontier
@@ -134,11 +136,15 @@ def test_small_and_large_batches_write_the_same(store: PostgresStore, recorder: 
             )
 
 
+@pytest.mark.parametrize("stretches", [1, 4])
 def test_log_continues_over_the_edge_of_a_partition(
-    store: PostgresStore, observer: psycopg.Connection
+    store: PostgresStore, observer: psycopg.Connection, stretches: int
 ) -> None:
-    """A log of four million entries is too long for a test, so one is said to be that long."""
-    edge = 1 << 22
+    """A log of four million entries is too long for a test, so one is said to be that long.
+
+    Stretches that were not there when the tables were made are there when they are needed.
+    """
+    edge = stretches << 22
     signer = KEY.signer(origin_of(TENANT))
     frontier = Frontier(edge - 20, [bytes(32)] * (edge - 20).bit_count())
     note = sign_checkpoint(signer, signer.name, edge - 20, frontier.root())
@@ -159,7 +165,17 @@ def test_log_continues_over_the_edge_of_a_partition(
     assert store.rows_at(TENANT, [edge - 1, edge]).keys() == {edge - 1, edge}
     used = observer.execute("SELECT DISTINCT tableoid::regclass::text FROM log").fetchall()
     assert len(used) == 2
-    observer.execute("TRUNCATE log, logs")
+    with connect(observer.info.dsn, name="test") as connection:
+        assert end_of(connection) >= edge + STRETCH
+    observer.execute("TRUNCATE log, logs, lists, places, sources")
+
+
+def test_many_processes_may_make_the_same_stretches(postgres_tables: str) -> None:
+    each = [Partitions(postgres_tables, Timeouts()) for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda made: made.require(3 * STRETCH), each))
+    with connect(postgres_tables, name="test") as connection:
+        assert end_of(connection) == 4 * STRETCH
 
 
 def test_disk_that_is_full_fails_clearly_and_passes(

@@ -9,6 +9,7 @@ import pytest
 from psycopg import errors
 
 from tallystick.errors import (
+    Conflict,
     Pushback,
     SchemaMismatch,
     SettingsError,
@@ -68,6 +69,43 @@ def test_sqlstate_has_an_answer(name: str) -> None:
 )
 def test_error_says_what_to_do_next(error: psycopg.Error, ours: type[TallystickError]) -> None:
     assert type(from_driver(error)) is ours
+
+
+@pytest.mark.needs("postgres")
+@pytest.mark.parametrize(
+    ("constraint", "ours", "again"),
+    [
+        ("identity_pkey", Conflict, None),
+        ("identity_pkey_102040", Conflict, None),
+        ("lookups_pkey_102041", Conflict, None),
+        ("log_0_pkey", StoreCorrupt, None),
+        ("log_0_pkey_102042", StoreBusy, True),
+        ("places_3_pkey_1020421", StoreBusy, True),
+    ],
+)
+@pytest.mark.parametrize("is_bare", [False, True], ids=["named", "in words only"])
+def test_conflict_is_told_by_the_constraint(
+    postgres_database: str,
+    constraint: str,
+    ours: type[Exception],
+    again: bool | None,
+    is_bare: bool,
+) -> None:
+    """Shards have names of their own, and an error from a node leaves out the table's."""
+    with psycopg.connect(postgres_database, autocommit=True) as connection:
+        connection.execute(
+            f"CREATE TABLE shard (a int CONSTRAINT {constraint} PRIMARY KEY)".encode()
+        )
+        connection.execute("INSERT INTO shard VALUES (1)")
+        said = "INSERT INTO shard VALUES (1)"
+        if is_bare:
+            words = f'duplicate key value violates unique constraint "{constraint}"'
+            said = f"DO $$ BEGIN RAISE EXCEPTION '{words}' USING ERRCODE = '23505'; END $$"
+        with pytest.raises(errors.UniqueViolation) as raised:
+            connection.execute(said.encode())
+    found = from_driver(raised.value)
+    assert type(found) is ours
+    assert getattr(found, "again", None) is again
 
 
 @pytest.mark.parametrize(

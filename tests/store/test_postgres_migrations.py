@@ -8,9 +8,11 @@ from contextlib import closing
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from tallystick.errors import SchemaMismatch, StoreError, for_operator
-from tallystick.store.postgres import migrate
+from tallystick.store.postgres import migrate, partitions
+from tallystick.store.postgres.connection import connect
 from tallystick.store.postgres.store import open_postgres
 from tests.store.transactions import KEY
 from tests.support.recording import TENANT, Recorder, draft, order
@@ -32,14 +34,15 @@ def catalogue(connection: psycopg.Connection) -> list[tuple[str, ...]]:
             a.attstorage::text, coalesce(pg_get_expr(d.adbin, d.adrelid), '')
         FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
         LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
-        WHERE c.relnamespace = 'public'::regnamespace AND a.attnum > 0 AND NOT a.attisdropped"""
+        WHERE c.relnamespace = current_schema()::regnamespace
+            AND a.attnum > 0 AND NOT a.attisdropped"""
     tables = """
         SELECT relname, relkind::text, coalesce(reloptions::text, ''),
             coalesce(pg_get_expr(relpartbound, oid), ''), coalesce(pg_get_partkeydef(oid), ''), ''
-        FROM pg_class WHERE relnamespace = 'public'::regnamespace"""
+        FROM pg_class WHERE relnamespace = current_schema()::regnamespace"""
     indexes = """
         SELECT indexname, tablename, indexdef, '', '', '' FROM pg_indexes
-        WHERE schemaname = 'public'"""
+        WHERE schemaname = current_schema()"""
     rows = connection.execute(f"{columns} UNION ALL {tables} UNION ALL {indexes}").fetchall()
     return sorted(rows)
 
@@ -101,6 +104,57 @@ def test_schema_built_both_ways_is_the_same(
     connection.execute("CREATE SCHEMA public")
     migrate.migrate(postgres_database)
     assert catalogue(connection) == one_by_one
+
+
+OLD_ROWS = """
+INSERT INTO logs VALUES ('t', 'o', 'k', 2, '', '', '', 1);
+INSERT INTO log SELECT 't', n, 'entry', 'leaf' FROM generate_series(0, 1) AS n;
+INSERT INTO log VALUES ('t', 5000000, 'entry', 'leaf');
+INSERT INTO lists SELECT 't', n, 1, 1, 1, NULL, NULL, false, '{1}' FROM generate_series(0, 1) AS n;
+INSERT INTO places VALUES ('t', 1, 1, 0, 1);
+INSERT INTO sources VALUES ('t', 0, 1, 'type', 'id'), ('t', 9000000, 1, 'type', 'id');
+INSERT INTO claims VALUES ('t', 'claim', 'digest', 0);
+INSERT INTO heads VALUES ('t', 'key', 0, true);
+INSERT INTO resources VALUES ('t', 1, 'id', 'name', NULL, '[]', 7);
+"""
+
+
+def rows_of(connection: psycopg.Connection, table: str) -> list[tuple[object, ...]]:
+    """Return all rows of a table, in an order of their own."""
+    text = sql.SQL("SELECT * FROM {} ORDER BY 1, 2").format(sql.Identifier(table))
+    return connection.execute(text).fetchall()
+
+
+def test_tables_with_rows_are_kept_and_grow_by_themselves(
+    postgres_database: str, connection: psycopg.Connection
+) -> None:
+    """As the version before left them, with entries of two stretches, and the open end empty."""
+    migrate.migrate(postgres_database, upto=5)
+    connection.execute(OLD_ROWS)
+    tables = ("logs", "log", "lists", "places", "sources", "claims", "heads", "resources")
+    kept = [rows_of(connection, table) for table in tables]
+    migrate.migrate(postgres_database)
+    assert kept == [rows_of(connection, table) for table in tables]
+    assert connection.execute("SELECT to_regclass('log_rest')").fetchone() == (None,)
+    partitioned = connection.execute(
+        "SELECT partrelid::regclass::text FROM pg_partitioned_table"
+    ).fetchall()
+    assert {name for (name,) in partitioned} >= set(tables) - {"logs"}
+    with connect(postgres_database, name="test") as ours:
+        before = partitions.end_of(ours)
+        longer = 26 * partitions.STRETCH
+        assert partitions.grow(ours, longer) == longer > before
+    connection.execute("INSERT INTO log VALUES ('t', %s, 'entry', 'leaf')", (longer - 1,))
+
+
+def test_open_end_with_rows_is_kept(postgres_database: str, connection: psycopg.Connection) -> None:
+    migrate.migrate(postgres_database, upto=5)
+    connection.execute("INSERT INTO log VALUES ('t', 200000000, 'entry', 'leaf')")
+    migrate.migrate(postgres_database)
+    assert connection.execute("SELECT idx FROM log").fetchall() == [(200_000_000,)]
+    with connect(postgres_database, name="test") as ours:
+        # The tables without entries there have no open end any more.
+        assert partitions.grow(ours, 50 * partitions.STRETCH) == 50 * partitions.STRETCH
 
 
 def test_failed_migration_leaves_nothing(

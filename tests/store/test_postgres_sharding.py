@@ -48,7 +48,7 @@ def tables(connection: psycopg.Connection) -> set[str]:
     """Return all tables that are no partition of another."""
     rows = connection.execute(
         "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND NOT relispartition"
-        " AND relnamespace = 'public'::regnamespace"
+        " AND relnamespace = current_schema()::regnamespace"
     )
     return {name for (name,) in rows}
 
@@ -59,7 +59,7 @@ def test_tenant_is_the_first_column_of_every_table_and_index(
     first = connection.execute(
         "SELECT c.relname, a.attname, a.attnotnull FROM pg_class c JOIN pg_attribute a"
         " ON a.attrelid = c.oid AND a.attnum = 1"
-        " WHERE relkind IN ('r', 'p', 'i', 'I') AND relnamespace = 'public'::regnamespace"
+        " WHERE relkind IN ('r', 'p', 'i', 'I') AND relnamespace = current_schema()::regnamespace"
     ).fetchall()
     assert len(first) > 10
     assert [
@@ -72,7 +72,7 @@ def test_every_unique_index_contains_the_tenant(connection: psycopg.Connection) 
         "SELECT t.relname, i.relname, ARRAY(SELECT attname::text FROM pg_attribute"
         " WHERE attrelid = i.oid) FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid"
         " JOIN pg_class t ON t.oid = x.indrelid"
-        " WHERE x.indisunique AND t.relnamespace = 'public'::regnamespace"
+        " WHERE x.indisunique AND t.relnamespace = current_schema()::regnamespace"
     ).fetchall()
     without = {table for table, _, columns in indexes if "tenant" not in columns}
     assert without == NOT_OF_TENANTS
@@ -84,7 +84,7 @@ def test_no_constraint_crosses_tenants(connection: psycopg.Connection) -> None:
         "SELECT conname FROM pg_constraint WHERE contype IN ('f', 'x', 't')",
         "SELECT tgname FROM pg_trigger",
         "SELECT relname FROM pg_class WHERE relkind = 'S'"
-        " AND relnamespace = 'public'::regnamespace",
+        " AND relnamespace = current_schema()::regnamespace",
     ):
         assert connection.execute(question).fetchall() == []
 
@@ -94,6 +94,44 @@ def test_every_table_is_distributed_by_tenant(connection: psycopg.Connection) ->
     calls = re.findall(r"create_distributed_table\('(\w+)', '(\w+)'", script)
     assert {column for _, column in calls} == {"tenant"}
     assert {table for table, _ in calls} == tables(connection) - NOT_OF_TENANTS
+
+
+def test_tables_are_partitioned_on_one_level(connection: psycopg.Connection) -> None:
+    twice = connection.execute(
+        "SELECT relname FROM pg_class WHERE relkind = 'p' AND relispartition"
+    )
+    assert twice.fetchall() == []
+
+
+def test_everything_that_grows_with_a_log_is_partitioned(connection: psycopg.Connection) -> None:
+    rows = connection.execute("SELECT partrelid::regclass::text FROM pg_partitioned_table")
+    growing = {"log", "lists", "places", "sources", "claims", "heads", "resources"}
+    assert {name for (name,) in rows.fetchall()} == growing
+
+
+def test_no_stretch_has_an_open_end(connection: psycopg.Connection) -> None:
+    """What lies beyond the last one would all fall into it; stretches are made ahead instead."""
+    bounds = connection.execute(
+        "SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE relispartition AND relkind = 'r'"
+    ).fetchall()
+    assert bounds
+    assert not [bound for (bound,) in bounds if "MAXVALUE" in bound or "DEFAULT" in bound]
+
+
+SCRIPTS = sorted(
+    path.name
+    for path in resources.files("tallystick.store.postgres").iterdir()
+    if path.name.endswith(".sql") and path.name != "citus.sql"
+)
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_nothing_but_columns_and_constants_is_returned(script: str) -> None:
+    """What is computed where the row is could differ between nodes, and is refused there."""
+    text = resources.files("tallystick.store.postgres").joinpath(script).read_text("utf-8")
+    returned = re.findall(r"RETURNING ([^;]*);", text)
+    assert all(re.fullmatch(r"true|(\w+)(, \w+)*", each) for each in returned), returned
+    assert "tableoid" not in text
 
 
 @pytest.mark.parametrize("name", sorted(STATEMENTS.keys() - ALL_TENANTS - {"copy_rows"}))

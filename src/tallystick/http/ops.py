@@ -78,7 +78,7 @@ class OpsApi:
                 return _json({"status": "starting", "reason": reason, **self._remaking()}, 503)
             patience -= 1
             await asyncio.sleep(_PAUSE_S)
-        return _json({"status": "ready", **self._remaking()})
+        return _json({"status": "ready", **self._remaking(), **await self._nodes_away()})
 
     def _remaking(self) -> Json:
         """Return which indexes are being made again, and why, if any are.
@@ -92,6 +92,15 @@ class OpsApi:
         }
         return {"indexes_made_again": remaking} if remaking else {}
 
+    async def _nodes_away(self) -> Json:
+        """Return which machines of the database do not answer, if any.
+
+        The tenants that are kept there are answered with 503, all others as ever.
+        """
+        loop = asyncio.get_running_loop()
+        away = await loop.run_in_executor(None, self._node.nodes_away.names)
+        return {"nodes_away": away} if away else {}
+
     async def _failure(self) -> TallystickError | None:
         """Return why nothing can be written; a database that says nothing is a reason too."""
         if self._probing is None or self._probing.done():
@@ -103,7 +112,8 @@ class OpsApi:
     async def metrics(self, request: Request) -> Response:
         """Answer the metrics in Prometheus' text format, to those who have the key if it is set."""
         self._require_metrics_key(request)
-        return Response(self._metrics.render(), headers={"Content-Type": Metrics.content_type})
+        away = await asyncio.get_running_loop().run_in_executor(None, self._node.nodes_away.names)
+        return Response(self._metrics.render(away), headers={"Content-Type": Metrics.content_type})
 
     def _require_metrics_key(self, request: Request) -> None:
         key = self._node.settings.metrics_key

@@ -289,10 +289,28 @@ class Sequencer:
         return batch
 
     def _commit(self, batch: Sequence[Work]) -> None:
+        started_s = time.perf_counter()
+        plans, error = self._write(batch)
+        if isinstance(error, StoreBusy) and error.again and not plans:
+            for work in batch:
+                work.outcomes = []
+            plans, error = self._write(batch)
+        stats = CommitStats(
+            sum(len(plan.rows) for plan in plans),
+            time.perf_counter() - started_s,
+            any(plan.identity for plan in plans),
+            {plan.head.tenant: plan.erasures for plan in plans if plan.erasures},
+        )
+        self._last_events, self._committed_s = max(stats.events, 1), time.monotonic()
+        for plan in plans:
+            self._heads.written(plan.head)
+        self._tell(plans, stats, batch)
+
+    def _write(self, batch: Sequence[Work]) -> tuple[list[TenantCommit], TallystickError | None]:
+        """Write works in one transaction; return what is stored, and why the rest surely is not."""
         by_tenant: dict[str, list[Work]] = {}
         for work in batch:
             by_tenant.setdefault(work.tenant, []).append(work)
-        started_s = time.perf_counter()
         plans: list[TenantCommit] = []
         try:
             with self._store.transaction() as writer:
@@ -306,20 +324,12 @@ class Sequencer:
         except TallystickError as error:
             if isinstance(error, StoreBusy | StoreError):
                 _log.warning("commit_failed", reason=for_operator(error))
-            self._settle(plans, batch, error)
+            return plans, error if self._settle(plans, batch, error) else None
         except Exception as error:  # whatever a store lets through must not stop the sequencer
             _log.exception("commit_failed")
-            self._settle(plans, batch, StoreFailed(f"the store failed: {type(error).__name__}"))
-        stats = CommitStats(
-            sum(len(plan.rows) for plan in plans),
-            time.perf_counter() - started_s,
-            any(plan.identity for plan in plans),
-            {plan.head.tenant: plan.erasures for plan in plans if plan.erasures},
-        )
-        self._last_events, self._committed_s = max(stats.events, 1), time.monotonic()
-        for plan in plans:
-            self._heads.written(plan.head)
-        self._tell(plans, stats, batch)
+            failed = StoreFailed(f"the store failed: {type(error).__name__}")
+            return plans, failed if self._settle(plans, batch, failed) else None
+        return plans, None
 
     def _plan(self, writer: Writer, tenant: str, works: list[Work]) -> TenantCommit | None:
         try:
@@ -364,8 +374,11 @@ class Sequencer:
 
     def _settle(
         self, plans: list[TenantCommit], batch: Sequence[Work], error: TallystickError
-    ) -> None:
-        """After a failed or unanswered commit, find out which tenants' events are stored."""
+    ) -> bool:
+        """After a failed or unanswered commit, find out which tenants' events are stored.
+
+        Tells whether that is known of all.
+        """
         stored: set[str] = set()
         unknown: set[str] = set()
         for plan in plans:
@@ -380,6 +393,7 @@ class Sequencer:
             elif work.tenant not in stored:
                 work.fail(error)
         plans[:] = [plan for plan in plans if plan.head.tenant in stored]
+        return not unknown
 
     def _is_stored(self, plan: TenantCommit) -> bool | None:
         """Tell whether a commit took effect after all; None when nobody can be asked.

@@ -46,6 +46,7 @@ from tallystick.log.keys import LogKey, missing_key, open_log_key
 from tallystick.log.remembered_heads import RememberedHeads
 from tallystick.log.sequencer import CommitListener, CommitStats, Sequencer
 from tallystick.settings import Settings
+from tallystick.store.away import NodesAway
 from tallystick.store.base import LogHead, Store
 from tallystick.store.sqlite.blobs import forget_uploads
 from tallystick.store.truth import Truth, open_truth, require_ledger
@@ -80,6 +81,7 @@ class Node:
         """Join what was opened; `followers` tells whether processes beside this one do work."""
         self._truth = truth
         self.store = store = truth.store
+        self.nodes_away = NodesAway(store.nodes_away)
         self.public_files = truth.public_files
         self.blobs = Blobs(store, truth.blob_content)
         self.key = key

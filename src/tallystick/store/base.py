@@ -221,6 +221,12 @@ class Store(Protocol):
         Raises: StoreBusy.
         """
 
+    def nodes_away(self) -> list[str]:
+        """Return the machines that keep logs of some tenants and do not answer; none elsewhere.
+
+        Raises: StoreBusy.
+        """
+
     def loaded(self) -> None:
         """Let the store learn what its tables hold, after very much was written to them."""
 

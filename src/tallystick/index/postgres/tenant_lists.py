@@ -128,11 +128,10 @@ class TenantListing:
             document = self._latest_document(connection, part, key)
             events = self._sightings(connection, part.stop, key)
             self._resources.relearn(connection, key, events, document)
-        [(xid,)] = connection.execute("SELECT pg_current_xact_id()::text").fetchall()
         for relation in _READABLE:
             connection.execute(
-                STORE_STATEMENTS["note_erasure"],
-                {"tenant": self._tenant, "relation": relation.encode(), "xid": xid},
+                STORE_STATEMENTS["note_changed"],
+                {"tenant": self._tenant, "relation": relation.encode()},
             )
 
     def _sightings(self, connection: Connection, before: int, key: Identity) -> Iterator[Event]:

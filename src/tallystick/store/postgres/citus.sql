@@ -1,5 +1,12 @@
--- Run once after `tallystick migrate`, on an empty database whose engine is Citus: every table is
--- sharded by tenant, and a tenant's rows of all tables stand on one node.
+-- Run once after `tallystick migrate`, as the role of the servers, in an empty database whose engine
+-- is Citus: every table is sharded by tenant, and a tenant's rows of all tables stand on one node.
+-- Tables that a later version adds are distributed by its `tallystick migrate`.
+
+-- Settings of a session do not reach the nodes: those that free a tenant from a stuck process belong
+-- to the role, for which they then hold on every node.
+ALTER ROLE CURRENT_USER SET lock_timeout = '6s';
+ALTER ROLE CURRENT_USER SET idle_in_transaction_session_timeout = '5s';
+ALTER ROLE CURRENT_USER SET synchronous_commit = 'on';
 
 SELECT create_distributed_table('logs', 'tenant');
 SELECT create_distributed_table('log', 'tenant', colocate_with => 'logs');

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,7 +20,11 @@ from tallystick.errors import (
 )
 
 # What identity writes to; everything else that must be unique is guarded by the locked head.
-_CLAIMED_TABLES = ("identity", "lookups")
+_CLAIMED = ("identity_pkey", "lookups_pkey")
+# A shard and its constraints are named as the table is, with a number behind. Nothing else tells
+# of the table: in errors from a node that is left out.
+_SHARD = re.compile(r"(.+?)_(\d{5,})")
+_CONSTRAINT = re.compile(r'constraint "([^"]+)"')
 
 # SQLSTATE classes (PostgreSQL manual, appendix A) that pass by themselves: connection trouble,
 # rolled back for the sake of others, resources used up, stopped by an operator.
@@ -58,9 +63,7 @@ def from_driver(error: psycopg.Error) -> TallystickError:
     """Return our error for one of the driver's."""
     state = error.sqlstate
     if isinstance(error, errors.UniqueViolation):
-        if error.diag.table_name in _CLAIMED_TABLES:
-            return Conflict("that id or name is taken")
-        return StoreCorrupt("the database already has what was to be written")
+        return _not_unique(error)
     if state in _FAILING_STATES:
         return StoreFailed(
             "the database cannot write",
@@ -76,6 +79,19 @@ def from_driver(error: psycopg.Error) -> TallystickError:
     if _passes(error, state):
         return StoreBusy("the database cannot answer just now")
     return StoreError("the database refused")
+
+
+def _not_unique(error: errors.UniqueViolation) -> TallystickError:
+    """Return what it means that something is there already, by the constraint that says so."""
+    said = _CONSTRAINT.search(error.diag.message_primary or "")
+    name = error.diag.constraint_name or (said[1] if said else "")
+    shard = _SHARD.fullmatch(name)
+    if (shard[1] if shard else name) in _CLAIMED:
+        return Conflict("that id or name is taken")
+    if shard:
+        # While a shard moves, its old and its new place may both have taken a row in: it passes.
+        return StoreBusy("a shard is being moved", again=True)
+    return StoreCorrupt("the database already has what was to be written")
 
 
 def _passes(error: psycopg.Error, state: str | None) -> bool:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from psycopg import errors
 
 from tallystick.errors import SchemaMismatch
+from tallystick.store.postgres import citus
 from tallystick.store.postgres.connection import Connection, connect
 from tallystick.store.postgres.errors import translated
 
@@ -69,6 +70,7 @@ def pending(url: str) -> list[Migration]:
 def migrate(url: str, *, upto: int | None = None) -> list[Migration]:
     """Apply the migrations that the database at `url` lacks, or those `upto` a number.
 
+    Where the tables are distributed, so are those that were made.
     Raises: SchemaMismatch, StoreBusy when another process keeps the lock for too long.
     """
     applied: list[Migration] = []
@@ -79,16 +81,20 @@ def migrate(url: str, *, upto: int | None = None) -> list[Migration]:
                 connection.execute(_LOCK)
                 missing = _pending(connection)
                 if not missing or (upto is not None and missing[0].number > upto):
-                    return applied
+                    citus.distribute(connection)
+                    break
                 _apply(connection, missing[0])
             applied.append(missing[0])
+        if upto is None:
+            citus.require_whole(connection)
+    return applied
 
 
 def require_current(url: str, *, make: bool = True) -> None:
     """Check that the database has what this program needs; with `make`, fill an empty one.
 
     Raises: SchemaMismatch when it was made by an older program, or by one too new, or holds no
-    store and none is to be made.
+    store and none is to be made, or is half distributed.
     """
     missing = pending(url)
     if missing and missing[0].number == 1:
@@ -99,6 +105,8 @@ def require_current(url: str, *, make: bool = True) -> None:
         raise SchemaMismatch(
             f"the database lacks {len(missing)} migrations", hint="run tallystick migrate"
         )
+    with translated(), connect(url, name="migrate") as connection:
+        citus.require_whole(connection)
 
 
 def _pending(connection: Connection) -> list[Migration]:

@@ -55,13 +55,7 @@ UPDATE log SET
     previous = CASE WHEN e.previous THEN NULL ELSE log.previous END
 FROM unnest(%(idx)b::bigint[], %(actor)b::boolean[], %(target)b::boolean[], %(place)b::boolean[],
     %(data)b::boolean[], %(previous)b::boolean[]) AS e (idx, actor, target, place, data, previous)
-WHERE log.tenant = %(tenant)b AND log.idx = e.idx AND log.idx = ANY(%(idx)b::bigint[])
-RETURNING log.tableoid::regclass::text, pg_current_xact_id()::text;
-
--- name: note_erasure
--- A table with erased rows, noted with the erasure itself.
-INSERT INTO erased VALUES (%(tenant)b, %(relation)b, %(xid)b::text::xid8, false)
-ON CONFLICT (tenant, relation) DO UPDATE SET xid = excluded.xid, vacuumed = false;
+WHERE log.tenant = %(tenant)b AND log.idx = e.idx AND log.idx = ANY(%(idx)b::bigint[]);
 
 -- name: note_changed
 -- A table whose rows were changed by an erasure, noted with it.
@@ -162,14 +156,20 @@ WHERE tenant = %(tenant)b AND level = %(level)b AND number >= %(start)b AND numb
 ORDER BY number;
 
 -- name: resource_heads
--- Where some resources stand.
-SELECT key, idx, live FROM heads
-WHERE tenant = %(tenant)b AND key = ANY(%(keys)b::bytea[]);
+-- Where some resources stand; each is looked up in the one partition that may have it.
+SELECT h.key, h.idx, h.live FROM unnest(%(keys)b::bytea[]) AS wanted (key)
+CROSS JOIN LATERAL (
+    SELECT key, idx, live FROM heads
+    WHERE tenant = %(tenant)b AND key = wanted.key OFFSET 0
+) AS h;
 
 -- name: claims
--- Those of some ids and keys that are taken.
-SELECT claim, digest, idx FROM claims
-WHERE tenant = %(tenant)b AND claim = ANY(%(claims)b::bytea[]);
+-- Those of some ids and keys that are taken; as above.
+SELECT c.claim, c.digest, c.idx FROM unnest(%(claims)b::bytea[]) AS wanted (claim)
+CROSS JOIN LATERAL (
+    SELECT claim, digest, idx FROM claims
+    WHERE tenant = %(tenant)b AND claim = wanted.claim OFFSET 0
+) AS c;
 
 -- name: claims_of
 -- Those that lead to some entries.

@@ -23,10 +23,12 @@ from tallystick.store.base import (
     ResourceHead,
     Writer,
 )
+from tallystick.store.postgres import citus
 from tallystick.store.postgres import rows as reading
 from tallystick.store.postgres.connection import APPLICATION_NAME, Connection, Pool, Timeouts
 from tallystick.store.postgres.errors import translated
 from tallystick.store.postgres.migrate import require_current
+from tallystick.store.postgres.partitions import Partitions
 from tallystick.store.postgres.rows import from_bytes, select, to_bytes
 from tallystick.store.postgres.vacuum import Cleaner, ErasureHorizon
 from tallystick.store.postgres.writer import Extension, Held, PostgresWriter
@@ -99,6 +101,7 @@ class PostgresStore:
         # Where others wait for connections, no statement that only reads keeps one for long.
         bounded = timeouts._replace(statement_ms=_READ_STATEMENT_MS if writers else 0)
         self._readers = Pool(url, name="reader", size_max=readers, timeouts=bounded)
+        self._partitions = Partitions(url, timeouts)
         self._cleaner = Cleaner(url)
         if writers:
             # Of what an earlier process erased, something may still be there.
@@ -115,7 +118,9 @@ class PostgresStore:
         """Open a transaction over one tenant; leaving the block commits it."""
         self._require_writers()
         with translated():
-            writer = PostgresWriter(self._writers, self._evict_stuck, self._extension)
+            writer = PostgresWriter(
+                self._writers, self._evict_stuck, self._partitions.require, self._extension
+            )
             try:
                 yield writer
             except BaseException:
@@ -135,6 +140,10 @@ class PostgresStore:
         [(now_ms,)] = self._read("now")
         return int(now_ms)
 
+    def nodes_away(self) -> list[str]:
+        """Return the nodes of a Citus that do not answer."""
+        return self.read(citus.nodes_away)
+
     def loaded(self) -> None:
         """Have every table analysed, so that the planner knows what was loaded."""
         with translated():
@@ -147,7 +156,9 @@ class PostgresStore:
         """
         self._require_writers()
         with translated():
-            writer = PostgresWriter(self._writers, self._evict_stuck, self._extension)
+            writer = PostgresWriter(
+                self._writers, self._evict_stuck, self._partitions.require, self._extension
+            )
             try:
                 result = writer.use(tenant, extend)
             except BaseException:

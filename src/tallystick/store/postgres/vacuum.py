@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import psycopg
 import structlog
 from psycopg import sql
+from psycopg.errors import UndefinedTable
 
 from tallystick.store.postgres.connection import Connection, connect
 from tallystick.store.postgres.rows import from_bytes, select
@@ -111,8 +112,15 @@ class Cleaner:
 
 def _maintain(connection: Connection, command: str, relation: bytes) -> None:
     # Not prepared: a command of this kind stands alone and takes no parameters.
-    name = sql.Identifier(*from_bytes(relation).split("."))
-    connection.execute(sql.SQL(command).format(name), prepare=False)
+    table = from_bytes(relation)
+    try:
+        connection.execute(
+            sql.SQL(command).format(sql.Identifier(*table.split("."))), prepare=False
+        )
+    except UndefinedTable:
+        # A stretch of a log of the version before, beyond those that had names of their own.
+        whole = sql.Identifier(table.rsplit("_", 1)[0])
+        connection.execute(sql.SQL(command).format(whole), prepare=False)
 
 
 def _forget(connection: Connection, statement: str, tenant: bytes, relation: Any, xid: str) -> None:

@@ -25,6 +25,7 @@ from tallystick.store.postgres import rows as reading
 from tallystick.store.postgres.binary_arrays import bools, byteas, byteas_or_null, int8s
 from tallystick.store.postgres.binary_copy import HEADER, TRAILER, copied
 from tallystick.store.postgres.connection import Connection, Pool, begin_settings
+from tallystick.store.postgres.partitions import STRETCH
 from tallystick.store.postgres.rows import ListState, select, to_bytes
 from tallystick.store.postgres.statements import STATEMENTS
 
@@ -70,10 +71,16 @@ class PostgresWriter:
     """
 
     def __init__(
-        self, pool: Pool, evict_stuck: Callable[[], None], extension: Extension | None
+        self,
+        pool: Pool,
+        evict_stuck: Callable[[], None],
+        make_room: Callable[[int], None],
+        extension: Extension | None,
     ) -> None:
+        """Write through a connection of `pool`; `make_room` is told how long a log will be."""
         self._pool = pool
         self._evict_stuck = evict_stuck
+        self._make_room = make_room
         self._extension = extension
         self._pipeline = ExitStack()
         self._connection: Connection | None = None
@@ -185,6 +192,7 @@ class PostgresWriter:
             )
         tenant = to_bytes(commit.head.tenant)
         self._pipeline.close()
+        self._make_room(commit.head.size)
         held = Held(connection, before, self._lists)
         share = None if self._extension is None else self._extension(held, commit)
         is_large = len(commit.rows) >= _COPY_ROWS
@@ -224,9 +232,11 @@ class PostgresWriter:
     def _erase(self, connection: Connection, tenant: bytes, erasures: Sequence[Erasure]) -> None:
         flags = {name: [name in erasure.sections for erasure in erasures] for name in SECTIONS}
         indexes = [erasure.index for erasure in erasures]
-        touched = select(connection, "erase", tenant=tenant, idx=indexes, **flags)
-        for relation, xid in set(touched):
-            _execute(connection, "note_erasure", tenant=tenant, relation=relation.encode(), xid=xid)
+        _execute(connection, "erase", tenant=tenant, idx=indexes, **flags)
+        # By their names: what a sharded table is called where its rows are is no business of ours.
+        for stretch in sorted({index // STRETCH for index in indexes}):
+            relation = f"log_{stretch}".encode()
+            _execute(connection, "note_changed", tenant=tenant, relation=relation)
         self.erased = True
 
     # Ending

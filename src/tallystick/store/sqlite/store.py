@@ -200,6 +200,10 @@ class SqliteStore:
         """There is no other clock than that of this process."""
         return None
 
+    def nodes_away(self) -> list[str]:
+        """There are no other machines."""
+        return []
+
     def loaded(self) -> None:
         """No plan depends on what a table holds."""
 
