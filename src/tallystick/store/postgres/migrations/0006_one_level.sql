@@ -5,7 +5,7 @@
 -- position is in the key, else by a hash of the key. A program makes further stretches ahead of the
 -- longest log; older ones go by the names of whole tables, and work beside this.
 
--- What holds a position in its key. Tables with nothing in them are made anew on one level; where
+-- What holds a position in its key. Tables with nothing in them are made again on one level; where
 -- there are entries, the first stretch stays cut up by tenant, and only the open end goes.
 DO $$
 DECLARE
