@@ -71,6 +71,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """How many days the file of an export is kept."""
     query_seconds: float = limits.QUERY_SECONDS
     """How long a query may take before it is 503."""
+    oidc: dict[str, Any] = {}
+    """How people sign in to the console through an OpenID provider, as `docs/console.md` says."""
     log_level: str = "info"
     """Least level of what the server logs: debug, info, warning or error."""
     orchestrate: dict[str, Any] = {}

@@ -152,6 +152,10 @@ def test_serve_tells_url_and_key_and_stops_cleanly(tmp_path: Path) -> None:
     assert len(told("events", "list", "--limit", "1000", *reach)) == 500
     # A command on the same folder goes through the running server's socket.
     assert len(told("tenants", "list", "--data", data)) == 1
+    link = run("console-link", "--data", data).stdout.strip()
+    assert link.startswith(f"{said['url']}/console/sign-in/")
+    assert httpx2.get(link).headers["location"] == "/console"
+    assert httpx2.get(link).status_code == 401
     refused = program("serve", "--data", data, "--port", "0", code=1)
     assert "another process is using" in refused.stderr
     server.send_signal(signal.SIGINT)
@@ -160,6 +164,7 @@ def test_serve_tells_url_and_key_and_stops_cleanly(tmp_path: Path) -> None:
     assert errors.rstrip().endswith("tallystick: stopped")
     assert not (Path(data) / "control.sock").exists()
     assert run("fsck", "--data", data).stdout.startswith("clean")
+    assert "no server runs" in run("console-link", "--data", data, code=1).stderr
 
 
 def test_a_tenant_that_no_path_could_name_is_not_made(folder: str) -> None:

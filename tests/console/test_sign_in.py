@@ -266,3 +266,44 @@ def test_static_files_are_kept_for_good_and_change_their_names(server: LiveServe
         assert http.get("/console/static/0000/console.css").status_code == 404
         assert 'style="' not in page
         assert "<script>" not in page
+
+
+def test_the_operator_is_proven_again_with_another_link(tmp_path: Path) -> None:
+    clock = Hand()
+    with open_server(tmp_path / "data", clock=clock) as other, other.plain_http() as person:
+        other.create_tenant("south")
+        person.get(f"{SIGN_IN}/{other.app.console.sessions.new_link()}")
+        form = {"csrf": csrf_in(person.get("/console/admin").text), "id": "south"}
+        person.post("/console/admin/tenants/switch", data=form)
+        form = {"csrf": csrf_in(person.get("/console/admin/keys").text), "scope-read": "1"}
+        clock.ms += (FRESH_S + 1) * 1000
+        assert person.post("/console/admin/keys/create", data=form).status_code == 303
+        page = person.get("/console/confirm").text
+        assert "tallystick console-link" in page
+        again = {"csrf": csrf_in(page), "next": "/console/admin/keys"}
+        wrong = person.post("/console/confirm", data={**again, "link": f"{other.url}/nonsense"})
+        assert wrong.status_code == 403
+        link = other.app.console.new_link()
+        right = person.post("/console/confirm", data={**again, "link": f" {link} "})
+        assert right.headers["location"] == "/console/admin/keys"
+        page = person.get("/console/admin/keys").text
+        assert "in <bdi>south</bdi>" in page
+        form["csrf"] = csrf_in(page)
+        assert person.post("/console/admin/keys/create", data=form).status_code == 200
+        # A link that was pasted is used up.
+        assert (
+            person.post("/console/confirm", data={"csrf": form["csrf"], "link": link}).status_code
+            == 403
+        )
+
+
+def test_a_link_does_not_prove_another_account(server: LiveServer) -> None:
+    with signed_in(server) as person:
+        form = {"csrf": csrf_in(person.get("/console/confirm").text)}
+        link = server.app.console.sessions.new_link()
+        assert person.post("/console/confirm", data={**form, "link": link}).status_code == 403
+
+
+def test_links_are_made_through_the_control_socket_alone(server: LiveServer) -> None:
+    with server.http() as http:
+        assert http.post("/v1/admin/console-links").status_code == 403

@@ -13,7 +13,7 @@ from tallystick.errors import TallystickError, VerificationError, for_operator
 
 VERIFICATION_FAILED = 3
 MODULES = {
-    "serve": ("serve", "demo"),
+    "serve": ("serve", "demo", "console-link"),
     "events": ("append", "events", "search", "receipt"),
     "evidence": ("verify",),
     "tail": ("tail",),

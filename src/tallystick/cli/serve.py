@@ -48,11 +48,27 @@ def serve(reach: Reach, host: str | None, port: int | None, demo: bool, new: boo
             _fill(node, reach)
         app = App(node, DIALECTS)
         control_socket = reach.folder / SOCKET_FILE
-        link = app.console.sessions.new_link
-        run_server(app, listener, control_socket, lambda url: _announce(reach, url, key, link()))
+
+        def announce(url: str) -> None:
+            app.console.address = app.console.address or url
+            _announce(reach, app.console.new_link(), url, key)
+
+        run_server(app, listener, control_socket, announce)
     finally:
         node.close()
     click.echo("tallystick: stopped", err=True)
+
+
+@click.command("console-link")
+@with_reach
+def console_link(reach: Reach) -> None:
+    """Print a link that signs the operator in to the console, once, within 15 minutes.
+
+    The server must run on this machine: the link is made through its data folder.
+    """
+    with reach.running() as client:
+        made = client.request("POST", "/v1/admin/console-links")
+    reach.show(made, lambda: made["url"])
 
 
 @click.command()
@@ -111,7 +127,7 @@ def _fill(node: Node, reach: Reach) -> None:
     click.echo(f"tallystick: {len(items)} sample events stored", err=True)
 
 
-def _announce(reach: Reach, url: str, key: str | None, link: str) -> None:
+def _announce(reach: Reach, link: str, url: str, key: str | None) -> None:
     if reach.as_json:
         reach.show({"url": url, "key": key}, lambda: "")
         sys.stdout.flush()
@@ -122,9 +138,9 @@ def _announce(reach: Reach, url: str, key: str | None, link: str) -> None:
     else:
         click.echo("Make another key with: tallystick keys create --scope admin")
     click.echo("Open the console with this link (once, within 15 minutes):")
-    click.echo(f"  {url}/console/sign-in/{link}")
+    click.echo(f"  {link}")
     click.echo("Stop with Ctrl-C.")
     sys.stdout.flush()
 
 
-COMMANDS = (serve, demo)
+COMMANDS = (serve, demo, console_link)

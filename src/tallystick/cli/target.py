@@ -14,6 +14,7 @@ import click
 from tallystick.cli.output import Output
 from tallystick.client.client import Client
 from tallystick.data_folder import SOCKET_FILE
+from tallystick.errors import NotFound
 from tallystick.identity.tenants import only_tenant
 from tallystick.settings import Settings, load_settings
 
@@ -69,6 +70,20 @@ class Reach(Output):
             return
         tenant = self._tenant
         with self._socket() as socket, Client(tenant=tenant, control_socket=socket) as client:
+            yield client
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[Client]:
+        """Yield a client of the server that runs on the data folder.
+
+        Raises: NotFound when none does.
+        """
+        socket = self.folder / SOCKET_FILE
+        if not _answers(socket):
+            raise NotFound(
+                f"no server runs on the folder {self.folder}", hint="start it: tallystick serve"
+            )
+        with Client(control_socket=socket) as client:
             yield client
 
     def tenant(self, client: Client) -> str:

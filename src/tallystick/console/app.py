@@ -24,6 +24,8 @@ from tallystick.console.questions import Questions
 from tallystick.console.services import ConsoleServices
 from tallystick.console.session import PATH, Sessions, StaleProof
 from tallystick.console.signin import SignInPages
+from tallystick.console.single_sign_on import oidc_settings
+from tallystick.console.single_sign_on_pages import SingleSignOn
 from tallystick.dialects.base import Dialect
 from tallystick.dialects.services import Services
 from tallystick.errors import (
@@ -87,6 +89,8 @@ class Console:
         self, services: Services, dialects: Sequence[Dialect], parts: ConsoleServices
     ) -> None:
         self.sessions = Sessions(services)
+        # Set once, when the server listens.
+        self.address = services.settings.external_url or ""
         self._assets = Assets()
         self._frame = Frame(services, self._assets)
         self._gate = Gate(services, self.sessions, self._frame)
@@ -99,10 +103,14 @@ class Console:
         questions = Questions(self._services.ledger)
         names = [dialect.name for dialect in self._dialects]
         frame = AdminFrame(self._services.ledger)
-        sign_in = SignInPages(self._services, self.sessions, self._frame, self._gate)
+        single_sign_on = self._single_sign_on()
+        sign_in = SignInPages(
+            self._services, self.sessions, self._frame, self._gate, single_sign_on
+        )
         return [
             Route(STATIC + "/{path:path}", self._assets.answer, methods=["GET"]),
             *sign_in.routes(),
+            *(single_sign_on.routes() if single_sign_on is not None else ()),
             *EventsPages(self._services, self._gate, questions).routes(),
             *EventPages(self._services, self._gate, self._dialects).routes(),
             *ResourcePages(self._services, self._gate).routes(),
@@ -111,6 +119,20 @@ class Console:
             *ErasurePages(self._services, self._gate, frame, self._parts.erasures).routes(),
             *AdminPages(self._services, self._gate, self.sessions, frame, names).routes(),
         ]
+
+    def new_link(self) -> str:
+        """Return a link that signs the operator in, once and soon."""
+        return f"{self.address}{PATH}/sign-in/{self.sessions.new_link()}"
+
+    def _single_sign_on(self) -> SingleSignOn | None:
+        """Return the sign-in through a provider, if one is configured.
+
+        Raises: SettingsError.
+        """
+        wanted = oidc_settings(self._services.settings)
+        if wanted is None:
+            return None
+        return SingleSignOn(self._services, self.sessions, self._frame, self._gate, wanted)
 
     @staticmethod
     def owns(path: str) -> bool:

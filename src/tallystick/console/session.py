@@ -63,6 +63,8 @@ class SessionToken(msgspec.Struct, frozen=True, kw_only=True):
     begun_s: int
     proven_s: int
     """When the person last showed a secret."""
+    provided: bool = False
+    """Whether an OpenID provider vouched for the person."""
 
 
 class Visitor(NamedTuple):
@@ -110,9 +112,10 @@ class Sessions:
             raise Unauthenticated("This key is unknown or was revoked.")
         return self._begun(principal.tenant, "key", principal.key, "")
 
-    def of_user(self, user: User) -> SessionToken:
-        """Return a session for a user whose password was right."""
-        return self._begun(user.tenant, "user", user.id, user.token_mark)
+    def of_user(self, user: User, *, provided: bool = False) -> SessionToken:
+        """Return a session for a user whose password was right, or whom a provider vouched for."""
+        begun = self._begun(user.tenant, "user", user.id, user.token_mark)
+        return msgspec.structs.replace(begun, provided=provided)
 
     def of_operator(self, tenant: str) -> SessionToken:
         """Return a session for the owner of the data folder."""
@@ -189,12 +192,29 @@ class Sessions:
 
     def set_cookie(self, request: Request, response: Response, token: SessionToken) -> None:
         """Send a session's cookie along with a response."""
-        text = _base64(msgspec.json.encode(token))
         response.set_cookie(
-            COOKIE, f"{text}.{self._mac('session', text)}",
+            COOKIE, self.sealed("session", msgspec.json.encode(token)),
             max_age=max(1, token.begun_s + SESSION_S - self._now_s()), path=PATH,
             secure=self.is_secure(request), httponly=True, samesite="lax",
         )  # fmt: skip
+
+    def sealed(self, purpose: str, data: bytes) -> str:
+        """Return data as a signed text for a cookie; it can be read, not changed."""
+        text = _base64(data)
+        return f"{text}.{self._mac(purpose, text)}"
+
+    def unsealed(self, purpose: str, cookie: str) -> bytes:
+        """Return the data of a text that `sealed` made.
+
+        Raises: Unauthenticated.
+        """
+        text, _, mac = cookie.partition(".")
+        expected = self._mac(purpose, text)
+        if len(cookie) > _COOKIE_CHARS_MAX or not hmac.compare_digest(
+            mac.encode(), expected.encode()
+        ):
+            raise Unauthenticated("Sign in to see this page.")
+        return _unbase64(text)
 
     def clear_cookie(self, response: Response) -> None:
         """Let the browser forget the session."""
@@ -220,13 +240,7 @@ class Sessions:
             )
 
     def _token(self, cookie: str) -> SessionToken:
-        text, _, mac = cookie.partition(".")
-        expected = self._mac("session", text)
-        if len(cookie) > _COOKIE_CHARS_MAX or not hmac.compare_digest(
-            mac.encode(), expected.encode()
-        ):
-            raise Unauthenticated("Sign in to see this page.")
-        token = msgspec.json.decode(_unbase64(text), type=SessionToken)
+        token = msgspec.json.decode(self.unsealed("session", cookie), type=SessionToken)
         if self._now_s() >= token.begun_s + SESSION_S:
             raise Unauthenticated("Your session has ended. Sign in again.")
         return token

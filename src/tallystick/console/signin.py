@@ -18,22 +18,32 @@ from tallystick.console.session import (
     SessionToken,
     proven_again,
 )
+from tallystick.console.single_sign_on_pages import SIGNED_OUT, SingleSignOn
 from tallystick.dialects.services import Services
 from tallystick.errors import Forbidden, RateLimited, Unauthenticated
 from tallystick.identity.records import User
 
+_USED_LINK = "This link was used already, or its time is over."
 _WRONG_LOGIN = "Login or password is wrong."
 
 
 class SignInPages:
     """Handlers of sign-in, sign-out and the proof that acts of administration ask for."""
 
-    def __init__(self, services: Services, sessions: Sessions, frame: Frame, gate: Gate) -> None:
+    def __init__(
+        self,
+        services: Services,
+        sessions: Sessions,
+        frame: Frame,
+        gate: Gate,
+        single_sign_on: SingleSignOn | None,
+    ) -> None:
         self._services = services
         self._identity = services.identity
         self._sessions = sessions
         self._frame = frame
         self._gate = gate
+        self._single_sign_on = single_sign_on
 
     def routes(self) -> Sequence[BaseRoute]:
         """Return the routes."""
@@ -45,6 +55,11 @@ class SignInPages:
             Route(f"{PATH}/confirm", self._gate.signed_in(self._confirm_form), methods=["GET"]),
             Route(f"{PATH}/confirm", self.confirm, methods=["POST"]),
         ]
+
+    @property
+    def _provider(self) -> str | None:
+        """What the OpenID provider is called, if people may sign in through one."""
+        return None if self._single_sign_on is None else self._single_sign_on.label
 
     async def form(self, request: Request) -> Response:
         """Answer the sign-in page."""
@@ -61,7 +76,7 @@ class SignInPages:
         cookie = request.cookies.get(FORM_COOKIE) or secrets.token_urlsafe(16)
         response = self._frame.page(
             request, "sign_in.html", status, narrow=True, error=error, after=after, login=login,
-            proof=self._sessions.form_proof(cookie),
+            proof=self._sessions.form_proof(cookie), provider=self._provider,
         )  # fmt: skip
         if FORM_COOKIE not in request.cookies:
             response.set_cookie(
@@ -103,6 +118,8 @@ class SignInPages:
         Raises: Unauthenticated, RateLimited.
         """
         address = self._services.client_address(request.scope)
+        if "link" in fields:
+            return await self._by_link_again(fields["link"], address)
         if "key" in fields:
             run = self._services.door().run
             with self._services.throttle.attempt("console key", address) as attempt:
@@ -110,6 +127,15 @@ class SignInPages:
                 attempt.succeeded = True
             return token
         return self._sessions.of_user(await self._user(fields, address))
+
+    async def _by_link_again(self, text: str, address: str) -> SessionToken:
+        """Return the operator's session for another link of the server, whole or its end."""
+        tenants = await self._services.door().run(self._identity.tenants)
+        with self._services.throttle.attempt("console link", address) as attempt:
+            if not tenants or not self._sessions.use_link(text.strip().rpartition("/")[2]):
+                raise Unauthenticated(_USED_LINK)
+            attempt.succeeded = True
+        return self._sessions.of_operator(tenants[0].id)
 
     async def _user(self, fields: Mapping[str, str], address: str) -> User:
         services = self._services
@@ -132,19 +158,21 @@ class SignInPages:
         tenants = await self._services.door().run(self._identity.tenants)
         link = request.path_params["link"]
         if request.method != "GET" or is_ahead or not tenants or not self._sessions.use_link(link):
-            message = "This link was used already, or its time is over."
-            return self._form(request, PATH, message, 401)
+            return self._form(request, PATH, _USED_LINK, 401)
         return self._go_on(request, self._sessions.of_operator(tenants[0].id), PATH)
 
     async def sign_out(self, request: Request) -> Response:
         """End the session."""
+        after = f"{PATH}/sign-in"
         try:
             visit = await self._gate.visit(request, None)
         except Unauthenticated:
             pass
         else:
             await self._services.door().run(self._sessions.end, visit.visitor.token)
-        response = RedirectResponse(f"{PATH}/sign-in", 303)
+            if visit.visitor.token.provided and self._single_sign_on is not None:
+                after = SIGNED_OUT
+        response = RedirectResponse(after, 303)
         self._sessions.clear_cookie(response)
         return response
 
@@ -159,8 +187,9 @@ class SignInPages:
             user = self._identity.get(User, visit.tenant, visit.visitor.token.subject)
         login = None if user is None else user.login
         return visit.show(
-            "confirm.html", status, narrow=True, error=error, after=after, login=login
-        )
+            "confirm.html", status, narrow=True, error=error, after=after, login=login,
+            provider=self._provider if visit.visitor.token.provided else None,
+        )  # fmt: skip
 
     async def confirm(self, request: Request) -> Response:
         """Note that the person has shown the secret again."""
@@ -169,6 +198,8 @@ class SignInPages:
         run = self._services.door().run
         try:
             shown = await self._shown(request, visit.form)
+            if shown.kind == "operator":
+                shown = self._sessions.in_tenant(shown, visit.tenant)
             token = proven_again(visit.visitor.token, shown)
         except RateLimited as error:
             return await run(self._ask_again, visit, after, _too_often(error), 429)

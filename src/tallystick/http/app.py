@@ -35,6 +35,7 @@ from tallystick.errors import (
     for_operator,
 )
 from tallystick.http.admin.clients import AdminClientsApi
+from tallystick.http.admin.console_links import ConsoleLinksApi
 from tallystick.http.admin.erasures import AdminErasuresApi
 from tallystick.http.admin.guard import AdminGuard
 from tallystick.http.admin.holds import AdminHoldsApi
@@ -173,6 +174,7 @@ class App:
             *AdminHoldsApi(self.services, guard).routes(),
             *AdminWitnessesApi(self.services, guard, self.node).routes(),
             *AdminStreamsApi(self.services, authenticator, guard, self._streams).routes(),
+            *ConsoleLinksApi(self.console.new_link).routes(),
             *AdminErasuresApi(self.services, guard, self.node.erasures).routes(),
             *AdminRetentionApi(self.services, guard, self.node.retention).routes(),
             *OpsApi(self.node, self._metrics).routes(),
