@@ -12,13 +12,21 @@ import random
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
-from tests.support.live_server import LiveServer, open_server
+from tallystick.followers.damage import Cursor
+from tallystick.followers.follow import read_slice, tenant_uuid
+from tallystick.followers.registry import load_rules
+from tallystick.index.document import documents_of
+from tallystick.index.open import RULES
+from tallystick.index.search.writer import SearchWriter
+from tallystick.store.sqlite.store import open_sqlite
+from tests.support.live_server import TENANT, LiveServer, open_server
 
 FLIPS = int(os.environ.get("TALLYSTICK_TEST_FLIPS", "1"))
 HEALED_WITHIN_S = 60.0
@@ -215,6 +223,7 @@ def test_an_index_left_by_a_kill_is_as_right(kept: Kept, tmp_path: Path) -> None
     check(kept, copy)
 
 
+@pytest.mark.timeout(120 + 30 * FLIPS)
 @pytest.mark.parametrize("state", ["folder", "killed"])
 def test_a_flip_in_any_region_of_any_file_is_never_a_wrong_answer(
     kept: Kept, tmp_path: Path, state: str
@@ -262,3 +271,38 @@ def test_a_ledger_set_back_under_its_index_lists_what_it_has(kept: Kept, tmp_pat
             answers_of(http, expected)
             health = live.node.index.health()
             assert {name: one.set_back for name, one in health.items()} == {"views": 1, "search": 1}
+
+
+def test_a_second_document_of_an_event_is_noticed_in_the_background(
+    kept: Kept, tmp_path: Path
+) -> None:
+    """The earlier text of an event beside its revision, as a kill must never leave it."""
+    copy = tmp_path / "data"
+    shutil.copytree(kept.folder, copy)
+    double_the_first_event(copy)
+    with open_server(copy, followers=True, checked=False, tenant=None) as live:
+        live.admin_key = kept.key
+        end_s = time.monotonic() + HEALED_WITHIN_S
+        while not reasons_of(live):
+            assert time.monotonic() < end_s
+            time.sleep(0.05)
+        with live.http() as http:
+            answers_of(http, kept.answers)
+        assert live.node.index.health()["search"].remade == 1
+
+
+def double_the_first_event(folder: Path) -> None:
+    """Add a document of an event again, past all that keeps a writer from it."""
+    rules = load_rules(RULES)
+    with closing(open_sqlite(folder / "ledger.db")) as store:
+        [generation] = [path for path in (folder / "index" / "search").iterdir() if path.is_dir()]
+        writer = SearchWriter(generation)
+        cursor = writer.cursors()[TENANT]
+        writer._cleared.add(TENANT)
+        writer._next[TENANT] = Cursor(0, b"")
+        documents, _ = documents_of(
+            rules, read_slice(store, TENANT, tenant_uuid(store, TENANT), 5, 6)
+        )
+        writer.apply(TENANT, documents, [], cursor)
+        writer.commit()
+        writer.close()

@@ -194,6 +194,25 @@ def test_reader_sees_one_moment_while_the_file_grows(files: PublicFiles) -> None
     assert count in seen
 
 
+def test_all_files_of_a_tenant_are_removed_at_once(files: PublicFiles) -> None:
+    for tenant in ("a", "b"):
+        patches = [Patch(0, 5_000, b"nodes"), Patch(1, 0, b"next")]
+        files.advance(tenant, None, SECOND, patches=patches, seals=[PublishedSeal(0, 5, b"seal")])
+    with pytest.raises(Conflict):
+        files.remove("a", FIRST)
+    with pytest.raises(Conflict):
+        files.remove("nobody", FIRST)
+    assert files.read("a", 1) == b"next"
+    files.remove("a", SECOND)
+    assert files.tenants() == ["b"]
+    assert files.cursor("a") is None
+    assert (files.read("a", 0), files.size("a", 1), files.seal("a", 0)) == (None, None, None)
+    assert files.read("b", 1) == b"next"
+    # It begins again as if nothing had been.
+    files.advance("a", None, FIRST, patches=[Patch(0, 0, b"again")])
+    assert files.read("a", 0) == b"again"
+
+
 def test_closed_files_and_foreign_ones_are_refused(path: Path, tmp_path: Path) -> None:
     files = SqlitePublicFiles(path)
     files.advance("a", None, FIRST)

@@ -28,6 +28,7 @@ MODULES = {
     "timestamps": ("timestamps",),
     "erase": ("erase",),
     "retention": ("retention",),
+    "public_log": ("public-log",),
     "maintenance": ("fsck", "backup", "restore", "rebuild"),
     "database": ("migrate", "scrub"),
     "copy": ("copy",),

@@ -105,7 +105,8 @@ def _check_beside(truth: Truth, key: LogKey, report: checks.Report) -> None:
     )
     for checked in logs:
         report.public_leaves += checked.leaves
-        report.difference = report.difference or checked.difference
+        if report.difference is None and checked.difference is not None:
+            report.difference, report.public_log_differs = checked.difference, True
 
 
 def _report(report: checks.Report) -> str:
@@ -180,7 +181,7 @@ def restore(
         told = {"backup": Path(file.name).name, **_digest_of(file)}
     report = _check(reach, reach.settings().database)
     erased = 0
-    if report.clean:
+    if report.clean or report.public_log_differs:
         erased = note_restored(reach.folder, reach.settings(), told, erasures)
         if erasures is None and reach.settings().erasure_list is None:
             click.echo("warning: without --erasures, what was erased since is back", err=True)
@@ -197,6 +198,8 @@ def restore(
             f"\nentries erased again: {erased:,}"
         ),
     )
+    if report.public_log_differs:
+        click.echo("the log itself is restored; go on with: tallystick public-log remake", err=True)
     if not report.clean:
         raise SystemExit(DAMAGED)
 

@@ -86,6 +86,11 @@ class Reach(Output):
         with Client(control_socket=socket) as client:
             yield client
 
+    @property
+    def named_tenant(self) -> str | None:
+        """The tenant that was named, for commands that open the store themselves."""
+        return self._tenant
+
     def tenant(self, client: Client) -> str:
         """Return the tenant to act on: the one named, or the only one there is.
 

@@ -67,6 +67,8 @@ class Report(msgspec.Struct):
     blobs: int = 0
     public_leaves: int = 0
     difference: str | None = None
+    public_log_differs: bool = False
+    """Whether the difference is that a public log was made of another log, which is sound."""
 
     @property
     def clean(self) -> bool:

@@ -47,8 +47,9 @@ class PublishedSeal(NamedTuple):
 class PublicFiles(Protocol):
     """The public files of all tenants.
 
-    `advance` is atomic and durable, and it is the only write: a step that was cut off anywhere
-    happened whole or not at all, and of two processes that try the same step one succeeds.
+    `advance` is atomic and durable, and it is the only write beside `remove`: a step that was cut
+    off anywhere happened whole or not at all, and of two processes that try the same step one
+    succeeds.
     """
 
     def tenants(self) -> list[str]:
@@ -69,6 +70,12 @@ class PublicFiles(Protocol):
         """Go from one cursor to the next, writing what lies between them.
 
         A seal replaces the earlier one of its file.
+        Raises: Conflict when the files are not at `before`; StoreBusy, StoreFailed.
+        """
+
+    def remove(self, tenant: str, before: PublicationCursor) -> None:
+        """Remove all files of a tenant at once: those of a log that is not the stored one.
+
         Raises: Conflict when the files are not at `before`; StoreBusy, StoreFailed.
         """
 

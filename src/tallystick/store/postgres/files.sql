@@ -19,6 +19,23 @@ UPDATE publications SET leaves = %(leaves)b, sealed = %(sealed)b, tail = %(tail)
 WHERE tenant = %(tenant)b AND leaves = %(old_leaves)b AND sealed = %(old_sealed)b
     AND tail = %(old_tail)b RETURNING true;
 
+-- name: end_publication
+-- The cursor of a tenant goes, and with it the public files.
+DELETE FROM publications WHERE tenant = %(tenant)b AND leaves = %(leaves)b
+    AND sealed = %(sealed)b AND tail = %(tail)b RETURNING true;
+
+-- name: remove_seals
+-- All seals of a tenant.
+DELETE FROM public_seals WHERE tenant = %(tenant)b;
+
+-- name: remove_chunks
+-- All chunks of a tenant's public files.
+DELETE FROM public_chunks WHERE tenant = %(tenant)b;
+
+-- name: remove_files
+-- All sizes of a tenant's public files.
+DELETE FROM public_files WHERE tenant = %(tenant)b;
+
 -- name: file_size
 -- How many bytes a public file has.
 SELECT size FROM public_files WHERE tenant = %(tenant)b AND file = %(file)b;

@@ -56,6 +56,15 @@ class PostgresPublicFiles:
             _write(connection, name, patches)
             _seal(connection, name, seals)
 
+    def remove(self, tenant: str, before: PublicationCursor) -> None:
+        """Remove all files of a tenant in one transaction."""
+        name = to_bytes(tenant)
+        with translated(), self._pool.lent() as connection, connection.transaction():
+            if not select(connection, "end_publication", tenant=name, **before._asdict()):
+                raise Conflict("the public files were brought forward by somebody else")
+            for statement in ("remove_seals", "remove_chunks", "remove_files"):
+                _run(connection, statement, tenant=name)
+
     def size(self, tenant: str, file: int) -> int | None:
         """Return how many bytes a file has."""
         found = self._read("file_size", tenant=to_bytes(tenant), file=file)

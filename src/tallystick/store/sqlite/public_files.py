@@ -23,6 +23,12 @@ from tallystick.store.sqlite_read_only import open_read_only
 SCHEMA_VERSION = 1
 _FLAGS = apsw.SQLITE_OPEN_READWRITE
 _CACHE_PAGES = 500
+_REMOVING = (
+    "DELETE FROM seals WHERE number = ?",
+    "DELETE FROM chunks WHERE number = ?",
+    "DELETE FROM files WHERE number = ?",
+    "DELETE FROM publications WHERE number = ?",
+)
 
 
 class SqlitePublicFiles:
@@ -76,6 +82,15 @@ class SqlitePublicFiles:
                 "INSERT OR REPLACE INTO seals (number, file, leaves, data) VALUES (?, ?, ?, ?)",
                 [(number, *seal) for seal in seals],
             )
+
+    def remove(self, tenant: str, before: PublicationCursor) -> None:
+        """Remove all files of a tenant in one transaction."""
+        with translated(), _transaction(self._writer()) as connection:
+            if _cursor(connection, tenant) != before:
+                raise Conflict("the public files were brought forward by somebody else")
+            number = _number(connection, tenant)
+            for statement in _REMOVING:
+                connection.execute(statement, (number,))
 
     def size(self, tenant: str, file: int) -> int | None:
         """Return how many bytes a file has."""

@@ -76,7 +76,7 @@ def check_mark(source: LeafSource, tenant: str, tail: Tail) -> None:
         raise StoreCorrupt(
             f"the public log of {tenant!r} was made of another log than the one stored: entry "
             f"{index:,} differs",
-            hint="the log was restored to a state before what was published; restore the newer one",
+            hint="restore the newer log, or publish this one: tallystick public-log remake",
         )
 
 
@@ -179,7 +179,7 @@ class PublicLogFollower:
         if leaves > size:
             raise StoreCorrupt(
                 f"the public log of {tenant!r} has {leaves} leaves, its log {size} entries",
-                hint="the log was restored to a state before what was published",
+                hint="restore the newer log, or publish this one: tallystick public-log remake",
             )
 
     def _unsealed(self, tenant: str) -> int:

@@ -45,14 +45,25 @@ def check_merklelog(
     Cost: one pass over the logs, about 60 us an entry.
     """
     for tenant in files.tenants():
-        try:
-            check = _Check(source, files, tenant, log_id_of(tenant), key)
-            for count in check.massifs():
-                yield Checked(count)
-        except _Found as found:
-            yield Checked(0, f"public log of tenant {tenant!r}, {found}")
-        except TallystickError as error:
-            yield Checked(0, f"public log of tenant {tenant!r}: {for_operator(error)}")
+        yield from check_public_log(source, files, tenant, log_id=log_id_of(tenant), key=key)
+
+
+def check_public_log(
+    source: LeafSource,
+    files: PublicFiles,
+    tenant: str,
+    *,
+    log_id: UUID,
+    key: ec.EllipticCurvePublicKey,
+) -> Iterator[Checked]:
+    """Check the public log of one tenant, a massif at a time, up to the first difference."""
+    try:
+        for count in _Check(source, files, tenant, log_id, key).massifs():
+            yield Checked(count)
+    except _Found as found:
+        yield Checked(0, f"public log of tenant {tenant!r}, {found}")
+    except TallystickError as error:
+        yield Checked(0, f"public log of tenant {tenant!r}: {for_operator(error)}")
 
 
 class _Check:
