@@ -237,7 +237,7 @@ def salt_hash(sections: Sections, erased: tuple[str, ...]) -> bytes | None:
     """Return the SHA-256 of the salts in section order; None once a section is erased."""
     if erased:
         return None
-    return sha256(b"".join(s[:SALT_BYTES] for s in sections if s is not None)).digest()
+    return sha256(b"".join([s[:SALT_BYTES] for s in sections if s is not None])).digest()
 
 
 def digest_of(value: Any) -> bytes:

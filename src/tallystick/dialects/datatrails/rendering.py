@@ -89,7 +89,12 @@ def _made_of(tenant_uuid: UUID, type: str, id: str) -> str:
 
 
 def _flattened(event: Event, salt_hash: bytes | None) -> dict[str, Value]:
-    attributes = {_free_name(name): _value(member) for name, member in event.data.items()}
+    attributes = {
+        name if RESERVED not in name else _free_name(name): (
+            member if type(member) is str else _value(member)
+        )
+        for name, member in event.data.items()
+    }
     if event.actor is not None:
         attributes[RESERVED + "actor"] = _resource(event.actor)
     if event.target is not None:

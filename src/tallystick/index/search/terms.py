@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from base64 import urlsafe_b64encode
+from binascii import b2a_base64
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from hashlib import blake2b
@@ -79,6 +80,7 @@ _MOMENTS_AT_ONCE = 64
 _has_digit = re.compile("[0-9]").search
 _is_hexadecimal = re.compile("[0-9a-f]+").fullmatch
 _unsafe = re.compile("[\x00-\x20]").search
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _ESCAPES = {code: "\x01" + chr(0x21 + code) for code in range(0x21)}
 
 
@@ -176,9 +178,14 @@ def string(tenant: str, path: int, value: str, secret: bytes) -> str:
     """
     if len(value) <= EXACT_CHARS:
         return values_at(tenant, EXACT, path) + escaped(value)
+    return values_at(tenant, LONG, path) + long(value, secret)
+
+
+def long(value: str, secret: bytes) -> str:
+    """Return what the term of a longer string says behind `values_at`."""
     digest = blake2b(value.encode(), digest_size=9, key=secret).digest()
-    lead = values_at(tenant, LONG, path) + escaped(value[:LEAD_CHARS])
-    return lead + _VALUE + urlsafe_b64encode(digest).decode()
+    text = b2a_base64(digest, newline=False).translate(_URL_SAFE).decode()
+    return escaped(value[:LEAD_CHARS]) + _VALUE + text
 
 
 def joint_of(value: str, words: Sequence[str]) -> str:

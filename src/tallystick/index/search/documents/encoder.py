@@ -19,6 +19,7 @@ from tallystick.index.search.documents.paths import (
     SPAN_BITS,
     Path,
     PathNode,
+    RolePaths,
     Spelling,
     TenantPaths,
 )
@@ -78,10 +79,10 @@ class Speller:
             path = tenant.path(field)
             for one in value if isinstance(value, tuple) else (value,):
                 self._scalar(path, one)
-        spelt = self._spelling()
+        facts, singles, others = self._spelling()
         # Texts of one word stand first; the same path may have a text of several behind them.
-        words = f"{spelt.singles} {_FILLERS} {spelt.others}" if spelt.others else spelt.singles
-        return Fields(words, spelt.facts, self._numbers)
+        words = f"{singles} {_FILLERS} {others}" if others else singles
+        return Fields(words, facts, self._numbers)
 
     def _begin(self) -> None:
         self._facts: list[str] = []
@@ -89,7 +90,7 @@ class Speller:
         self._others: list[str] = []
 
     def _spelling(self) -> Spelling:
-        return Spelling(" ".join(self._facts), " ".join(self._singles), " ".join(self._others))
+        return " ".join(self._facts), " ".join(self._singles), " ".join(self._others)
 
     def _event(self, view: View) -> None:
         event, first = view.event, view.first
@@ -125,11 +126,12 @@ class Speller:
             self._object(nodes["original"], event.original)
 
     def _add(self, spelling: Spelling) -> None:
-        self._facts.append(spelling.facts)
-        if spelling.singles:
-            self._singles.append(spelling.singles)
-        if spelling.others:
-            self._others.append(spelling.others)
+        facts, singles, others = spelling
+        self._facts.append(facts)
+        if singles:
+            self._singles.append(singles)
+        if others:
+            self._others.append(others)
 
     def _bundle(self, key: tuple[str | None, ...], spell: Callable[[], None]) -> Spelling:
         """Return what `spell` writes, which `key` determines: from the last time, if it is kept."""
@@ -159,12 +161,13 @@ class Speller:
         self._attributes(role, resource)
 
     def _resource(self, role: str, resource: Resource) -> None:
-        path, string = self._tenant.path, self._string
-        string(path(role), to_text(*resource.key))
-        string(path(f"{role}.type"), resource.type)
-        string(path(f"{role}.id"), resource.id)
+        paths: RolePaths = self._tenant.roles[role]
+        string = self._string
+        string(paths.whole, to_text(resource.type, resource.id))
+        string(paths.type, resource.type)
+        string(paths.id, resource.id)
         if resource.name is not None:
-            string(path(f"{role}.name"), resource.name)
+            string(self._tenant.path(f"{role}.name"), resource.name)
 
     def _attributes(self, role: str, resource: Resource) -> None:
         if resource.attributes is not None:
@@ -210,14 +213,21 @@ class Speller:
 
     def _string(self, path: Path, value: str) -> None:
         facts, singles, others = path.spellings.get(value) or self._spell(path, value)
-        stamp = self._stamp
+        stamp, written = self._stamp, self._facts
         if path.mark != stamp:
-            self._mark(path)
+            # As `_mark` does; a call for each string would be felt.
+            path.mark = stamp
+            if path.exists:
+                written.append(path.exists)
+            for above in path.above:
+                if above.mark != stamp:
+                    above.mark = stamp
+                    written.append(above.exists)
         if facts:
-            self._facts.append(facts)
+            written.append(facts)
         if path.stamp == stamp:
             # A second value: its words must not go on from those of the first.
-            self._facts.append(path.several)
+            written.append(path.several)
             singles = singles and f"{_FILLERS} {singles}"
             others = others and f"{_FILLERS} {others}"
         path.stamp = stamp
@@ -242,9 +252,12 @@ class Speller:
         text = ""
         if words:
             heads, place = self._tenant.heads, path.place
-            text = f"{place} ".join([heads[word] for word in words]) + place
+            if len(words) == 1:
+                text = heads[words[0]] + place
+            else:
+                text = f"{place} ".join([heads[word] for word in words]) + place
         facts = self._fact(path, value, words) if path.known else ""
-        spelling = Spelling(facts, text, "") if len(words) == 1 else Spelling(facts, "", text)
+        spelling = (facts, text, "") if len(words) == 1 else (facts, "", text)
         if path.known:
             if not path.crowded:
                 self._tenant.has(path, value)
@@ -269,8 +282,7 @@ class Speller:
                 return terms.joined(prefix, path.ordinal, joint, len(words))
         if len(value) <= terms.EXACT_CHARS:
             return path.exact + terms.escaped(value)
-        fact = terms.string(prefix, path.ordinal, value, self._secret)
-        return f"{fact} {terms.marked(prefix, terms.HAS_LONG, path.ordinal)}"
+        return f"{path.long}{terms.long(value, self._secret)} {path.has_long}"
 
     def _number(self, path: Path, value: int | float) -> None:
         prefix = self._tenant.prefix

@@ -52,12 +52,16 @@ def has_words(field: str) -> bool:
     return field in _NAMED or field.startswith(_BELOW_ROOTS)
 
 
-class Spelling(NamedTuple):
-    """How something is written: facts, texts of one word each, texts of several."""
+Spelling = tuple[str, str, str]
+"""How something is written: facts, texts of one word each, texts of several."""
 
-    facts: str
-    singles: str
-    others: str
+
+class RolePaths(NamedTuple):
+    """The paths that a resource has in any case."""
+
+    whole: Path
+    type: Path
+    id: Path
 
 
 class Path:
@@ -69,8 +73,10 @@ class Path:
         "crowded",
         "exact",
         "exists",
+        "has_long",
         "is_new",
         "known",
+        "long",
         "looks",
         "mark",
         "null",
@@ -95,6 +101,8 @@ class Path:
         if self.known and self.place:
             self.place = terms.place_of(ordinal, data=in_data)
         self.exact = terms.values_at(tenant, terms.EXACT, ordinal)
+        self.long = terms.values_at(tenant, terms.LONG, ordinal)
+        self.has_long = terms.marked(tenant, terms.HAS_LONG, ordinal)
         self.null = terms.marked(tenant, terms.NULL, ordinal)
         implied = text in ALWAYS or witness_of(text) != text
         self.exists = "" if implied else terms.marked(tenant, terms.EXISTS, ordinal)
@@ -174,6 +182,10 @@ class TenantPaths:
         self._new: list[Path] = []
         self._paths: dict[str, Path] = {}
         self.nodes = {root: PathNode(self.path(root), self) for root in ROOTS}
+        self.roles = {
+            role: RolePaths(*(self.path(f"{role}{end}") for end in ("", ".type", ".id")))
+            for role in ROLES
+        }
 
     def path(self, text: str) -> Path:
         """Return a path by its text; one that is met for the first time gets its ordinal."""
