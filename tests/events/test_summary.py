@@ -223,3 +223,40 @@ def text_by_html(markup: str) -> str:
     reader.feed(markup)
     reader.close()
     return "".join(found)
+
+
+@given(strategies.drafts(), strategies.drafts())
+def test_a_kept_sentence_is_the_one_that_would_be_made(draft: Draft, another: Draft) -> None:
+    one, other = (strategies.event_of(each, 3, strategies.NOW_MS) for each in (draft, another))
+    for event in (one, other, structs.replace(one, target=other.target), one):
+        assert summary.of(event) == summary.of(event) == summary._made(event)
+
+
+def test_sentences_tell_apart_whatever_is_in_them() -> None:
+    first = event_of("file.invite", target=FILE, data={"email": "a@b.c", "role": "viewer"})
+    others = [
+        structs.replace(first, data={"email": "d@e.f", "role": "viewer"}),
+        structs.replace(first, data={"email": "a@b.c", "role": "owner"}),
+        structs.replace(first, data={"email": ["a@b.c"], "role": {}}),
+        structs.replace(first, actor=None),
+        structs.replace(first, actor=Resource("user", "1", None, {"email": "x@y.z"})),
+        structs.replace(first, target=ORDER),
+        structs.replace(first, erased=("data",)),
+    ]
+    upload = event_of("file.upload", target=FILE, data={"size": 1})
+    sized = [
+        upload,
+        structs.replace(upload, data={"size": 2}),
+        structs.replace(upload, data={"size": True}),
+        structs.replace(upload, data={"size": 1}, scopes=(WORKSPACE,)),
+    ]
+    texts = [summary.of(event).text for event in (first, *others, *sized)]
+    assert len(set(texts)) == len(texts)
+    assert texts == [summary.of(event).text for event in (first, *others, *sized)]
+
+
+def test_long_texts_are_not_kept() -> None:
+    summary._sentences.clear()
+    told = summary.of(event_of("file.invite", data={"email": "a" * 2_000}))
+    assert "a" * 2_000 in told.text
+    assert not summary._sentences

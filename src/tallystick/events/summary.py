@@ -9,7 +9,7 @@ is a well-formed fragment both as HTML and as XML, its text is the sentence.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -93,6 +93,13 @@ class Summary(NamedTuple):
     html: str
 
 
+# Sentences by what they are made of: pages are read again, by several readers. Each
+# operation on it is one step of the interpreter, so threads share it without a lock.
+_sentences: dict[tuple[Hashable, ...], Summary] = {}
+_SENTENCES_KEPT = 4_096
+_INPUTS_CHARS_MAX = 1_000
+
+
 def of(event: Event, version: int = TEMPLATE_VERSION) -> Summary:
     """Return the sentence of an event.
 
@@ -100,6 +107,40 @@ def of(event: Event, version: int = TEMPLATE_VERSION) -> Summary:
     """
     if version != TEMPLATE_VERSION:
         raise ValueError(f"there are no templates of version {version}")
+    inputs = _inputs(event)
+    if inputs is None:
+        return _made(event)
+    kept = _sentences.get(inputs)
+    if kept is None:
+        kept = _made(event)
+        if len(str(inputs)) <= _INPUTS_CHARS_MAX:
+            if len(_sentences) >= _SENTENCES_KEPT:
+                _sentences.clear()
+            _sentences[inputs] = kept
+    return kept
+
+
+def _inputs(event: Event) -> tuple[Hashable, ...] | None:
+    """Return all that a sentence is made of; None where that is too much to compare."""
+    actor, target = event.actor, event.target
+    if (actor is not None and actor.attributes) or (target is not None and target.attributes):
+        return None
+    data = event.data
+    size, email, role = data.get("size"), None, None
+    if event.kind.endswith("invite"):
+        email, role = data.get("email"), data.get("role")
+    return (
+        event.op, event.kind, event.subject, bool(event.erased),
+        None if actor is None else (actor.type, actor.id, actor.name),
+        None if target is None else (target.type, target.id, target.name),
+        tuple([(one.type, one.id, one.name) for one in event.scopes if one.type in _CONTAINERS]),
+        size if type(size) is int else None,
+        email if isinstance(email, str) else None,
+        role if isinstance(role, str) else None,
+    )  # fmt: skip
+
+
+def _made(event: Event) -> Summary:
     sentence = "".join(_sentence(event))
     if event.erased:
         sentence += " (erased)"
