@@ -49,6 +49,15 @@ def test_points_are_read_in_order_as_far_as_they_fit(store: Store, recorder: Rec
     assert store.rows_within(TENANT, [], 99) == {}
 
 
+def test_acts_are_found_among_reports(store: Store, recorder: Recorder) -> None:
+    kinds = ["key.created", "stream.delivered", "access.read", "stream.deliveredx", "accessory"]
+    recorder.append(TENANT, *(draft(n, kind=kind, op=Op.SYSTEM) for n, kind in enumerate(kinds)))
+    recorder.append(TENANT, draft(9, kind="key.created"))
+    assert store.system_indexes(TENANT, 0, 99) == [0, 1, 2, 3, 4]
+    assert store.act_indexes(TENANT, 0, 99) == [0, 3, 4]
+    assert store.act_indexes(TENANT, 1, 4) == [3]
+
+
 def test_unknown_tenant_has_nothing(store: Store, recorder: Recorder) -> None:
     recorder.fill(TENANT, 3)
     nobody = "nobody"
@@ -56,6 +65,7 @@ def test_unknown_tenant_has_nothing(store: Store, recorder: Recorder) -> None:
     assert store.rows(nobody, 0, 9) == []
     assert store.entries(nobody, 0, 9) == store.leaves(nobody, 0, 9) == []
     assert store.tile_roots(nobody, 0, 0, 9) == []
+    assert store.system_indexes(nobody, 0, 9) == store.act_indexes(nobody, 0, 9) == []
     assert store.rows_at(nobody, [0]) == store.rows_within(nobody, [0], 99) == {}
     assert store.tile(nobody, 0, 0) is None
     assert store.resource_heads(nobody, [bytes(16)]) == {}

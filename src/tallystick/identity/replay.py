@@ -43,6 +43,14 @@ _EXPORT_MADE: Json = {"ended": False}
 _HOLD_MADE: Json = {"from_ms": None, "to_ms": None, "lifted": False}
 
 
+def is_report(kind: str) -> bool:
+    """Tell whether entries of op `system` of a kind change nothing: the store's index has no such.
+
+    They tell how far a stream is, or who looked.
+    """
+    return kind == "stream.delivered" or kind.startswith("access.")
+
+
 class IdentityDifference(NamedTuple):
     """A record that is not as the entries of its log tell, and in what."""
 
@@ -103,7 +111,7 @@ class IdentityReplay:
         Raises: StoreCorrupt when one of them is not what its leaf was made of.
         Cost: one read of the index, and one of the entries that it finds.
         """
-        indexes = store.system_indexes(self._tenant, start, stop)
+        indexes = store.act_indexes(self._tenant, start, stop)
         for at in range(0, len(indexes), _ROWS):
             rows = store.rows_at(self._tenant, indexes[at : at + _ROWS])
             for _, row in sorted(rows.items()):

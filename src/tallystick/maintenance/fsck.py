@@ -20,7 +20,7 @@ from tallystick.events import entry, erased_sections, ids
 from tallystick.events.entry import SALT_BYTES, SECTIONS
 from tallystick.events.event import Event, Op
 from tallystick.identity.records import lookups_of
-from tallystick.identity.replay import KINDS, IdentityReplay
+from tallystick.identity.replay import KINDS, IdentityReplay, is_report
 from tallystick.json_text import NOT_JSON
 from tallystick.maintenance.moved_heads import MovedHeads
 from tallystick.store.base import (
@@ -135,6 +135,7 @@ class _LogCheck:
     def __init__(self, store: Store, head: LogHead, report: Report, *, replay: bool) -> None:
         self._replay = IdentityReplay(head.tenant) if replay else None
         self._system = 0
+        self._acts = 0
         self._store = store
         self._head = head
         self._tenant = head.tenant
@@ -179,6 +180,7 @@ class _LogCheck:
             self._check_erase(event)
         elif event.op is Op.SYSTEM:
             self._system += 1
+            self._acts += not is_report(event.kind)
             if self._replay is not None:
                 self._replay.apply(event)
         return event
@@ -268,6 +270,8 @@ class _LogCheck:
         size = self._head.size
         if len(self._store.system_indexes(self._tenant, 0, size)) != self._system:
             self._differs("index of system entries", "it is not that of the entries")
+        if len(self._store.act_indexes(self._tenant, 0, size)) != self._acts:
+            self._differs("index of acts", "it is not that of the entries")
         if self._replay is None:
             return
         rows = _records_of(self._store, self._tenant)

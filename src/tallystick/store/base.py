@@ -257,6 +257,13 @@ class Store(Protocol):
         Cost: one read of an index that holds nothing else, however many others the log has.
         """
 
+    def act_indexes(self, tenant: str, start: int, stop: int) -> list[int]:
+        """Return where entries of op `system` stand in [start, stop) that do more than report.
+
+        Those of the kind `stream.delivered` and of kinds that begin with `access.` only report.
+        Cost: as that of `system_indexes`.
+        """
+
     def leaves(self, tenant: str, start: int, stop: int) -> list[bytes]:
         """Return the leaf hashes of [start, stop)."""
 

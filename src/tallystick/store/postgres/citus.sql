@@ -33,3 +33,4 @@ SELECT create_distributed_table('sources', 'tenant', colocate_with => 'logs');
 SELECT create_distributed_table('stream_states', 'tenant', colocate_with => 'logs');
 SELECT create_distributed_table('stream_letters', 'tenant', colocate_with => 'logs');
 SELECT create_distributed_table('stream_deliveries', 'tenant', colocate_with => 'logs');
+SELECT create_distributed_table('export_states', 'tenant', colocate_with => 'logs');

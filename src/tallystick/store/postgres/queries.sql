@@ -139,6 +139,14 @@ SELECT idx FROM log
 WHERE tenant = %(tenant)b AND idx >= %(start)b AND idx < %(stop)b
     AND substring(entry FROM 50 FOR 15) = '","op":"system"'::bytea ORDER BY idx;
 
+-- name: act_indexes
+-- Where entries of op system stand that do more than report; the condition is that of log_acts.
+SELECT idx FROM log
+WHERE tenant = %(tenant)b AND idx >= %(start)b AND idx < %(stop)b
+    AND substring(entry FROM 50 FOR 15) = '","op":"system"'::bytea
+    AND substring(entry FROM 74 FOR 17) <> 'stream.delivered"'::bytea
+    AND substring(entry FROM 74 FOR 7) <> 'access.'::bytea ORDER BY idx;
+
 -- name: leaves
 -- The leaf hashes of a stretch.
 SELECT leaf FROM log

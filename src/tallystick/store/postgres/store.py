@@ -220,6 +220,11 @@ class PostgresStore:
         found = self._read("system_indexes", tenant=to_bytes(tenant), start=start, stop=stop)
         return [index for (index,) in found]
 
+    def act_indexes(self, tenant: str, start: int, stop: int) -> list[int]:
+        """Return where entries of op `system` stand in [start, stop) that do more than report."""
+        found = self._read("act_indexes", tenant=to_bytes(tenant), start=start, stop=stop)
+        return [index for (index,) in found]
+
     def leaves(self, tenant: str, start: int, stop: int) -> list[bytes]:
         """Return the leaf hashes of [start, stop)."""
         return self.read(lambda c: reading.leaves(c, to_bytes(tenant), start, stop))

@@ -31,7 +31,15 @@ _HEAD = (
 
 # An entry begins with version and id, which are of one length, and then its op.
 _IS_SYSTEM = 'substr(entry, 50, 15) = CAST(\'","op":"system"\' AS BLOB)'
-CREATE_SYSTEM_INDEX = f"CREATE INDEX IF NOT EXISTS log_system ON log (pos) WHERE {_IS_SYSTEM}"
+# Behind the op stands the kind. Those that only report come by the minute, for years.
+_IS_ACT = (
+    f"{_IS_SYSTEM} AND substr(entry, 74, 17) <> CAST('stream.delivered\"' AS BLOB)"
+    " AND substr(entry, 74, 7) <> CAST('access.' AS BLOB)"
+)
+CREATE_SYSTEM_INDEXES = (
+    f"CREATE INDEX IF NOT EXISTS log_system ON log (pos) WHERE {_IS_SYSTEM};"
+    f"CREATE INDEX IF NOT EXISTS log_acts ON log (pos) WHERE {_IS_ACT};"
+)
 
 _LEVEL_BITS = 35
 _TILE_BITS = 32
@@ -120,9 +128,21 @@ def entries(connection: apsw.Connection, log: int, start: int, stop: int) -> lis
 
 def system_indexes(connection: apsw.Connection, log: int, start: int, stop: int) -> list[int]:
     """Return where entries of op `system` stand in [start, stop)."""
+    return _found(connection, f"log WHERE {_IS_SYSTEM}", log, range(start, stop))
+
+
+def act_indexes(connection: apsw.Connection, log: int, start: int, stop: int) -> list[int]:
+    """Return where entries of op `system` stand in [start, stop) that do more than report."""
+    # Named, since the larger index serves as well; a file of an older program has only that one.
+    has_index = connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'log_acts'").get
+    table = "log INDEXED BY log_acts" if has_index else "log"
+    return _found(connection, f"{table} WHERE {_IS_ACT}", log, range(start, stop))
+
+
+def _found(connection: apsw.Connection, source: str, log: int, span: range) -> list[int]:
     found = connection.execute(
-        f"SELECT pos FROM log WHERE {_IS_SYSTEM} AND pos >= ? AND pos < ? ORDER BY pos",
-        _stretch(log, start, stop),
+        f"SELECT pos FROM {source} AND pos >= ? AND pos < ? ORDER BY pos",
+        _stretch(log, span.start, span.stop),
     )
     base = log << INDEX_BITS
     return [pos - base for (pos,) in found]

@@ -89,7 +89,7 @@ class SqliteStore:
             with connection:
                 connection.execute(script)
         # Also in a file of an older program, which then keeps it up to date as well.
-        connection.execute(sqlite_rows.CREATE_SYSTEM_INDEX)
+        connection.execute(sqlite_rows.CREATE_SYSTEM_INDEXES)
 
     def _check_version(self) -> None:
         connection = self._connection
@@ -250,6 +250,14 @@ class SqliteStore:
             if log is None:
                 return []
             return sqlite_rows.system_indexes(connection, log, start, stop)
+
+    def act_indexes(self, tenant: str, start: int, stop: int) -> list[int]:
+        """Return where entries of op `system` stand in [start, stop) that do more than report."""
+        with self._reader() as connection:
+            log = self._number(connection, tenant)
+            if log is None:
+                return []
+            return sqlite_rows.act_indexes(connection, log, start, stop)
 
     def leaves(self, tenant: str, start: int, stop: int) -> list[bytes]:
         """Return the leaf hashes of [start, stop)."""

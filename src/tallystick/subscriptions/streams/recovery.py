@@ -7,6 +7,7 @@ from tallystick.identity.streams import Stream
 from tallystick.log.views import events_of
 from tallystick.store.base import Store
 from tallystick.subscriptions import cursor
+from tallystick.subscriptions.streams import positions
 from tallystick.subscriptions.streams.progress import StoredPosition, StreamProgress
 
 DELIVERED = "stream.delivered"
@@ -18,7 +19,7 @@ _ROWS = 256
 def from_log(store: Store, stream: Stream) -> StreamProgress:
     """Return the progress of a stream as the log tells of it; a new one begins at its start.
 
-    Cost: the tenant's acts of administration, latest first, back to one about the stream.
+    Cost: the entries of op `system` since it was made, latest first, back to one about it.
     """
     told = last_told(store, stream)
     start, total = stream.start, 0
@@ -36,7 +37,9 @@ def last_told(store: Store, stream: Stream) -> Json | None:
     head = store.log_head(stream.tenant)
     if head is None:
         return None
-    indexes = store.system_indexes(stream.tenant, 0, head.size)
+    # A new stream has no such entry, and what was before it may be years long.
+    made = positions.recorded_from(store, stream.tenant, stream.created_ms)
+    indexes = store.system_indexes(stream.tenant, made, head.size)
     for end in range(len(indexes), 0, -_ROWS):
         rows = store.rows_at(stream.tenant, indexes[max(0, end - _ROWS) : end])
         for event in reversed(events_of(stream.tenant, [rows[at] for at in sorted(rows)])):
