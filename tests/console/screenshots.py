@@ -14,9 +14,11 @@ import msgspec
 
 from tallystick.cli.sample_events import sample_drafts
 from tallystick.events.event import Resource
+from tallystick.exports.jobs.jobs import ExportRequest
 from tallystick.http.native.append import prepare_events
 from tallystick.identity import makers
 from tallystick.identity.access import Scope
+from tallystick.identity.policies import RetentionPolicy
 from tallystick.ledger import holds
 from tallystick.ledger.person import PersonQuery
 from tallystick.query.expr import Everything
@@ -62,6 +64,21 @@ def _pages(server: LiveServer) -> dict[str, str]:
     server.create_key(TENANT, [Scope.READ], label="Dashboard")
     server.create_key(TENANT, [Scope.WRITE], label="Shop")
     _make_streams(server)
+    for id, query, days, floor in (
+        ("default", "*", 730, None),
+        ("payments", "kind:payment.*", None, 3650),
+    ):
+        policy = RetentionPolicy(
+            id=id, tenant=TENANT, query=query, days=days, floor=floor, reason="Records schedule 4",
+            set_ms=now_ms, set_by=Resource("user", "u-9", "Dana Kowalska"),
+        )  # fmt: skip
+        node.retention.set_policy(policy, confirm=True)
+    for form, words in (("csv", {}), ("ocsf", {"q": ["kind:user.*"]})):
+        wanted = ExportRequest(
+            TENANT, "events", form, words, node.ledger.proofs.head(TENANT).size,
+            makers.OPERATOR, Resource("operator", "console"),
+        )  # fmt: skip
+        server.app._exports.create(wanted)
     person = PersonQuery(subject="user:u-104")
     plan = node.erasures.plan(TENANT, person)
     by = Resource("user", "u-9", "Dana Kowalska")
@@ -85,6 +102,8 @@ def _pages(server: LiveServer) -> dict[str, str]:
         "holds": "/console/admin/holds",
         "streams": "/console/admin/streams",
         "stream": "/console/admin/streams/siem",
+        "retention": "/console/admin/retention",
+        "exports": "/console/exports?q=kind%3Aorder.*",
         "erasures": "/console/admin/erasures",
         "erasure": f"/console/admin/erasures/{asked.id}",
         "sign-in": "/console/confirm",

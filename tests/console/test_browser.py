@@ -116,6 +116,8 @@ def pages_of(events: list[Json]) -> list[str]:
         "/console/admin/holds",
         "/console/admin/streams",
         "/console/admin/erasures",
+        "/console/admin/retention",
+        "/console/exports?q=kind%3Aorder.*",
         "/console/confirm",
         "/console/nowhere",
     ]

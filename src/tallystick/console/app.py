@@ -17,8 +17,10 @@ from tallystick.console.pages.admin_frame import AdminFrame
 from tallystick.console.pages.erasures import ErasurePages
 from tallystick.console.pages.event import EventPages
 from tallystick.console.pages.events import EventsPages
+from tallystick.console.pages.exports import ExportPages
 from tallystick.console.pages.log import LogPages
 from tallystick.console.pages.resource import ResourcePages
+from tallystick.console.pages.retention import RetentionPages
 from tallystick.console.pages.streams import StreamPages
 from tallystick.console.questions import Questions
 from tallystick.console.services import ConsoleServices
@@ -117,6 +119,8 @@ class Console:
             *LogPages(self._services, self._gate, self._parts).routes(),
             *StreamPages(self._services, self._gate, frame, self._parts.streams).routes(),
             *ErasurePages(self._services, self._gate, frame, self._parts.erasures).routes(),
+            *RetentionPages(self._services, self._gate, frame, self._parts.retention).routes(),
+            *ExportPages(self._services, self._gate, self._parts, questions).routes(),
             *AdminPages(self._services, self._gate, self.sessions, frame, names).routes(),
         ]
 

@@ -44,6 +44,7 @@ def environment(asset_url: object) -> Environment:
         asset=asset_url, sentence=sentence, hue=hue, resource_url=resource_url,
         event_url=event_url, trail_url=trail_url, with_query=with_query, clause=clause,
         local_input=local_input, resource_piece=resource_piece, pretty=pretty,
+        size=size,
     )  # fmt: skip
     env.filters.update(
         clock=clock,
@@ -156,6 +157,14 @@ def local_input(ms: int, zone: ZoneInfo) -> str:
 def number(value: int) -> str:
     """Return a whole number with its thousands apart."""
     return f"{value:,}"
+
+
+def size(octets: int) -> str:
+    """Return the size of a file."""
+    for unit, least in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if octets >= least:
+            return f"{octets / least:.1f} {unit}"
+    return f"{octets} bytes"
 
 
 def short(text: str, chars: int = 120) -> str:

@@ -59,6 +59,7 @@ from tallystick.http.live.hub import Hub
 from tallystick.http.metrics import Metrics
 from tallystick.http.mounts import mount_of, mounts_of
 from tallystick.http.native.append import Appender
+from tallystick.http.native.file_download import file_response
 from tallystick.http.native.follow import LogFollower
 from tallystick.http.native.routes import NativeApi
 from tallystick.http.native.timestamps import TimestampsApi
@@ -128,6 +129,8 @@ class App:
             outside_of(node.settings, node.key),
             server_name=node.settings.server_name,
         )
+        self._exports = open_exports(node)
+        node.commit_listeners.append(self._exports.committed)
         self.console = Console(self.services, self._dialects, self._console_services())
         self.live = Hub(node.store, self._run, node.identity)
         node.commit_listeners.append(self.live.committed)
@@ -137,8 +140,6 @@ class App:
         self._metrics = Metrics(node)
         room = Room(node.settings.answer_bytes)
         self._answering = Answering(self._metrics, room, ProofHeaders(self.services))
-        self._exports = open_exports(node)
-        node.commit_listeners.append(self._exports.committed)
         self._appender = Appender(self.services, authenticator, lambda: node.witnesses)
         # One of it, wherever it is reached: it counts attempts to log in.
         public = common_settings(node.settings, self._dialects).public_clients
@@ -190,8 +191,9 @@ class App:
     def _console_services(self) -> ConsoleServices:
         node = self.node
         return ConsoleServices(
-            node.lag, self._streams, node.erasures, node.witness_status, node.stopped
-        )
+            node.index.lag, self._streams, node.erasures, node.retention, self._exports,
+            file_response, node.witness_status, node.stopped,
+        )  # fmt: skip
 
     def _the_door(self) -> Bridge:
         if self._door is None:

@@ -10,8 +10,9 @@ from starlette.responses import RedirectResponse, Response
 from tallystick.console.gate import Gate, Visit
 from tallystick.console.session import PATH
 from tallystick.errors import Forbidden, RequestError
+from tallystick.events.event import View
 from tallystick.ledger.ledger import Ledger
-from tallystick.query.expr import Eq, Sort
+from tallystick.query.expr import Eq, Expr, Sort, all_of
 from tallystick.query.question import Find, Over
 
 SECTIONS: Mapping[str, str] = {
@@ -22,6 +23,7 @@ SECTIONS: Mapping[str, str] = {
     "keysets": "Key sets",
     "streams": "Streams",
     "holds": "Legal holds",
+    "retention": "Retention",
     "erasures": "Erasures",
 }
 ADMIN = f"{PATH}/admin"
@@ -50,20 +52,21 @@ class AdminFrame:
         """Return the page of a section, with what went wrong or a secret that is shown once."""
         return visit.show(
             template or f"admin_{section}.html", 400 if error else 200, section=section,
-            sections=SECTIONS, error=error, secret=secret, acts=self._latest(visit),
+            sections=SECTIONS, error=error, secret=secret, acts=latest_acts(self._ledger, visit),
             is_operator=visit.visitor.token.kind == "operator",
             form=visit.form if error else {}, **values,
         )  # fmt: skip
 
-    def _latest(self, visit: Visit) -> Sequence[object]:
-        """Return the latest acts of administration, as the log has them."""
-        question = Find(
-            where=Eq("op", "system"),
-            over=Over.LOG,
-            sort=(Sort("index", descending=True),),
-            limit=_ACTS_SHOWN,
-        )
-        return self._ledger.find(visit.tenant, question, visit.visible).views
+
+def latest_acts(ledger: Ledger, visit: Visit, *more: Expr) -> Sequence[View]:
+    """Return the latest acts of administration, as the log has them and the reader may see."""
+    question = Find(
+        where=all_of((Eq("op", "system"), *more)),
+        over=Over.LOG,
+        sort=(Sort("index", descending=True),),
+        limit=_ACTS_SHOWN,
+    )
+    return ledger.find(visit.tenant, question, visit.visible).views
 
 
 def acting(

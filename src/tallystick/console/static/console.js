@@ -25,7 +25,7 @@ for (const button of document.querySelectorAll("[data-copy]")) {
   });
 }
 
-const parts = { events: "./events.js", event: "./verify.js", log: "./verify.js", list: "./list.js" };
+const parts = { events: "./events.js", exports: "./exports.js", event: "./verify.js", log: "./verify.js", list: "./list.js" };
 const page = document.querySelector("[data-part]")?.dataset.part;
 if (page && parts[page]) import(parts[page]);
 

@@ -17,6 +17,7 @@ from tallystick.events.event import Json
 from tallystick.exports.formats import FORMATS
 from tallystick.exports.jobs.files import Words
 from tallystick.exports.jobs.jobs import ExportJobs, ExportRequest, ExportView
+from tallystick.exports.jobs.rights import may_see
 from tallystick.http.auth import CONTROL, Authenticator
 from tallystick.http.body import body_of
 from tallystick.http.native import parameters
@@ -28,7 +29,7 @@ from tallystick.identity.access import Principal
 from tallystick.identity.access import Scope as Right
 from tallystick.identity.exports import ExportJob
 from tallystick.identity.streams import Maker
-from tallystick.query.expr import Everything, Expr
+from tallystick.query.expr import Expr
 from tallystick.query.native_filter import FILTER_PARAMETERS
 
 _MEMBERS = FILTER_PARAMETERS | {"format", "size"}
@@ -63,17 +64,7 @@ class JobServices(NamedTuple):
 
     def may_see(self, job: ExportJob, principal: Principal) -> bool:
         """Tell whether the caller may see all that a job shows."""
-        if Right.ADMIN in principal.scopes:
-            return True
-        made = (job.maker.key, job.maker.user, job.maker.client)
-        if made != (principal.key, principal.user, principal.client):
-            return False
-        try:
-            shown = makers.visible_to(self.services.identity, job.tenant, job.maker)
-        except makers.MakerGone:
-            return False
-        seen = access.visible(principal)
-        return isinstance(seen, Everything) or seen == shown
+        return may_see(self.services.identity, job, principal)
 
     def check(self, params: QueryParams, principal: Principal) -> Expr:
         """Return the condition that the parameters make, as a list would read it.
