@@ -148,7 +148,7 @@ class Unpacker:
         Raises: Malformed when it is cut off.
         """
         if self._member is not None or not self._members:
-            raise Malformed("the compressed body is cut off", path="Content-Encoding")
+            raise Malformed("the compressed body is truncated", path="Content-Encoding")
 
     def _of_member(self, data: bytes) -> Iterator[bytes]:
         if self._member is None:

@@ -71,13 +71,15 @@ def hold(folder: Path) -> int:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise SettingsError(f"{folder} cannot be used as data folder: {error.strerror}") from error
+        raise SettingsError(
+            f"{folder} cannot be used as a data folder: {error.strerror}"
+        ) from error
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         os.close(handle)
         raise StoreLocked(
             f"another process is using {folder}",
-            hint="stop that server, or reach it with --url, or choose another --data folder",
+            hint="stop that server, use --url to reach it, or choose another --data folder",
         ) from error
     return handle

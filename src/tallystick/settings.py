@@ -133,6 +133,6 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text("utf-8"))
     except FileNotFoundError:
-        raise SettingsError(f"there is no settings file {file.name}") from None
+        raise SettingsError(f"no such settings file: {file.name}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{file.name} is not TOML: {error}") from None

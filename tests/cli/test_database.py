@@ -158,7 +158,7 @@ def test_what_the_database_says_is_told_to_the_operator_only(
             answer = http.get("/v1/events")
             refused = run("fsck", *place, "--data", str(tmp_path / "node"), code=1)
         assert answer.status_code == 503
-        assert answer.json()["detail"] == "the database cannot answer just now"
+        assert answer.json()["detail"] == "the database is temporarily unavailable"
         said = "not currently accepting connections"
         assert any(said in line.get("reason", "") for line in logged)
         assert said in refused.stderr

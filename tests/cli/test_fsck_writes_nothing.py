@@ -121,7 +121,7 @@ def test_fsck_without_a_signing_key_makes_none(folder: Path) -> None:
 
 
 def test_fsck_of_no_folder_makes_none(tmp_path: Path) -> None:
-    assert "holds no store" in run("fsck", "--data", str(tmp_path / "data"), code=1).stderr
+    assert "contains no store" in run("fsck", "--data", str(tmp_path / "data"), code=1).stderr
     assert not (tmp_path / "data").exists()
 
 
@@ -148,7 +148,7 @@ def test_fsck_beside_a_server_that_writes(folder: Path) -> None:
 @pytest.mark.needs("postgres")
 def test_fsck_makes_no_tables_in_a_database(folder: Path, postgres_database: str) -> None:
     refused = run("fsck", "--data", str(folder), "--database", postgres_database, code=1)
-    assert "the database holds no store" in refused.stderr
+    assert "the database contains no store" in refused.stderr
     with psycopg.connect(postgres_database) as connection:
         found = connection.execute(
             "SELECT count(*) FROM pg_tables WHERE schemaname = current_schema()"

@@ -62,8 +62,9 @@ def test_witness_is_made_once_and_named(tmp_path: Path) -> None:
     assert "tallystick witnesses add 'witness w/1 w/1+" in made.stdout
     assert " https://w.example'" in made.stdout
     assert (
-        "holds a witness already" in run("witness", "init", folder, "--name", "w/1", code=1).stderr
+        "already contains a witness"
+        in run("witness", "init", folder, "--name", "w/1", code=1).stderr
     )
     wrong = run("witness", "init", str(tmp_path / "x"), "--name", "w/1", "--log", "no", code=2)
     assert "--log: " in wrong.stderr
-    assert "holds no witness" in run("witness", "serve", str(tmp_path / "y"), code=1).stderr
+    assert "contains no witness" in run("witness", "serve", str(tmp_path / "y"), code=1).stderr

@@ -125,7 +125,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
 
 
 def check(kept: Kept, folder: Path) -> dict[str, str]:
-    """Serve a folder, ask everything, write, ask again; return why indexes were made again."""
+    """Serve a folder, ask everything, write, try again; return why indexes were made again."""
     with open_server(folder, followers=True, checked=False, tenant=None) as live:
         live.admin_key = kept.key
         with live.http() as http:

@@ -451,7 +451,7 @@ def test_outcome_that_cannot_be_found_out_is_said_to_be_unknown(
     faulty.faults.extend([Fault(StoreBusy(), persists=True)] * 3)
     outcome = recorder.submit(TENANT, draft(1)).outcomes()[0]
     assert isinstance(outcome, StoreBusy)
-    assert "not known" in outcome.message
+    assert "may or may not be stored" in outcome.message
 
 
 def test_listener_that_fails_harms_nobody(sqlite: SqliteStore) -> None:

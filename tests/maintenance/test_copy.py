@@ -184,7 +184,7 @@ def test_source_that_is_written_to_is_noticed(source: Store, store: Store) -> No
     def interfere(done: int, total: int) -> None:
         recorder.append(TENANT, draft())
 
-    with pytest.raises(Conflict, match="written to"):
+    with pytest.raises(Conflict, match="changed during the copy"):
         copy(source, store, progress=interfere)
     recorder.close()
     copy(source, store)

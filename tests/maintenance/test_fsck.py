@@ -111,13 +111,13 @@ TAMPERED = [
     ),
     ("UPDATE heads SET idx = 0", "it does not know of entry"),
     ("UPDATE heads SET idx = idx + 100", "is about something else"),
-    ("UPDATE heads SET idx = idx + 1000", "there is no entry"),
+    ("UPDATE heads SET idx = idx + 1000", "no such entry"),
     ("UPDATE heads SET live = 1 - live", "it has the wrong state"),
     ("DELETE FROM heads WHERE idx = 1", "it does not know of entry 1"),
     ("INSERT INTO heads VALUES (1, zeroblob(16), 2, 1)", "entry 2 is about something else"),
     ("DELETE FROM claims WHERE idx = 0", f"entry 0: id {UUID} does not lead to it"),
     ("UPDATE claims SET idx = 1 WHERE idx = 0", f"entry 0: id {UUID} does not lead to it"),
-    ("UPDATE claims SET idx = 9999 WHERE idx = 2", "there is no entry 9999"),
+    ("UPDATE claims SET idx = 9999 WHERE idx = 2", "no such entry: 9999"),
     (
         "INSERT INTO claims SELECT number, unhex('69' || hex(zeroblob(16))), digest, 5 FROM claims"
         " LIMIT 1",

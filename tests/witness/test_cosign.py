@@ -183,11 +183,11 @@ def test_folder_of_a_witness(tmp_path: Path) -> None:
     from tallystick.clock import SystemClock
 
     folder = tmp_path / "deep" / "w"
-    with pytest.raises(SettingsError, match="holds no witness"):
+    with pytest.raises(SettingsError, match="contains no witness"):
         Witness(folder, SystemClock())
     init_witness(folder, "w/1", ml_dsa=False)
     (cosigner,) = read_cosigners(folder)
-    with pytest.raises(SettingsError, match="holds a witness already"):
+    with pytest.raises(SettingsError, match="already contains a witness"):
         init_witness(folder, "w/1")
     (line,) = witness_lines(read_cosigners(folder), "https://w.example/1")
     assert parse_witness(line).verifier == cosigner.verifier
@@ -195,7 +195,7 @@ def test_folder_of_a_witness(tmp_path: Path) -> None:
     key = folder / "witness.key"
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
     key.chmod(0o644)
-    with pytest.raises(SettingsError, match="others than its owner"):
+    with pytest.raises(SettingsError, match="other than its owner"):
         read_cosigners(folder)
 
 

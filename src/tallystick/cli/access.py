@@ -182,7 +182,7 @@ def seal_key(reach: Reach) -> None:
         read_log_key(path)
         text = path.read_text("utf-8")
         if is_sealed(text):
-            raise SettingsError("the signing key is under a passphrase already")
+            raise SettingsError("the signing key already has a passphrase")
         replace_file(path, seal(text, passphrase).encode())
     reach.show({"sealed": True}, lambda: f"{path} is under a passphrase now; do not lose it")
 
@@ -195,7 +195,7 @@ def unseal_key(reach: Reach) -> None:
     with held(reach.folder):
         text = path.read_text("utf-8") if path.exists() else ""
         if not is_sealed(text):
-            raise SettingsError("the signing key is under no passphrase")
+            raise SettingsError("the signing key has no passphrase")
         passphrase = os.environ.get(PASSPHRASE_VARIABLE) or click.prompt(
             "Passphrase", hide_input=True
         )
@@ -288,7 +288,7 @@ def change_user(
     if disable is not None:
         body["disabled"] = disable
     if not body:
-        raise click.UsageError("say what to change")
+        raise click.UsageError("name at least one thing to change")
     changed = reach.ask_tenant("PATCH", "users", user_id, body=body)
     reach.show(changed, lambda: f"user {changed['id']} changed")
 

@@ -51,7 +51,7 @@ def run_transcripts(
             for name, text in wanted
         ]
     if not outcomes:
-        raise click.UsageError("there is no such dialect or transcript")
+        raise click.UsageError("no such dialect or transcript")
     reach.show(
         [_told(outcome) for outcome in outcomes], lambda: Text("\n".join(map(_line, outcomes)))
     )

@@ -65,7 +65,7 @@ def copy(
         report = check_truth(output, image, open_log_key(key_file, ""))
         heads = image.store.log_heads()
         if heads != original.store.log_heads():
-            raise Conflict("the logs are not the same", hint="stop all servers, copy again")
+            raise Conflict("the logs differ", hint="stop all servers, then copy again")
     output.show(_told(copied, heads, report), lambda: _text(copied, heads, report))
     if not report.clean:
         raise SystemExit(DAMAGED)
@@ -91,7 +91,7 @@ def _key_file(source: str, signing_key: Path | None) -> Path:
         return signing_key
     if _is_database(source):
         raise SettingsError(
-            "a database does not hold the signing key", hint="name it with --signing-key"
+            "a database does not hold the signing key", hint="pass it with --signing-key"
         )
     folder = Path(source)
     for name in (LEDGER_FILE, KEY_FILE):

@@ -69,7 +69,7 @@ def erase(
         "subject": subject, "paths": paths, "sections": sections, "from": start, "to": end,
     }  # fmt: skip
     if certificate is not None and certificate.exists():
-        raise SettingsError(f"{certificate} exists already", hint="choose another name")
+        raise SettingsError(f"{certificate} already exists", hint="choose another name")
     if not dry_run and not (reason or "").strip():
         raise click.UsageError("give a --reason; it is kept with the erasure")
     if dry_run or not yes:

@@ -53,7 +53,7 @@ def _events(file: IO[bytes]) -> Iterator[bytes]:
     try:
         yield from texts_of(unpacked(file))
     except BROKEN as error:
-        raise Malformed(f"the input is cut off or damaged: {error}") from None
+        raise Malformed(f"the input is truncated or damaged: {error}") from None
     except Malformed as error:
         raise Malformed(f"the input is neither JSON nor lines of JSON: {error.message}") from None
 

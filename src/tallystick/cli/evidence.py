@@ -37,7 +37,7 @@ def write_bundle(reach: Reach, bundle: Path, params: Json) -> None:
             client.download(job["content"], file)
         if _sha256(partial) != job["sha256"]:
             partial.unlink()
-            raise VerificationError("the bundle was damaged on its way here")
+            raise VerificationError("the bundle was damaged in transit")
         partial.replace(bundle)
     if job["begun_again"]:
         click.echo("something was erased meanwhile, so the bundle was begun again", err=True)
@@ -178,13 +178,13 @@ def _verify_lines(lines: list[bytes], verifier: Verifier | None, as_json: bool) 
             raise VerificationError(f"line {number} is not JSON") from None
         receipt = row.get("proof", row) if isinstance(row, dict) else None
         if not isinstance(receipt, dict):
-            raise VerificationError(f"line {number} carries no receipt")
+            raise VerificationError(f"line {number} has no receipt")
         try:
             found = verify_receipt(receipt, verifier=verifier)
         except VerificationError as error:
             raise VerificationError(f"line {number}: {error.message}") from error
         if receipt is not row and not _is_of(row, found):
-            raise VerificationError(f"line {number} says something else than its receipt")
+            raise VerificationError(f"line {number} contradicts its receipt")
         keys.add(found.key)
     told = {"verified": True, "lines": len(lines), "key_pinned": verifier is not None,
             "keys": sorted(keys)}  # fmt: skip
@@ -212,9 +212,9 @@ def _verify_bundle(path: Path, vkey: str | None, as_json: bool) -> None:
         with path.open("rb") as file:
             found = script.Verification(file, vkey)
     except script.Wrong as error:
-        raise VerificationError(f"the bundle does not hold: {error}") from None
+        raise VerificationError(f"the bundle is invalid: {error}") from None
     except (ValueError, LookupError, TypeError, RecursionError, StopIteration) as error:
-        raise VerificationError("the bundle does not hold: it is malformed") from error
+        raise VerificationError("the bundle is invalid: it is malformed") from error
     told = {
         "verified": True,
         "key_pinned": vkey is not None,

@@ -162,7 +162,7 @@ def _to_file(
             _write(file, form.head, progress, digest)
         elif progress.origin != answer.origin:
             raise Conflict(
-                f"{part} is of another log", hint=f"remove {part} and {note} to begin again"
+                f"{part} belongs to another log", hint=f"remove {part} and {note} to begin again"
             )
         else:
             file.truncate(progress.bytes)
@@ -209,7 +209,7 @@ def _noted(note: Path, part: Path, form: ExportFormat, filters: Json) -> _Progre
         return None
     if progress.format != form.name or progress.filters != asked:
         raise Malformed(
-            f"{part} is of an export with another format or other filters",
+            f"{part} belongs to an export with another format or other filters",
             hint=f"remove {part} and {note}, or choose another --out",
         )
     return progress

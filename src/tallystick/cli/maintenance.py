@@ -50,7 +50,7 @@ def fsck(reach: Reach) -> None:
 def _check(reach: Reach, database: str | None) -> checks.Report:
     folder = reach.folder
     if database is None and not has_ledger(folder):
-        raise SettingsError(f"{folder} holds no store", hint="name the folder with --data")
+        raise SettingsError(f"{folder} contains no store", hint="name the folder with --data")
     key = read_log_key(folder / KEY_FILE)
     while True:
         before = _state(folder)
@@ -129,11 +129,11 @@ def backup(reach: Reach, file: Path) -> None:
     """Write a consistent backup of the data folder to FILE (tar), beside a running server."""
     if reach.settings().database is not None:
         raise SettingsError(
-            "a backup is of a data folder",
-            hint="back a PostgreSQL up with pg_dump and keep log.key",
+            "only a data folder can be backed up",
+            hint="back up PostgreSQL with pg_dump, and keep log.key",
         )
     if file.exists():
-        raise SettingsError(f"{file} exists already", hint="choose another name")
+        raise SettingsError(f"{file} already exists", hint="choose another name")
     with durable.creating_file(file) as out, progress_bar(reach, "copying", "pages") as progress:
         manifest = backups.back_up(reach.folder, out, progress)
     reach.show(
@@ -174,8 +174,8 @@ def restore(
     if file is not None:
         if reach.settings().database is not None:
             raise SettingsError(
-                "a backup is restored into a data folder",
-                hint="tallystick copy takes it from there",
+                "a backup can only be restored into a data folder",
+                hint="then copy it into the database: tallystick copy",
             )
         manifest = backups.restore(file, reach.folder)
         told = {"backup": Path(file.name).name, **_digest_of(file)}

@@ -104,8 +104,8 @@ def _verifier(folder: Path, pin: str | None, client: Client) -> Verifier:
     found = kept or wanted
     if found is None:
         raise SettingsError(
-            "the key of the log is not known",
-            hint="give it with --pin; its operator shows it with: tallystick keys log",
+            "the key of the log is unknown",
+            hint="pass it with --pin; the operator prints it with: tallystick keys log",
         )
     return found
 

@@ -63,7 +63,7 @@ class Reach(Output):
         """
         if self.url is not None:
             if self.database is not None:
-                raise click.UsageError("--url names a server, --database none: give one of them")
+                raise click.UsageError("--url and --database exclude each other")
             # `tallystick verify URL` watches a log; a command does what it says.
             with Client(self.url, self.key, watch=False) as client:
                 yield client

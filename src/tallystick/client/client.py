@@ -246,7 +246,7 @@ class Client:
                     raise _refused(response)
                 yield from stream_events(lines_of(response.iter_bytes()))
         except httpx2.HTTPError as error:
-            raise Unreachable(f"the connection was lost: {error}") from error
+            raise Unreachable(f"the connection was interrupted: {error}") from error
 
     @contextlib.contextmanager
     def export(self, params: Mapping[str, object]) -> Iterator[Export]:
@@ -269,7 +269,7 @@ class Client:
                     lines_of(response.iter_bytes()),
                 )
         except httpx2.HTTPError as error:
-            raise Unreachable(f"the export was cut off: {error}") from error
+            raise Unreachable(f"the export was interrupted: {error}") from error
 
     def receipt(self, event_id: str, *, verifier: Verifier | None = None) -> bytes:
         """Return the receipt of an event after verifying it.
@@ -322,7 +322,7 @@ class Client:
                 for piece in response.iter_bytes():
                     file.write(piece)
         except httpx2.HTTPError as error:
-            raise Unreachable(f"the download broke off: {error}", hint="try again") from error
+            raise Unreachable(f"the download was interrupted: {error}", hint="try again") from error
 
     # Anything else
 
@@ -383,7 +383,7 @@ class Client:
                 )
             except httpx2.HTTPError as error:
                 raise Unreachable(
-                    f"the server cannot be reached: {error}", hint="is it running? see --url"
+                    f"cannot reach the server: {error}", hint="check that it is running, and --url"
                 ) from error
             if response.status_code not in _RETRY_STATUS or attempt == _TRIES - 1:
                 break
@@ -398,7 +398,7 @@ class Client:
 def _refused(response: httpx2.Response) -> TallystickError:
     """Return what a refusal means: one that passes by is as good as a lost connection."""
     if response.status_code >= 500 or response.status_code in _RETRY_STATUS:
-        return Unreachable(f"the server answers {response.status_code}")
+        return Unreachable(f"the server returned status {response.status_code}")
     return ApiError(response.status_code, _problem(response))
 
 

@@ -86,7 +86,7 @@ def _offered(log: ShownLog, heads: PinnedHeads) -> Verifier:
     text = log.key()
     if text is None:
         raise SettingsError(
-            "the log does not say which key verifies it", hint="give the key with --pin"
+            "the log does not say which key verifies it", hint="pass the key with --pin"
         )
     key = Verifier.parse(text.strip())
     known = heads.keys_of(origin_of(log.note))

@@ -317,7 +317,7 @@ def open_checkpoint(note, vkey):
     )
     need(match, "the checkpoint is malformed")
     origin, size, root, signer, signature = match.groups()
-    need(origin == name and signer == name, "the checkpoint is of another log than the key")
+    need(origin == name and signer == name, "the checkpoint belongs to another log than the key")
     data = from_base64(signature.encode(), 68)
     need(data[:4] == key_id, "the checkpoint is signed with another key")
     signed = ("%s\n%s\n%s\n" % (origin, size, root)).encode()
@@ -703,7 +703,8 @@ class Verification:
         need(vkey.endswith("\n") and vkey.count("\n") == 1, "log.vkey is not one line")
         self.vkey = vkey[:-1]
         need(
-            pinned is None or pinned == self.vkey, "the bundle is of another log or key than --key"
+            pinned is None or pinned == self.vkey,
+            "the bundle belongs to another log or key than --key",
         )
         self.checkpoint = archive.read("checkpoint")
         self.origin, self.size, root = open_checkpoint(self.checkpoint, self.vkey)

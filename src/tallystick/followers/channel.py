@@ -202,7 +202,7 @@ class Channel:
                 within = size
             if dialect in self._unknown:
                 raise FollowerBehind(
-                    f"{self.name} is being made again for {dialect}", retry_after_s=_REBUILD_RETRY_S
+                    f"{self.name} is being rebuilt for {dialect}", retry_after_s=_REBUILD_RETRY_S
                 )
             enough = max(size - within, 0)
             behind = size - self._cursors.get(tenant, 0)
@@ -300,7 +300,7 @@ class Channel:
         state = f"behind the log by {max(missing, 0):,} entries"
         if self._health.remaking is not None or not self._is_settled():
             state = f"being made again, and {state}"
-        return FollowerBehind(f"{self.name} is {state}", hint="send again after the given time")
+        return FollowerBehind(f"{self.name} is {state}", hint="retry after the given time")
 
     def _behind_tenants(self) -> list[str]:
         cursors = self._cursors

@@ -51,7 +51,7 @@ class LogSetBack(StoreCorrupt):
 
 
 class Health(NamedTuple):
-    """How an index is: why it is being made again, if it is, and what happened to it so far."""
+    """How an index is: why it is being rebuilt, if it is, and what happened to it so far."""
 
     remaking: str | None = None
     remade: int = 0

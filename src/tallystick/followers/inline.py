@@ -72,7 +72,7 @@ class InlineFollowers:
             for name, running in self._running.items():
                 if error.follower in (name, None):
                     running.start_over()
-        return FollowerBehind(f"{error.follower or 'an index'} was damaged and is made again")
+        return FollowerBehind(f"{error.follower or 'an index'} was damaged and is being rebuilt")
 
     def suspected(self) -> None:
         """Do nothing: what a command opens was checked just before."""
@@ -88,7 +88,7 @@ class InlineFollowers:
     def rebuild(self, name: str, progress: Progress) -> None:
         """Make what a follower keeps from the beginning, and serve that."""
         if name not in self._kinds:
-            raise NotFound(f"there is no follower {name!r}")
+            raise NotFound(f"no such follower: {name!r}")
         heads = [(head.tenant, head.size) for head in self._store.log_heads()]
         with self._lock:
             self._get(name).rebuild(heads, progress)

@@ -20,7 +20,7 @@ def load(reference: str) -> object:
     try:
         value: object = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
-        raise SettingsError(f"nothing is defined at {reference}") from error
+        raise SettingsError(f"no such object: {reference}") from error
     return value
 
 

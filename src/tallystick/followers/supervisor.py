@@ -111,7 +111,7 @@ class SupervisedFollowers:
         for name, (generation, _) in list(self._readers.items()):
             if error.follower in (name, None):
                 self._channels[name].distrust(generation, for_operator(error))
-        return FollowerBehind(f"{error.follower or 'an index'} is being made again")
+        return FollowerBehind(f"{error.follower or 'an index'} is being rebuilt")
 
     def suspected(self) -> None:
         """Have checksums compared, after a failure that damage would explain."""
@@ -195,14 +195,14 @@ class SupervisedFollowers:
         """
         channel = self._channels.get(name)
         if channel is None:
-            raise NotFound(f"there is no follower {name!r}")
+            raise NotFound(f"no such follower: {name!r}")
         with self._rebuild_lock:
             folder = channel.generations.begin()
             built = self._build(name, folder, progress)
             if not built:
                 channel.generations.remove(folder)
             if not built or not channel.swap(folder.name, _SWAP_S):
-                raise StoreFailed(f"the rebuild of {name} was given up", hint="see the server log")
+                raise StoreFailed(f"the rebuild of {name} failed", hint="see the server log")
 
     def close(self) -> None:
         """Stop every process and release files; idempotent."""

@@ -359,12 +359,12 @@ def _served(dialects: Sequence[Dialect], settings: Settings) -> list[Dialect]:
     for dialect in dialects:
         known = dialect.settings.__struct_fields__
         for name in sorted(settings.of_dialect(dialect.name).keys() - {*known}):
-            raise SettingsError(f"there is no setting {dialect.name}.{name}")
+            raise SettingsError(f"unknown setting {dialect.name}.{name}")
     names = [dialect.name for dialect in dialects]
     wanted = names if settings.dialects is None else settings.dialects
     for name in wanted:
         if name not in names:
             raise SettingsError(
-                f"dialects: there is no dialect {name!r}", hint=f"there are {', '.join(names)}"
+                f"dialects: no such dialect: {name!r}", hint=f"known dialects: {', '.join(names)}"
             )
     return [dialect for dialect in dialects if dialect.name in wanted]

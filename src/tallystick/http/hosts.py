@@ -25,7 +25,7 @@ def check_host(scope: Scope) -> None:
     if len(hosts) > 1 or (not hosts and scope.get("http_version") == "1.1"):
         raise Malformed("a request has exactly one Host header", path="Host")
     if hosts and not _is_host(hosts[0]):
-        raise Malformed("the Host header is no host with an optional port", path="Host")
+        raise Malformed("the Host header is not a host with an optional port", path="Host")
 
 
 @lru_cache(_HOSTS_KEPT)

@@ -81,7 +81,7 @@ def mounts_of(
         if name not in served:
             raise SettingsError(f"mounts: no dialect {name!r} is served")
         if not _PREFIX.match(prefix) or f"{prefix}/".partition("/.")[1]:
-            raise SettingsError(f"mounts: {prefix!r} is no prefix such as '/{name}'")
+            raise SettingsError(f"mounts: {prefix!r} is not a prefix such as '/{name}'")
         if prefix.split("/")[1] in taken or any(one.owns(prefix) for one in dialects):
             raise SettingsError(f"mounts: {prefix!r} is taken", hint="choose another first segment")
         router = Router([*routes[name], *shared], redirect_slashes=False)

@@ -35,7 +35,7 @@ class OpenapiApi:
         """Answer a dialect's document."""
         dialect = self._dialects.get(request.path_params["dialect"])
         if dialect is None:
-            raise NotFound("there is no such dialect")
+            raise NotFound("no such dialect")
         folder = resources.files(f"tallystick.dialects.{dialect.name}")
         return Response(
             folder.joinpath(dialect.openapi).read_bytes(), media_type="application/yaml"

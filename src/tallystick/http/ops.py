@@ -121,15 +121,17 @@ class OpsApi:
             return
         scheme, _, shown = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not credentials.is_same(shown.strip(), key):
-            raise Unauthenticated("the metrics need the key of the setting metrics_key")
+            raise Unauthenticated("metrics need the key from the setting metrics_key")
 
     async def rebuild(self, request: Request) -> Response:
         """Rebuild an index beside the one that serves; answer lines of progress."""
         if not request.scope["state"].get(CONTROL):
-            raise Forbidden("indexes are rebuilt through the control socket of the data folder")
+            raise Forbidden(
+                "indexes can only be rebuilt through the control socket of the data folder"
+            )
         name = request.path_params["follower"]
         if name not in self._node.index.names:
-            raise NotFound(f"there is no follower {name!r}")
+            raise NotFound(f"no such follower: {name!r}")
         return StreamingResponse(self._rebuild(name), media_type="application/x-ndjson")
 
     async def _rebuild(self, name: str) -> AsyncIterator[bytes]:

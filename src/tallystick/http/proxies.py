@@ -35,7 +35,7 @@ class Proxies:
                 self._networks.append(ipaddress.ip_network(text.strip(), strict=False))
             except ValueError:
                 raise SettingsError(
-                    f"trusted_proxies: {text!r} is no address or network",
+                    f"trusted_proxies: {text!r} is not an address or a network",
                     hint="write 10.0.0.5 or 10.0.0.0/8",
                 ) from None
 

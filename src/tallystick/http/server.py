@@ -185,7 +185,7 @@ def listen(host: str, port: int) -> socket.socket:
         listener.close()
         raise SettingsError(
             f"cannot listen on {host} port {port}: {error.strerror}",
-            hint="choose another --port, or stop what is using it",
+            hint="choose another --port, or stop the process that uses it",
         ) from error
     listener.set_inheritable(False)
     return listener
@@ -200,7 +200,7 @@ def _control_listener(path: Path) -> Iterator[socket.socket]:
     try:
         listener.bind(str(path))
     except OSError as error:
-        raise SettingsError(f"cannot make {path.name}: {error.strerror}") from error
+        raise SettingsError(f"cannot create {path.name}: {error.strerror}") from error
     finally:
         os.umask(mask)
     try:

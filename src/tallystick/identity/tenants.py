@@ -13,7 +13,7 @@ def only_tenant(tenants: Sequence[str]) -> str:
     Raises: NotFound when there is none, Malformed when there are several.
     """
     if not tenants:
-        raise NotFound("there is no tenant yet", hint="make one: tallystick tenants create")
+        raise NotFound("the store has no tenant yet", hint="create one: tallystick tenants create")
     if len(tenants) > 1:
-        raise Malformed("there are several tenants; name one", hint="use --tenant ID")
+        raise Malformed("the store has several tenants; name one", hint="use --tenant ID")
     return tenants[0]

@@ -33,7 +33,7 @@ def to_event(record: object) -> Json:
         raise LeftOut(reason)
     event_id, event_time = (_text(record, member) for member in ("eventID", "eventTime"))
     if not ids.is_uuid(event_id):
-        raise Malformed("eventID is no UUID", path="eventID")
+        raise Malformed("eventID is not a UUID", path="eventID")
     times.from_rfc3339(event_time, "eventTime")
     insight = record.get("insightDetails")
     if not isinstance(insight, dict):

@@ -44,7 +44,7 @@ def to_event(event_type: str, payload: object) -> Json:
     if not isinstance(payload, dict):
         raise Malformed("a webhook payload is a JSON object")
     if not _PLAIN_NAME.match(event_type):
-        raise Malformed(f"{event_type!r} is no webhook type")
+        raise Malformed(f"{event_type!r} is not a webhook type")
     action = payload.get("action")
     text = msgspec.json.encode([event_type, payload], order="sorted").decode()
     event: Json = {

@@ -27,7 +27,7 @@ def check_event(view: View) -> None:
     """
     if view.first.op is not Op.RECORD:
         raise Conflict(
-            "the entry is no event",
+            "the entry is not an event",
             hint="an item is purged through Orchestrate; other entries stay",
         )
 

@@ -38,7 +38,7 @@ def erasure_item(
         if (present := tuple(name for name in present_sections(row) if name in sections))
     )
     if not erasures:
-        raise NotFound("there is nothing left to erase")
+        raise NotFound("nothing is left to erase")
     draft = Draft(
         kind="erase",
         op=Op.ERASE,

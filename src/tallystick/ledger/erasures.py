@@ -150,7 +150,7 @@ class Erasures:
         Raises: Malformed without a reason; NotFound when there is nothing to erase.
         """
         if not reason.strip():
-            raise Malformed("an erasure has a reason", path="/reason")
+            raise Malformed("an erasure needs a reason", path="/reason")
         type, id = references.parse(query.subject) or ("", "")
         account = account_deletion(self._store, tenant, id) if type == "user" else None
         if not plan.selected and account is None:

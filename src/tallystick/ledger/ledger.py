@@ -321,7 +321,7 @@ class Ledger:
         """
         view = self.views_at(tenant, [index]).get(index)
         if view is None or not self.may_see(view, visible):
-            raise NotFound(f"there is no entry {index}")
+            raise NotFound(f"no such entry: {index}")
         note_views(tenant, [view], bound=not isinstance(visible, Everything))
         return view
 

@@ -192,7 +192,7 @@ class Retention:
             self.policy(tenant, policy)
         head = self._store.log_head(tenant)
         if head is None:
-            raise NotFound(f"there is no tenant {tenant!r}")
+            raise NotFound(f"no such tenant: {tenant!r}")
         return DueSelection(
             self._store,
             self._ledger.holds,

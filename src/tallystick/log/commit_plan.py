@@ -351,7 +351,7 @@ class _Found(NamedTuple):
 def _not_stored_here(draft: Draft) -> Malformed:
     return Malformed(
         f"no event {draft.id!r} is stored at index {draft.replay_of}",
-        hint="leave out what the server assigns: index, op, recorded_at and so on",
+        hint="omit what the server assigns: index, op, recorded_at and so on",
     )
 
 
@@ -364,8 +364,8 @@ def _used_before() -> IdempotencyMismatch:
 
 def _unexpected(expected: Expectation) -> TallystickError:
     if expected.slot is HeadSlot.HOLD:
-        return StoreBusy("a legal hold was placed or lifted meanwhile", hint="send again")
-    return PreconditionFailed(f"{expected.type} {expected.id!r} was changed meanwhile")
+        return StoreBusy("a legal hold was placed or lifted in the meantime", hint="send again")
+    return PreconditionFailed(f"{expected.type} {expected.id!r} was changed in the meantime")
 
 
 def _recorded_ms(head: LogHead | None) -> int:

@@ -75,7 +75,7 @@ def verify_cose_receipt(data: bytes, entry: bytes, verifier: Verifier) -> CoseIn
     root = root_of_inclusion(leaf_hash(entry), index, size, path)
     origin = _map(header.get(_CLAIMS)).get(_ISSUER)
     if origin != verifier.name or header.get(_KEY_ID) != verifier.key_id:
-        raise BadSignature("the receipt is of another log or key")
+        raise BadSignature("the receipt belongs to another log or key")
     verifier.verify_bytes(_signed(protected, root), signature)
     return CoseInclusion(verifier.name, index, size, root)
 

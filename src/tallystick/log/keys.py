@@ -73,7 +73,7 @@ def open_log_key(path: Path, server_name: str) -> LogKey:
         _make(path, server_name)
     if path.stat().st_mode & 0o077:
         raise SettingsError(
-            f"{path.name} can be read by others than its owner", hint=f"chmod 600 {path}"
+            f"{path.name} is readable by users other than its owner", hint=f"chmod 600 {path}"
         )
     return read_log_key(path)
 
@@ -94,7 +94,7 @@ def read_log_key(path: Path) -> LogKey:
         raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise SettingsError(
-            f"{path.name} holds no signing key", hint="restore it from a backup"
+            f"{path.name} contains no signing key", hint="restore it from a backup"
         ) from error
 
 

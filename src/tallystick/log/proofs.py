@@ -73,7 +73,7 @@ class Proofs:
         """
         head = self._store.log_head(tenant)
         if head is None:
-            raise NotFound(f"there is no tenant {tenant!r}")
+            raise NotFound(f"no such tenant: {tenant!r}")
         return head
 
     def verifier_key(self, tenant: str) -> str:
@@ -126,7 +126,7 @@ class Proofs:
         """
         head = self.head(tenant)
         if not 0 <= index < head.size:
-            raise NotFound(f"there is no entry {index}")
+            raise NotFound(f"no such entry: {index}")
         path = inclusion_proof(index, head.size, StoreHashes(self._store, tenant))
         return Inclusion(index, head.size, path, head.root)
 
@@ -160,7 +160,7 @@ class ProofsAtHead:
         rows = self._store.rows_at(head.tenant, indexes)
         missing = [index for index in indexes if index not in rows or index >= head.size]
         if missing:
-            raise NotFound(f"there is no entry {missing[0]}")
+            raise NotFound(f"no such entry: {missing[0]}")
         return [
             build_receipt(
                 origin=head.origin,
@@ -185,7 +185,7 @@ class StoreHashes:
     def hashes(self, level: int, start: int, count: int) -> list[bytes]:
         """Return `count` hashes of a level from `start` on.
 
-        Raises: NotFound if the log is not that big.
+        Raises: NotFound if the log is smaller than that.
         """
         if count == TILE_WIDTH and start % TILE_WIDTH == 0:
             tile = self._store.tile(self._tenant, level, start // TILE_WIDTH)
@@ -196,7 +196,7 @@ class StoreHashes:
         else:
             found = self._store.tile_roots(self._tenant, level - 1, start, start + count)
         if len(found) != count:
-            raise NotFound("the log is not that big")
+            raise NotFound("the log is smaller than that")
         return found
 
 

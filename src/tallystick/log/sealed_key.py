@@ -51,19 +51,19 @@ def unseal(text: str, passphrase: str | None) -> str:
     """
     if not passphrase:
         raise SettingsError(
-            "the signing key is under a passphrase", hint=f"set {PASSPHRASE_VARIABLE}"
+            "the signing key is protected by a passphrase", hint=f"set {PASSPHRASE_VARIABLE}"
         )
     try:
         data = from_base64(text.strip().removeprefix(_PREFIX), MalformedNote, "the sealed key")
     except MalformedNote as error:
-        raise SettingsError("the sealed signing key is damaged") from error
+        raise SettingsError("the encrypted signing key is damaged") from error
     salt, rest = data[:_SALT_BYTES], data[_SALT_BYTES:]
     nonce, sealed = rest[:_NONCE_BYTES], rest[_NONCE_BYTES:]
     try:
         opened = _cipher(passphrase, salt).decrypt(nonce, sealed, _PREFIX.encode())
     except (InvalidTag, ValueError):
         raise SettingsError(
-            "the passphrase does not open the signing key", hint="or the file is damaged"
+            "wrong passphrase for the signing key", hint="or the file is damaged"
         ) from None
     return opened.decode()
 

@@ -179,7 +179,7 @@ class Sequencer:
             if self._is_full(lane, work):
                 raise SequencerFull(
                     f"{self._queued_events:,} events are waiting to be written",
-                    hint="send again after the given time",
+                    hint="retry after the given time",
                 )
             lane.put(work)
             self._lanes[work.tenant] = lane
@@ -340,7 +340,7 @@ class Sequencer:
         origin = works[0].origin if head is None else head.origin
         if origin is None:
             for work in works:
-                work.fail(NotFound(f"there is no tenant {tenant!r}"))
+                work.fail(NotFound(f"no such tenant: {tenant!r}"))
             return None
         if head is not None and is_being_copied(head):
             for work in works:
@@ -445,6 +445,6 @@ class Sequencer:
 
 def _outcome_unknown() -> StoreBusy:
     return StoreBusy(
-        "the store went away; it is not known whether the events were stored",
+        "the connection to the store was lost; the events may or may not be stored",
         hint="send them again with the same id or Idempotency-Key",
     )

@@ -58,7 +58,7 @@ def back_up(folder: Path, out: IO[bytes], progress: Progress) -> Manifest:
     Raises: SettingsError when the folder holds no store, StoreFailed.
     """
     if not (folder / LEDGER_FILE).exists():
-        raise SettingsError(f"{folder} holds no store")
+        raise SettingsError(f"{folder} contains no store")
     manifest = Manifest(FORMAT, {})
     with (
         tempfile.TemporaryDirectory(dir=folder, prefix="backup-") as scratch,
@@ -91,18 +91,20 @@ def restore(source: IO[bytes], folder: Path) -> Manifest:
             for member in archive:
                 data = archive.extractfile(member)
                 if data is None:
-                    raise StoreCorrupt(f"the backup holds {member.name!r}, which is no file")
+                    raise StoreCorrupt(f"the backup holds {member.name!r}, which is not a file")
                 if member.name == _MANIFEST:
                     manifest = msgspec.json.decode(data.read(), type=Manifest)
                 else:
                     found[member.name] = _extract(data, folder, member.name)
     except (tarfile.TarError, *NOT_JSON, EOFError) as error:
-        raise StoreCorrupt(f"this is no whole backup: {error}") from error
+        raise StoreCorrupt(f"the backup is incomplete: {error}") from error
     if manifest is None or manifest.format != FORMAT:
-        raise StoreCorrupt("the backup has no manifest: it was cut off, or is none of ours")
+        raise StoreCorrupt(
+            "the backup has no manifest: it is truncated, or is not a Tallystick backup"
+        )
     if manifest.files != found:
         wrong = sorted(set(manifest.files.items()) ^ set(found.items()))[0][0]
-        raise StoreCorrupt(f"{wrong} in the backup is not what its manifest says")
+        raise StoreCorrupt(f"{wrong} in the backup contradicts its manifest")
     return manifest
 
 

@@ -111,7 +111,9 @@ def copy(
         log.complete()
     identities = _copy_identity(source, target)
     if source.log_heads() != heads:
-        raise Conflict("the source was written to meanwhile", hint="stop its server, copy again")
+        raise Conflict(
+            "the source changed during the copy", hint="stop its server, then copy again"
+        )
     target.loaded()
     return Copied(len(heads), entries, pointers, claims, identities)
 

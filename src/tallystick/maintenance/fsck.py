@@ -324,7 +324,7 @@ class _LogCheck:
         for key, head in heads:
             event = events.get(head.index)
             if event is None:
-                self._differs(f"head {key.hex()}", f"there is no entry {head.index}")
+                self._differs(f"head {key.hex()}", f"no such entry: {head.index}")
             # Without its target, an entry no longer tells which heads it moved.
             if "target" not in event.erased and (key, head) not in self._moved.by(event):
                 self._differs(f"head {key.hex()}", f"entry {head.index} is about something else")
@@ -334,7 +334,7 @@ class _LogCheck:
         for claim in claims:
             row = rows.get(claim.index)
             if row is None:
-                self._differs(f"claim {claim.claim.hex()}", f"there is no entry {claim.index}")
+                self._differs(f"claim {claim.claim.hex()}", f"no such entry: {claim.index}")
             if claim.claim.startswith(b"i") and claim.claim != _claim_of_id(entry.id_of(row.entry)):
                 self._differs(f"claim {claim.claim.hex()}", f"entry {claim.index} has another id")
 

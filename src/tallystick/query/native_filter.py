@@ -122,7 +122,7 @@ def _resource_text(text: str, name: str) -> str:
     resource = references.parse(text)
     if resource is None:
         raise Malformed(
-            f"{name} is written TYPE:ID, such as user:481",
+            f"{name} must be TYPE:ID, such as user:481",
             path=name,
             hint="a colon in the type is written %3A",
         )

@@ -149,7 +149,7 @@ HOLD_HEAD = head_key(HeadSlot.HOLD, "hold", "")
 def changed_meanwhile(write: IdentityWrite) -> PreconditionFailed:
     """Return the error for an identity record that is not the one to be replaced."""
     return PreconditionFailed(
-        f"{write.kind} {write.id!r} was changed meanwhile", hint="look at it again"
+        f"{write.kind} {write.id!r} was changed in the meantime", hint="read it again, then retry"
     )
 
 

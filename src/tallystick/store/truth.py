@@ -89,7 +89,7 @@ def require_ledger(folder: Path, *, new: bool) -> None:
     """
     if has_ledger(folder):
         if new:
-            raise SettingsError(f"{folder} has a {LEDGER_FILE} already", hint="leave --new out")
+            raise SettingsError(f"{folder} already has a {LEDGER_FILE}", hint="omit --new")
         return
     beside = next((name for name in _BESIDE_LEDGER if _holds(folder / name)), None)
     if beside is not None and not new:

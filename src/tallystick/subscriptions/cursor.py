@@ -51,13 +51,13 @@ def resume(store: Store, head: LogHead, text: str) -> LogPosition:
     if index > head.size or (index == head.size and part):
         raise Conflict(
             f"the cursor is at entry {index}, and the log has {head.size}",
-            hint="the log was set back to an older state; start again without a cursor",
+            hint="the log was restored to an older state; start again without a cursor",
         )
     position = at(store, head.tenant, index)._replace(part=part)
     if position.leaf[:8].ljust(8, b"\0") != leaf:
         raise Conflict(
-            f"the log went on differently before entry {index} than the cursor says",
-            hint="the log was set back to an older state; start again without a cursor",
+            f"the log contradicts the cursor before entry {index}",
+            hint="the log was restored to an older state; start again without a cursor",
         )
     return position
 

@@ -72,7 +72,7 @@ def open_checkpoint(
     """Return the checkpoint in a note that a known key has signed.
 
     Raises: MalformedNote if it is no such note; BadSignature if no known key has signed it, or it
-    is of another log than `origin`.
+    belongs to another log than `origin`.
     """
     checkpoint = Checkpoint.parse(open_note(note, verifiers).text)
     if origin is not None and checkpoint.origin != origin:

@@ -193,7 +193,7 @@ class _Reading:
         if len(words) != 1:
             raise MalformedNote("a quorum is one name")
         if self.quorum is not None:
-            raise MalformedNote("there are two quorum lines")
+            raise MalformedNote("two quorum lines")
         self._check_defined(words[0])
         self.quorum = words[0]
 
@@ -208,7 +208,7 @@ class _Reading:
 
     def _take_key(self, kind: str, key: bytes) -> None:
         if (kind, key) in self._keys:
-            raise MalformedNote(f"there are two {kind} lines with the same key")
+            raise MalformedNote(f"two {kind} lines with the same key")
         self._keys.add((kind, key))
 
 

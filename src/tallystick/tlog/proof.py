@@ -23,7 +23,7 @@ class HashReader(Protocol):
     level L is the root of the complete subtree over leaves i * 256**L to (i + 1) * 256**L - 1.
     Proofs ask for the visible part of one tile at a time: `start` is a multiple of 256, `count` is
     at most 256, and 256 unless the tile is the last of its level.
-    Raises: NotFound if the log is not that big.
+    Raises: NotFound if the log is smaller than that.
     """
 
     def hashes(self, level: int, start: int, count: int) -> list[bytes]:

@@ -171,7 +171,7 @@ def init_witness(folder: Path, name: str, *, ml_dsa: bool | None = None) -> None
         create_folder(folder)
         create_file(folder / KEY_FILE, "".join(texts).encode())
     except FileExistsError:
-        raise SettingsError(f"{folder} holds a witness already") from None
+        raise SettingsError(f"{folder} already contains a witness") from None
     except OSError as error:
         raise SettingsError(f"{folder} cannot be made: {error.strerror}") from error
 
@@ -190,12 +190,12 @@ def read_cosigners(folder: Path) -> list[Cosigner]:
     try:
         if path.stat().st_mode & 0o077:
             raise SettingsError(
-                f"{path} can be read by others than its owner", hint=f"chmod 600 {path}"
+                f"{path} is readable by users other than its owner", hint=f"chmod 600 {path}"
             )
         lines = path.read_text("utf-8").splitlines()
     except FileNotFoundError:
         raise SettingsError(
-            f"{folder} holds no witness", hint=f"tallystick witness init {folder} --name NAME"
+            f"{folder} contains no witness", hint=f"tallystick witness init {folder} --name NAME"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} cannot be read") from error

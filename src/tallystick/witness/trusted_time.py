@@ -61,18 +61,18 @@ def request_token(http: httpx2.Client, url: str, data: bytes) -> bytes:
             for piece in response.iter_bytes():
                 token += piece
                 if len(token) > _TOKEN_BYTES_MAX:
-                    raise TimestampFailed("the authority answers too much")
+                    raise TimestampFailed("the authority's answer is too large")
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise TimestampFailed(f"the authority cannot be reached: {error}") from error
     if response.status_code != 200:
-        raise TimestampFailed(f"the authority answers {response.status_code}")
+        raise TimestampFailed(f"the authority returned status {response.status_code}")
     answer = _decoded(token)
     if answer.status not in _GRANTED:
-        raise TimestampFailed(f"the authority refuses: status {answer.status}")
+        raise TimestampFailed(f"the authority refused the request: status {answer.status}")
     told = answer.tst_info
     same = told.message_imprint.message == request.message_imprint.message
     if not same or told.nonce != request.nonce:
-        raise TimestampFailed("the authority answers another request")
+        raise TimestampFailed("the authority answered another request")
     return token
 
 
@@ -104,7 +104,7 @@ def verify_token(data: bytes, token: bytes, authorities: bytes) -> int:
         answer = _decoded(token)
         verifier.verify_message(answer, data)
     except (TokenError, TimestampFailed, ValueError) as error:
-        raise BadSignature(f"the token does not hold: {error}") from error
+        raise BadSignature(f"the token is invalid: {error}") from error
     at = answer.tst_info.gen_time
     at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
     return int(at.timestamp() * 1000)
@@ -118,5 +118,5 @@ def _decoded(token: bytes) -> TimeStampResponse:
         if answer.status in _GRANTED:
             _ = answer.tst_info
     except ValueError as error:
-        raise TimestampFailed("the authority answers no token") from error
+        raise TimestampFailed("the authority returned no token") from error
     return answer

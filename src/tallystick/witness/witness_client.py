@@ -83,7 +83,7 @@ class WitnessClient:
             if size > head.size:
                 raise self._overtaken(head, url, size)
             old_size = size
-        raise WitnessFailed("the witness keeps naming other sizes; others submit too")
+        raise WitnessFailed("the witness keeps reporting other sizes: other clients submit too")
 
     def _refused(self, head: LogHead, url: str, answer: _Answer) -> WitnessFailed:
         reason = f"{answer.status} {answer.text.strip()[:200]}".strip()
@@ -98,7 +98,7 @@ class WitnessClient:
         """Return why a witness knows more of a log: another server, or a log that was set back."""
         now = self._store.log_head(head.tenant)
         if now is not None and now.size >= size:
-            return WitnessFailed("another server was faster")
+            return WitnessFailed("another server submitted first")
         told = f"the witness knows {size:,} entries, this log has {head.size:,}"
         return WitnessConflict(told, is_proven=self._is_proven(head, url))
 
@@ -124,7 +124,7 @@ class WitnessClient:
                 for piece in response.iter_bytes():
                     data += piece
                     if len(data) > _ANSWER_BYTES_MAX:
-                        raise WitnessFailed("the witness answers too much")
+                        raise WitnessFailed("the witness's answer is too large")
                 return _Answer(response.status_code, data.decode("utf-8", "replace"))
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise WitnessFailed(f"the witness cannot be reached: {error}") from error
@@ -136,7 +136,7 @@ def _cosignatures(
     try:
         found = cosignatures_of(head.checkpoint + lines, keys)
     except VerificationError as error:
-        raise WitnessFailed(f"the witness answers no cosignature: {error.message}") from error
+        raise WitnessFailed(f"the witness returned no cosignature: {error.message}") from error
     if not found:
         raise WitnessFailed("the witness signs with another key than the one configured")
     return found
@@ -145,5 +145,5 @@ def _cosignatures(
 def _size(text: str) -> int:
     match = _SIZE.fullmatch(text)
     if match is None:
-        raise WitnessFailed("the witness names no size")
+        raise WitnessFailed("the witness reports no size")
     return int(match[1])

@@ -216,7 +216,7 @@ def test_a_test_dials_no_address_that_a_stream_may_not(http: httpx2.Client) -> N
     outcome = http.post(f"{STREAMS}/s/test").json()
     assert outcome["delivered"] is False
     assert outcome["problem"] == (
-        "169.254.169.254 may not be dialled: 169.254.169.254 is link-local"
+        "169.254.169.254 may not be connected to: 169.254.169.254 is link-local"
     )
 
 

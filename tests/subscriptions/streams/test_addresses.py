@@ -77,13 +77,13 @@ def test_an_operator_allows_networks_by_name_and_no_others() -> None:
     assert [networks.refusal(address) for address in allowed] == [None] * 4
     assert networks.refusal("10.2.0.1") == "private"
     assert networks.refusal("192.168.7.8") == "private"
-    with pytest.raises(SettingsError, match="streams_allow: 'intranet' is no network"):
+    with pytest.raises(SettingsError, match="streams_allow: 'intranet' is not a network"):
         AllowedNetworks(["intranet"])
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.1", "0x7f.1", "2130706433", "0177.0.0.1"])
 def test_every_spelling_of_an_address_is_looked_at(host: str) -> None:
-    with pytest.raises(AddressRefused, match="may not be dialled"):
+    with pytest.raises(AddressRefused, match="may not be connected to"):
         Dialer(AllowedNetworks()).connect(target_of(f"https://{host}/"), 1e12)
 
 

@@ -156,7 +156,7 @@ def test_410_disables_a_stream_and_resuming_goes_on_where_it_was(world: World) -
         receiver.wait(lambda: len(receiver.taken) == 1)
         world.append(2, first=1)
         until(lambda: world.stream()["state"] == "disabled")
-        assert world.stream()["reason"] == "the receiver answered 410: it wants no more"
+        assert world.stream()["reason"] == "the receiver answered 410: it accepts no more events"
         (entry,) = world.entries("stream.disabled")
         assert entry["op"] == "system"
         assert entry["target"]["id"] == "s"

@@ -113,7 +113,7 @@ def test_a_splunk_that_refuses_with_200_has_not_taken_it(world: World) -> None:
         until(lambda: world.stream()["problem"] is None)
         log = world.http.get(f"{STREAMS}/s/deliveries").json()["deliveries"]
     assert [entry.get("problem") for entry in log] == [
-        None, "the answer is not that of a Splunk collector", "Splunk answered code 9"
+        None, "the answer does not come from a Splunk collector", "Splunk answered code 9"
     ]  # fmt: skip
 
 

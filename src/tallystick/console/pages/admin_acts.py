@@ -255,6 +255,6 @@ def _zone(visit: Visit) -> ZoneInfo:
     zone = zone_of(name)
     if zone is None:
         raise Malformed(
-            f"{name!r} is no time zone; write it like America/Los_Angeles.", path="time_zone"
+            f"{name!r} is not a time zone; write it like America/Los_Angeles.", path="time_zone"
         )
     return zone

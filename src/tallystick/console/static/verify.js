@@ -93,7 +93,7 @@ export async function verify(receipt, pinned, seen) {
   if (receipt?.format !== "tallystick-receipt/1") refuse("This is no receipt of Tallystick.");
   const verifier = await keyOf(pinned || receipt.verifier_key);
   const checkpoint = await opened(receipt.checkpoint, verifier);
-  if (checkpoint.origin !== receipt.origin) refuse("The checkpoint is of another log.");
+  if (checkpoint.origin !== receipt.origin) refuse("The checkpoint belongs to another log.");
   const leaf = await sha256(Uint8Array.of(0), utf8.encode(receipt.entry));
   seen?.("leaf", leaf);
   const path = receipt.inclusion_proof.map(bytes);

@@ -162,7 +162,7 @@ class _Writing:
 
     def _keep_note(self, file: IO[bytes]) -> None:
         if shutil.disk_usage(self._rows.parent).free < EXPORT_FREE_BYTES:
-            raise StoreFailed("the disk is nearly full", hint="delete exports, or make room")
+            raise StoreFailed("the disk is almost full", hint="delete exports, or make room")
         # The rows first: a note of rows that are not on disk would leave a gap.
         flush_file(file)
         replace_file(self._noted, msgspec.json.encode(self._note))

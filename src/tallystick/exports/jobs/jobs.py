@@ -229,7 +229,7 @@ class ExportJobs:
             raise StoreBusy(
                 f"the file is on {state.server}; this server is making its own",
                 retry_after_s=2.0,
-                hint="ask again",
+                hint="try again",
             )
         return ReadyFile(self._files.path(id), written, lambda: self._is_current(view.job, state))
 

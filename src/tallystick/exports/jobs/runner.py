@@ -60,7 +60,7 @@ class Desk(NamedTuple):
         store, tenant = self.ledger.store, job.tenant
         head = store.log_head(tenant)
         if head is None or head.size < job.size:
-            raise ExportOver("the log was set back to an older state")
+            raise ExportOver("the log was restored to an older state")
         try:
             visible = makers.visible_to(self.identity, tenant, job.maker)
         except makers.MakerGone as gone:

@@ -80,7 +80,7 @@ class AdminClientsApi:
     def _delete(self, request: Request, tenant: str) -> Response:
         def delete(client: OAuthClient | None) -> Act:
             if client is None:
-                raise NotFound("there is no such client")
+                raise NotFound("no such client")
             return acts.delete(client)
 
         id = request.path_params["id"]
@@ -89,7 +89,7 @@ class AdminClientsApi:
 
     def _check(self, wanted: ClientIn, tenant: str) -> None:
         if not wanted.name:
-            raise Malformed("a client has a name", path="/name")
+            raise Malformed("a client needs a name", path="/name")
         if wanted.id is not None:
             acts.check_id(wanted.id)
         if wanted.secret is not None and len(wanted.secret) not in acts.SECRET_CHARS:
@@ -97,7 +97,7 @@ class AdminClientsApi:
         if wanted.dialect is not None and wanted.dialect not in self._dialects:
             raise Malformed(f"dialect is one of {', '.join(self._dialects)}", path="/dialect")
         if wanted.user is not None and self._identity.get(User, tenant, wanted.user) is None:
-            raise Malformed(f"there is no user {wanted.user!r}", path="/user")
+            raise Malformed(f"no such user: {wanted.user!r}", path="/user")
 
 
 def _client(client: OAuthClient) -> Json:

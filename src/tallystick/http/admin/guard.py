@@ -73,9 +73,11 @@ class AdminGuard:
         if also is not None:
             access.require(principal, also)
         if tenant is None:
-            raise Forbidden("tenants are made through the control socket of the data folder")
+            raise Forbidden(
+                "tenants can only be created through the control socket of the data folder"
+            )
         if principal.tenant != tenant:
-            raise NotFound(f"there is no tenant {tenant!r}")
+            raise NotFound(f"no such tenant: {tenant!r}")
 
     def actor(self, request: Request) -> Resource:
         """Return who administers, for the log."""

@@ -125,7 +125,7 @@ class AdminHoldsApi:
     def _confirm_clock(self, request: Request, tenant: str) -> Response:
         wanted = decode(LiftIn, request.state.body)
         if not wanted.reason.strip():
-            raise Malformed("a clock is confirmed for a reason", path="/reason")
+            raise Malformed("confirming a clock needs a reason", path="/reason")
         self._services.identity.tenant(tenant)
         draft = Draft(
             kind=CLOCK_CONFIRMED,

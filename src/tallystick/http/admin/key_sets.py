@@ -64,7 +64,7 @@ class AdminKeySetsApi:
     def _delete_key_set(self, request: Request, tenant: str) -> Response:
         def delete(key_set: KeySet | None) -> Act:
             if key_set is None:
-                raise NotFound("there is no such key set")
+                raise NotFound("no such key set")
             return acts.delete(key_set)
 
         self._ledger.changes.carry_out(KeySet, tenant, request.path_params["id"], delete)

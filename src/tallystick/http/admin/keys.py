@@ -68,7 +68,7 @@ class AdminKeysApi:
     def _revoke_key(self, request: Request, tenant: str) -> Response:
         def revoke(key: ApiKey | None) -> Act | None:
             if key is None:
-                raise NotFound("there is no such key")
+                raise NotFound("no such key")
             if key.revoked_ms is not None:
                 return None
             return acts.revoke_key(key, now_ms=self._clock.now_ms())

@@ -154,10 +154,10 @@ class AdminStreamsApi:
         actor, id = self._guard.actor(request), _id(request)
         if wanted.dead:
             if wanted.from_ is not None or wanted.to is not None:
-                raise Malformed("dead letters are replayed all at once", path="/dead")
+                raise Malformed("a replay of dead letters takes no range", path="/dead")
             return self._answer(self._streams.revive(tenant, id, actor))
         if wanted.from_ is None:
-            raise Malformed("say from where to send again", path="/from")
+            raise Malformed("say where the replay starts", path="/from")
         return self._answer(self._streams.replay(tenant, id, wanted.from_, wanted.to, actor))
 
     def _skip(self, request: Request, tenant: str) -> Response:

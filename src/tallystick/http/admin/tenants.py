@@ -93,7 +93,7 @@ class AdminTenantsApi:
 
         def change(known: Tenant | None) -> Act:
             if known is None:
-                raise NotFound(f"there is no tenant {tenant!r}")
+                raise NotFound(f"no such tenant: {tenant!r}")
             return acts.change_policy(known, public_log=wanted.public_log)
 
         self._ledger.changes.carry_out(Tenant, tenant, tenant, change)

@@ -118,7 +118,7 @@ class AdminUsersApi:
     def _remove_grant(self, request: Request, tenant: str) -> Response:
         params = request.query_params
         if "scope" not in params:
-            raise Malformed("scope names the grant to remove", path="scope")
+            raise Malformed("pass the scope of the grant to remove", path="scope")
         scope, role = params["scope"], params.get("role")
         self._change(request, lambda user: acts.remove_grant(user, scope, role))
         return Response(status_code=204)
@@ -154,7 +154,7 @@ class AdminUsersApi:
 
 def _existing(user: User | None, id: str) -> User:
     if user is None:
-        raise NotFound(f"there is no user {id!r}")
+        raise NotFound(f"no such user: {id!r}")
     return user
 
 
@@ -163,7 +163,7 @@ def _check_zone(name: str) -> None:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise Malformed(
-            f"{name!r} is no time zone; write it like America/Los_Angeles", path="/time_zone"
+            f"{name!r} is not a time zone; write it like America/Los_Angeles", path="/time_zone"
         ) from None
 
 

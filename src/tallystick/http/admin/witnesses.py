@@ -65,7 +65,7 @@ class AdminWitnessesApi:
         witness = self._configured(tenant, decode(WitnessIn, request.state.body).line)
         others = self._services.identity.list(ConfiguredWitness, tenant)
         if any(other.key == witness.key for other in others):
-            raise Conflict("the log has a witness with that key")
+            raise Conflict("the log already has a witness with that key")
         if len(others) >= LINES_MAX:
             raise Malformed(f"a log has at most {LINES_MAX} witnesses", path="/line")
         self._services.ledger.administer(tenant, acts.add_witness(witness))
@@ -107,14 +107,14 @@ class AdminWitnessesApi:
 def _require_operator(request: Request) -> None:
     if not request.scope["state"].get(CONTROL):
         raise Forbidden(
-            "witnesses are added and removed through the control socket of the data folder"
+            "witnesses can only be added and removed through the control socket of the data folder"
         )
 
 
 def _checked_url(url: str | None) -> str:
     parts = urlsplit(url or "")
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
-        raise Malformed("a witness has an http or https URL without credentials", path="/line")
+        raise Malformed("a witness's URL must be http or https, without credentials", path="/line")
     if parts.query or parts.fragment:
-        raise Malformed("a witness's URL is a prefix, without query and fragment", path="/line")
+        raise Malformed("a witness's URL must be a prefix, without query or fragment", path="/line")
     return (url or "").rstrip("/")

@@ -172,10 +172,10 @@ class Appender:
         if refused_bytes <= limits.REFUSED_LINES_BYTES:
             return None
         return TooLarge(
-            f"refusals of this body fill {refused_bytes:,} bytes: this line ends the answer",
+            f"the errors for this body already take {refused_bytes:,} bytes; no more are reported",
             limit=limits.REFUSED_LINES_BYTES,
             actual=refused_bytes,
-            hint="mend the lines that were refused and send the rest again",
+            hint="fix the rejected lines, then send the rest again",
         )
 
     async def _append_chunk(
@@ -363,7 +363,7 @@ def _wants_diff(query: bytes) -> bool:
 def _require_sight(principal: Principal) -> None:
     if not isinstance(access.visible(principal), Everything):
         raise Forbidden(
-            "diff tells what was there before: this needs a credential that sees the whole log",
+            "diff shows earlier content and needs a credential that sees the whole log",
             role_needed=Right.READ,
         )
 

@@ -109,6 +109,6 @@ class ExportsApi:
         if size > head.size:
             raise Conflict(
                 f"the log has {head.size} entries, not {size}",
-                hint="it was set back to an older state; begin the export again without size",
+                hint="it was restored to an older state; begin the export again without size",
             )
         return where, head, start, size

@@ -119,7 +119,7 @@ def _time_zone(params: QueryParams) -> str | None:
     if name is None:
         return None
     if "offset_minutes" in params:
-        raise Malformed("give time_zone or offset_minutes, not both", path="offset_minutes")
+        raise Malformed("pass time_zone or offset_minutes, not both", path="offset_minutes")
     return check_zone(name, "time_zone")
 
 

@@ -94,18 +94,20 @@ class FeedApi:
 
     def _make(self, principal: Principal, wanted: ViewerTokenIn) -> Json:
         if not isinstance(access.visible(principal), Everything):
-            raise Forbidden("a viewer token is made by a credential that sees the whole tenant")
+            raise Forbidden(
+                "only a credential that sees the whole tenant can create a viewer token"
+            )
         found = feed_role({role: getattr(wanted, role) for role in FEED_ROLES})
         if found is None:
-            raise Malformed("name one of actor, target and scope", path="/target")
+            raise Malformed("pass one of actor, target or scope", path="/target")
         role, text = found
         resource = references.parse(text)
         if resource is None:
-            raise Malformed(f"{role} is written TYPE:ID, such as user:481", path=f"/{role}")
+            raise Malformed(f"{role} must be TYPE:ID, such as user:481", path=f"/{role}")
         if not 0 < wanted.expires_in <= VIEWER_TOKEN_S:
-            raise Malformed(f"expires_in is 1 to {VIEWER_TOKEN_S} seconds", path="/expires_in")
+            raise Malformed(f"expires_in must be 1 to {VIEWER_TOKEN_S} seconds", path="/expires_in")
         if wanted.origin is not None and not _ORIGIN.fullmatch(wanted.origin):
-            raise Malformed("origin is written https://app.example", path="/origin")
+            raise Malformed("origin must look like https://app.example", path="/origin")
         text, token = self._tokens.issue(
             principal, (role, *resource), lasts_s=wanted.expires_in, origin=wanted.origin
         )
@@ -137,7 +139,7 @@ class FeedApi:
             for asked in params.getlist(role):
                 # Whether anything else is there is not for this token to learn.
                 if role != token.role or references.parse(asked) != (token.type, token.id):
-                    raise NotFound("this feed is not there")
+                    raise NotFound("no such feed")
         where = Eq(token.role, name)
         fingerprint = cursor.fingerprint(("feed", token.tenant, token.role, name))
         place = params.get("cursor")
@@ -158,7 +160,7 @@ class FeedApi:
     def _token(self, request: Request) -> ViewerToken:
         scheme, _, text = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer":
-            raise Unauthenticated("a feed is read with a viewer token as bearer")
+            raise Unauthenticated("reading a feed needs a viewer token as the bearer token")
         token = self._tokens.read(text.strip())
         origin = request.headers.get("origin")
         if token.origin is not None and origin is not None and origin != token.origin:

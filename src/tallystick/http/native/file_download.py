@@ -82,7 +82,7 @@ def _read(path: Path, start: int, stop: int) -> bytes:
 
 
 def _gone() -> NotFound:
-    return NotFound("the file is gone: it was deleted, or something in it was erased")
+    return NotFound("the file no longer exists: it was deleted, or an event in it was erased")
 
 
 def _names(headers: list[str], etag: str) -> bool:

@@ -106,9 +106,7 @@ class LogFollower:
         """
         check_no_secret(params)
         for name in sorted(_OF_LISTS & set(params)):
-            raise Malformed(
-                f"{name} has no meaning with follow=true, which follows the log", path=name
-            )
+            raise Malformed(f"{name} cannot be combined with follow=true", path=name)
         parameters.check_names(params, _PAGE_PARAMETERS)
         limit = parameters.whole(params, "limit", limits.LIST_LIMIT, 1, limits.LIST_LIMIT_MAX)
         subscription = self._subscription(principal, params)
@@ -184,7 +182,7 @@ def check_no_secret(params: QueryParams) -> None:
     for name in params:
         if name.lower() in _SECRETS:
             raise Malformed(
-                f"{name[:64]!r} is not taken from the URL",
+                f"{name[:64]!r} is not accepted in the URL",
                 path=name,
                 hint="send the key in the Authorization header",
             )

@@ -79,7 +79,7 @@ def check_names(params: Iterable[str], known: Set[str]) -> None:
         raise Malformed(
             f"unknown parameter {unknown[0]!r}",
             path=unknown[0],
-            hint=f"known ones are {', '.join(sorted(known))}",
+            hint=f"known parameters: {', '.join(sorted(known))}",
         )
 
 

@@ -53,11 +53,11 @@ class ReceiptsApi:
         event_id = request.path_params["id"]
         index = self._ledger.index_of(principal.tenant, event_id)
         if index is None:
-            raise NotFound(f"there is no event {event_id!r}")
+            raise NotFound(f"no such event: {event_id!r}")
         try:
             view = self._ledger.view_at(principal.tenant, index, access.visible(principal))
         except NotFound:
-            raise NotFound(f"there is no event {event_id!r}") from None
+            raise NotFound(f"no such event: {event_id!r}") from None
         if form == "cose":
             body = self._ledger.proofs.cose_receipt(principal.tenant, index, view.first.id)
             media_type, ending = MEDIA_TYPE, "receipt.cose"
@@ -118,7 +118,7 @@ def _indexes(request: Request) -> list[int]:
         first = int(match[1]) if match else -1
         last = int(match[2] or match[1]) if match else -1
         if match is None or last < first or (found and first <= found[-1]):
-            raise Malformed("indexes rise and are written like 3-9,12", path="indexes")
+            raise Malformed("indexes must be in ascending order, such as 3-9,12", path="indexes")
         if len(found) + last - first >= limits.RECEIPTS:
             raise TooLarge(
                 f"one answer has the receipts of {limits.RECEIPTS:,} entries at most",

@@ -49,7 +49,7 @@ class ResourcesApi:
         else:
             found = self._seen_by(principal.tenant, type, id, visible)
         if found is None or found.count == 0:
-            raise NotFound(f"there is no resource {to_text(type, id)!r}")
+            raise NotFound(f"no such resource: {to_text(type, id)!r}")
         answer = _told(found)
         if found.document is not None:
             answer["document"] = self._ledger.view_at(principal.tenant, found.document).first.data
@@ -95,7 +95,7 @@ def _resource_at(scope: Scope) -> tuple[str, str]:
     # What decodes to /v1/resources/TYPE/ID may have its own slashes anywhere.
     parts = raw.decode("ascii").partition("?")[0].split("/", 4)
     if len(parts) < 5 or not (parts[3] and parts[4]):
-        raise NotFound("no such path", hint="a slash in a type is written %2F")
+        raise NotFound("no such path", hint="write a slash in a type as %2F")
     return unquote(parts[3]), unquote(parts[4])
 
 

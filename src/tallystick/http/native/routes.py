@@ -210,7 +210,7 @@ class NativeApi:
         if unwanted:
             view = await self._view(request, principal)
             if wire.is_known(unwanted, view.revision):
-                raise PreconditionFailed(f"the event is there, at revision {view.revision}")
+                raise PreconditionFailed(f"the event exists, at revision {view.revision}")
         return wire.expected_revisions(request.headers.getlist("if-match"))
 
     async def checkpoint(self, request: Request, principal: Principal) -> Response:

@@ -92,7 +92,7 @@ class TlogApi:
         day = request.path_params.get("day")
         note = self._cosigned.note(tenant.id, day)
         if note is None and day is not None:
-            raise NotFound("no checkpoint of that day was cosigned")
+            raise NotFound("no checkpoint was cosigned on that day")
         if note is None or not self._services.identity.list(ConfiguredWitness, tenant.id):
             # Nobody cosigns: what there once was must not pass for the newest.
             note = note if day else self._ledger.proofs.head(tenant.id).checkpoint
@@ -109,11 +109,11 @@ class TlogApi:
         try:
             level, index, width = tile.parse_path(request.path_params["path"])
         except Malformed:
-            raise NotFound("there is no such tile") from None
+            raise NotFound("no such tile") from None
         if level == "entries" or not tenant.public_log:
             self._require_key(request, tenant)
         if tile.tile_end(level, index, width) > self._ledger.proofs.head(tenant.id).size:
-            raise NotFound("the log is not that big")
+            raise NotFound("the log is smaller than that")
         start = index * tile.TILE_WIDTH
         if level == "entries":
             entries = self._ledger.store.entries(tenant.id, start, start + width)
@@ -130,13 +130,13 @@ class TlogApi:
     def _tenant(self, request: Request) -> Tenant:
         tenant = self._services.identity.tenant_of_log(request.path_params["log_id"])
         if tenant is None:
-            raise NotFound("there is no such log")
+            raise NotFound("no such log")
         return tenant
 
     def _require_key(self, request: Request, tenant: Tenant) -> None:
         principal = self._authenticator.of_scope(request.scope)
         if principal.tenant != tenant.id:
-            raise NotFound("there is no such log")
+            raise NotFound("no such log")
         access.require(principal, Right.READ)
         # Entries name every event's kind: a caller who sees only some of the events gets none.
         if not isinstance(access.visible(principal), Everything):

@@ -128,14 +128,14 @@ def _check_nothing_is_assigned(event: EventIn) -> None:
             raise Malformed(
                 f"{name!r} is assigned by the server",
                 path=f"/{name}",
-                hint="leave it out, or send the server's answer back whole",
+                hint="omit it, or send the server's whole answer back",
             )
 
 
 def _expect_replay(draft: Draft, event: EventIn) -> None:
     """Let a draft, which says where it is stored, only be answered with what is stored there."""
     if draft.id is None:
-        raise Malformed("an event with an index has an id", path="/id")
+        raise Malformed("an event with an index needs an id", path="/id")
     draft.replay_of = event.index
     draft.op = draft.op if event.op is None else event.op
     draft.dialect = event.dialect or draft.dialect
@@ -178,5 +178,5 @@ def expected_revisions(if_match: Sequence[str]) -> frozenset[int] | None:
         return None
     texts = [tag.removeprefix("W/").strip('"') for tag in tags]
     if not tags or not all(t.isascii() and t.isdigit() and len(t) < 16 for t in texts):
-        raise Malformed('If-Match names revisions, such as "17", or is *', path="If-Match")
+        raise Malformed('If-Match must list revisions, such as "17", or be *', path="If-Match")
     return frozenset(map(int, texts))

@@ -241,4 +241,4 @@ def _ours(error: Any) -> TallystickError:
         return ListsDamaged("the index is damaged", hint="rebuild the index")
     if isinstance(error, apsw.FullError | apsw.IOError | apsw.ReadOnlyError | apsw.CantOpenError):
         return StoreFailed("the index cannot be used", hint="check disk and rights")
-    return StoreError("the index refused")
+    return StoreError("the index rejected the statement")

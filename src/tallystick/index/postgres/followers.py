@@ -68,7 +68,7 @@ class PostgresFollowers:
         elif name == VIEWS:
             self._rebuild_lists(progress)
         else:
-            raise NotFound(f"there is no follower {name!r}")
+            raise NotFound(f"no such follower: {name!r}")
 
     def _rebuild_lists(self, progress: Progress) -> None:
         heads = self._store.log_heads()

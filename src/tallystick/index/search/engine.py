@@ -386,7 +386,7 @@ class _Translation:
             ) from error
         if _LOCKED in str(error):
             # As of the process of a server that was killed: it ends as soon as it notices.
-            raise StoreBusy("another process still writes the search index") from error
+            raise StoreBusy("another process is still writing the search index") from error
         if _EXPANSIONS in str(error):
             raise InvalidQuery(
                 "the pattern matches too many words", hint="spell out more of it"

@@ -66,19 +66,19 @@ def from_driver(error: psycopg.Error) -> TallystickError:
         return _not_unique(error)
     if state in _FAILING_STATES:
         return StoreFailed(
-            "the database cannot write",
-            hint="look at the database's disk and at the rights of its user",
+            "the database cannot write to its disk",
+            hint="check the database's disk and the rights of its user",
         )
     if state in _SCHEMA_STATES:
         return SchemaMismatch(
-            "the database lacks what this program needs",
+            "the database schema is out of date",
             hint="run tallystick migrate",
         )
     if isinstance(error, (errors.DataCorrupted, errors.IndexCorrupted)):
         return StoreCorrupt("the database is damaged")
     if _passes(error, state):
-        return StoreBusy("the database cannot answer just now")
-    return StoreError("the database refused")
+        return StoreBusy("the database is temporarily unavailable")
+    return StoreError("the database rejected the statement")
 
 
 def _not_unique(error: errors.UniqueViolation) -> TallystickError:
@@ -87,11 +87,11 @@ def _not_unique(error: errors.UniqueViolation) -> TallystickError:
     name = error.diag.constraint_name or (said[1] if said else "")
     shard = _SHARD.fullmatch(name)
     if (shard[1] if shard else name) in _CLAIMED:
-        return Conflict("that id or name is taken")
+        return Conflict("the id or name is already taken")
     if shard:
         # While a shard moves, its old and its new place may both have taken a row in: it passes.
         return StoreBusy("a shard is being moved", again=True)
-    return StoreCorrupt("the database already has what was to be written")
+    return StoreCorrupt("the database already contains the rows to be written")
 
 
 def _passes(error: psycopg.Error, state: str | None) -> bool:

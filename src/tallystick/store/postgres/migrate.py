@@ -1,4 +1,4 @@
-"""Migrations: how the tables in a PostgreSQL database come to be as this program wants them.
+"""Migrations: how the tables in a PostgreSQL database come to be as this program needs them.
 
 Numbered files, each run in one transaction together with the note that it was, under a lock on
 the table of notes, so that any number of processes may try at once. A migration says which
@@ -99,11 +99,11 @@ def require_current(url: str, *, make: bool = True) -> None:
     missing = pending(url)
     if missing and missing[0].number == 1:
         if not make:
-            raise SchemaMismatch("the database holds no store", hint="see that the URL is right")
+            raise SchemaMismatch("the database contains no store", hint="check the URL")
         migrate(url)
     elif missing:
         raise SchemaMismatch(
-            f"the database lacks {len(missing)} migrations", hint="run tallystick migrate"
+            f"the database is missing {len(missing)} migrations", hint="run tallystick migrate"
         )
     with translated(), connect(url, name="migrate") as connection:
         citus.require_whole(connection)
@@ -117,7 +117,7 @@ def _pending(connection: Connection) -> list[Migration]:
     newest = migrations[-1].number
     if any(floor > newest for floor in applied.values()):
         raise SchemaMismatch(
-            "the database was migrated by a newer program", hint="run that program version"
+            "the database was migrated by a newer program", hint="run that version of the program"
         )
     return [migration for migration in migrations if migration.number not in applied]
 

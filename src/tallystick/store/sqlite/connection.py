@@ -72,11 +72,11 @@ def _ours(error: Any) -> TallystickError:
     if isinstance(error, (apsw.BusyError, apsw.LockedError)):
         return StoreBusy("the store is busy")
     if isinstance(error, apsw.ConstraintError):
-        return Conflict("that id or name is taken")
+        return Conflict("the id or name is already taken")
     if isinstance(error, (apsw.CorruptError, apsw.NotADBError)):
         return StoreCorrupt("the file is damaged", hint="restore a backup; run fsck")
     if isinstance(error, apsw.FullError):
         return StoreFailed("the disk is full; nothing was stored", hint="make room on the disk")
     if isinstance(error, (apsw.IOError, apsw.ReadOnlyError, apsw.CantOpenError)):
         return StoreFailed("the file cannot be written", hint="check disk and rights")
-    return StoreError("the store refused")
+    return StoreError("the store rejected the statement")

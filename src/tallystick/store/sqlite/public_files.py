@@ -167,9 +167,9 @@ class SqlitePublicFiles:
         version = connection.execute("SELECT version FROM schema_version").get
         if version != SCHEMA_VERSION:
             raise SchemaMismatch(
-                f"{self.path.name} has schema version {version}, this program wants"
+                f"{self.path.name} has schema version {version}, this program needs"
                 f" {SCHEMA_VERSION}",
-                hint="use the program version that wrote it, or see docs/operations.md",
+                hint="use the version of the program that wrote it, or see docs/operations.md",
             )
         return connection
 

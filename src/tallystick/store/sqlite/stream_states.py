@@ -196,9 +196,9 @@ class SqliteStreamStates:
         version = connection.execute("SELECT version FROM schema_version").get
         if version != SCHEMA_VERSION:
             raise SchemaMismatch(
-                f"{self._path.name} has schema version {version}, this program wants"
+                f"{self._path.name} has schema version {version}, this program needs"
                 f" {SCHEMA_VERSION}",
-                hint="use the program version that wrote it",
+                hint="use the version of the program that wrote it",
             )
         return connection
 

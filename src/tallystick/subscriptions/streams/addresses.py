@@ -59,14 +59,14 @@ _GLOBAL_V6 = IPv6Network("2000::/3")
 class AllowedNetworks:
     """Decides about addresses; `networks` are those that the operator allows beside public ones.
 
-    Raises: SettingsError for a text that is no network.
+    Raises: SettingsError for a text that is not a network.
     """
 
     def __init__(self, networks: Iterable[str] = ()) -> None:
         self._networks = tuple(map(_network, networks))
 
     def refusal(self, text: str) -> str | None:
-        """Return why an address may not be dialled; None if it may."""
+        """Return why an address may not be connected to; None if it may."""
         address = _address(text)
         if address is None:
             return "no address of a host"
@@ -105,5 +105,6 @@ def _network(text: str) -> Network:
         return ip_network(text.strip(), strict=False)
     except ValueError:
         raise SettingsError(
-            f"streams_allow: {text!r} is no network", hint="write it like 10.1.0.0/16 or fd00::/8"
+            f"streams_allow: {text!r} is not a network",
+            hint="write it like 10.1.0.0/16 or fd00::/8",
         ) from None

@@ -186,7 +186,7 @@ class StreamAdministration:
         first = self._position(tenant, start, "/from")
         end = None if stop is None else self._position(tenant, stop, "/to")
         if end is not None and end <= first:
-            raise Malformed("there is nothing between from and to", path="/to")
+            raise Malformed("the range between from and to is empty", path="/to")
         return self._changed(tenant, id, lambda s: stream_acts.replayed(s, first, end, actor))
 
     def revive(self, tenant: str, id: str, actor: Resource) -> Stream:
@@ -205,7 +205,9 @@ class StreamAdministration:
         if to is None:
             start = status.behind_pending(self._states.load(tenant, stream.id))
             if start is None:
-                raise Conflict("the stream is not stuck", hint="say where to go on with to")
+                raise Conflict(
+                    "the stream is not stuck", hint="pass the position to continue from as to"
+                )
         else:
             start = self._position(tenant, to, "/to")
         return self._changed(tenant, id, lambda s: stream_acts.skipped(s, start, actor))
@@ -219,7 +221,7 @@ class StreamAdministration:
 
         def rotate(stream: Stream) -> Act:
             if stream.sink != "webhook":
-                raise Malformed("only a webhook has a secret of ours")
+                raise Malformed("only a webhook has a secret")
             return stream_acts.rotated(stream, now_ms, actor)
 
         return self._changed(tenant, id, rotate), now_ms + signing.OVERLAP_MS
@@ -284,7 +286,7 @@ class StreamAdministration:
 
 def _existing(stream: Stream | None, id: str) -> Stream:
     if stream is None:
-        raise NotFound(f"there is no stream {id!r}")
+        raise NotFound(f"no such stream: {id!r}")
     return stream
 
 
@@ -295,16 +297,16 @@ def _headers(wanted: WantedStream) -> dict[str, str]:
     """
     headers = dict(wanted.headers or {})
     if (wanted.token is not None) != (wanted.sink == "hec"):
-        raise Malformed("a Splunk, and nothing else, has a token", path="/token")
+        raise Malformed("only a Splunk sink takes a token", path="/token")
     if wanted.token is not None:
         headers["Authorization"] = f"Splunk {wanted.token}"
     if headers and wanted.sink == "objects":
-        raise Malformed("a destination for objects has no headers", path="/headers")
+        raise Malformed("an object destination takes no headers", path="/headers")
     if len(headers) > _HEADERS_MAX:
         raise Malformed(f"a stream has {_HEADERS_MAX} headers at most", path="/headers")
     for name, value in headers.items():
         if _HEADER_NAME.fullmatch(name) is None or name.lower() in _OURS:
-            raise Malformed(f"{name!r} is no header that a stream may set", path="/headers")
+            raise Malformed(f"{name!r} is not a header that a stream may set", path="/headers")
         if not (value.isascii() and value.isprintable() and 0 < len(value) <= _HEADER_CHARS):
             raise Malformed(
                 f"the header {name} has 1 to {_HEADER_CHARS} printable ASCII characters",

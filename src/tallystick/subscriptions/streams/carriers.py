@@ -77,7 +77,7 @@ def carrier_of(stream: Stream, outside: Outside) -> Carrier:
     """
     if stream.sink == "objects":
         if stream.mode != "ordered":
-            raise Malformed("objects are written in order", path="/mode")
+            raise Malformed("object sinks write in order", path="/mode")
         form = objects.form_of(stream.options)
         return ObjectCarrier(objects.destination(stream.to, outside.destinations), form)
     headers = signing.unseal(stream.headers, stream.salt, outside.derive)
@@ -87,7 +87,7 @@ def carrier_of(stream: Stream, outside: Outside) -> Carrier:
 
 def _encoder(stream: Stream, derive: Derive) -> Encoder:
     if stream.sink != "hec" and stream.options:
-        raise Malformed("only a Splunk and objects have options", path="/options")
+        raise Malformed("only Splunk and object sinks take options", path="/options")
     match stream.sink:
         case "hec":
             return Hec(stream.options)

@@ -74,13 +74,13 @@ def target_of(url: str) -> Target:
     except (ValueError, UnicodeError):
         raise Malformed("the URL cannot be read", path="/to") from None
     if parts.scheme not in ("http", "https") or not host:
-        raise Malformed("a receiver has a URL that begins with https://", path="/to")
+        raise Malformed("a receiver's URL must begin with https://", path="/to")
     if parts.username is not None or parts.password is not None:
         raise Malformed(
-            "a receiver's URL holds no password", path="/to", hint="send a header instead"
+            "a receiver's URL must not contain a password", path="/to", hint="send a header instead"
         )
     if parts.fragment or not url.isascii() or not url.isprintable() or " " in url:
-        raise Malformed("a receiver's URL is ASCII, without blanks and fragment", path="/to")
+        raise Malformed("a receiver's URL must be ASCII, without spaces or a fragment", path="/to")
     path = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
     return Target(parts.scheme, host, port or (443 if parts.scheme == "https" else 80), path)
 
@@ -124,7 +124,7 @@ class Dialer:
         if last is not None:
             raise last
         raise AddressRefused(
-            f"{target.host} may not be dialled: {'; '.join(reasons) or 'it has no address'}"
+            f"{target.host} may not be connected to: {'; '.join(reasons) or 'it has no address'}"
         )
 
     def _refusal(self, target: Target, address: str) -> str | None:

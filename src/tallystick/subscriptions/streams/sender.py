@@ -253,8 +253,8 @@ class Sender(threading.Thread):
         if at.index > head.size or (at.leaf and self._point(at.index).leaf != at.leaf):
             raise Halted(
                 "paused",
-                f"the log was set back before entry {at.index}; say where to go on with replay or"
-                " skip, then resume",
+                f"the log was restored to a state before entry {at.index}; "
+                "choose a position with replay or skip, then resume",
             )
 
     def stretches(self) -> StretchReader:

@@ -97,7 +97,7 @@ def by_status(reply: Reply) -> Verdict:
     if 200 <= reply.status < 300:
         return Verdict()
     if reply.status == 410:
-        return Verdict("the receiver answered 410: it wants no more", gone=True)
+        return Verdict("the receiver answered 410: it accepts no more events", gone=True)
     if 300 <= reply.status < 400:
         return Verdict(f"the receiver answered {reply.status}: redirects are not followed")
     # Of the answer only its number is kept: a receiver may quote what it was sent.

@@ -33,7 +33,7 @@ class Hec:
         unknown = sorted(options.keys() - OPTIONS)
         if unknown or not all(isinstance(value, str) and value for value in options.values()):
             raise Malformed(
-                f"a Splunk has the options {', '.join(sorted(OPTIONS))}, each a text",
+                f"a Splunk sink takes the options {', '.join(sorted(OPTIONS))}, each a string",
                 path="/options",
             )
         self._options = options
@@ -59,7 +59,7 @@ class Hec:
         try:
             answer = msgspec.json.decode(reply.body, type=_HecAnswer)
         except msgspec.MsgspecError:
-            return Verdict("the answer is not that of a Splunk collector")
+            return Verdict("the answer does not come from a Splunk collector")
         return Verdict() if answer.code == 0 else Verdict(f"Splunk answered code {answer.code}")
 
     def _event(self, batch: EventBatch, context: Context, message: StreamMessage) -> bytes:

@@ -124,7 +124,7 @@ def form_of(options: Mapping[str, Any]) -> str:
     form = options.get("format", FORMS[0])
     if options.keys() - {"format"} or form not in FORMS:
         raise Malformed(
-            f"objects have the option format, one of {', '.join(FORMS)}", path="/options"
+            f"an object sink takes the option format, one of {', '.join(FORMS)}", path="/options"
         )
     return str(form)
 
@@ -160,7 +160,8 @@ def _obstore(name: str) -> Any:
         return importlib.import_module(name)
     except ImportError as error:
         raise SettingsError(
-            "object stores need a library", hint="pip install 'tallystick[objectstore]'"
+            "object stores need a library that is not installed",
+            hint="pip install 'tallystick[objectstore]'",
         ) from error
 
 

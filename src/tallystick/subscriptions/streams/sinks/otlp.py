@@ -70,7 +70,7 @@ class Otlp:
         try:
             partial = msgspec.json.decode(reply.body, type=_OtlpAnswer).partialSuccess
         except msgspec.MsgspecError:
-            return Verdict("the answer is not that of an OTLP collector")
+            return Verdict("the answer does not come from an OTLP collector")
         rejected = 0 if partial is None else int(partial.rejectedLogRecords)
         if partial is None or not (rejected or partial.errorMessage):
             return Verdict()
