@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -91,3 +92,17 @@ def test_a_file_in_the_way_of_a_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(NotADirectoryError, match="file"):
         durable.create_folder(tmp_path / "file" / "c")
+
+
+def test_threads_that_replace_one_file_at_once_leave_one_of_their_contents(tmp_path: Path) -> None:
+    path = tmp_path / "place"
+    contents = [bytes([65 + number]) * 10_000 for number in range(8)]
+
+    def write(content: bytes) -> None:
+        for _ in range(20):
+            durable.replace_file(path, content)
+
+    with ThreadPoolExecutor(len(contents)) as threads:
+        list(threads.map(write, contents))
+    assert path.read_bytes() in contents
+    assert [each.name for each in tmp_path.iterdir()] == ["place"]

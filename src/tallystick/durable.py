@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -122,7 +123,8 @@ def flush_folder(path: Path) -> None:
 
 
 def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.new")
+    # Threads of one process may replace the same file at once.
+    return path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.new")
 
 
 @contextlib.contextmanager

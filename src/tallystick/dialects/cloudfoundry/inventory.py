@@ -211,6 +211,27 @@ def to_v2(row: InventoryRow) -> Json:
     return related(resource.type, resource.id, entity)
 
 
+def to_summary(space: InventoryRow, apps: Sequence[InventoryRow]) -> Json:
+    """Return a space with its apps as the summary of version 2 shows them.
+
+    What no event tells (instances, memory, routes, services) is none.
+    """
+    return {
+        "guid": space.resource.id,
+        "name": space.resource.name,
+        "apps": [
+            {
+                "guid": app.resource.id,
+                "name": app.resource.name,
+                "space_guid": space.resource.id,
+                **_SUMMARY_MEMBERS,
+            }
+            for app in apps
+        ],
+        "services": [],
+    }
+
+
 def to_v3(row: InventoryRow, base_url: str) -> Json:
     """Return a row as version 3 shows it: with every member that clients cannot do without.
 
@@ -239,6 +260,13 @@ def to_v3(row: InventoryRow, base_url: str) -> Json:
     }
 
 
+_SUMMARY_MEMBERS: Json = {
+    "urls": [], "routes": [], "service_count": 0, "service_names": [], "running_instances": 0,
+    "production": False, "stack_guid": None, "buildpack": None, "detected_buildpack": None,
+    "environment_json": {}, "memory": 0, "instances": 0, "disk_quota": 0, "state": "STARTED",
+    "version": None, "command": None, "console": False, "debug": None, "staging_task_id": None,
+    "package_state": "STAGED", "health_check_type": "port", "health_check_timeout": None,
+}  # fmt: skip
 _V3_MEMBERS: dict[str, Json] = {
     ORGANIZATION: {"suspended": False},
     SPACE: {},

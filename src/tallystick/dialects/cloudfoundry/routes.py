@@ -130,6 +130,7 @@ class V2Api:
             Route("/v2/spaces", read(self._list_of(SPACE)), methods=get),
             Route("/v2/spaces/{guid}", read(self._one_of(SPACE)), methods=get),
             Route("/v2/spaces/{guid}/events", read(self._list_space_events), methods=get),
+            Route("/v2/spaces/{guid}/summary", read(self._summary), methods=get),
             Route("/v2/spaces/{guid}/apps", read(self._list_inside(SPACE, APP)), methods=get),
             Route("/v2/apps", read(self._list_of(APP)), methods=get),
             Route("/v2/apps/{guid}", read(self._one_of(APP)), methods=get),
@@ -245,6 +246,13 @@ class V2Api:
             return self._list_resources(request, caller, type, path, [inside])
 
         return handler
+
+    def _summary(self, request: Request, caller: CloudFoundryCaller) -> Response:
+        """Answer a space with all of its apps, as clients ask for them at once."""
+        known = Inventory(self._ledger, caller)
+        space = known.require(SPACE, request.path_params["guid"])
+        apps = known.select(APP, lambda app: app.parents[SPACE] == space.resource.id)
+        return responses.v2_response(request, inventory.to_summary(space, apps))
 
     def _list_nothing(self, request: Request, caller: CloudFoundryCaller) -> Response:
         """Answer with the empty page of a list of what no event tells."""

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tallystick.dialects.answers import rows_response
-from tallystick.dialects.cloudfoundry import discovery, inventory, responses, v3
+from tallystick.dialects.cloudfoundry import discovery, including, inventory, responses, v3
 from tallystick.dialects.cloudfoundry.caller import CloudFoundryCaller, reader_of
 from tallystick.dialects.cloudfoundry.errors import NoSuchEvent
 from tallystick.dialects.cloudfoundry.inventory import (
@@ -28,6 +28,7 @@ from tallystick.dialects.cloudfoundry.routes import EventsOfSpaces, base_url
 from tallystick.dialects.cloudfoundry.wire import DIALECT, ORGANIZATION, SPACE
 from tallystick.dialects.services import Services
 from tallystick.errors import NotFound
+from tallystick.events.event import Json
 from tallystick.query.question import Find
 
 _RESOURCE_ORDERS: dict[str, Callable[[InventoryRow], Any]] = {
@@ -131,22 +132,30 @@ class V3Api:
 
     def _list_of(self, type: str) -> Handler:
         filters = ("guids", "names", *(f"{parent}_guids" for parent in PARENTS[type]))
+        if including.takes_include(type):
+            filters = (*filters, including.PARAMETER)
 
         def handler(request: Request, caller: CloudFoundryCaller) -> Response:
             asked = v3.parse(responses.parameters(request), filters, tuple(_RESOURCE_ORDERS))
+            wanted = including.wanted_types(type, asked.filters.get(including.PARAMETER))
             rows = self._rows(caller, type, asked)
             offset, size = asked.paging.offset, asked.paging.size
             base = base_url(self._services, request)
-            shown = [inventory.to_v3(row, base) for row in rows[offset : offset + size]]
-            url = f"{base}/v3/{type}s"
-            return responses.compact_response(v3.envelope(url, asked, len(rows), shown))
+            page = rows[offset : offset + size]
+            shown = [inventory.to_v3(row, base) for row in page]
+            answer = v3.envelope(f"{base}/v3/{type}s", asked, len(rows), shown)
+            return self._with_included(answer, caller, page, wanted, base)
 
         return handler
 
     def _rows(
         self, caller: CloudFoundryCaller, type: str, asked: v3.V3Listing
     ) -> list[InventoryRow]:
-        allowed = {name.removesuffix("s"): values for name, values in v3.lists(asked).items()}
+        allowed = {
+            name.removesuffix("s"): values
+            for name, values in v3.lists(asked).items()
+            if name != including.PARAMETER
+        }
 
         def wanted(row: InventoryRow) -> bool:
             return all(row.value(key) in values for key, values in allowed.items())
@@ -180,6 +189,24 @@ class V3Api:
             if row is None:
                 raise NOT_FOUND[type](guid)
             base = base_url(self._services, request)
-            return responses.compact_response(inventory.to_v3(row, base))
+            text = dict(responses.parameters(request)).get(including.PARAMETER)
+            wanted: frozenset[str] = frozenset()
+            if including.takes_include(type):
+                wanted = including.wanted_types(type, text)
+            return self._with_included(inventory.to_v3(row, base), caller, [row], wanted, base)
 
         return handler
+
+    def _with_included(
+        self,
+        answer: Json,
+        caller: CloudFoundryCaller,
+        rows: Sequence[InventoryRow],
+        types: frozenset[str],
+        base: str,
+    ) -> Response:
+        """Answer with rows, and with their parents of the types that were wanted beside them."""
+        if types:
+            known = Inventory(self._ledger, caller)
+            answer = {**answer, "included": including.included(known, rows, types, base)}
+        return responses.compact_response(answer)
