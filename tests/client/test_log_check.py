@@ -44,6 +44,8 @@ class Shown:
     def fetch(self, path: str) -> bytes | None:
         if path == "/log.vkey":
             return f"{self.signer.verifier}\n".encode()
+        if path == "/rotations":
+            return None
         level, number, width = tile.parse_path(path.removeprefix("/tile/"))
         assert isinstance(level, int)
         if width < 256 and self.without_partial:

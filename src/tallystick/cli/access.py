@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from tallystick.cli.signing_key import external_key, rotate_key
 from tallystick.cli.target import TENANTS, Reach, with_reach
 from tallystick.client.client import Json
 from tallystick.data_folder import KEY_FILE, held
@@ -201,6 +202,10 @@ def unseal_key(reach: Reach) -> None:
         )
         replace_file(path, unseal(text, passphrase).encode())
     reach.show({"sealed": False}, lambda: f"{path} is under no passphrase now")
+
+
+keys.add_command(rotate_key)
+keys.add_command(external_key)
 
 
 @click.group()

@@ -30,6 +30,8 @@ MODULES = {
     "retention": ("retention",),
     "public_log": ("public-log",),
     "maintenance": ("fsck", "backup", "restore", "rebuild"),
+    "signing_key": ("signer",),
+    "drill": ("drill",),
     "database": ("migrate", "scrub"),
     "copy": ("copy",),
     "conformance": ("conformance",),

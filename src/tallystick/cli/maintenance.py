@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 from uuid import UUID
@@ -48,7 +49,17 @@ def fsck(reach: Reach) -> None:
 
 
 def _check(reach: Reach, database: str | None) -> checks.Report:
-    folder = reach.folder
+    with progress_bar(reach, "checking", "entries") as progress:
+        return check_folder(reach.folder, database, progress)
+
+
+def check_folder(
+    folder: Path, database: str | None, progress: Callable[[int, int], None]
+) -> checks.Report:
+    """Check everything in a folder, or in a database whose key it has, and write nothing.
+
+    Raises: SettingsError when there is nothing to check.
+    """
     if database is None and not has_ledger(folder):
         raise SettingsError(f"{folder} contains no store", hint="name the folder with --data")
     key = read_log_key(folder / KEY_FILE)
@@ -59,7 +70,7 @@ def _check(reach: Reach, database: str | None) -> checks.Report:
         except StoreCorrupt as error:
             return checks.Report(difference=for_operator(error))
         try:
-            report = check_truth(reach, truth, key)
+            report = _check_truth(truth, key, progress)
         finally:
             truth.close()
         # A server that started meanwhile changes a file that was read as one that nobody changes.
@@ -79,12 +90,15 @@ def _state(folder: Path) -> list[tuple[bool, int, int]]:
 
 def check_truth(output: Output, truth: Truth, key: LogKey) -> checks.Report:
     """Check everything in a place, showing how far it is."""
+    with progress_bar(output, "checking", "entries") as progress:
+        return _check_truth(truth, key, progress)
 
+
+def _check_truth(truth: Truth, key: LogKey, progress: Callable[[int, int], None]) -> checks.Report:
     def verifier_of(origin: str) -> Verifier:
         return key.signer(origin).verifier
 
-    with progress_bar(output, "checking", "entries") as progress:
-        report = checks.check(truth.store, verifier_of, progress=progress, replay=True)
+    report = checks.check(truth.store, verifier_of, progress=progress, replay=True)
     if report.clean:
         _check_beside(truth, key, report)
     return report

@@ -10,11 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
+import msgspec
+
 from tallystick.client.remembered_heads import PinnedHeads
 from tallystick.errors import (
     BadConsistencyProof,
     BadSignature,
     Malformed,
+    MalformedNote,
     NotFound,
     SettingsError,
     StoreCorrupt,
@@ -24,6 +27,7 @@ from tallystick.tlog import tile
 from tallystick.tlog.checkpoint import Checkpoint, open_checkpoint
 from tallystick.tlog.note import Verifier
 from tallystick.tlog.proof import consistency_proof, verify_consistency
+from tallystick.tlog.rotation import follow_rotations
 
 Fetch = Callable[[str], bytes | None]
 """Returns the bytes at a path below a log's prefix, None where nothing is."""
@@ -42,6 +46,9 @@ class ShownLog(Protocol):
 
     def consistency(self, old_size: int, new_size: int) -> list[bytes]:
         """Return the proof that it only grew between two sizes, unverified."""
+
+    def rotations(self) -> list[str]:
+        """Return the statements of its key's rotations, oldest first, unverified."""
 
 
 class CheckedLog(NamedTuple):
@@ -66,7 +73,7 @@ def check_log(
     SettingsError.
     """
     known = heads.key_at(place)
-    key = pin or known or _offered(log, heads)
+    key = _followed(log, heads, pin or known or _offered(log, heads))
     new = _opened(log.note, key)
     old = heads.head(key)
     if known != key:
@@ -91,8 +98,27 @@ def _offered(log: ShownLog, heads: PinnedHeads) -> Verifier:
     key = Verifier.parse(text.strip())
     known = heads.keys_of(origin_of(log.note))
     if known and key not in known:
-        raise BadSignature(f"the log {key.name!r} is shown with another key than {known[0]}")
+        # Not taken from there: statements by both keys may lead from the pinned one to it.
+        return known[0]
     return key
+
+
+def _followed(log: ShownLog, heads: PinnedHeads, key: Verifier) -> Verifier:
+    """Return the key that signs the log now, if statements by both keys lead there from `key`."""
+    if origin_of(log.note) != key.name or _is_signed(log.note, key):
+        return key
+    new = follow_rotations(log.rotations(), key)
+    if new != key:
+        heads.carry_over(key, new)
+    return new
+
+
+def _is_signed(note: str, key: Verifier) -> bool:
+    try:
+        open_checkpoint(note, [key], key.name)
+    except BadSignature:
+        return False
+    return True
 
 
 def _opened(note: str, key: Verifier) -> Checkpoint:
@@ -138,6 +164,18 @@ def _evidence(heads: PinnedHeads, key: Verifier, kept: object) -> str:
     return f"{heads.path_of(key)} and {kept} are both signed by the log and prove it: keep them"
 
 
+class _Rotations(msgspec.Struct):
+    rotations: list[str]
+
+
+def parse_rotations(data: bytes) -> list[str]:
+    """Return the statements that a log shows. Raises: MalformedNote."""
+    try:
+        return msgspec.json.decode(data, type=_Rotations).rotations
+    except msgspec.DecodeError as error:
+        raise MalformedNote("the log shows no list of rotations") from error
+
+
 class TiledLog:
     """A log in the form of C2SP tiles, below a prefix that `fetch` knows."""
 
@@ -151,6 +189,11 @@ class TiledLog:
         """Return the verifier key beside the checkpoint, which not every log has there."""
         data = self._fetch("/log.vkey")
         return None if data is None else data.decode("utf-8", "replace")
+
+    def rotations(self) -> list[str]:
+        """Return the statements beside the checkpoint, none where there are none."""
+        data = self._fetch("/rotations")
+        return [] if data is None else parse_rotations(data)
 
     def consistency(self, old_size: int, new_size: int) -> list[bytes]:
         """Return the proof that tiles give. Raises: VerificationError where tiles are missing."""

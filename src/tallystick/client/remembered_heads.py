@@ -113,8 +113,10 @@ class PinnedHeads:
         data = _read(path)
         if data is None:
             return None
+        found = _decode(path, data, _Head)
         try:
-            return open_checkpoint(_decode(path, data, _Head).checkpoint, [key], key.name)
+            # After a rotation, what was carried over is signed by the former key.
+            return open_checkpoint(found.checkpoint, [_key(path, found.key)], key.name)
         except VerificationError as error:
             raise _damaged(path, error.message) from error
 
@@ -128,6 +130,15 @@ class PinnedHeads:
                 raise HeadMoved
             data = msgspec.json.encode(_Head(str(key), note))
             self._write(self.path_of(key), data)
+
+    def carry_over(self, key: Verifier, new: Verifier) -> None:
+        """Have the head of a log stand under its new key, unless one stands there already.
+
+        Raises: SettingsError.
+        """
+        data = _read(self.path_of(key))
+        if data is not None and not self.path_of(new).exists():
+            self._write(self.path_of(new), data)
 
     def keep_conflict(self, key: Verifier, note: str) -> Path:
         """Keep a checkpoint that contradicts the remembered one: both are signed, so they prove it.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
-from tallystick.client.log_check import ShownLog, TiledLog
+from tallystick.client.log_check import ShownLog, TiledLog, origin_of, parse_rotations
 from tallystick.errors import ContentMismatch, SettingsError
 from tallystick.tlog.encoding import from_base64
 
@@ -28,6 +29,12 @@ class ServerLog:
     def key(self) -> str | None:
         """Return the verifier key that the server names."""
         return self._key
+
+    def rotations(self) -> list[str]:
+        """Return the statements that the server shows."""
+        log_id = origin_of(self.note).rpartition("/")[2]
+        data = self._client.fetch_if_there(f"/log/{quote(log_id, safe='')}/rotations")
+        return [] if data is None else parse_rotations(data)
 
     def consistency(self, old_size: int, new_size: int) -> list[bytes]:
         """Return the server's proof that the log only grew. Raises: ContentMismatch."""

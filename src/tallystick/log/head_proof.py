@@ -78,7 +78,7 @@ class ProvenHeads:
             if known is not None:
                 raise damaged_log(tenant, f"it had {known.size:,} entries and is gone")
         elif head != known and not is_being_copied(head):
-            prove_head(writer, head, self._key.signer(head.origin).verifier, known)
+            prove_head(writer, head, self._key.verifier(head.origin, head.key_id), known)
             self._known[tenant] = head
         return head
 

@@ -28,8 +28,8 @@ _SUFFIX = ".checkpoint"
 _PAUSE_S = 0.25
 _log = structlog.get_logger(__name__)
 
-VerifierOf = Callable[[str], Verifier]
-"""Gives the key that verifies the checkpoints of the log with an origin."""
+VerifiersOf = Callable[[str], Sequence[Verifier]]
+"""Gives the keys that may have signed the checkpoints of the log with an origin."""
 
 
 class Remembered(NamedTuple):
@@ -47,12 +47,12 @@ class RememberedHeads:
     """
 
     def __init__(
-        self, folders: Sequence[Path], verifier_of: VerifierOf, mirrors: Sequence[Path] = ()
+        self, folders: Sequence[Path], verifiers_of: VerifiersOf, mirrors: Sequence[Path] = ()
     ) -> None:
         """Remember in `folders`; `mirrors` keep copies of logs, which are only looked at."""
         self._folders = folders
         self._mirrors = mirrors
-        self._verifier_of = verifier_of
+        self._verifiers_of = verifiers_of
         # Guarded by `_condition`: heads to be written, stopping.
         self._condition = threading.Condition()
         self._unwritten: dict[str, LogHead] = {}
@@ -148,7 +148,7 @@ class RememberedHeads:
 
     def _open(self, remembered: Remembered, head: LogHead) -> Checkpoint:
         try:
-            return open_checkpoint(remembered.note, [self._verifier_of(head.origin)], head.origin)
+            return open_checkpoint(remembered.note, self._verifiers_of(head.origin), head.origin)
         except VerificationError as error:
             raise damaged_log(
                 head.tenant,

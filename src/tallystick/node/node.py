@@ -39,6 +39,7 @@ from tallystick.ledger.blobs import Blobs
 from tallystick.ledger.erasures import Erasures
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.retention_run import Retention
+from tallystick.ledger.rotations import record_rotation
 from tallystick.log.clock_step import require_in_step
 from tallystick.log.erasure_list import ErasureList
 from tallystick.log.head_proof import is_being_copied
@@ -162,7 +163,7 @@ class Node:
         heads = [head for head in self.store.log_heads() if not is_being_copied(head)]
         self._end_continued()
         tenants = [head.tenant for head in heads if head.tenant not in self._ended]
-        strangers = [h for h in heads if h.key_id != self.key.signer(h.origin).key_id]
+        strangers = [h for h in heads if h.key_id != self.key.verifier(h.origin, h.key_id).key_id]
         if heads and len(strangers) == len(heads) and not lost_key:
             self.sequencer.refuse(_another_key(tenants[0]))
             return
@@ -260,6 +261,11 @@ class Node:
         return witness_status(self.identity, self.cosigned, self.witnesses, tenant)
 
     @property
+    def ended(self) -> frozenset[str]:
+        """The tenants whose logs others continue."""
+        return frozenset(self._ended)
+
+    @property
     def problems(self) -> list[str]:
         """What is wrong with the store, as an operator must know it; empty when nothing is."""
         ended = list(self._ended.values())
@@ -292,6 +298,7 @@ class Node:
         self.stop_following()
         self.index.close()
         self._truth.close()
+        self.key.close()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -381,6 +388,7 @@ def open_node(
     if new:
         node.remembered.reset(())
     node.prove(lost_key=lost_key)
+    record_rotation(node.ledger, node.key, node.ended)
     if followers:
         try:
             node.start_witnesses()
@@ -402,7 +410,7 @@ def _open_key(folder: Path, settings: Settings, store: Store, *, lost_key: bool)
 def _remembered(folder: Path, settings: Settings, key: LogKey) -> RememberedHeads:
     return RememberedHeads(
         remembered_in(folder, settings),
-        lambda origin: key.signer(origin).verifier,
+        key.verifiers,
         [Path(mirror) for mirror in settings.mirrors],
     )
 

@@ -30,9 +30,7 @@ def note_restored(
         key = read_log_key(folder / KEY_FILE)
         with contextlib.closing(open_truth(folder, settings.database, read_only=True)) as truth:
             heads = truth.store.log_heads()
-        remembered = RememberedHeads(
-            remembered_in(folder, settings), lambda origin: key.signer(origin).verifier
-        )
+        remembered = RememberedHeads(remembered_in(folder, settings), key.verifiers)
         sizes = {head.tenant: remembered.latest_size(head) for head in heads}
         remembered.reset(heads)
         remembered.close()

@@ -12,7 +12,7 @@ from base64 import b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -113,13 +113,24 @@ class Verifier:
         return f"{self.name}+{self.key_id.hex()}+{to_base64(_ED25519 + self.public_key)}"
 
 
+class PrivateKey(Protocol):
+    """What signs with an Ed25519 key, wherever the key is."""
+
+    def sign(self, data: bytes, /) -> bytes:
+        """Return the signature over bytes."""
+
+    def public_key(self) -> Ed25519PublicKey:
+        """Return the public half."""
+
+
 class Signer:
-    """An Ed25519 private key under a name."""
+    """An Ed25519 private key under a name, and others that sign the same notes."""
 
-    __slots__ = ("_key", "_line_start", "key_id", "name", "verifier")
+    __slots__ = ("_also", "_key", "_line_start", "key_id", "name", "verifier")
 
-    def __init__(self, name: str, key: Ed25519PrivateKey) -> None:
+    def __init__(self, name: str, key: PrivateKey, also: tuple[Signer, ...] = ()) -> None:
         self._key = key
+        self._also = also
         self.verifier = Verifier(name, key.public_key().public_bytes_raw())
         self.name = name
         self.key_id = self.verifier.key_id
@@ -147,12 +158,25 @@ class Signer:
             raise SettingsError("the log's private key does not match its own id")
         return signer
 
-    def under(self, name: str) -> Signer:
-        """Return a signer with the same key under another name, and so with another key id."""
-        return Signer(name, self._key)
+    def under(self, name: str, also: tuple[Signer, ...] = ()) -> Signer:
+        """Return a signer with the same key under another name, and so with another key id.
+
+        The signers `also` given add their signatures to each note.
+        """
+        return Signer(name, self._key, also)
+
+    @property
+    def private_key(self) -> PrivateKey:
+        """What signs."""
+        return self._key
 
     def seed(self) -> bytes:
-        """Return the 32 secret bytes of the key, from which others may be derived."""
+        """Return the 32 secret bytes of the key, from which others may be derived.
+
+        Raises: SettingsError when the key is kept elsewhere.
+        """
+        if not isinstance(self._key, Ed25519PrivateKey):
+            raise SettingsError("the signing key is kept by an external signer")
         return self._key.private_bytes_raw()
 
     def to_private_text(self) -> str:
@@ -170,7 +194,13 @@ class Signer:
             raise MalformedNote("the text must consist of whole lines without control characters")
         signature = self.sign_bytes(_encode(text))
         line_end = b64encode(self.key_id + signature).decode("ascii")
-        return f"{text}\n{self._line_start}{line_end}\n"
+        own = f"{text}\n{self._line_start}{line_end}\n"
+        return own + "".join(signer.signature_line(text) for signer in self._also)
+
+    def signature_line(self, text: str) -> str:
+        """Return the line by which this key signs the text of a note."""
+        signature = self.sign_bytes(_encode(text))
+        return Signature(self.name, self.key_id, signature).to_line()
 
     def sign_bytes(self, message: bytes) -> bytes:
         """Return our signature over bytes that cannot be taken for a note's text."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from tallystick.dialects.services import Services
@@ -18,6 +18,7 @@ from tallystick.http.auth import Authenticator
 from tallystick.identity import access
 from tallystick.identity.access import Scope as Right
 from tallystick.identity.records import ConfiguredWitness, Tenant
+from tallystick.ledger.rotations import Rotations
 from tallystick.log.proofs import StoreHashes
 from tallystick.query.expr import Everything
 from tallystick.tlog import tile
@@ -37,17 +38,20 @@ class TlogApi:
         self._cosigned = cosigned
         self._ledger = services.ledger
         self._authenticator = authenticator
+        self._rotations = Rotations(services.ledger.store)
 
     def routes(self) -> Sequence[BaseRoute]:
         """Return the routes."""
         return [
             Route("/log/{log_id}/checkpoint", self.checkpoint, methods=["GET"]),
             Route("/log/{log_id}/log.vkey", self.key, methods=["GET"]),
+            Route("/log/{log_id}/rotations", self.rotations, methods=["GET"]),
             Route("/log/{log_id}/tile/{path:path}", self.tile, methods=["GET"]),
             # The same log under a prefix of its own, for readers who ask for cosignatures.
             Route("/log/{log_id}/cosigned/checkpoint", self.cosigned, methods=["GET"]),
             Route("/log/{log_id}/cosigned/checkpoint/{day}", self.cosigned, methods=["GET"]),
             Route("/log/{log_id}/cosigned/log.vkey", self.key, methods=["GET"]),
+            Route("/log/{log_id}/cosigned/rotations", self.rotations, methods=["GET"]),
             Route("/log/{log_id}/cosigned/tile/{path:path}", self.tile, methods=["GET"]),
         ]
 
@@ -80,6 +84,17 @@ class TlogApi:
             media_type="text/plain; charset=utf-8",
             headers={"Cache-Control": _SHORTLY},
         )
+
+    async def rotations(self, request: Request) -> Response:
+        """Answer the statements by which the log's key was rotated, oldest first."""
+        return await self._services.door().run(self._rotations_of, request)
+
+    def _rotations_of(self, request: Request) -> Response:
+        tenant = self._tenant(request)
+        if not tenant.public_log:
+            self._require_key(request, tenant)
+        statements = self._rotations.of(tenant.id)
+        return JSONResponse({"rotations": list(statements)}, headers={"Cache-Control": _SHORTLY})
 
     async def cosigned(self, request: Request) -> Response:
         """Answer the newest checkpoint that witnesses cosigned, or the last one of a day."""

@@ -27,7 +27,7 @@ from tallystick.index.page_checksums import open_checked
 SCHEMA_VERSION = 2
 ROW_BITS = 16
 
-_FILE = "views.db"
+LISTS_FILE = "views.db"
 _ROW_MASK = (1 << ROW_BITS) - 1
 
 
@@ -160,7 +160,7 @@ def open_writer(folder: Path) -> apsw.Connection:
     """
     with translated():
         flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
-        connection = _open(folder / _FILE, flags)
+        connection = _open(folder / LISTS_FILE, flags)
         if connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'meta'").get is None:
             script = resources.files("tallystick.index.lists").joinpath("lists.sql")
             with connection:
@@ -178,7 +178,7 @@ def open_reader(folder: Path) -> apsw.Connection:
     Raises: StoreFailed when there are none.
     """
     with translated():
-        connection = _open(folder / _FILE, apsw.SQLITE_OPEN_READWRITE)
+        connection = _open(folder / LISTS_FILE, apsw.SQLITE_OPEN_READWRITE)
         connection.execute("PRAGMA query_only = ON")
         return connection
 
