@@ -54,7 +54,7 @@ bench: $(VENV)/.bench ## Measure the server beside its peers and print medians a
 	$(BIN)/python -m bench $(ARGS)
 
 soak: $(VENV)/.dev ## Run the property and fault tests for long (profile "soak")
-	$(BIN)/python -m pytest --hypothesis-profile=soak --timeout=0 $(wildcard tests/properties tests/faults) $(ARGS)
+	$(BIN)/python -m pytest --hypothesis-profile=soak --timeout=0 $(wildcard tests/properties tests/faults tests/index/test_opensearch.py) $(ARGS)
 
 lock: ## Resolve requirements/*.in into requirements/*.txt (UPGRADE=--upgrade moves the pins)
 	scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && \

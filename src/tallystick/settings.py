@@ -39,6 +39,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The bearer secret that `/metrics` asks for; None leaves it open."""
     database: str | None = None
     """URL of a PostgreSQL that holds the log and identity; None keeps them in the data folder."""
+    search: str | None = None
+    """URL of an OpenSearch that keeps the search index; None keeps one in the data folder."""
     remembered_heads: str | None = None
     """A second folder for the latest head of every log, best on another machine's disk."""
     mirrors: tuple[str, ...] = ()

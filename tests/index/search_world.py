@@ -14,6 +14,9 @@ from types import TracebackType
 from tallystick.events.event import Event, Json, Op, Resource, View
 from tallystick.followers.damage import Cursor
 from tallystick.index.document import Document
+from tallystick.index.opensearch.engine import Engine
+from tallystick.index.opensearch.reader import OpenSearchReader
+from tallystick.index.opensearch.writer import OpenSearchWriter
 from tallystick.index.search import SearchReader, SearchWriter
 from tallystick.query.aggregate import Aggregate, AggregateResult, StatsResult, aggregate
 from tallystick.query.expr import Everything, Expr, Near, Sort
@@ -70,12 +73,19 @@ class Searched:
         *,
         terms: Mapping[int, Terms] | None = None,
         commits: int = 3,
+        engine: Engine | None = None,
     ) -> None:
+        """Write views to an index in a folder, or to that of an OpenSearch."""
+        self._engine = engine
         self.views = {view.index: view for view in views}
         self._terms = terms or {}
         self._folder = folder
         self._write(views, 0, max(1, math.ceil(len(views) / commits)))
-        self.reader = SearchReader(folder, self.recall)
+        self.reader: SearchReader | OpenSearchReader = (
+            SearchReader(folder, self.recall)
+            if engine is None
+            else OpenSearchReader(engine, self.recall)
+        )
 
     def add(self, views: Sequence[View]) -> None:
         """Take in further views, which go on where those that are there end."""
@@ -85,13 +95,18 @@ class Searched:
         self.reader.refresh()
 
     def _write(self, views: Sequence[View], start: int, size: int) -> None:
-        writer = SearchWriter(self._folder)
+        writer: SearchWriter | OpenSearchWriter = (
+            SearchWriter(self._folder)
+            if self._engine is None
+            else OpenSearchWriter(self._engine, lambda: [TENANT])
+        )
         for begin in range(0, len(views), size):
             part = views[begin : begin + size]
             documents = [document(view, self.terms_of(view)) for view in part]
             writer.apply(TENANT, documents, [], at(start + begin + len(part)))
             writer.commit()
-        writer.close()
+        if self._engine is None:
+            writer.close()
 
     def __enter__(self) -> Searched:
         return self
@@ -102,7 +117,8 @@ class Searched:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.reader.close()
+        if self._engine is None:
+            self.reader.close()
 
     def recall(self, tenant: str, indexes: Sequence[int]) -> list[tuple[View, Terms]]:
         """Return views as the log would give them."""

@@ -16,6 +16,7 @@ from tallystick.events.event import Draft, Op, Resource
 from tallystick.index.open import Index, open_index
 from tallystick.query.expr import Eq, Range, Term
 from tallystick.query.question import Find, ResourceQuery
+from tallystick.settings import Settings
 from tallystick.store.sqlite.store import open_sqlite
 from tests.index.world import TENANT
 from tests.store.transactions import KEY
@@ -84,7 +85,7 @@ class Kept:
 
     def open(self, folder: Path) -> Index:
         """Open the indexes of a folder on the log."""
-        return open_index(folder, self.store, None, child=False, rules=RULES)
+        return open_index(folder, self.store, Settings(), child=False, rules=RULES)
 
     def close(self) -> None:
         """Release everything."""

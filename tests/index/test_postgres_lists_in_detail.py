@@ -31,6 +31,7 @@ from tallystick.query.expr import (
     In,
 )
 from tallystick.query.question import Find, ResourceQuery
+from tallystick.settings import Settings
 from tallystick.store.base import Erasure
 from tallystick.store.postgres.connection import Connection
 from tallystick.store.postgres.store import open_postgres
@@ -407,7 +408,11 @@ def test_rebuilding_views_and_search_through_the_index(
     """What `tallystick rebuild` calls: the same answers afterwards, and progress meanwhile."""
     with closing(open_postgres(postgres_database)) as store:
         index = open_index(
-            tmp_path, store, postgres_database, child=True, rules="tests.index.world:rules"
+            tmp_path,
+            store,
+            Settings(database=postgres_database),
+            child=True,
+            rules="tests.index.world:rules",
         )
         recorder = Recorder(store, KEY)
         recorder.append(TENANT, *map(order, range(40)))

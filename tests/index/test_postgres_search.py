@@ -185,7 +185,9 @@ def test_an_index_made_by_a_command_is_gone_on_with(postgres_database: str, tmp_
         assert node.found("brown") == 20
         until_followed(node)
     store = open_postgres(postgres_database)
-    command = open_index(tmp_path / "node-0", store, postgres_database, child=False, rules=RULES)
+    command = open_index(
+        tmp_path / "node-0", store, Settings(database=postgres_database), child=False, rules=RULES
+    )
     assert command.lag() == {SEARCH: 0}
     found = command.reader.find(TENANT, Find(where=Term("data.text", "w7")))
     assert [hit.index for hit in found.hits] == [7]
@@ -199,9 +201,9 @@ def until_followed(server: Server) -> None:
     until(lambda: server.index.lag() == {SEARCH: 0})
 
 
-def until(condition: Callable[[], bool]) -> None:
+def until(condition: Callable[[], bool], *, within_s: float = WITHIN_S) -> None:
     """Wait until something is so."""
-    deadline_s = time.monotonic() + WITHIN_S
+    deadline_s = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < deadline_s, "it did not come to pass"
         time.sleep(0.02)

@@ -25,6 +25,7 @@ from tallystick.query.calendar import Interval
 from tallystick.query.expr import And, Eq, Exists, In, Not, Or, Prefix, Range, Sort, Term
 from tallystick.query.question import Find, Over, ResourceQuery
 from tallystick.query.values import Values
+from tallystick.settings import Settings
 from tests.followers.test_processes import RULES
 from tests.index.log_strategies import any_exprs, listed_exprs, play, steps
 from tests.index.world import TENANT, World
@@ -32,7 +33,7 @@ from tests.index.world import TENANT, World
 
 def opened(world: World, folder: Path) -> Index:
     """Return lists and search over the log of a world."""
-    return open_index(folder, world.store, None, child=False, rules=RULES)
+    return open_index(folder, world.store, Settings(), child=False, rules=RULES)
 
 
 @settings(max_examples=15)

@@ -12,6 +12,7 @@ import pytest
 
 from tallystick.followers.kind import load_index_kind
 from tallystick.index.followers import KINDS
+from tallystick.settings import Settings
 from tests.cli.program import served
 from tests.support.live_server import TENANT, open_server
 
@@ -27,7 +28,9 @@ def test_stored_cursors_are_where_the_index_stopped(tmp_path: Path, name: str) -
         assert len(http.get("/v1/events?limit=100").json()["events"]) == EVENTS
         head = live.node.store.log_head(TENANT)
         assert head is not None
-    assert load_index_kind(KINDS[name]).stored(generation(tmp_path, name)) == {TENANT: head.size}
+    assert load_index_kind(KINDS[name], Settings()).stored(generation(tmp_path, name)) == {
+        TENANT: head.size
+    }
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -44,7 +47,7 @@ def test_reading_them_touches_nothing_that_a_kill_left_behind(tmp_path: Path, na
     folder = generation(tmp_path, name)
     before = content(folder)
     assert any(path.name.endswith("-wal") and size for path, (size, _) in before.items())
-    stored = load_index_kind(KINDS[name]).stored(folder)
+    stored = load_index_kind(KINDS[name], Settings()).stored(folder)
     assert all(position <= EVENTS + 10 for position in stored.values())
     assert content(folder) == before
 
@@ -52,7 +55,7 @@ def test_reading_them_touches_nothing_that_a_kill_left_behind(tmp_path: Path, na
 @pytest.mark.parametrize("damage", [b"", b"no database at all", b"SQLite format 3\0" + bytes(4096)])
 @pytest.mark.parametrize("name", KINDS)
 def test_what_cannot_be_read_says_nothing(tmp_path: Path, name: str, damage: bytes) -> None:
-    stored = load_index_kind(KINDS[name]).stored
+    stored = load_index_kind(KINDS[name], Settings()).stored
     assert stored(tmp_path) == {}
     for file in ("views.db", "names.db"):
         (tmp_path / file).write_bytes(damage)
@@ -63,7 +66,7 @@ def test_a_text_where_a_number_belongs_says_nothing(tmp_path: Path) -> None:
     connection = apsw.Connection(str(tmp_path / "views.db"))
     connection.execute("CREATE TABLE tenants (tenant, next); INSERT INTO tenants VALUES ('a', 'b')")
     connection.close()
-    assert load_index_kind(KINDS["views"]).stored(tmp_path) == {}
+    assert load_index_kind(KINDS["views"], Settings()).stored(tmp_path) == {}
 
 
 def generation(tmp_path: Path, name: str) -> Path:

@@ -90,6 +90,12 @@ def _java() -> str | None:
     return f"no program {' or '.join(missing)} on the path" if missing else None
 
 
+def _opensearch() -> str | None:
+    if importlib.util.find_spec("opensearchpy") is None:
+        return "no opensearch-py installed"
+    return _java()
+
+
 def _go() -> str | None:
     return None if shutil.which("go") else "no program 'go' on the path"
 
@@ -106,4 +112,5 @@ _CHECKS: Mapping[str, Callable[[], str | None]] = {
     "go": _go,
     "chromium": _chromium,
     "pgbouncer": _pgbouncer,
+    "opensearch": _opensearch,
 }

@@ -29,7 +29,7 @@ import structlog
 from tallystick.data_folder import INDEX_FOLDER
 from tallystick.errors import TallystickError, for_operator
 from tallystick.followers.index_work import IndexWork, rebuild
-from tallystick.followers.kind import FollowerKind, TruthKind, load_kind
+from tallystick.followers.kind import FollowerKind, TruthKind, configured, load_kind
 from tallystick.followers.loop import Loop
 from tallystick.followers.process import Setup
 from tallystick.followers.registry import load_rules
@@ -77,6 +77,7 @@ def _keep(
     reference: str, generation: str | None = None,
 ) -> None:  # fmt: skip
     rules = load_rules(reference)
+    kind = configured(kind, setup.settings)
     store = open_store(folder, setup.settings.database)
     root = folder / INDEX_FOLDER
     if generation is not None:

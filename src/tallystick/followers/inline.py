@@ -16,22 +16,34 @@ from tallystick.followers.damage import Health, IndexDamaged, LogSetBack
 from tallystick.followers.follow import Following
 from tallystick.followers.generations import Generations
 from tallystick.followers.kind import FollowerKind, FollowerReader, load_index_kind
+from tallystick.settings import Settings
 from tallystick.store.base import LogHead, Store
 
 Progress = Callable[[int, int], None]
 """Told how many entries of how many are done."""
 
 
+_DEFAULTS = Settings()
+
+
 class InlineFollowers:
     """Runs followers in the thread that reads; safe to share between threads."""
 
-    def __init__(self, root: Path, store: Store, rules: Rules, kinds: Sequence[str]) -> None:
+    def __init__(
+        self,
+        root: Path,
+        store: Store,
+        rules: Rules,
+        kinds: Sequence[str],
+        settings: Settings = _DEFAULTS,
+    ) -> None:
         """Open nothing yet; `kinds` are the references of the followers."""
         self._store = store
         self._lock = threading.RLock()
         self._root = root
         self._rules = rules
-        self._kinds = {kind.name: kind for kind in map(load_index_kind, kinds)}
+        loaded = [load_index_kind(reference, settings) for reference in kinds]
+        self._kinds = {kind.name: kind for kind in loaded}
         self._running: dict[str, _Running] = {}
 
     def committed(self, heads: Sequence[LogHead]) -> None:

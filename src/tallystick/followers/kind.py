@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from tallystick.events.dialect_rules import Rules
 from tallystick.followers.follow import Follower
 from tallystick.followers.loop import FollowerWork
 from tallystick.followers.registry import load
 from tallystick.followers.services import FollowerServices
+from tallystick.settings import Settings
 from tallystick.store.base import Store
 
 
@@ -52,6 +53,8 @@ class FollowerKind(NamedTuple):
     """Reads how far a generation at rest had come, by tenant, as far as that is known."""
     in_database: bool = False
     """Whether a database writes it with each batch, so that nothing follows there."""
+    configure: Callable[[Any, Settings], Any] | None = None
+    """Returns the kind as the settings want it, where it may be kept in several places."""
 
 
 class TruthKind(NamedTuple):
@@ -83,14 +86,22 @@ def load_kind(reference: str) -> Kind:
     return kind
 
 
-def load_index_kind(reference: str) -> FollowerKind:
-    """Return the kind of a follower that keeps an index.
+def load_index_kind(reference: str, settings: Settings) -> FollowerKind:
+    """Return the kind of a follower that keeps an index, where the settings say it is kept.
 
     Raises: SettingsError when there is none.
     """
     kind = load_kind(reference)
     assert isinstance(kind, FollowerKind), f"{reference} keeps no index"
-    return kind
+    return configured(kind, settings)
+
+
+def configured(kind: FollowerKind, settings: Settings) -> FollowerKind:
+    """Return a kind as the settings want it.
+
+    Raises: SettingsError.
+    """
+    return kind if kind.configure is None else kind.configure(kind, settings)
 
 
 def load_truth_kind(reference: str) -> TruthKind:

@@ -59,8 +59,10 @@ class SupervisedFollowers:
     ) -> None:
         """Start; `kinds` are the references of the followers to run."""
         self._command = command
-        self._references = {load_index_kind(reference).name: reference for reference in kinds}
-        self._kinds = {name: load_index_kind(at) for name, at in self._references.items()}
+        settings = command.setup.settings
+        loaded = [(load_index_kind(reference, settings), reference) for reference in kinds]
+        self._references = {kind.name: reference for kind, reference in loaded}
+        self._kinds = {kind.name: kind for kind, _ in loaded}
         self.lag_max = {name: kind.lag_max for name, kind in self._kinds.items()}
         """Entries each follower may be behind before commits wait for it."""
         self._residue_s = residue_s

@@ -13,6 +13,7 @@ from tallystick.index.lists.writer import ViewsWriter
 from tallystick.index.search.follower import SearchFollower
 from tallystick.index.search.recall import Recall
 from tallystick.index.stored_cursors import stored_cursors
+from tallystick.settings import Settings
 from tallystick.store.base import Store
 
 if TYPE_CHECKING:
@@ -51,6 +52,16 @@ VIEWS_KIND = FollowerKind(
     in_database=True,
 )
 
+
+def _where_settings_say(kind: FollowerKind, settings: Settings) -> FollowerKind:
+    if settings.search is None:
+        return kind
+    # Its client is an extra that an index in the data folder does without.
+    from tallystick.index.opensearch.kind import in_opensearch
+
+    return in_opensearch(kind, settings)
+
+
 SEARCH_KIND = FollowerKind(
     SEARCH,
     open=_write_search,
@@ -58,6 +69,7 @@ SEARCH_KIND = FollowerKind(
     commits=True,
     lag_max=32_768,
     suspect=True,
+    configure=_where_settings_say,
     stored=stored_cursors(
         "names.db",
         "SELECT tenant, iif(base = commits, before, after) FROM tenants, about",

@@ -101,23 +101,32 @@ class Index:
 
 
 def open_index(
-    folder: Path, store: Store, database: str | None, *, child: bool, rules: str = RULES
+    folder: Path,
+    store: Store,
+    settings: Settings,
+    *,
+    child: bool,
+    rules: str = RULES,
 ) -> Index:
-    """Open the indexes of a data folder, whose store is in the database at a URL if there is one.
+    """Open the indexes of a data folder, whose store and search may be kept elsewhere.
 
     With `child` a process of their own keeps them up to date; without, each read does. A
     database keeps its lists itself.
     Raises: StoreFailed.
     """
-    loaded = load_rules(rules)
-    kinds = [at for at in KINDS.values() if database is None or not load_index_kind(at).in_database]
+    loaded, database = load_rules(rules), settings.database
+    kinds = [
+        reference
+        for reference in KINDS.values()
+        if database is None or not load_index_kind(reference, settings).in_database
+    ]
     followers: SupervisedFollowers | InlineFollowers
     if child:
         run = SupervisedFollowers if database is None else SharedFollowers
-        setup = Setup(Settings(database=database))
+        setup = Setup(Settings(database=database, search=settings.search))
         followers = run(Command(folder.absolute(), setup, rules), store, loaded, kinds)
     else:
-        followers = InlineFollowers(folder / INDEX_FOLDER, store, loaded, kinds)
+        followers = InlineFollowers(folder / INDEX_FOLDER, store, loaded, kinds, settings)
     if database is None:
         return Index(IndexReader(store, loaded, followers), followers)
     return _open_on_database(store, loaded, followers)

@@ -371,7 +371,7 @@ def open_node(
         truth = open_truth(folder, settings.database)
         undo.callback(truth.close)
         key = _open_key(folder, settings, truth.store, lost_key=lost_key)
-        index = open_index(folder, truth.store, settings.database, child=followers)
+        index = open_index(folder, truth.store, settings, child=followers)
         undo.callback(index.close)
         forget_uploads(folder / UPLOADS_FOLDER)
         node = Node(
