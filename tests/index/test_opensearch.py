@@ -189,7 +189,7 @@ def test_server_searches_there_at_once_and_erases_for_good(
         assert http.get("/v1/events", params=asked).json()["events"] == []
         until(lambda: live.node.index.lag()["search"] == 0)
         if is_soaking(request.config):
-            # The engine keeps it for half a minute, in case that a copy is to be brought up to date.
+            # The engine keeps it for half a minute, in case that a copy needs it.
             until(lambda: node.occurrences(needle.encode()) == 0, within_s=120)
     # What was served before the rebuild is gone, the other one has the name.
     names = list(client_of(target_of(url)).indices.get_alias(name="*"))

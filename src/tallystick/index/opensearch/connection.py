@@ -21,7 +21,7 @@ _HINT = (
 _BUSY = (408, 429, 502, 503, 504)
 
 
-class Target(NamedTuple):
+class EngineTarget(NamedTuple):
     """An OpenSearch, and what our indexes in it are called."""
 
     host: str
@@ -43,7 +43,7 @@ def is_opensearch(search: str | None) -> bool:
     return search is not None and search.partition("://")[0] in _SCHEMES
 
 
-def target_of(search: str) -> Target:
+def target_of(search: str) -> EngineTarget:
     """Return what the setting `search` names.
 
     Raises: SettingsError, which does not quote it: it may hold a password.
@@ -59,7 +59,7 @@ def target_of(search: str) -> Target:
         if url.username is not None:
             user = (unquote(url.username), unquote(url.password or ""))
         is_tls = _SCHEMES[url.scheme]
-        return Target(url.hostname, url.port or _PORT, user, is_tls, prefix, **numbers)
+        return EngineTarget(url.hostname, url.port or _PORT, user, is_tls, prefix, **numbers)
     except ValueError:
         raise SettingsError("the setting search cannot be read", hint=_HINT) from None
 
@@ -72,7 +72,7 @@ def _is_prefix(text: str) -> bool:
     return text.replace("-", "").replace("_", "").isalnum() and text == text.lower()
 
 
-def client_of(target: Target) -> Any:
+def client_of(target: EngineTarget) -> Any:
     """Return a client; shared between threads.
 
     Raises: SettingsError when the library is not installed.

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from tallystick import json_text
 from tallystick.errors import StoreBusy, StoreError
 from tallystick.followers.damage import Cursor, SearchDamaged
-from tallystick.index.opensearch.connection import Target, client_of, translated
+from tallystick.index.opensearch.connection import EngineTarget, client_of, translated
 from tallystick.index.opensearch.documents import CURSOR, MAPPING, cursor_id, tenant_key
 
 _BULK = 500
@@ -30,7 +30,7 @@ _SETTINGS = {
 }
 
 
-class Write(NamedTuple):
+class DocumentWrite(NamedTuple):
     """A document that takes its place unless a later one has it."""
 
     id: str
@@ -39,7 +39,7 @@ class Write(NamedTuple):
     source: dict[str, Any]
 
 
-class Answer(NamedTuple):
+class EngineAnswer(NamedTuple):
     """What a search returned, and how far the tenant's log was in the index at that moment."""
 
     hits: list[dict[str, Any]]
@@ -50,7 +50,7 @@ class Answer(NamedTuple):
 class Engine:
     """One index, by its name; safe to share between threads."""
 
-    def __init__(self, target: Target, name: str | None = None) -> None:
+    def __init__(self, target: EngineTarget, name: str | None = None) -> None:
         """Use the index `name`, or the one that is served, or make a first one."""
         self.target = target
         self._client = client_of(target)
@@ -113,8 +113,8 @@ class Engine:
 
     # Writing
 
-    def write(self, writes: Iterable[Write]) -> None:
-        """Write documents in bulk; what a later writer has written stays.
+    def write(self, writes: Iterable[DocumentWrite]) -> None:
+        """DocumentWrite documents in bulk; what a later writer has written stays.
 
         Raises: StoreBusy, StoreError when some document was refused.
         """
@@ -173,12 +173,12 @@ class Engine:
             found[fields["t"][0]] = (fields["i"][0], fields["m"][0])
         return found
 
-    def put_cursor(self, tenant: str, cursor: Cursor) -> Write:
+    def put_cursor(self, tenant: str, cursor: Cursor) -> DocumentWrite:
         """Return the document that says how far a log was read."""
         source = {
             "t": tenant_key(tenant), "i": cursor.next, "s": [CURSOR], "m": [cursor.mark.hex()],
         }  # fmt: skip
-        return Write(cursor_id(tenant), tenant, max(cursor.next, 1), source)
+        return DocumentWrite(cursor_id(tenant), tenant, max(cursor.next, 1), source)
 
     def _scan(self, query: dict[str, Any], fields: Sequence[str]) -> Iterator[dict[str, Any]]:
         after: list[Any] | None = None
@@ -225,7 +225,7 @@ class Engine:
         found = [bucket["key"] for bucket in answer["aggregations"]["paths"]["buckets"]]
         return [path.rstrip("\0") for path in found]
 
-    def search(self, tenant: str, body: dict[str, Any]) -> Answer:
+    def search(self, tenant: str, body: dict[str, Any]) -> EngineAnswer:
         """Return what a search of a tenant's documents finds.
 
         Documents and cursor are those of one moment: they are in one shard, and become readable
@@ -249,7 +249,9 @@ class Engine:
             raise StoreBusy("the search engine answered in part only")
         found = answer["aggregations"]["all"]["mine"]["next"]["value"]
         hits = answer["hits"]
-        return Answer(hits["hits"], hits["total"]["value"], 0 if found is None else int(found))
+        return EngineAnswer(
+            hits["hits"], hits["total"]["value"], 0 if found is None else int(found)
+        )
 
     def count(self, tenant: str, query: dict[str, Any]) -> int:
         """Return how many documents of a tenant match."""

@@ -14,7 +14,7 @@ from tallystick import durable
 from tallystick.events.dialect_rules import Rules
 from tallystick.followers.follow import Follower
 from tallystick.followers.kind import FollowerKind, FollowerReader
-from tallystick.index.opensearch.connection import Target, target_of
+from tallystick.index.opensearch.connection import EngineTarget, target_of
 from tallystick.index.opensearch.engine import Engine
 from tallystick.index.opensearch.reader import OpenSearchReader
 from tallystick.index.opensearch.writer import OpenSearchWriter
@@ -49,19 +49,19 @@ def _unknown(folder: Path) -> Mapping[str, int]:
     return {}
 
 
-def _write(target: Target, folder: Path, store: Store, rules: Rules) -> Follower:
+def _write(target: EngineTarget, folder: Path, store: Store, rules: Rules) -> Follower:
     engine = _engine(target, folder)
     writer = OpenSearchWriter(engine, lambda: [head.tenant for head in store.log_heads()])
     return SearchFollower(writer, rules)
 
 
-def _read(target: Target, folder: Path, store: Store, rules: Rules) -> FollowerReader:
+def _read(target: EngineTarget, folder: Path, store: Store, rules: Rules) -> FollowerReader:
     engine = _engine(target, folder)
     engine.serve()
     return OpenSearchReader(engine, Recall(store, rules), SearchTails(store, rules))
 
 
-def _engine(target: Target, folder: Path) -> Engine:
+def _engine(target: EngineTarget, folder: Path) -> Engine:
     path = folder / _NAME_FILE
     if path.exists():
         return Engine(target, path.read_text("ascii"))

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 from tallystick.errors import FollowerBehind, Malformed
 from tallystick.index.opensearch.documents import COLUMNS, event_id, item_id
-from tallystick.index.opensearch.engine import Answer, Engine
-from tallystick.index.opensearch.selection import Selection
+from tallystick.index.opensearch.engine import Engine, EngineAnswer
+from tallystick.index.opensearch.selection import EngineSelection
 from tallystick.index.search.answers.pages import near_of
 from tallystick.index.search.moment import PLAN
 from tallystick.index.search.selection import Recall
@@ -123,18 +123,18 @@ class OpenSearchMoment:
                 continue
         raise FollowerBehind("the search is being written to too fast to be asked")
 
-    def _search(self, body: dict[str, Any]) -> Answer:
+    def _search(self, body: dict[str, Any]) -> EngineAnswer:
         answer = self._engine.search(self._tenant, body)
         if self._cursor is not None and answer.cursor != self._cursor:
             raise _Moved
         return answer
 
-    def _selection(self, seen: Sequence[str]) -> Selection:
+    def _selection(self, seen: Sequence[str]) -> EngineSelection:
         hidden = [
             event_id(self._tenant, key) if key.isdecimal() else item_id(self._tenant, key)
             for key in self._tail.hidden
         ]
-        return Selection(self._tenant, self._search, self._recall, seen, hidden)
+        return EngineSelection(self._tenant, self._search, self._recall, seen, hidden)
 
     def _find(self, question: Find, seen: Sequence[str]) -> Found:
         selection = self._selection(seen)
@@ -147,7 +147,7 @@ class OpenSearchMoment:
         return Found(rows[: question.limit], len(rows) > question.limit, total, PLAN)
 
     def _rows(
-        self, selection: Selection, query: Any, question: Find, seen: Sequence[str]
+        self, selection: EngineSelection, query: Any, question: Find, seen: Sequence[str]
     ) -> list[Hit]:
         """Return the rows of a page, and one more if there is one."""
         near, sorts = near_of(question.where), question.sort

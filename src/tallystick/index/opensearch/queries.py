@@ -51,7 +51,7 @@ Rarity = Callable[[Query], float]
 """Returns how much the relevance of what matches counts."""
 
 
-class Bounds(NamedTuple):
+class QueryBounds(NamedTuple):
     """What surely matches and what may; where they are the same, the engine decides."""
 
     lower: Query
@@ -63,7 +63,7 @@ class Bounds(NamedTuple):
         return self.lower == self.upper
 
 
-def bounds_of(expr: Expr) -> Bounds:
+def bounds_of(expr: Expr) -> QueryBounds:
     """Return between what a condition lies.
 
     Raises: InvalidQuery.
@@ -75,13 +75,13 @@ def bounds_of(expr: Expr) -> Bounds:
             return _exactly(NONE)
         case And(parts):
             each = [bounds_of(part) for part in parts]
-            return Bounds(all_of(b.lower for b in each), all_of(b.upper for b in each))
+            return QueryBounds(all_of(b.lower for b in each), all_of(b.upper for b in each))
         case Or(parts):
             each = [bounds_of(part) for part in parts]
-            return Bounds(any_of(b.lower for b in each), any_of(b.upper for b in each))
+            return QueryBounds(any_of(b.lower for b in each), any_of(b.upper for b in each))
         case Not(part):
             inner = bounds_of(part)
-            return Bounds(none_of(inner.upper), none_of(inner.lower))
+            return QueryBounds(none_of(inner.upper), none_of(inner.lower))
         case Boost(part, factor):
             if not 0 <= factor <= _BOOST_MAX:
                 raise InvalidQuery(f"a boost lies between 0 and {_BOOST_MAX:,.0f}")
@@ -93,7 +93,7 @@ def bounds_of(expr: Expr) -> Bounds:
         case Term() | Phrase() | Fuzzy() | Wildcard() | Regex():
             return _word_bounds(expr)
         case Near() | Box():
-            return Bounds(NONE, _term("f", facts.place(expr.field)))
+            return QueryBounds(NONE, _term("f", facts.place(expr.field)))
     raise AssertionError(f"not a node of the query tree: {expr!r}")
 
 
@@ -146,15 +146,15 @@ def terms(field: str, values: Sequence[object]) -> Query:
     return {"terms": {field: list(values)}} if values else NONE
 
 
-def _exactly(query: Query) -> Bounds:
-    return Bounds(query, query)
+def _exactly(query: Query) -> QueryBounds:
+    return QueryBounds(query, query)
 
 
 def _term(field: str, value: str) -> Query:
     return {"term": {field: {"value": value}}}
 
 
-def _value_bounds(expr: Eq | In | Range | Exists | Prefix) -> Bounds:
+def _value_bounds(expr: Eq | In | Range | Exists | Prefix) -> QueryBounds:
     match expr:
         case Exists(field):
             return _exactly(ALL if field in COLUMNS else _term("p", path_of(field)))
@@ -171,7 +171,7 @@ def _value_bounds(expr: Eq | In | Range | Exists | Prefix) -> Bounds:
             return _range_bounds(expr)
 
 
-def _equals(field: str, values: Sequence[Scalar]) -> Bounds:
+def _equals(field: str, values: Sequence[Scalar]) -> QueryBounds:
     column = COLUMNS.get(field)
     if column is None:
         return _exactly(terms("f", [facts.equal(field, value) for value in values]))
@@ -186,21 +186,21 @@ def _equals(field: str, values: Sequence[Scalar]) -> Bounds:
     return _exactly(terms(column, numbers))
 
 
-def _range_bounds(expr: Range) -> Bounds:
+def _range_bounds(expr: Range) -> QueryBounds:
     ends = [end for end in (expr.low, expr.high) if end is not None]
     are_texts = all(isinstance(end, str) for end in ends)
     are_numbers = all(isinstance(end, int | float) and not isinstance(end, bool) for end in ends)
     if expr.field in COLUMNS:
         return _column_range(expr) if are_numbers else _exactly(NONE)
-    parts: list[Bounds] = []
+    parts: list[QueryBounds] = []
     if are_numbers:
         parts.append(_number_range(expr))
     if are_texts:
         parts.append(_text_range(expr))
-    return Bounds(any_of(b.lower for b in parts), any_of(b.upper for b in parts))
+    return QueryBounds(any_of(b.lower for b in parts), any_of(b.upper for b in parts))
 
 
-def _column_range(expr: Range) -> Bounds:
+def _column_range(expr: Range) -> QueryBounds:
     limits: dict[str, int] = {}
     low, high = expr.low, expr.high
     if isinstance(low, int | float):
@@ -218,7 +218,7 @@ def _column_range(expr: Range) -> Bounds:
     return _exactly({"range": {COLUMNS[expr.field]: limits}} if limits else ALL)
 
 
-def _number_range(expr: Range) -> Bounds:
+def _number_range(expr: Range) -> QueryBounds:
     field = expr.field
     low, beyond = facts.number_bounds(field)
     limits: dict[str, str] = {"gte": low, "lt": beyond}
@@ -231,7 +231,7 @@ def _number_range(expr: Range) -> Bounds:
         limits.pop("lt")
         limits["lte" if is_inside else "lt"] = facts.ordered_number(field, -double)
     query: Query = {"range": {"f": limits}}
-    return Bounds(query, any_of((query, _term("f", facts.odd_number(field)))))
+    return QueryBounds(query, any_of((query, _term("f", facts.odd_number(field)))))
 
 
 def _double_above(value: int | float, inclusive: bool) -> tuple[float, bool]:
@@ -245,7 +245,7 @@ def _double_above(value: int | float, inclusive: bool) -> tuple[float, bool]:
     return (double if double > value else math.nextafter(double, math.inf)), True
 
 
-def _text_range(expr: Range) -> Bounds:
+def _text_range(expr: Range) -> QueryBounds:
     field, low, high = expr.field, expr.low, expr.high
     for end in (low, high):
         if isinstance(end, str) and (not facts.is_text(end) or len(end) >= COMPARED_CHARS):
@@ -261,18 +261,18 @@ def _text_range(expr: Range) -> Bounds:
     return _or_odd(field, {"range": {"f": limits}})
 
 
-def _or_odd(field: str, query: Query) -> Bounds:
-    return Bounds(query, any_of((query, _term("f", facts.odd_text(field)))))
+def _or_odd(field: str, query: Query) -> QueryBounds:
+    return QueryBounds(query, any_of((query, _term("f", facts.odd_text(field)))))
 
 
-def _undecided(field: str) -> Bounds:
+def _undecided(field: str) -> QueryBounds:
     """Leave every event with a string in a field to be read."""
     low, _ = facts.text_bounds(field)
     query: Query = {"prefix": {"f": {"value": low}}}
-    return Bounds(NONE, any_of((query, _term("f", facts.odd_text(field)))))
+    return QueryBounds(NONE, any_of((query, _term("f", facts.odd_text(field)))))
 
 
-def _whole_bounds(expr: Wildcard | Regex) -> Bounds:
+def _whole_bounds(expr: Wildcard | Regex) -> QueryBounds:
     assert expr.field is not None, "whole text has no whole value"
     if isinstance(expr, Regex) or not facts.is_text(expr.pattern):
         _check(expr)
@@ -295,7 +295,7 @@ def _literal(text: str) -> str:
     return "".join(f"\\{char}" if char in "\\*?" else char for char in text)
 
 
-def _word_bounds(expr: Term | Phrase | Fuzzy | Wildcard | Regex) -> Bounds:
+def _word_bounds(expr: Term | Phrase | Fuzzy | Wildcard | Regex) -> QueryBounds:
     field = expr.field
     match expr:
         case Term(text=text):
@@ -309,30 +309,30 @@ def _word_bounds(expr: Term | Phrase | Fuzzy | Wildcard | Regex) -> Bounds:
             if not each:
                 return _exactly(NONE)
             upper = all_of(each)
-            return _exactly(upper) if len(each) == 1 else Bounds(NONE, upper)
+            return _exactly(upper) if len(each) == 1 else QueryBounds(NONE, upper)
     _check(expr)
-    return Bounds(NONE, {"prefix": {"w": {"value": facts.word(field, "")}}})
+    return QueryBounds(NONE, {"prefix": {"w": {"value": facts.word(field, "")}}})
 
 
-def _phrase(field: str | None, words: Sequence[str], slop: int) -> Bounds:
+def _phrase(field: str | None, words: Sequence[str], slop: int) -> QueryBounds:
     if not words:
         return _exactly(NONE)
     having = [_term("w", facts.word(field, word)) for word in dict.fromkeys(words)]
     if len(words) == 1:
         return _exactly(having[0])
     if slop:
-        return Bounds(NONE, all_of(having))
+        return QueryBounds(NONE, all_of(having))
     in_a_row: Query = {"match_phrase": {"x": {"query": " ".join(words), "slop": 0}}}
     if field is None:
         return _exactly(in_a_row)
-    return Bounds(NONE, all_of(having))
+    return QueryBounds(NONE, all_of(having))
 
 
-def _nearly(field: str | None, words: Sequence[str], distance: int) -> Bounds:
+def _nearly(field: str | None, words: Sequence[str], distance: int) -> QueryBounds:
     if len(words) != 1:
         return _exactly(NONE)
     if distance > _EDITS_MAX:
-        return Bounds(NONE, {"prefix": {"w": {"value": facts.word(field, "")}}})
+        return QueryBounds(NONE, {"prefix": {"w": {"value": facts.word(field, "")}}})
     begin = facts.word(field, "")
     query: Query = {
         "fuzzy": {
@@ -344,4 +344,4 @@ def _nearly(field: str | None, words: Sequence[str], distance: int) -> Bounds:
             }
         }
     }
-    return Bounds(NONE, query)
+    return QueryBounds(NONE, query)

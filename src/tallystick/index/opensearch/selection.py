@@ -10,7 +10,7 @@ from tallystick import deadline, limits
 from tallystick.errors import InvalidQuery
 from tallystick.events.event import View
 from tallystick.index.opensearch.documents import tenant_key
-from tallystick.index.opensearch.engine import Answer
+from tallystick.index.opensearch.engine import EngineAnswer
 from tallystick.index.opensearch.queries import (
     ALL,
     Query,
@@ -26,7 +26,7 @@ from tallystick.query.expr import Expr
 from tallystick.query.match import to_predicate
 from tallystick.query.values import Terms, Values
 
-Search = Callable[[dict[str, Any]], Answer]
+Search = Callable[[dict[str, Any]], EngineAnswer]
 """Asks the engine about one tenant."""
 
 _READ_AT_ONCE = 500
@@ -45,7 +45,7 @@ def base_of(tenant: str) -> Query:
     return {"term": {"t": {"value": tenant_key(tenant)}}}
 
 
-class Selection:
+class EngineSelection:
     """What one question is about, as of the moments in which `search` answers."""
 
     def __init__(

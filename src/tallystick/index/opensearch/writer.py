@@ -22,7 +22,7 @@ from tallystick.index.opensearch.documents import (
     stub_of,
     tenant_key,
 )
-from tallystick.index.opensearch.engine import Engine, Write
+from tallystick.index.opensearch.engine import DocumentWrite, Engine
 
 _AGAIN_S = 5.0
 
@@ -42,7 +42,7 @@ class OpenSearchWriter:
             if (key := tenant_key(tenant)) in kept
         }
         self._next: dict[str, Cursor] = {}
-        self._writes: list[Write] = []
+        self._writes: list[DocumentWrite] = []
         self._erased = False
         # Set while something that was erased may be left in the files; read by other threads.
         self._residue = threading.Event()
@@ -70,9 +70,9 @@ class OpenSearchWriter:
             self._flush()
             self._engine.refresh()
             gone.update(dict.fromkeys(self._engine.ids_at(tenant, entries)))
-        self._writes += [Write(id, tenant, version, stub) for id in gone]
+        self._writes += [DocumentWrite(id, tenant, version, stub) for id in gone]
         self._writes += [
-            Write(id_of(tenant, each.keys), tenant, version, source_of(tenant, each))
+            DocumentWrite(id_of(tenant, each.keys), tenant, version, source_of(tenant, each))
             for each in documents
         ]
         self._next[tenant] = cursor
