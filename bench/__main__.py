@@ -1,8 +1,8 @@
-"""Runs every measurement that fits a coffee break; `bench.scale` is a target of its own."""
+"""Runs every measurement of the table; `bench.scale` and others are targets of their own."""
 
 from __future__ import annotations
 
-from bench import write
+from bench.table.main import main
 
 if __name__ == "__main__":
-    write.main()
+    main()

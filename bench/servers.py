@@ -82,9 +82,10 @@ def ceiling(folder: Path) -> Iterator[int]:
 
 @contextlib.contextmanager
 def peer(url: str, environment: dict[str, str] | None = None) -> Iterator[int]:
-    """Run the plain peer on a database."""
+    """Run the plain peer on a database; which one, the beginning of the URL says."""
     port = free_port()
-    kind = "sqlite" if url.startswith("sqlite") else "postgres"
+    scheme = url.partition("://")[0]
+    kind = {"sqlite": "sqlite", "postgresql": "asyncpg"}.get(scheme, "postgres")
     command = [sys.executable, "-m", f"bench.peers.fastapi_{kind}", url, str(port)]
     with running(command, port, {"BENCH_KEY": KEY, **(environment or {})}):
         yield port

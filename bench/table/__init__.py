@@ -1,0 +1,1 @@
+"""The table of all figures in one run, beside the peers: `python -m bench`."""
