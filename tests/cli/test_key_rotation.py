@@ -14,7 +14,15 @@ from tallystick.client.remembered_heads import PinnedHeads
 from tallystick.errors import BadSignature, SettingsError, StoreFailed
 from tallystick.identity.access import Scope
 from tallystick.log.external_signer import ExternalKey, public_key_of
-from tallystick.log.keys import LogKey, read_log_key
+from tallystick.log.keys import (
+    LogKey,
+    key_text,
+    log_key_text,
+    parse_log_key,
+    read_log_key,
+    signing_part,
+    write_key_text,
+)
 from tallystick.maintenance.drill import StoredLog
 from tallystick.node.node import open_node
 from tallystick.settings import Settings
@@ -178,3 +186,39 @@ def test_signer_that_misbehaves_is_named(tmp_path: Path) -> None:
         ExternalKey(str(tmp_path / "missing"), public).sign(b"message")
     with pytest.raises(SettingsError, match="names no Ed25519 key"):
         public_key_of(program('print(\'{"public_key": "AA=="}\', flush=True); input()'))
+
+
+def test_published_log_and_its_readers_follow(data: Path, tmp_path: Path) -> None:
+    """Also where the former key's time is over at once, or a rotation was cut off."""
+    options, site = ("--data", str(data)), tmp_path / "site"
+    first = told("publish", str(site), *options)
+    old = Verifier.parse((Path(first["folder"]) / "log.vkey").read_text().strip())
+    rotated = told("keys", "rotate", "--both-for", "0", *options)
+    new = Verifier.parse(rotated["keys"][TENANT])
+    assert not rotated["problems"]
+    assert "FORMER" not in (data / "log.key").read_text()
+    second = told("publish", str(site), *options)
+    assert second["old_size"] == first["size"]
+    assert (Path(second["folder"]) / "log.vkey").read_text().strip() == str(new)
+    statements = json.loads((Path(second["folder"]) / "rotations").read_text())["rotations"]
+    assert follow_rotations(statements, old) == new
+    with open_server(data, tenant=None) as live:
+        url, copy = f"{live.url}/log/{old.name.rpartition('/')[2]}", str(tmp_path / "copy")
+        told("mirror", url, copy, "--pin", str(old))
+        assert "another key" in run("mirror", url, copy, "--pin", str(old), code=1).stderr
+        told("mirror", url, copy)
+
+
+def test_rotation_that_was_cut_off_is_recorded_at_the_next_start(data: Path) -> None:
+    options, path = ("--data", str(data)), data / "log.key"
+    text = key_text(path)
+    old, new = parse_log_key(text), Signer.generate("log")
+    # What is on disk before anything stands in a log, whose time is over by now.
+    write_key_text(path, log_key_text(new, old.secret(), former=(signing_part(text), 1)))
+    assert len(run("events", "list", *options).stdout.splitlines()) == 2
+    node = open_node(data, Settings(), followers=False)
+    head = node.ledger.proofs.head(TENANT)
+    node.close()
+    assert open_note(head.checkpoint, [new.under(head.origin).verifier])
+    assert told("fsck", *options)["clean"]
+    assert "FORMER" not in path.read_text()

@@ -1,4 +1,4 @@
-"""Programs in Go that know nothing of us: `litewitness` cosigns, `sumdb` verifies."""
+"""Programs in Go that know nothing of us: `litewitness` cosigns, `sumdb` and Tessera verify."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from tallystick.identity import acts
 from tallystick.identity.records import ConfiguredWitness
 from tallystick.tlog.hashing import EMPTY_ROOT
 from tallystick.tlog.note import Verifier
+from tests.cli.program import run, told
 from tests.support.golang import built
 from tests.support.live_server import TENANT, open_server
 
@@ -115,3 +116,23 @@ def test_sumdb_refuses_another_key(tmp_path: Path) -> None:
         done = subprocess.run(command, capture_output=True, text=True, timeout=120)
         assert done.returncode == 1
         assert "note has no verifiable signatures" in done.stderr
+
+
+@pytest.mark.parametrize("events", [0, 300])
+def test_tessera_checks_what_was_published(tmp_path: Path, events: int) -> None:
+    data, folder = ("--data", str(tmp_path / "data")), tmp_path / "site"
+    run("tenants", "create", "default", *data)
+    if events:
+        run("demo", "--events", str(events), *data)
+    site = Path(told("publish", str(folder), "--entries", *data)["folder"])
+    command = [str(built(PROJECT)), "fsck", str(site), (site / "log.vkey").read_text().strip()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "clean\n"), done.stderr
+    # It sees what somebody changed in the files.
+    bundle = next(path for path in sorted((site / "tile" / "entries").rglob("*")) if path.is_file())
+    content = bundle.read_bytes()
+    bundle.chmod(0o600)
+    bundle.write_bytes(content[:-2] + bytes([content[-2] ^ 1]) + content[-1:])
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode != 0
+    assert "clean" not in done.stdout

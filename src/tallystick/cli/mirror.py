@@ -10,11 +10,15 @@ import click
 from tallystick.cli.output import Output, progress_bar
 from tallystick.cli.target import Reach, tenant_path, with_reach
 from tallystick.client.client import Client
+from tallystick.client.log_check import parse_rotations
 from tallystick.clock import SystemClock
-from tallystick.errors import MalformedNote, SettingsError
+from tallystick.durable import replace_file
+from tallystick.errors import MalformedNote, SettingsError, VerificationError
+from tallystick.tlog.checkpoint import open_checkpoint
 from tallystick.tlog.note import Verifier
+from tallystick.tlog.rotation import follow_rotations
 from tallystick.witness.mirror import Fetch, Mirrored, mirror_log
-from tallystick.witness.mirror_folder import KEY_FILE, MirrorFolder, folder_of
+from tallystick.witness.mirror_folder import KEY_FILE, ROTATIONS_FILE, MirrorFolder, folder_of
 from tallystick.witness.published_log import publish_pages
 
 
@@ -61,6 +65,7 @@ def publish(reach: Reach, target: Path, entries: bool) -> None:
             return client.fetch(prefix + path)
 
         mirrored = _mirror(reach, fetch, kept, verifier, entries=entries)
+        replace_file(kept.path / ROTATIONS_FILE, fetch("/rotations"), mode=0o644)
     now_ms = SystemClock().now_ms()
     publish_pages(kept.path, mirrored, key, now_ms=now_ms, verifier_page=_verifier_page())
     _show(reach, mirrored, kept.path)
@@ -107,7 +112,17 @@ def _verifier(folder: Path, pin: str | None, client: Client) -> Verifier:
             "the key of the log is unknown",
             hint="pass it with --pin; the operator prints it with: tallystick keys log",
         )
-    return found
+    return _followed(found, note, client)
+
+
+def _followed(key: Verifier, note: str, client: Client) -> Verifier:
+    """Return the key that statements of rotations lead to, if the checkpoint needs it."""
+    try:
+        open_checkpoint(note, [key])
+    except VerificationError:
+        data = client.fetch_if_there("/rotations")
+        return key if data is None else follow_rotations(parse_rotations(data), key)
+    return key
 
 
 def _verifier_page() -> bytes | None:

@@ -29,12 +29,12 @@ _AT_ONCE: Final = 256
 _log = structlog.get_logger(__name__)
 
 
-def record_rotation(ledger: Ledger, key: LogKey, ended: Collection[str]) -> int:
-    """Have each log that the former key signed go on under the new one; return how many did.
+def record_rotation(ledger: Ledger, key: LogKey, ended: Collection[str]) -> bool:
+    """Have each log that the former key signed go on under the new one; tell whether all do.
 
     A log that cannot be written to now is tried again at the next start.
     """
-    moved = 0
+    are_all_moved = True
     for head in ledger.store.log_heads():
         former = key.former_verifier(head.origin)
         if former is None or former.key_id != head.key_id or is_being_copied(head):
@@ -46,9 +46,8 @@ def record_rotation(ledger: Ledger, key: LogKey, ended: Collection[str]) -> int:
                 ledger.append(head.tenant, [_told(head, key)])
         except (StoreBusy, StoreError, TallystickError) as error:
             _log.warning("rotation_not_recorded", tenant=head.tenant, reason=for_operator(error))
-            continue
-        moved += 1
-    return moved
+            are_all_moved = False
+    return are_all_moved
 
 
 def _told(head: LogHead, key: LogKey) -> Draft:

@@ -147,7 +147,6 @@ class LogKey:
 def open_log_key(path: Path, server_name: str) -> LogKey:
     """Read the key in the file `path`; make it, readable by its owner only, if there is none.
 
-    A former key whose time is over is destroyed.
     Raises: SettingsError when the file holds no key or others may read it.
     """
     if not path.exists():
@@ -156,7 +155,6 @@ def open_log_key(path: Path, server_name: str) -> LogKey:
         raise SettingsError(
             f"{path.name} is readable by users other than its owner", hint=f"chmod 600 {path}"
         )
-    _forget_former(path)
     return read_log_key(path)
 
 
@@ -168,7 +166,8 @@ def read_log_key(path: Path) -> LogKey:
     return parse_log_key(key_text(path))
 
 
-def _forget_former(path: Path) -> None:
+def forget_former(path: Path) -> None:
+    """Destroy a former key whose time is over. Raises: SettingsError, OSError."""
     text = key_text(path)
     kept = without_former(text, SystemClock().now_ms())
     if kept is not None:

@@ -43,7 +43,7 @@ from tallystick.ledger.rotations import record_rotation
 from tallystick.log.clock_step import require_in_step
 from tallystick.log.erasure_list import ErasureList
 from tallystick.log.head_proof import is_being_copied
-from tallystick.log.keys import LogKey, missing_key, open_log_key
+from tallystick.log.keys import LogKey, forget_former, missing_key, open_log_key
 from tallystick.log.remembered_heads import RememberedHeads
 from tallystick.log.sequencer import CommitListener, CommitStats, Sequencer
 from tallystick.settings import Settings
@@ -388,7 +388,9 @@ def open_node(
     if new:
         node.remembered.reset(())
     node.prove(lost_key=lost_key)
-    record_rotation(node.ledger, node.key, node.ended)
+    if record_rotation(node.ledger, node.key, node.ended):
+        # Not before: a log that the former key signed last could not be extended without it.
+        forget_former(folder / KEY_FILE)
     if followers:
         try:
             node.start_witnesses()

@@ -25,6 +25,9 @@ from tallystick.tlog.note import Verifier
 from tallystick.tlog.tile import TILE_WIDTH, Level
 
 KEY_FILE: Final = "log.vkey"
+ROTATIONS_FILE: Final = "rotations"
+"""Statements by which the log's key was rotated, beside the checkpoint of a published log."""
+
 CHECKPOINT: Final = "checkpoint"
 
 _MODE: Final = 0o644  # public by nature, and a web server runs as somebody else
@@ -47,7 +50,19 @@ class MirrorFolder:
         create_folder(self.path)
         for each in (self.path.parent, self.path):
             each.chmod(0o755)
+        if not (self.path / KEY_FILE).exists():
+            self._write_key()
+
+    def _write_key(self) -> None:
         replace_file(self.path / KEY_FILE, f"{self._verifier}\n".encode(), mode=_MODE)
+
+    def _keys(self) -> list[Verifier]:
+        """Return the keys that the copy's own checkpoint may be signed with.
+
+        Before the first run after a rotation, that is the key that stands beside it.
+        """
+        kept = Verifier.parse((self.path / KEY_FILE).read_text("utf-8").strip())
+        return [self._verifier, *([] if kept == self._verifier else [kept])]
 
     def note(self) -> str | None:
         """Return the checkpoint as it was fetched; None before the first one."""
@@ -64,7 +79,7 @@ class MirrorFolder:
         note = self.note()
         if note is None:
             return Checkpoint(self._verifier.name, 0, EMPTY_ROOT)
-        return open_checkpoint(note, [self._verifier], self._verifier.name)
+        return open_checkpoint(note, self._keys(), self._verifier.name)
 
     def frontier(self, size: int) -> Frontier:
         """Return the frontier that the files give for the first `size` entries."""
@@ -161,6 +176,9 @@ class MirrorFolder:
         # One flush for all: a file at a time would take as long as the disk turns.
         os.sync()
         replace_file(self.path / CHECKPOINT, note.encode(), mode=_MODE)
+        if len(self._keys()) > 1:
+            # After the checkpoint, which both keys open until then.
+            self._write_key()
 
     def remove_partial(self, levels: Sequence[Level], size: int) -> None:
         """Remove partial files of places that are complete at `size`."""

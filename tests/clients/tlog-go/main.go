@@ -1,10 +1,12 @@
 // Command tlog looks at a log with Go's own implementations: sumdb/note and sumdb/tlog.
 //
 //	tlog check PREFIX VKEY [WITNESS_VKEY ...]   verify the checkpoint and every tile below PREFIX
+//	tlog fsck DIR VKEY                          let Tessera's fsck check a log in static files
 //	tlog agent SOCKET                           be an ssh-agent with one new key; print its id
 package main
 
 import (
+	"context"
 	"crypto/ed25519"
 	"crypto/rand"
 	"fmt"
@@ -16,6 +18,9 @@ import (
 	"strings"
 
 	"filippo.io/torchwood"
+	"github.com/transparency-dev/tessera/api"
+	"github.com/transparency-dev/tessera/client"
+	"github.com/transparency-dev/tessera/fsck"
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
 	"golang.org/x/mod/sumdb/note"
@@ -27,10 +32,12 @@ func main() {
 	switch {
 	case len(os.Args) >= 4 && os.Args[1] == "check":
 		check(strings.TrimSuffix(os.Args[2], "/"), os.Args[3], os.Args[4:])
+	case len(os.Args) == 4 && os.Args[1] == "fsck":
+		checkFiles(os.Args[2], os.Args[3])
 	case len(os.Args) == 3 && os.Args[1] == "agent":
 		serveAgent(os.Args[2])
 	default:
-		log.Fatal("usage: tlog check PREFIX VKEY [WITNESS_VKEY ...] | tlog agent SOCKET")
+		log.Fatal("usage: tlog check PREFIX VKEY [WITNESS_VKEY ...] | tlog fsck DIR VKEY | tlog agent SOCKET")
 	}
 }
 
@@ -97,6 +104,28 @@ func check(prefix, key string, witnesses []string) {
 		fatal(tlog.CheckRecord(proof, tree.N, tree.Hash, int64(n), leaf))
 	}
 	fmt.Printf("%s %d %s\n", checkpoint.Origin, tree.N, tree.Hash)
+}
+
+func checkFiles(folder, key string) {
+	verifier, err := note.NewVerifier(key)
+	fatal(err)
+	files := client.FileFetcher{Root: folder}
+	checker := fsck.New(verifier.Name(), verifier, files, leafHashes, fsck.Opts{N: 1})
+	fatal(checker.Check(context.Background()))
+	fmt.Println("clean")
+}
+
+func leafHashes(bundle []byte) ([][]byte, error) {
+	var entries api.EntryBundle
+	if err := entries.UnmarshalText(bundle); err != nil {
+		return nil, err
+	}
+	var hashes [][]byte
+	for _, entry := range entries.Entries {
+		hash := tlog.RecordHash(entry)
+		hashes = append(hashes, hash[:])
+	}
+	return hashes, nil
 }
 
 func serveAgent(socket string) {
