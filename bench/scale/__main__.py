@@ -55,7 +55,7 @@ def main() -> None:
         if arguments.only is None:
             fill(scratch / "small", generator, SMALL_EVENTS, _tell)
             for place, stored in ((scratch / "small", SMALL_EVENTS), (folder / "data", rival.size)):
-                with _serving(place) as port:
+                with serving(place) as port:
                     written[f"{stored:,}"] = ingest.measure(port, ingest.bodies(generator, 10_000))
                     _tell(f"written beside {stored:,}: {written[f'{stored:,}']}")
     text = report.page(sizes, asked, written, writes)
@@ -77,7 +77,7 @@ def _filled(folder: Path, generator: Generator, events: int) -> Rival:
 
 
 @contextlib.contextmanager
-def _serving(folder: Path) -> Iterator[int]:
+def serving(folder: Path) -> Iterator[int]:
     """Run a server that has nothing left to do."""
     with tallystick(folder) as (port, _):
         _settle(port, folder)
@@ -99,7 +99,7 @@ def _settle(port: int, folder: Path) -> None:
 def _ask(
     folder: Path, rival: Rival, generator: Generator
 ) -> tuple[list[Asked], Sizes, dict[str, float]]:
-    with _serving(folder / "data") as port:
+    with serving(folder / "data") as port:
         asker = Asker(port)
         asking_what = questions(rival, lambda depth: asking.cursor_at(asker, depth))
         sizes = _sizes(folder, rival)

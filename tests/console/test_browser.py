@@ -213,6 +213,9 @@ def test_the_list_goes_on_and_the_chart_zooms(
         total = page.locator("figure.chart figcaption strong")
         expect(total).not_to_have_text("130")
         assert 25 <= int(total.inner_text()) <= 40
+        page.get_by_label("Group by").select_option("actor")
+        page.wait_for_url(re.compile("group=actor"))
+        expect(page.locator(".legend li")).to_have_count(4)
         page.locator("summary", has_text="Chart").click()
         page.reload()
         expect(page.locator("figure.chart")).to_have_count(0)
@@ -500,5 +503,12 @@ def test_live_mode_pauses_and_resumes_without_a_gap(
         expect(rows).to_have_count(161)
         client.post(f"/v1/events/{last['id']}/retract", json={})
         expect(page.locator("tr.gone")).to_have_count(1)
+        # The address keeps it: a reload goes on, and shows what came meanwhile.
+        assert "live=1" in page.url
+        page.reload()
+        [newest] = record(161)
+        expect(page.locator(f'tr[data-id="{newest["id"]}"]')).to_be_visible()
+        expect(page.locator(".live [data-state]")).to_have_text("Live")
         page.get_by_role("button", name="Live").click()
         expect(page.locator(".live [data-state]")).to_have_text("")
+        assert "live=1" not in page.url

@@ -43,6 +43,7 @@ _NEWS = 100
 _SUGGESTED_COLUMNS = (
     "kind", "actor", "target", "scope", "trail", "dialect", "index", "recorded_at"
 )  # fmt: skip
+_GROUPINGS = ("kind", "actor", "target", "target.type", "scope", "dialect")
 _SEARCHES_MAX = 100
 _WORD = re.compile(r"[\w.-]+")
 
@@ -172,7 +173,14 @@ class EventsPages:
     def _chart(self, visit: Visit) -> Response:
         asked, now_ms = self._asked(visit), self._services.clock.now_ms()
         chart = self._charts.chart(visit.visitor.principal, asked, visit.zone, now_ms)
-        return visit.show("_chart.html", chart=chart, asked=asked, width=WIDTH, height=HEIGHT)
+        return visit.show(
+            "_chart.html",
+            chart=chart,
+            asked=asked,
+            width=WIDTH,
+            height=HEIGHT,
+            groupings=_GROUPINGS,
+        )
 
     def _facets(self, visit: Visit) -> Response:
         asked = self._asked(visit)
@@ -184,6 +192,7 @@ class EventsPages:
         facets = self._facets_of(visit, asked)
         return visit.show(
             "overview.html", chart=chart, facets=facets, asked=asked, width=WIDTH, height=HEIGHT,
+            groupings=_GROUPINGS,
             query=urlencode(asked.params),
         )  # fmt: skip
 

@@ -17,6 +17,8 @@ async function fill(place) {
     place.dataset.state = "filled";
     const plot = place.querySelector(".plot");
     if (plot) zoomable(plot);
+    const grouping = place.querySelector("form[data-at-once]");
+    if (grouping) atOnce(grouping);
   } catch {
     place.dataset.state = "";
     const note = document.createElement("p");
@@ -24,6 +26,15 @@ async function fill(place) {
     note.textContent = "The server did not answer. Open this part again to retry.";
     place.replaceChildren(note);
   }
+}
+
+// A choice takes effect by itself; without scripts its button does that.
+function atOnce(form) {
+  form.querySelector("[data-plain]").hidden = true;
+  form.addEventListener("change", () => form.requestSubmit());
+  form.addEventListener("submit", () => {
+    for (const field of form.elements) if (field.name && !field.value) field.disabled = true;
+  });
 }
 
 for (const panel of page.querySelectorAll("details.panel")) {

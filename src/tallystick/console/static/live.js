@@ -66,7 +66,16 @@ export function live(page) {
     body.querySelector(`tr[data-id="${CSS.escape(notice.id ?? notice.subject ?? "")}"]`)?.classList.add("gone");
   }
 
+  // The address says that the list is live, so that a reload or a link goes on with it.
+  function keep(on) {
+    const url = new URL(location.href);
+    if (on) url.searchParams.set("live", "1");
+    else url.searchParams.delete("live");
+    history.replaceState(null, "", url);
+  }
+
   toggle.addEventListener("click", () => {
+    keep(source === null);
     if (source) {
       source.close();
       source = null;
@@ -88,4 +97,5 @@ export function live(page) {
     show();
     if (!paused) fetchNews();
   });
+  if (new URLSearchParams(location.search).get("live") === "1") toggle.click();
 }
