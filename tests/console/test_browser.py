@@ -507,7 +507,7 @@ def test_live_mode_pauses_and_resumes_without_a_gap(
         assert "live=1" in page.url
         page.reload()
         [newest] = record(161)
-        expect(page.locator(f'tr[data-id="{newest["id"]}"]')).to_be_visible()
+        expect(page.locator(f'tr[data-id="{newest["id"]}"]')).to_be_visible(timeout=20_000)
         expect(page.locator(".live [data-state]")).to_have_text("Live")
         page.get_by_role("button", name="Live").click()
         expect(page.locator(".live [data-state]")).to_have_text("")
