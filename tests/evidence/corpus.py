@@ -69,12 +69,12 @@ def bundle(
     return BundleWriter(node.store, signer, question, {"q": repr(where)[:40]}).write(target)
 
 
-def verify_script(path: Path, *arguments: str) -> tuple[int, str]:
+def verify_script(path: Path, *arguments: str, python: str = sys.executable) -> tuple[int, str]:
     """Run the script that lies in every bundle, as an auditor does."""
     script = path.with_name("verify.py")
     script.write_bytes(verifier_source("verify.py"))
     done = subprocess.run(
-        [sys.executable, "-I", str(script), str(path), *arguments],
+        [python, "-I", str(script), str(path), *arguments],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     return done.returncode, done.stdout + done.stderr

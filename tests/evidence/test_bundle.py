@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import json
 import struct
@@ -18,15 +19,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tallystick.events.event import Resource
 from tallystick.evidence import verify
-from tallystick.evidence.bundle import BundleWriter
+from tallystick.evidence.bundle import VERIFIERS, BundleWriter, verifier_digest, verifier_source
 from tallystick.evidence.selection import Question
 from tallystick.identity.access import Scope
 from tallystick.identity.policies import RetentionPolicy
-from tallystick.log.keys import LogKey
+from tallystick.log.keys import FormerKey, LogKey
 from tallystick.node.node import Node, open_node
 from tallystick.query.expr import Eq, Everything, In
 from tallystick.settings import Settings
+from tallystick.tlog.note import Signer
 from tests.evidence.corpus import TENANT, bundle, fill, verify_script
+from tests.support import needs
 from tests.support.live_server import check_node, open_server
 
 script: Any = verify
@@ -346,3 +349,37 @@ def test_events_removed_by_policy_are_told_from_missing_ones(tmp_path: Path) -> 
     code, text = verify_script(whole)
     assert code == 0
     assert "removed by a retention policy" in text
+
+
+def test_bundle_has_one_signature_while_two_keys_sign(node: Node, tmp_path: Path) -> None:
+    until_ms = node.clock.now_ms() + 60_000
+    new, former = Signer.generate("log"), Signer.generate("log")
+    both = LogKey(new, former=FormerKey(former, until_ms))
+    later = LogKey(new)
+    written = [bundle(node, tmp_path / f"{n}.zip", key=key) for n, key in enumerate((both, later))]
+    assert written[0].sha256 == written[1].sha256
+    assert verify_script(tmp_path / "0.zip")[0] == 0
+
+
+@pytest.mark.needs("python3.8")
+def test_script_runs_on_the_oldest_python(node: Node, tmp_path: Path) -> None:
+    python = needs.oldest_python()
+    assert python is not None
+    target = tmp_path / "b.zip"
+    bundle(node, target)
+    status, text = verify_script(target, python=python)
+    assert status == 0, text
+    data = bytearray(target.read_bytes())
+    data[len(data) // 2] ^= 1
+    target.write_bytes(data)
+    assert verify_script(target, python=python)[0] == 3
+
+
+def test_script_is_written_in_the_oldest_syntax() -> None:
+    ast.parse(verifier_source("verify.py"), feature_version=(3, 8))
+
+
+def test_release_notes_name_the_digests_of_the_verifiers() -> None:
+    notes = (needs.ROOT / "CHANGELOG.md").read_text("utf-8").split("\n## ")[1]
+    for name in VERIFIERS:
+        assert f"`{name}`: `{verifier_digest(name)}`" in notes, "run sha256sum, and say so there"

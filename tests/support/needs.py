@@ -63,6 +63,16 @@ def pgbouncer() -> str | None:
     return shutil.which("pgbouncer", path=path)
 
 
+def oldest_python() -> str | None:
+    """Return a Python 3.8, which the script in evidence bundles must run on."""
+    kept = sorted(Path.home().glob(".pyenv/versions/3.8.*/bin/python3.8"))
+    return str(kept[-1]) if kept else shutil.which("python3.8")
+
+
+def _oldest_python() -> str | None:
+    return None if oldest_python() else "no program 'python3.8' on the path"
+
+
 def _pgbouncer() -> str | None:
     return None if pgbouncer() else "no program 'pgbouncer' on the path"
 
@@ -113,4 +123,5 @@ _CHECKS: Mapping[str, Callable[[], str | None]] = {
     "chromium": _chromium,
     "pgbouncer": _pgbouncer,
     "opensearch": _opensearch,
+    "python3.8": _oldest_python,
 }

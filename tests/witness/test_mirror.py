@@ -196,7 +196,7 @@ def test_mirror_and_its_publication_from_the_command_line(live: LiveServer, tmp_
     url = f"{live.url}/log/{live.node.identity.tenant(TENANT).log_id}"
     folder = str(tmp_path / "m")
     unknown = run("mirror", url, folder, code=1)
-    assert "give it with --pin" in unknown.stderr
+    assert "pass it with --pin" in unknown.stderr
     first = told("mirror", url, folder, "--pin", verifier)
     assert (first["old_size"], first["size"] > 300, first["entries"]) == (0, True, False)
     again = told("mirror", f"{url}/cosigned/", folder, "--key", live.admin_key)

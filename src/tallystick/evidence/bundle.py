@@ -92,7 +92,8 @@ class BundleWriter:
         if not 0 <= question.start <= question.stop <= question.size:
             raise Malformed(f"a range lies within 0 and {question.size:,}", path="range")
         self._store = store
-        self._signer = signer
+        # One signature, also while two keys sign the log: the same bytes before and after.
+        self._signer = signer.alone()
         self._question = question
         self._told = told
         self._hashes = KeptHashes(StoreHashes(store, question.tenant))

@@ -20,6 +20,8 @@ from tallystick.tlog.proof import HashReader, consistency_proof, inclusion_proof
 from tallystick.tlog.receipt import build_receipt, to_receipt_text
 from tallystick.tlog.tile import TILE_WIDTH, split_hashes
 
+_TILES_KEPT = 512
+
 
 class Inclusion(NamedTuple):
     """The proof that an entry is in a log of some size."""
@@ -201,18 +203,26 @@ class StoreHashes:
 
 
 class KeptHashes:
-    """The hashes of a tree, each tile read once; for one answer, whose log does not grow."""
+    """The hashes of a tree, each tile read once; for one answer, whose log does not grow.
+
+    The tiles that were used last are kept: some 10 MB, whatever the size of the log.
+    """
 
     def __init__(self, hashes: HashReader) -> None:
         self._hashes = hashes
+        # The last one used stands last.
         self._tiles: dict[tuple[int, int, int], list[bytes]] = {}
 
     def hashes(self, level: int, start: int, count: int) -> list[bytes]:
         """Return `count` hashes of a level from `start` on."""
         key = (level, start, count)
-        if key not in self._tiles:
-            self._tiles[key] = self._hashes.hashes(level, start, count)
-        return self._tiles[key]
+        found = self._tiles.pop(key, None)
+        if found is None:
+            found = self._hashes.hashes(level, start, count)
+            if len(self._tiles) >= _TILES_KEPT:
+                del self._tiles[next(iter(self._tiles))]
+        self._tiles[key] = found
+        return found
 
 
 def _signed(head: LogHead) -> SignedHead:

@@ -165,6 +165,10 @@ class Signer:
         """
         return Signer(name, self._key, also)
 
+    def alone(self) -> Signer:
+        """Return the signer of this key without those that sign beside it."""
+        return Signer(self.name, self._key) if self._also else self
+
     @property
     def private_key(self) -> PrivateKey:
         """What signs."""
