@@ -67,6 +67,7 @@ from tallystick.http.native.tlog import TlogApi
 from tallystick.http.oauth import OauthApi
 from tallystick.http.openapi import OpenapiApi
 from tallystick.http.ops import OpsApi
+from tallystick.http.outgoing_metrics import OutgoingMetrics
 from tallystick.http.problem import problem_response
 from tallystick.http.proof_headers import ProofHeaders
 from tallystick.http.proxies import Proxies
@@ -140,6 +141,12 @@ class App:
         self._metrics = Metrics(node)
         room = Room(node.settings.answer_bytes)
         self._answering = Answering(self._metrics, room, ProofHeaders(self.services))
+        self._metrics.add(
+            OutgoingMetrics(
+                node.store, node.identity, self._stream_states, self.live, self._exports,
+                shows_names=node.settings.metrics_key is not None,
+            )
+        )  # fmt: skip
         self._appender = Appender(self.services, authenticator, lambda: node.witnesses)
         # One of it, wherever it is reached: it counts attempts to log in.
         public = common_settings(node.settings, self._dialects).public_clients

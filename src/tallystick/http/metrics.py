@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from tallystick.clock import Clock
+from tallystick.http.outgoing_metrics import OutgoingMetrics
 from tallystick.log.sequencer import CommitStats
 from tallystick.node.node import Node
 from tallystick.store.base import LogHead
@@ -67,8 +68,15 @@ class Metrics:
             "tallystick_store_node_away", "Machines of the database that do not answer.", ("node",),
             registry=registry,
         )  # fmt: skip
+        self.outgoing: OutgoingMetrics | None = None
+        """What is asked to look before the metrics are rendered."""
         self._node = node
         node.commit_listeners.append(self._committed)
+
+    def add(self, collector: OutgoingMetrics) -> None:
+        """Show the metrics of what leaves the store."""
+        collector.register(self._registry)
+        self.outgoing = collector
 
     def count_request(self, dialect: str, status: int) -> None:
         """Count an answered request."""

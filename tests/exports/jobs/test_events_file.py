@@ -8,6 +8,7 @@ import pytest
 
 from tallystick.errors import StoreFailed
 from tallystick.events.event import Resource
+from tallystick.exports import rows
 from tallystick.exports.jobs import events_file
 from tallystick.exports.jobs.files import FileOrder, WrittenFile
 from tallystick.identity.exports import ExportJob
@@ -65,7 +66,7 @@ def test_a_file_that_was_cut_off_has_the_same_bytes(
     monkeypatch.setattr(events_file, "_NOTED_EVERY_BYTES", 200_000)
     whole = written(filled, order(form), tmp_path / "whole")
     starts: list[int] = []
-    original = events_file.export_slices
+    original = rows.export_slices
 
     def noted(*args: object, start: int, size: int) -> object:
         starts.append(start)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -167,6 +168,8 @@ class Hub:
         self.heartbeat_s = heartbeat_s or limits.TAIL_HEARTBEAT_S
         self._channels: dict[_Key, asyncio.Task[LiveChannel]] = {}
         self.readers: set[LiveReader] = set()
+        self.ended: Counter[str] = Counter()
+        """How many readers ended, by why; counts from the start of the server."""
         self._tasks: list[asyncio.Task[None]] = []
         self._look_now = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -204,7 +207,10 @@ class Hub:
 
     def leave(self, reader: LiveReader) -> None:
         """Forget a reader, and whatever was only kept for it."""
-        self.readers.discard(reader)
+        if reader in self.readers:
+            self.readers.discard(reader)
+            why = reader.ended.result() if reader.ended.done() else End.FAILED
+            self.ended[why.name.lower()] += 1
         key = _Key(reader.principal.tenant, reader.subscription.over)
         channel = self._opened(key)
         if channel is not None:

@@ -72,6 +72,8 @@ class StreamProgress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     total: int = 0
     """Events delivered since the stream was created."""
     requests: int = 0
+    failures: int = 0
+    """Requests that were not taken, of all since the stream was created."""
     halt: Halt | None = None
 
 

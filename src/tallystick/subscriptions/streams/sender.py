@@ -354,6 +354,7 @@ class Sender(threading.Thread):
             failing_since_ms=since_ms,
             problem=outcome.problem,
             requests=self.progress.requests + 1,
+            failures=self.progress.failures + 1,
         )
         if outcome.gone:
             raise Halted("disabled", outcome.problem or "the receiver is gone")
