@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from tallystick.errors import Malformed, NotFound
@@ -23,11 +20,9 @@ from tallystick.node.node import Node, open_node
 from tallystick.query.expr import Everything
 from tallystick.query.question import Find
 from tallystick.settings import Settings
-from tallystick.store.postgres.store import PostgresStore
+from tests.ledger.canary import CANARY, PHONE, places_holding
 
 DPO = Resource("user", "dpo", "Dora")
-CANARY = "Zoë Canary-7Qx"
-PHONE = "+49 171 5550481"
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.needs("postgres"))])
@@ -73,26 +68,6 @@ def at(node: Node, index: int) -> Event:
 def is_clean(node: Node) -> None:
     report = fsck.check(node.store, lambda origin: node.key.signer(origin).verifier, replay=True)
     assert report.difference is None
-
-
-def forms(text: str) -> set[bytes]:
-    """Return how a text may stand in a file."""
-    utf8 = text.encode()
-    shifted = {base64.b64encode(b"x" * n + utf8)[4 if n else 0 : -4] for n in range(3)}
-    return {
-        utf8, text.encode("utf-16-le"), text.encode("utf-16-be"), json.dumps(text)[1:-1].encode(),
-        *shifted,
-    }  # fmt: skip
-
-
-def files_holding(folder: Path, texts: list[str]) -> list[str]:
-    """Return the files that hold one of some texts in any form."""
-    wanted = {form for text in texts for form in forms(text)}
-    return [
-        str(path.relative_to(folder))
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and any(form in path.read_bytes() for form in wanted)
-    ]
 
 
 def test_sections_that_name_the_person_are_destroyed(node: Node) -> None:
@@ -190,34 +165,6 @@ def test_nothing_of_a_person_is_left_in_any_file(node: Node) -> None:
     assert (found["subject"], found["reason"]) == ("user:481", "letter 9")
     assert places_holding(node, texts) == []
     is_clean(node)
-
-
-def tables_holding(database: str, texts: list[str]) -> list[str]:
-    """Return the tables of a database whose files hold one of some texts in any form."""
-    wanted = {form for text in texts for form in forms(text)}
-    found: list[str] = []
-    with psycopg.connect(database, autocommit=True) as connection:
-        connection.execute("CHECKPOINT")
-        rows = connection.execute(
-            "SELECT relname, pg_relation_filepath(oid) FROM pg_class"
-            " WHERE relkind IN ('r', 'i', 't') AND pg_relation_filepath(oid) IS NOT NULL"
-        ).fetchall()
-        for name, path in rows:
-            [[content]] = connection.execute("SELECT pg_read_binary_file(%s)", (path,)).fetchall()
-            if any(form in content for form in wanted):
-                found.append(name)
-    return found
-
-
-def places_holding(node: Node, texts: list[str]) -> list[str]:
-    """Return the files and tables that hold one of some texts in any form."""
-    found = files_holding(node.folder, texts)
-    if node.settings.database is not None:
-        assert isinstance(node.store, PostgresStore)
-        assert node.store.wait_until_vacuumed(30)
-        node.store.scrub()
-        found += tables_holding(node.settings.database, texts)
-    return found
 
 
 def test_person_stands_in_no_leaf_and_no_record(node: Node) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from tallystick.cli import tenant_end
 from tallystick.cli.signing_key import external_key, rotate_key
 from tallystick.cli.target import TENANTS, Reach, with_reach
 from tallystick.client.client import Json
@@ -100,6 +101,10 @@ def comply(reach: Reach, until: str, reason: str) -> None:
     """Forbid revision and erasure until a date, for everybody; it is never shortened."""
     told = reach.ask_tenant("POST", "compliance", body={"until": until, "reason": reason})
     reach.show(told, lambda: f"nothing of {told['tenant']} changes until {told['until']}")
+
+
+for _command in tenant_end.COMMANDS:
+    tenants.add_command(_command)
 
 
 @tenants.command("confirm-clock")

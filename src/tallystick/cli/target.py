@@ -101,6 +101,13 @@ class Reach(Output):
         tenants = client.request("GET", TENANTS)["tenants"]
         return only_tenant([tenant["id"] for tenant in tenants])
 
+    def at_tenant(self, tenant: str | None) -> Reach:
+        """Return the same for a tenant that a command names by itself, if it names one."""
+        named = tenant or self._tenant
+        return Reach(
+            self.folder, self.url, self.key, named, self._config, self.database, self.as_json
+        )
+
     def ask_tenant(
         self,
         method: str,

@@ -21,6 +21,7 @@ from tallystick.dialects.services import Services
 from tallystick.errors import Forbidden, Malformed
 from tallystick.identity import access
 from tallystick.identity.access import Scope
+from tallystick.identity.calling import note_caller
 from tallystick.identity.records import User
 from tallystick.query.expr import Expr
 
@@ -138,6 +139,8 @@ class Gate:
         """
         run = self._services.door().run
         visitor: Visitor = await run(self._sessions.visitor, request)
+        # Here, not in the thread that found it: what a thread notes ends with its call.
+        note_caller(visitor.principal)
         form: Mapping[str, str] = {}
         if request.method == "POST":
             check_origin(request)

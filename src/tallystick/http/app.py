@@ -174,7 +174,7 @@ class App:
         names = [dialect.name for dialect in self._dialects]
         return [
             *NativeApi(self.services, authenticator, self.live, self._exports).routes(),
-            *AdminTenantsApi(self.services, authenticator, guard).routes(),
+            *AdminTenantsApi(self.services, authenticator, guard, self.node.tenant_end).routes(),
             *AdminKeysApi(self.services, guard).routes(),
             *AdminUsersApi(self.services, guard).routes(),
             *AdminKeySetsApi(self.services, guard).routes(),

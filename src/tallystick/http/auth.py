@@ -15,8 +15,9 @@ from tallystick.events.event import Resource
 from tallystick.http.body import text_header
 from tallystick.identity import access
 from tallystick.identity.access import Principal
-from tallystick.identity.actors import actor_of
+from tallystick.identity.actors import OPERATOR, actor_of
 from tallystick.identity.admission import ADMISSION, Admission, admit
+from tallystick.identity.calling import note_caller
 from tallystick.identity.records import Identity
 from tallystick.identity.tenants import only_tenant
 from tallystick.identity.tokens import Issuer
@@ -36,10 +37,6 @@ async def look_again(state: Mapping[str, Any], door: Door) -> None:
     admission: Admission | None = state.get(ADMISSION)
     if admission is not None and admission.is_stale():
         await door.run(admission.look_again)
-
-
-OPERATOR = Resource("operator", "control.sock")
-"""The owner of the data folder, as the log names them."""
 
 
 class Authenticator:
@@ -65,7 +62,9 @@ class Authenticator:
         if tenant is None:
             tenant = only_tenant([known.id for known in self._identity.tenants()])
         self._identity.tenant(tenant)
-        return Principal(tenant=tenant, scopes=frozenset({access.Scope.ADMIN}))
+        principal = Principal(tenant=tenant, scopes=frozenset({access.Scope.ADMIN}))
+        note_caller(principal)
+        return principal
 
     def principal(self, authorization: str | None, api_key: str | None = None) -> Principal:
         """Return the principal of an `Authorization` value and an `X-Api-Key` value.

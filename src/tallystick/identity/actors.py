@@ -6,6 +6,9 @@ from tallystick.events.event import Resource
 from tallystick.identity.access import Principal
 from tallystick.identity.records import ApiKey, Identity, OAuthClient, User
 
+OPERATOR = Resource("operator", "control.sock")
+"""The owner of the data folder, as the log names them."""
+
 
 def actor_of(
     identity: Identity, principal: Principal, *, client_type: str = "client"

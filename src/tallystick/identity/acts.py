@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import secrets
 import uuid
+from collections.abc import Callable
 from typing import NamedTuple
 
 import msgspec
 
 from tallystick import limits
-from tallystick.errors import Malformed, NotFound
+from tallystick.errors import Conflict, Malformed, NotFound
 from tallystick.events import ids, references
 from tallystick.events.event import Draft, Json, Op, Resource
 from tallystick.identity import access, credentials, records
@@ -52,6 +53,10 @@ class Act(NamedTuple):
     draft: Draft
     writes: tuple[IdentityWrite, ...]
     origin: str | None = None
+
+
+OfTenant = Callable[[Tenant], Act]
+"""Makes an act on a tenant as it is stored."""
 
 
 class Continued(NamedTuple):
@@ -107,6 +112,33 @@ def change_policy(tenant: Tenant, *, public_log: bool) -> Act:
     """Return the act that opens a tenant's log to everybody, or leaves it to the tenant's keys."""
     changed = msgspec.structs.replace(tenant, public_log=public_log)
     return _act("policy.changed", changed, {"public_log": public_log})
+
+
+def suspend_tenant(tenant: Tenant, *, now_ms: int, reason: str) -> Act:
+    """Return the act after which no credential of a tenant is taken.
+
+    Raises: Malformed without a reason; Conflict when it is suspended.
+    """
+    if not reason.strip():
+        raise Malformed("a tenant is suspended for a reason", path="/reason")
+    if tenant.suspended_ms is not None:
+        raise Conflict(f"the tenant {tenant.id!r} is suspended already")
+    changed = msgspec.structs.replace(tenant, suspended_ms=now_ms)
+    return _act("tenant.suspended", changed, {"reason": reason})
+
+
+def resume_tenant(tenant: Tenant, *, reason: str) -> Act:
+    """Return the act after which a tenant's credentials are taken again.
+
+    Raises: Malformed without a reason; Conflict when it is not suspended, or deleted.
+    """
+    if not reason.strip():
+        raise Malformed("a tenant is resumed for a reason", path="/reason")
+    if tenant.deleted_ms is not None or tenant.suspended_ms is None:
+        state = "not suspended" if tenant.deleted_ms is None else "deleted"
+        raise Conflict(f"the tenant {tenant.id!r} is {state}")
+    changed = msgspec.structs.replace(tenant, suspended_ms=None)
+    return _act("tenant.resumed", changed, {"reason": reason})
 
 
 def create_key(

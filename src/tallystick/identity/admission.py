@@ -17,6 +17,7 @@ import msgspec
 
 from tallystick.errors import Unauthenticated
 from tallystick.identity.access import Principal
+from tallystick.identity.calling import note_caller
 from tallystick.identity.records import Identity
 
 ADMISSION = "tallystick.admission"
@@ -60,7 +61,10 @@ class Admission:
         # Noted before looking: a change made in between is looked at once more.
         self._generation = self._identity.generation
         self._looked_s = time.monotonic()
-        return self._look()
+        principal = self._look()
+        if self._identity.is_suspended(principal.tenant):
+            raise Unauthenticated("the tenant is suspended")
+        return principal
 
 
 def admit(
@@ -73,6 +77,7 @@ def admit(
     if ADMISSION in state:
         return look()
     admission = state[ADMISSION] = Admission(identity, look)
+    note_caller(admission.principal)
     return admission.principal
 
 

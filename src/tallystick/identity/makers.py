@@ -44,6 +44,8 @@ def principal_of(identity: Identity, tenant: str, maker: Maker) -> Principal:
     """
     if maker == OPERATOR:
         return Principal(tenant=tenant, scopes=frozenset({Scope.ADMIN}))
+    if identity.is_suspended(tenant):
+        raise MakerGone("the tenant is suspended")
     scopes = frozenset(maker.scopes)
     if maker.key is not None:
         key = identity.get(ApiKey, tenant, maker.key)

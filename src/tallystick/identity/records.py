@@ -37,6 +37,10 @@ class Tenant(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     number: int | None = None
     """An integer by which clients of an integer-id system know the tenant."""
     public_log: bool = True
+    suspended_ms: int | None = None
+    """Since when no credential of the tenant is taken."""
+    deleted_ms: int | None = None
+    """When everything of the tenant was destroyed; what is left only keeps its id and log."""
     continues: str | None = None
     """The tenant whose log this one continues; nothing is written to that log any more."""
 
@@ -222,6 +226,11 @@ class Identity:
         if tenant is None:
             raise NotFound(f"there is no tenant {id!r}")
         return tenant
+
+    def is_suspended(self, id: str) -> bool:
+        """Tell whether no credential of a tenant is taken; a tenant without a record has none."""
+        tenant = self.get(Tenant, id, id)
+        return tenant is not None and tenant.suspended_ms is not None
 
     def tenant_of_log(self, log_id: str) -> Tenant | None:
         """Return the tenant whose log has this id."""

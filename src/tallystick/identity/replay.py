@@ -33,7 +33,7 @@ KINDS = (
 )  # fmt: skip
 """The kinds of records, as the store and the targets of entries call them."""
 
-_TENANT_MADE: Json = {"public_log": True}
+_TENANT_MADE: Json = {"public_log": True, "suspended": False, "deleted": False}
 _KEY_MADE: Json = {"label": None, "service": False, "revoked": False}
 _USER_MADE: Json = {"login": None, "name": None, "email": None, "disabled": False, "grants": ()}
 _SESSION_MADE: Json = {"ended": False}
@@ -196,6 +196,8 @@ def _pairs(grants: Iterable[Json]) -> tuple[tuple[str, str], ...]:
 # How a fact is read from a record, where it is not simply a member of that name.
 _FACTS: dict[str, Callable[[Json], object]] = {
     "public_log": lambda record: record.get("public_log", True),
+    "suspended": lambda record: record.get("suspended_ms") is not None,
+    "deleted": lambda record: record.get("deleted_ms") is not None,
     "service": lambda record: record.get("service", False),
     "disabled": lambda record: record.get("disabled", False),
     "time_zone": lambda record: record.get("time_zone", "UTC"),
@@ -267,6 +269,9 @@ _Change = Callable[[Json, Json], Json | None]
 
 _CHANGES: dict[str, _Change] = {
     "tenant.created": _tenant_made,
+    "tenant.suspended": lambda facts, data: facts | {"suspended": True},
+    "tenant.resumed": lambda facts, data: facts | {"suspended": False},
+    "tenant.deleted": lambda facts, data: {"suspended": True, "deleted": True},
     "policy.changed": lambda facts, data: facts | data,
     "key.created": lambda facts, data: _KEY_MADE | data,
     "key.revoked": lambda facts, data: facts | {"revoked": True},

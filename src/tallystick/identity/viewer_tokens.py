@@ -111,6 +111,8 @@ class ViewerTokens:
         raise Forbidden("viewer tokens are made by keys, clients and users of the tenant")
 
     def _is_trusted(self, token: ViewerToken) -> bool:
+        if self._identity.is_suspended(token.tenant):
+            return False
         match token.maker:
             case "key":
                 key = self._identity.get(ApiKey, token.tenant, token.maker_id)

@@ -16,14 +16,7 @@ from tallystick.errors import NotFound, Unexpected
 from tallystick.events import entry
 from tallystick.events.event import Draft, Event, HeadSlot, Json, Op, Resource, View
 from tallystick.identity.acts import Act
-from tallystick.ledger.change_checks import (
-    all_accepted,
-    check_dialect,
-    check_event,
-    check_revision,
-    retraction,
-    revision_expected,
-)
+from tallystick.ledger import change_checks as checks
 from tallystick.ledger.change_tracking import Differences
 from tallystick.ledger.entries_read import note_indexes, note_views
 from tallystick.ledger.erasure import erasure_item
@@ -65,9 +58,15 @@ class Ledger:
         clock: Clock,
         *,
         erased: Callable[[], None] = lambda: None,
+        acting: Callable[[], Resource | None] = lambda: None,
     ) -> None:
-        """Join them; `erased` finishes erasures that were committed, before one is told so."""
+        """Join them.
+
+        `erased` finishes erasures that were committed, before one is told so; `acting` names who
+        carries out an act that does not name anybody.
+        """
         self._erased = erased
+        self._acting = acting
         self.store = store
         self.sequencer = sequencer
         # Private: a question reaches an index with what the caller may see in it, or not at all.
@@ -133,7 +132,7 @@ class Ledger:
 
         Raises: the first item's error, for all of them.
         """
-        return all_accepted(self.append_each(tenant, items, atomic=True, settle=settle))
+        return checks.all_accepted(self.append_each(tenant, items, atomic=True, settle=settle))
 
     def administer(self, tenant: str, *acts: Act) -> list[Accepted]:
         """Carry out acts of administration and record them in the tenant's log, as one.
@@ -141,6 +140,8 @@ class Ledger:
         Whatever changes a record that exists goes through `changes`.
         Raises: Conflict when an id, login or key is taken.
         """
+        for act in acts:
+            act.draft.actor = act.draft.actor or self._acting()
         return self.append_all(
             tenant, [Item(entry.prepare(act.draft), act.writes, (), act.origin) for act in acts]
         )
@@ -172,7 +173,7 @@ class Ledger:
             previous=previous,
             original={"revision": view.revision},
             dialect=dialect,
-            expects=(revision_expected(view),),
+            expects=(checks.revision_expected(view),),
         )
         self.append(tenant, [draft])
         return self.get(tenant, id, visible)
@@ -193,7 +194,7 @@ class Ledger:
         Raises: NotFound, Conflict for an event of another dialect, UnderHold, PreconditionFailed.
         """
         view = self._changeable(tenant, id, visible, dialect, expected)
-        items = [Item(entry.prepare(retraction(view, dialect, actor)))]
+        items = [Item(entry.prepare(checks.retraction(view, dialect, actor)))]
         if erase:
             items.append(
                 erasure_item(
@@ -221,15 +222,15 @@ class Ledger:
         view = None if index is None else self.views_at(tenant, [index]).get(index)
         if view is None or not self.may_see(view, visible):
             raise NotFound(f"there is no event {id!r}")
-        check_event(view)
-        check_revision(view, expected)
+        checks.check_event(view)
+        checks.check_revision(view, expected)
         erasure = erasure_item(
             self.store, tenant, [view.index],
             subject=view.first.id, actor=actor, dialect="native",
         )  # fmt: skip
         if view.retracted:
             return Op.ERASE, self.append_all(tenant, [erasure])[0]
-        items = [Item(entry.prepare(retraction(view, "native", actor))), erasure]
+        items = [Item(entry.prepare(checks.retraction(view, "native", actor))), erasure]
         return Op.RETRACT, self.append_all(tenant, items)[0]
 
     def retract_each(
@@ -246,8 +247,8 @@ class Ledger:
         """
         items: list[Item] = []
         for view in views:
-            check_dialect(view, dialect)
-            items.append(Item(entry.prepare(retraction(view, dialect, actor))))
+            checks.check_dialect(view, dialect)
+            items.append(Item(entry.prepare(checks.retraction(view, dialect, actor))))
         return self.append_each(tenant, items)
 
     def append_erasing(
@@ -289,8 +290,8 @@ class Ledger:
         self, tenant: str, id: str, visible: Expr, dialect: str, expected: frozenset[int] | None
     ) -> View:
         view = self.get(tenant, id, visible)
-        check_dialect(view, dialect)
-        check_revision(view, expected)
+        checks.check_dialect(view, dialect)
+        checks.check_revision(view, expected)
         return view
 
     # Reading

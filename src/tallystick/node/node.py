@@ -31,6 +31,7 @@ from tallystick.events.event import Json
 from tallystick.followers.acting import ActingFollowers
 from tallystick.followers.process import Command, Setup
 from tallystick.followers.services import SHARED_IDENTITY_TTL_S, services_of
+from tallystick.identity.calling import acting
 from tallystick.identity.records import Identity
 from tallystick.identity.replay import IdentityDifference, identity_differences
 from tallystick.identity.tokens import Issuer
@@ -40,6 +41,7 @@ from tallystick.ledger.erasures import Erasures
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.retention_run import Retention
 from tallystick.ledger.rotations import record_rotation
+from tallystick.ledger.tenant_end import TenantEnd
 from tallystick.log.clock_step import require_in_step
 from tallystick.log.erasure_list import ErasureList
 from tallystick.log.head_proof import is_being_copied
@@ -104,10 +106,12 @@ class Node:
         )
         self.erasure_list = ErasureList(erasures_in(folder, settings))
         self.ledger = Ledger(
-            store, self.sequencer, index.reader, key, clock, erased=self._finish_erasures
-        )
+            store, self.sequencer, index.reader, key, clock,
+            erased=self._finish_erasures, acting=lambda: acting(self.identity),
+        )  # fmt: skip
         self.erasures = Erasures(self.ledger, self.blobs)
         self.retention = Retention(self.ledger, self.blobs)
+        self.tenant_end = TenantEnd(self.ledger, self.blobs)
         self.issuer = _issuer(key, self.identity, settings, clock)
         self.folder = folder
         self.name = f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
@@ -202,6 +206,9 @@ class Node:
     def _end_continued(self) -> None:
         """Write no more to logs that another one continues."""
         for tenant in self.identity.tenants():
+            if tenant.deleted_ms is not None:
+                self._ended[tenant.id] = Conflict(f"the tenant {tenant.id!r} was deleted")
+                self.sequencer.refuse(self._ended[tenant.id], tenant.id)
             if tenant.continues is not None:
                 error = Conflict(
                     f"the log of {tenant.continues!r} has ended; that of {tenant.id!r} continues it"

@@ -297,3 +297,35 @@ def test_operators_see_health_and_metrics_without_a_key(server: LiveServer) -> N
         assert "tallystick_events_total 3.0" in metrics.text
         for name in ("commit_events", "commit_seconds", "queue_events", "checkpoint_age_seconds"):
             assert f"tallystick_{name}" in metrics.text
+
+
+def test_suspended_tenant_takes_no_credential_until_it_is_resumed(
+    server: LiveServer, http: httpx2.Client
+) -> None:
+    tenant = f"/v1/admin/tenants/{TENANT}"
+    reader = server.http(server.create_key(TENANT, (Scope.READ,)))
+    assert reader.get("/v1/events").status_code == 200
+    told = http.post(f"{tenant}/suspend", json={"reason": "contract over"})
+    assert (told.status_code, told.json()["id"]) == (200, TENANT)
+    assert "suspended_at" in told.json()
+    assert reader.get("/v1/events").status_code == 401
+    assert reader.get("/v0/things").status_code == 401
+    assert http.post(f"{tenant}/resume", json={"reason": "r"}).status_code == 401
+    server.node.tenant_end.resume(TENANT, reason="paid")
+    assert reader.get("/v1/events").status_code == 200
+    assert http.post(f"{tenant}/delete", json={"reason": "r"}).status_code == 409
+    reader.close()
+
+
+def test_acts_of_administration_say_who_acted(server: LiveServer, http: httpx2.Client) -> None:
+    tenant = f"/v1/admin/tenants/{TENANT}"
+    http.post(f"{tenant}/users", json={"id": "7", "name": "Ada"})
+    http.post(f"{tenant}/users/7/grants", json={"scope": "tenant:*", "role": "admin"})
+    http.post(f"{tenant}/keys", json={"scopes": ["read"]})
+    http.patch(tenant, json={"public_log": False})
+    log = http.get("/v1/events?view=log&order=asc&limit=100").json()["events"]
+    kinds = ("user.created", "grant.added", "policy.changed")
+    actors = {event["kind"]: event.get("actor") for event in log if event["kind"] in kinds}
+    assert set(actors) == set(kinds)
+    assert {actor["type"] for actor in actors.values()} == {"key"}
+    assert len({actor["id"] for actor in actors.values()}) == 1

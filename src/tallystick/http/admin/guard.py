@@ -18,7 +18,8 @@ from tallystick.http.auth import CONTROL, OPERATOR, Authenticator
 from tallystick.http.body import body_of
 from tallystick.http.problem import of_body
 from tallystick.identity import access
-from tallystick.identity.access import Scope
+from tallystick.identity.access import Principal, Scope
+from tallystick.identity.calling import note_caller
 
 BASE = "/v1/admin/tenants"
 ONE = BASE + "/{tenant}"
@@ -65,11 +66,10 @@ class AdminGuard:
         Raises: Unauthenticated, Forbidden, NotFound.
         """
         if request.scope["state"].get(CONTROL):
+            note_caller(Principal(tenant=tenant or "", scopes=frozenset({Scope.ADMIN})))
             return
         principal = self._authenticator.of_scope(request.scope)
         access.require(principal, Scope.ADMIN)
-        if also is not None:
-            access.require(principal, also)
         if also is not None:
             access.require(principal, also)
         if tenant is None:

@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 
 from tallystick import limits, times
 from tallystick.dialects.services import Services
-from tallystick.errors import NotFound
+from tallystick.errors import Malformed, NotFound
 from tallystick.events.event import Json
 from tallystick.http.admin.guard import BASE, ONE, AdminGuard, Input, decode, json_response
 from tallystick.http.auth import CONTROL, Authenticator
@@ -24,6 +24,7 @@ from tallystick.identity import access, acts
 from tallystick.identity.access import Scope
 from tallystick.identity.acts import Act
 from tallystick.identity.records import Tenant
+from tallystick.ledger.tenant_end import TenantEnd
 
 
 class TenantIn(Input, frozen=True):
@@ -40,11 +41,24 @@ class PolicyIn(Input, frozen=True):
     public_log: bool
 
 
+class TenantEndIn(Input, frozen=True):
+    """Why a tenant is suspended, resumed or deleted."""
+
+    reason: str
+
+
 class AdminTenantsApi:
     """Handlers of tenants; every change is an entry in the tenant's log."""
 
-    def __init__(self, services: Services, authenticator: Authenticator, guard: AdminGuard) -> None:
+    def __init__(
+        self,
+        services: Services,
+        authenticator: Authenticator,
+        guard: AdminGuard,
+        end: TenantEnd,
+    ) -> None:
         self._services = services
+        self._end = end
         self._identity = services.identity
         self._ledger = services.ledger
         self._authenticator = authenticator
@@ -58,6 +72,10 @@ class AdminTenantsApi:
             Route(BASE, self.create_tenant, methods=["POST"]),
             Route(ONE, on(self._get_tenant), methods=["GET"]),
             Route(ONE, on(self._change_policy), methods=["PATCH"]),
+            Route(ONE + "/suspend", on(self._suspend, Scope.PURGE), methods=["POST"]),
+            Route(ONE + "/resume", on(self._resume, Scope.PURGE), methods=["POST"]),
+            Route(ONE + "/delete", on(self._delete, Scope.PURGE), methods=["POST"]),
+            Route(ONE + "/deletion", on(self._certify), methods=["GET"]),
         ]
 
     async def list_tenants(self, request: Request) -> Response:
@@ -99,6 +117,24 @@ class AdminTenantsApi:
         self._ledger.changes.carry_out(Tenant, tenant, tenant, change)
         return json_response(_tenant(self._identity.tenant(tenant)))
 
+    def _suspend(self, request: Request, tenant: str) -> Response:
+        wanted = decode(TenantEndIn, request.state.body)
+        return json_response(_tenant(self._end.suspend(tenant, reason=wanted.reason)))
+
+    def _resume(self, request: Request, tenant: str) -> Response:
+        wanted = decode(TenantEndIn, request.state.body)
+        return json_response(_tenant(self._end.resume(tenant, reason=wanted.reason)))
+
+    def _delete(self, request: Request, tenant: str) -> Response:
+        wanted = decode(TenantEndIn, request.state.body)
+        if not wanted.reason.strip():
+            raise Malformed("a tenant is deleted for a reason", path="/reason")
+        by = self._guard.actor(request)
+        return json_response(self._end.delete(tenant, by=by, reason=wanted.reason))
+
+    def _certify(self, request: Request, tenant: str) -> Response:
+        return json_response(self._end.certificate(tenant))
+
 
 def _tenant(tenant: Tenant) -> Json:
     return {
@@ -110,4 +146,10 @@ def _tenant(tenant: Tenant) -> Json:
         "log_id": tenant.log_id,
         "public_log": tenant.public_log,
         "created_at": times.to_rfc3339(tenant.created_ms),
+        **_ended(tenant),
     }
+
+
+def _ended(tenant: Tenant) -> Json:
+    times_ms = {"suspended_at": tenant.suspended_ms, "deleted_at": tenant.deleted_ms}
+    return {name: times.to_rfc3339(ms) for name, ms in times_ms.items() if ms is not None}
