@@ -8,7 +8,6 @@ hold in force, compliance included, keeps the whole tenant.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 
 import msgspec
 
@@ -180,7 +179,7 @@ class TenantEnd:
         self._ledger.append_all(known.id, [Item(entry.prepare(draft), tuple(writes))])
 
 
-def _erasable(tenant: str, row: LogRow) -> Sequence[str]:
+def _erasable(tenant: str, row: LogRow) -> tuple[str, ...]:
     """Return the sections of an entry that go: all but those that checks of the log need."""
     present = present_sections(row)
     if not present:

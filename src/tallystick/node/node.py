@@ -105,13 +105,7 @@ class Node:
             precondition=self.remembered.require,
         )
         self.erasure_list = ErasureList(erasures_in(folder, settings))
-        self.ledger = Ledger(
-            store, self.sequencer, index.reader, key, clock,
-            erased=self._finish_erasures, acting=lambda: acting(self.identity),
-        )  # fmt: skip
-        self.erasures = Erasures(self.ledger, self.blobs)
-        self.retention = Retention(self.ledger, self.blobs)
-        self.tenant_end = TenantEnd(self.ledger, self.blobs)
+        self._join_ledger(index)
         self.issuer = _issuer(key, self.identity, settings, clock)
         self.folder = folder
         self.name = f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
@@ -154,6 +148,16 @@ class Node:
     def lag(self) -> Mapping[str, int]:
         """Return by how many entries each follower is behind, over all tenants."""
         return {**self.index.lag(), **({} if self._acting is None else self._acting.lag())}
+
+    def _join_ledger(self, index: Index) -> None:
+        """Put the ledger over what was joined before, and over it what takes content away."""
+        self.ledger = Ledger(
+            self.store, self.sequencer, index.reader, self.key, self.clock,
+            erased=self._finish_erasures, acting=lambda: acting(self.identity),
+        )  # fmt: skip
+        self.erasures = Erasures(self.ledger, self.blobs)
+        self.retention = Retention(self.ledger, self.blobs)
+        self.tenant_end = TenantEnd(self.ledger, self.blobs)
 
     def hold(self, lock: int) -> None:
         """Keep the lock of the data folder until the node is closed."""

@@ -14,11 +14,12 @@ from tallystick import json_text, limits
 from tallystick.dialects.services import Services
 from tallystick.errors import Forbidden, NotFound
 from tallystick.events.event import Resource
-from tallystick.http.auth import CONTROL, OPERATOR, Authenticator
+from tallystick.http.auth import CONTROL, Authenticator
 from tallystick.http.body import body_of
 from tallystick.http.problem import of_body
 from tallystick.identity import access
 from tallystick.identity.access import Principal, Scope
+from tallystick.identity.actors import OPERATOR
 from tallystick.identity.calling import note_caller
 
 BASE = "/v1/admin/tenants"
