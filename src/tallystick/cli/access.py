@@ -15,6 +15,7 @@ from tallystick.client.client import Json
 from tallystick.data_folder import KEY_FILE, held
 from tallystick.durable import replace_file
 from tallystick.errors import SettingsError
+from tallystick.identity.acts import ACCESS_LOGS
 from tallystick.log.keys import read_log_key
 from tallystick.log.sealed_key import PASSPHRASE_VARIABLE, is_sealed, seal, unseal
 
@@ -82,15 +83,26 @@ def list_tenants(reach: Reach) -> None:
 @tenants.command("policy")
 @click.option(
     "--log",
-    required=True,
     type=click.Choice(["public", "private"]),
     help="Who may read checkpoints and hash tiles: everybody, or holders of a read key.",
 )
+@click.option(
+    "--reads",
+    type=click.Choice(ACCESS_LOGS),
+    help="Which reads become entries: exports only, all, or none without an entry (strict).",
+)
 @with_reach
-def change_policy(reach: Reach, log: str) -> None:
-    """Say who may read the public form of a tenant's log."""
-    told = reach.ask_tenant("PATCH", body={"public_log": log == "public"})
-    reach.show(told, lambda: f"the log of {told['id']} is {log} now")
+def change_policy(reach: Reach, log: str | None, reads: str | None) -> None:
+    """Say who may read the public form of a tenant's log, and which reads are recorded."""
+    if log is None and reads is None:
+        raise click.UsageError("give --log, --reads or both")
+    body: Json = {"public_log": None if log is None else log == "public", "access_log": reads}
+    told = reach.ask_tenant("PATCH", body=body)
+    form = "public" if told["public_log"] else "private"
+    reach.show(
+        told,
+        lambda: f"the log of {told['id']} is {form} now; reads recorded: {told['access_log']}",
+    )
 
 
 @tenants.command("compliance")

@@ -28,6 +28,7 @@ MODULES = {
     "timestamps": ("timestamps",),
     "erase": ("erase",),
     "retention": ("retention",),
+    "reviews": ("reviews",),
     "public_log": ("public-log",),
     "maintenance": ("fsck", "backup", "restore", "rebuild"),
     "signing_key": ("signer",),

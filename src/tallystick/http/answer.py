@@ -15,6 +15,7 @@ from tallystick.http.auth import CONTROL
 from tallystick.http.connection import SendWhole
 from tallystick.http.metrics import Metrics
 from tallystick.http.proof_headers import ProofHeaders
+from tallystick.http.read_recorder import ReadRecorder
 from tallystick.http.room import Room
 from tallystick.identity.admission import ADMISSION
 from tallystick.ledger.entries_read import begin
@@ -33,6 +34,7 @@ class Answering(NamedTuple):
     metrics: Metrics
     room: Room
     proof_headers: ProofHeaders
+    recorder: ReadRecorder
 
 
 class Answer:
@@ -124,6 +126,9 @@ class Answer:
             self._taken = await self._answering.room.take(wanted)
 
     async def _begin(self, start: Message) -> None:
+        # Before anything leaves: of a tenant that wants it so, there is no read without its entry.
+        if self._shown.asked is not None:
+            await self._answering.recorder.record(self._scope, self._shown, start["status"])
         self.started, self._start = True, None
         self._add_headers(start)
         if self._shown.tenant is not None:

@@ -42,6 +42,7 @@ from tallystick.http.admin.holds import AdminHoldsApi
 from tallystick.http.admin.key_sets import AdminKeySetsApi
 from tallystick.http.admin.keys import AdminKeysApi
 from tallystick.http.admin.retention import AdminRetentionApi
+from tallystick.http.admin.reviews import AdminReviewsApi
 from tallystick.http.admin.streams import AdminStreamsApi
 from tallystick.http.admin.tenants import AdminTenantsApi
 from tallystick.http.admin.users import AdminUsersApi
@@ -72,6 +73,7 @@ from tallystick.http.problem import problem_response
 from tallystick.http.proof_headers import ProofHeaders
 from tallystick.http.proxies import Proxies
 from tallystick.http.questions import ASKER
+from tallystick.http.read_recorder import ReadRecorder
 from tallystick.http.read_threads import REQUEST
 from tallystick.http.room import Room
 from tallystick.identity.admission import ADMISSION, Admission
@@ -140,7 +142,8 @@ class App:
         self._remover: RetentionRunner | None = None
         self._metrics = Metrics(node)
         room = Room(node.settings.answer_bytes)
-        self._answering = Answering(self._metrics, room, ProofHeaders(self.services))
+        recorder = ReadRecorder(self.services, node.reads)
+        self._answering = Answering(self._metrics, room, ProofHeaders(self.services), recorder)
         self._metrics.add(
             OutgoingMetrics(
                 node.store, node.identity, self._stream_states, self.live, self._exports,
@@ -184,6 +187,7 @@ class App:
             *AdminStreamsApi(self.services, authenticator, guard, self._streams).routes(),
             *ConsoleLinksApi(self.console.new_link).routes(),
             *AdminErasuresApi(self.services, guard, self.node.erasures).routes(),
+            *AdminReviewsApi(self.services, guard).routes(),
             *AdminRetentionApi(self.services, guard, self.node.retention).routes(),
             *OpsApi(self.node, self._metrics).routes(),
             *TlogApi(self.services, authenticator, self.node.cosigned).routes(),

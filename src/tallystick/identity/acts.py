@@ -108,10 +108,24 @@ def create_tenant(
     return tenant, _act("tenant.created", tenant, told)._replace(origin=origin)
 
 
-def change_policy(tenant: Tenant, *, public_log: bool) -> Act:
-    """Return the act that opens a tenant's log to everybody, or leaves it to the tenant's keys."""
-    changed = msgspec.structs.replace(tenant, public_log=public_log)
-    return _act("policy.changed", changed, {"public_log": public_log})
+ACCESS_LOGS = ("off", "exports", "all", "strict")
+"""Which reads of a tenant's log become entries of it; what left by an export always does."""
+
+
+def change_policy(
+    tenant: Tenant, *, public_log: bool | None = None, access_log: str | None = None
+) -> Act:
+    """Return the act that says who may read a tenant's public log, and which reads are recorded.
+
+    Raises: Malformed when nothing is said, or nothing that is known.
+    """
+    wanted = {"public_log": public_log, "access_log": access_log}
+    told: Json = {name: value for name, value in wanted.items() if value is not None}
+    if not told:
+        raise Malformed("say what to change: public_log, access_log", path="")
+    if access_log is not None and access_log not in ACCESS_LOGS:
+        raise Malformed(f"access_log is one of {', '.join(ACCESS_LOGS)}", path="/access_log")
+    return _act("policy.changed", msgspec.structs.replace(tenant, **told), told)
 
 
 def suspend_tenant(tenant: Tenant, *, now_ms: int, reason: str) -> Act:

@@ -37,6 +37,8 @@ class Tenant(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     number: int | None = None
     """An integer by which clients of an integer-id system know the tenant."""
     public_log: bool = True
+    access_log: str = "off"
+    """Which reads become entries of the log: `off`, `exports`, `all` or `strict`."""
     suspended_ms: int | None = None
     """Since when no credential of the tenant is taken."""
     deleted_ms: int | None = None

@@ -33,7 +33,7 @@ KINDS = (
 )  # fmt: skip
 """The kinds of records, as the store and the targets of entries call them."""
 
-_TENANT_MADE: Json = {"public_log": True, "suspended": False, "deleted": False}
+_TENANT_MADE: Json = {"public_log": True, "access_log": "off", "suspended": False, "deleted": False}
 _KEY_MADE: Json = {"label": None, "service": False, "revoked": False}
 _USER_MADE: Json = {"login": None, "name": None, "email": None, "disabled": False, "grants": ()}
 _SESSION_MADE: Json = {"ended": False}
@@ -196,6 +196,7 @@ def _pairs(grants: Iterable[Json]) -> tuple[tuple[str, str], ...]:
 # How a fact is read from a record, where it is not simply a member of that name.
 _FACTS: dict[str, Callable[[Json], object]] = {
     "public_log": lambda record: record.get("public_log", True),
+    "access_log": lambda record: record.get("access_log", "off"),
     "suspended": lambda record: record.get("suspended_ms") is not None,
     "deleted": lambda record: record.get("deleted_ms") is not None,
     "service": lambda record: record.get("service", False),

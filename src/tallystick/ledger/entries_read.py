@@ -20,9 +20,11 @@ class EntriesRead:
     those may be named to callers who see a part.
     """
 
-    __slots__ = ("bound", "ids", "tenant", "top")
+    __slots__ = ("asked", "bound", "ids", "tenant", "top")
 
     def __init__(self) -> None:
+        self.asked: str | None = None
+        """The tenant whose log was asked, whatever the answer."""
         self.tenant: str | None = None
         self.ids: dict[int, str | None] = {}
         """Event ids by index, in the order they were read; None where only the index is known."""
@@ -32,7 +34,7 @@ class EntriesRead:
 
     def add_views(self, tenant: str, views: Iterable[View], *, bound: bool) -> None:
         """Note entries that were read."""
-        self.tenant = tenant
+        self.tenant = self.asked = tenant
         for view in views:
             index = view.first.index
             self.ids[index] = view.first.id
@@ -43,7 +45,7 @@ class EntriesRead:
 
     def add_indexes(self, tenant: str, indexes: Iterable[int], *, bound: bool) -> None:
         """Note entries that the answer will show."""
-        self.tenant = tenant
+        self.tenant = self.asked = tenant
         for index in indexes:
             self.ids.setdefault(index, None)
             if bound:
@@ -73,3 +75,10 @@ def note_indexes(tenant: str, indexes: Iterable[int], *, bound: bool) -> None:
     shown = _running.get()
     if shown is not None:
         shown.add_indexes(tenant, indexes, bound=bound)
+
+
+def note_question(tenant: str) -> None:
+    """Note that a log was asked, if a request is running."""
+    shown = _running.get()
+    if shown is not None:
+        shown.asked = tenant

@@ -18,7 +18,7 @@ from tallystick.events.event import Draft, Event, HeadSlot, Json, Op, Resource, 
 from tallystick.identity.acts import Act
 from tallystick.ledger import change_checks as checks
 from tallystick.ledger.change_tracking import Differences
-from tallystick.ledger.entries_read import note_indexes, note_views
+from tallystick.ledger.entries_read import note_indexes, note_question, note_views
 from tallystick.ledger.erasure import erasure_item
 from tallystick.ledger.holds import Holds, takes_away
 from tallystick.ledger.identity_updates import Changes
@@ -77,8 +77,6 @@ class Ledger:
         self.holds = Holds(store)
         self.differences = Differences(store, self.append)
         self.changes = Changes(store, self.administer)
-
-    # Writing
 
     def submit(
         self,
@@ -294,8 +292,6 @@ class Ledger:
         checks.check_revision(view, expected)
         return view
 
-    # Reading
-
     def get(self, tenant: str, id: str, visible: Expr) -> View:
         """Return the event with an id.
 
@@ -380,9 +376,9 @@ class Ledger:
     def _select(
         self, tenant: str, question: Find, visible: Expr, slice_bytes: int
     ) -> tuple[Selection, Found]:
-        asked = bound(question, visible)
+        reader, asked = self._asked(tenant), bound(question, visible)
         for _ in range(_LOOKS):
-            found = self._reader.find(tenant, asked, entry_bytes=slice_bytes)
+            found = reader.find(tenant, asked, entry_bytes=slice_bytes)
             selection = self.select_of(tenant, question, found, slice_bytes)
             # Without any row nobody could ask for what follows: worth another look.
             if not selection.is_empty or not found.hits:
@@ -405,35 +401,37 @@ class Ledger:
 
     def count(self, tenant: str, where: Expr, visible: Expr, *, dialect: str = "native") -> int:
         """Return how many events match, exactly."""
-        return self._reader.count(tenant, all_of((where, visible)), dialect=dialect)
+        return self._asked(tenant).count(tenant, all_of((where, visible)), dialect=dialect)
 
     def aggregate(
         self, tenant: str, question: Find, requests: Sequence[Aggregate], visible: Expr
     ) -> Sequence[AggregateResult]:
         """Return aggregates over everything that a question matches."""
-        return self._reader.aggregate(tenant, bound(question, visible), requests)
+        return self._asked(tenant).aggregate(tenant, bound(question, visible), requests)
 
     def find_rows(self, tenant: str, question: Find, visible: Expr) -> Found:
         """Return a page of rows without their views; `select_of` reads those.
 
         Raises: InvalidQuery, FollowerBehind.
         """
-        return self._reader.find(tenant, bound(question, visible))
+        return self._asked(tenant).find(tenant, bound(question, visible))
 
     def history(self, tenant: str, target: Resource, *, limit: int, offset: int) -> list[int]:
         """Return the indexes of a resource's document entries, newest first.
 
         Whether a caller may see each of them is still to be asked; see `may_see`.
         """
-        return self._reader.history(tenant, target.type, target.id, limit=limit, offset=offset)
+        return self._asked(tenant).history(
+            tenant, target.type, target.id, limit=limit, offset=offset
+        )
 
     def resource(self, tenant: str, type: str, id: str) -> ResourceSummary | None:
         """Return what is known of a resource."""
-        return self._reader.resource(tenant, type, id)
+        return self._asked(tenant).resource(tenant, type, id)
 
     def resources(self, tenant: str, question: ResourceQuery) -> list[ResourceSummary]:
         """Return a page of resources by id."""
-        return self._reader.resources(tenant, question)
+        return self._asked(tenant).resources(tenant, question)
 
     def head(self, tenant: str, slot: HeadSlot, type: str, id: str) -> ResourceHead | None:
         """Return where the latest entry of a resource stands, as of this moment."""
@@ -446,3 +444,7 @@ class Ledger:
         if head is None or not head.live:
             return None
         return self.view_at(tenant, head.index).first
+
+    def _asked(self, tenant: str) -> Reader:
+        note_question(tenant)
+        return self._reader

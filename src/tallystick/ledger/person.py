@@ -23,6 +23,9 @@ from tallystick.log.views import event_of
 from tallystick.store.base import LogRow, Store
 from tallystick.store.slices import row_slices
 
+ACCESS_KIND = "access.read"
+"""Kind of the entries that say who looked; what was asked may name a person."""
+
 _DATA = ("data", "previous")
 _QUESTIONS = ("export.",)
 """Kinds of entries whose data holds what somebody asked for."""
@@ -109,6 +112,8 @@ class Person:
         if event.op is Op.SYSTEM and event.kind.startswith(_QUESTIONS):
             # Somebody asked for the person: the question goes, that it was asked stays.
             return bool(own) or self._names(event.data)
+        if event.kind == ACCESS_KIND and self._names(event.data):
+            return True  # who asked for the person, and in which words
         return bool(own) or any(
             path.value in _texts_at(content, path.names)
             for path in self._paths

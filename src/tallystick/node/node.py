@@ -39,6 +39,7 @@ from tallystick.index.open import RULES, Index, open_index
 from tallystick.ledger.blobs import Blobs
 from tallystick.ledger.erasures import Erasures
 from tallystick.ledger.ledger import Ledger
+from tallystick.ledger.reads import ReadLog
 from tallystick.ledger.retention_run import Retention
 from tallystick.ledger.rotations import record_rotation
 from tallystick.ledger.tenant_end import TenantEnd
@@ -158,6 +159,7 @@ class Node:
         self.erasures = Erasures(self.ledger, self.blobs)
         self.retention = Retention(self.ledger, self.blobs)
         self.tenant_end = TenantEnd(self.ledger, self.blobs)
+        self.reads = ReadLog(self.ledger)
 
     def hold(self, lock: int) -> None:
         """Keep the lock of the data folder until the node is closed."""
@@ -299,6 +301,7 @@ class Node:
 
     def close(self) -> None:
         """Commit what is queued, stop the followers, release store and folder."""
+        self.reads.close()
         self.sequencer.close()
         if self.witnesses is not None:
             self.witnesses.close()

@@ -38,7 +38,8 @@ class TenantIn(Input, frozen=True):
 class PolicyIn(Input, frozen=True):
     """What a tenant decides about itself."""
 
-    public_log: bool
+    public_log: bool | None = None
+    access_log: str | None = None
 
 
 class TenantEndIn(Input, frozen=True):
@@ -112,7 +113,9 @@ class AdminTenantsApi:
         def change(known: Tenant | None) -> Act:
             if known is None:
                 raise NotFound(f"no such tenant: {tenant!r}")
-            return acts.change_policy(known, public_log=wanted.public_log)
+            return acts.change_policy(
+                known, public_log=wanted.public_log, access_log=wanted.access_log
+            )
 
         self._ledger.changes.carry_out(Tenant, tenant, tenant, change)
         return json_response(_tenant(self._identity.tenant(tenant)))
@@ -145,6 +148,7 @@ def _tenant(tenant: Tenant) -> Json:
         "number": tenant.number,
         "log_id": tenant.log_id,
         "public_log": tenant.public_log,
+        "access_log": tenant.access_log,
         "created_at": times.to_rfc3339(tenant.created_ms),
         **_ended(tenant),
     }

@@ -25,6 +25,7 @@ from tallystick.http.native import parameters
 from tallystick.identity import access
 from tallystick.identity.access import Principal
 from tallystick.identity.admission import ADMISSION
+from tallystick.ledger.entries_read import note_question
 from tallystick.query.native_filter import FILTER_PARAMETERS
 from tallystick.query.question import Over
 from tallystick.query.values import Values
@@ -161,6 +162,7 @@ class LogFollower:
         )
 
     def _head(self, tenant: str) -> LogHead:
+        note_question(tenant)
         head = self._ledger.store.log_head(tenant)
         if head is None:
             raise NotFound(f"tenant {tenant!r} has no log")
