@@ -55,7 +55,7 @@ def main() -> None:
     if unknown := [name for name in names if name not in PARTS]:
         parser.error(f"there is no part {unknown[0]!r}")
     options.folder.mkdir(parents=True, exist_ok=True)
-    state = options.folder / ("quick.json" if options.quick else "full.json")
+    state = options.folder / "results.json"
     for name in names:
         with tempfile.TemporaryDirectory(prefix="tallystick-bench-") as scratch:
             world = World(plan, Path(scratch), options.folder, options.data)
@@ -64,8 +64,8 @@ def main() -> None:
         parts[name] = saved
         ordered = {each: parts[each] for each in PARTS if each in parts}
         state.write_text(json.dumps(ordered, indent=1))
-        text = report.written(ordered)
-        options.report.write_text(text)
+        missing = [each for each in PARTS if each not in ordered]
+        options.report.write_text(report.written(ordered, missing))
         print(report.written({name: saved}).split("\n\n", 2)[2])
 
 

@@ -49,11 +49,14 @@ def load_average() -> str:
     return " ".join(f"{value:.1f}" for value in os.getloadavg())
 
 
-def written(parts: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return the report of some parts, as the state keeps them."""
+def written(parts: Mapping[str, Mapping[str, Any]], missing: Sequence[str] = ()) -> str:
+    """Return the report of some parts, as the state keeps them; `missing` were never measured."""
     read = {name: _part(saved) for name, saved in parts.items()}
     lines = ["# Measured", "", "Written by `python -m bench`; medians, raw rounds below.", ""]
     lines += [f"- {line}" for line in machine()]
+    lines += _loaded(parts)
+    if missing:
+        lines += ["", f"Not measured yet: {', '.join(missing)}."]
     lines += ["", "| | measured | must | goal | |", "|---|--:|--:|--:|---|"]
     lines += [_row(row) for part in read.values() for row in part.rows]
     lines += ["", "## Raw rounds", ""]
@@ -71,6 +74,24 @@ def written(parts: Mapping[str, Mapping[str, Any]]) -> str:
             "",
         ]
     return "\n".join(lines)
+
+
+def _loaded(parts: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Say which parts were measured beside other work: their figures claim nothing."""
+    processors = os.cpu_count() or 1
+    loaded = [name for name, saved in parts.items() if _last_minute(saved) > processors]
+    if not loaded:
+        return []
+    return [
+        "",
+        f"**Not on a quiet machine: {', '.join(loaded)}.** Before these parts began, more than"
+        f" {processors} processes wanted the {processors} processors. Read their figures as no"
+        " claim, neither for Tallystick nor against a peer.",
+    ]
+
+
+def _last_minute(saved: Mapping[str, Any]) -> float:
+    return float(saved["before"].split()[0])
 
 
 def _part(saved: Mapping[str, Any]) -> Part:
