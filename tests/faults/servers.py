@@ -25,7 +25,7 @@ class CrashableServer:
     """A server whose every process can be killed."""
 
     def __init__(self, server: Any) -> None:
-        self._server = server
+        self._server = self.server = server
         self.url: str = server.get_uri()
 
     def crash(self) -> None:

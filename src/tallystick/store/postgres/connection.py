@@ -32,6 +32,7 @@ Result = TypeVar("Result")
 APPLICATION_NAME = "tallystick"
 CONNECTION_WAIT_S = 5.0
 _CANCEL_S = 5.0
+_NODE_WAIT_MS = 5_000
 
 _ALWAYS = {
     # Statements that take no time are not worth compiling, whatever the planner expects of them.
@@ -152,7 +153,12 @@ def _set_up(connection: Connection, timeouts: Timeouts) -> None:
 def _set_local(connection: Connection, settings: Mapping[str, str]) -> tuple[bytes, ...]:
     """Return the statements that make settings for one transaction, on every node it reaches."""
     if connection.sharded:
-        settings = {"citus.propagate_set_commands": "local", **settings}
+        # A node that is away is to fail in time, not after half a minute.
+        settings = {
+            "citus.propagate_set_commands": "local",
+            "citus.node_connection_timeout": str(_NODE_WAIT_MS),
+            **settings,
+        }
     return tuple(
         sql.SQL("SET LOCAL {} TO {}")
         .format(sql.Identifier(*name.split(".")), sql.Literal(value))
