@@ -12,7 +12,7 @@ import signal
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -27,7 +27,7 @@ from tallystick.store.postgres.store import open_postgres
 from tests.faults.conftest import is_soaking
 from tests.faults.servers import CrashableServer, crashable_server
 from tests.index.test_postgres_search import until
-from tests.store.store_fixtures import check_lists
+from tests.store.store_fixtures import check_lists, open_with_lists
 from tests.store.transactions import KEY
 from tests.support.check import check_log
 from tests.support.postgres import pgserver
@@ -68,6 +68,8 @@ def standby_of(primary: CrashableServer) -> Iterator[str]:
             bin_path=made.bin_path,
             user=made.system_user,
         )
+        # The primary's socket stands in its data, and so does the lock on it in the copy.
+        (folder / "data" / ".s.PGSQL.5432.lock").unlink(missing_ok=True)
         server = pgserver(folder / "data")
         try:
             yield server.get_uri()
@@ -82,7 +84,7 @@ class Load:
 
     def __init__(self, url: str, remembered: RememberedHeads) -> None:
         self.acknowledged: list[int] = []
-        self._store = open_postgres(url)
+        self._store = open_with_lists(url)
         self._recorder = Recorder(
             self._store, KEY, committed=lambda heads, stats: remembered.committed(heads)
         )
@@ -148,6 +150,14 @@ def test_standby_takes_over_under_load(
                 assert KnownHeads(store, known).learn([head]) == [head]
         check_lists(standby)
         primary.start()
+        forget_standby(primary)
+
+
+def forget_standby(primary: CrashableServer) -> None:
+    """Let commits wait for no standby any longer: there is none."""
+    with psycopg.connect(primary.url, autocommit=True) as connection:
+        connection.execute("ALTER SYSTEM RESET synchronous_standby_names")
+        connection.execute("SELECT pg_reload_conf()")
 
 
 def wait_for_standby(primary: CrashableServer) -> None:
@@ -167,10 +177,17 @@ def wait_for_standby(primary: CrashableServer) -> None:
 
 def cut_off(standby: str) -> None:
     """Stop the process that receives for the standby, as a network that hangs would."""
-    with psycopg.connect(standby, autocommit=True) as connection:
-        row = connection.execute("SELECT pid FROM pg_stat_wal_receiver").fetchone()
-    assert row is not None, "it streams"
-    os.kill(row[0], signal.SIGSTOP)
+    pids: list[int] = []
+
+    def is_found() -> bool:
+        # What is replayed may end a question to a standby.
+        with suppress(psycopg.OperationalError), psycopg.connect(standby) as connection:
+            rows = connection.execute("SELECT pid FROM pg_stat_wal_receiver").fetchall()
+            pids.extend(pid for (pid,) in rows)
+        return bool(pids)
+
+    until(is_found)
+    os.kill(pids[0], signal.SIGSTOP)
 
 
 def promote(standby: str) -> None:
