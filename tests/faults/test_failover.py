@@ -180,10 +180,7 @@ def cut_off(standby: str) -> None:
     pids: list[int] = []
 
     def is_found() -> bool:
-        # What is replayed may end a question to a standby.
-        with suppress(psycopg.OperationalError), psycopg.connect(standby) as connection:
-            rows = connection.execute("SELECT pid FROM pg_stat_wal_receiver").fetchall()
-            pids.extend(pid for (pid,) in rows)
+        pids.extend(pid for (pid,) in ask(standby, "SELECT pid FROM pg_stat_wal_receiver"))
         return bool(pids)
 
     until(is_found)
@@ -192,10 +189,17 @@ def cut_off(standby: str) -> None:
 
 def promote(standby: str) -> None:
     """Let the standby take over, with what it has."""
-    with psycopg.connect(standby, autocommit=True) as connection:
-        stopped = connection.execute(
-            "SELECT pid FROM pg_stat_activity WHERE backend_type = 'walreceiver'"
-        ).fetchall()
-        for (pid,) in stopped:
-            os.kill(pid, signal.SIGCONT)
-        connection.execute("SELECT pg_promote(true, 60)")
+    until(lambda: ask(standby, "SELECT pg_promote(false)") == [(True,)])
+    # A receiver that was stopped has to hear that it is to end.
+    for (pid,) in ask(
+        standby, "SELECT pid FROM pg_stat_activity WHERE backend_type = 'walreceiver'"
+    ):
+        os.kill(pid, signal.SIGCONT)
+    until(lambda: ask(standby, "SELECT pg_is_in_recovery()") == [(False,)])
+
+
+def ask(standby: str, question: str) -> list[Any]:
+    """Return the rows of an answer, none where what is replayed ended the question."""
+    with suppress(psycopg.OperationalError), psycopg.connect(standby, autocommit=True) as asking:
+        return asking.execute(question.encode()).fetchall()
+    return []
