@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,6 +29,11 @@ settings.register_profile(
     "soak", settings.get_profile("suite"), derandomize=False, max_examples=5_000
 )
 settings.load_profile("suite")
+
+# A shell without job control starts what runs in its background deaf to Ctrl-C, and the programs
+# that tests start would be so too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SOURCE = Path(tallystick.__file__).parent
 

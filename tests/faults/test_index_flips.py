@@ -69,7 +69,12 @@ class Kept:
 
     @staticmethod
     def revise(http: httpx2.Client) -> None:
-        rows = http.get("/v1/events?limit=5").json()["events"]
+        listed = http.get("/v1/events?limit=5")
+        while listed.status_code == 503:
+            # Lists have not caught up with the batches yet.
+            time.sleep(0.2)
+            listed = http.get("/v1/events?limit=5")
+        rows = listed.json()["events"]
         for row in rows[:3]:
             content = {"data": {**row["data"], "text": "revised w3"}}
             assert http.post(f"/v1/events/{row['id']}/revise", json=content).status_code == 200

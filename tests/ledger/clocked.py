@@ -13,6 +13,9 @@ from tallystick.settings import Settings
 
 START_MS = 1_750_000_000_000
 
+AHEAD_DAYS = 400
+"""A clock set wrongly, but not ahead of a database's own: that one refuses each write."""
+
 
 class SetClock:
     """A clock that tests set."""

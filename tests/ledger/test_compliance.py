@@ -13,7 +13,7 @@ from tallystick.maintenance import fsck
 from tallystick.node.node import Node
 from tallystick.query.expr import Everything
 from tallystick.store.base import IdentityWrite, TenantCommit
-from tests.ledger.clocked import START_MS, SetClock, clock, node
+from tests.ledger.clocked import AHEAD_DAYS, START_MS, SetClock, clock, node
 
 __all__ = ["clock", "node"]
 
@@ -75,7 +75,7 @@ def test_date_that_is_past_is_refused(node: Node) -> None:
 def test_clock_set_ahead_ends_nothing_until_it_is_confirmed(node: Node, clock: SetClock) -> None:
     id = record(node)
     comply(node, 30)
-    clock.ms += 3_650 * DAY_MS
+    clock.ms += AHEAD_DAYS * DAY_MS
     for _ in range(3):
         record(node)
     with pytest.raises(UnderHold):

@@ -18,7 +18,7 @@ from tallystick.maintenance import fsck
 from tallystick.node.node import Node
 from tallystick.query.expr import Everything
 from tallystick.query.question import Find
-from tests.ledger.clocked import START_MS, SetClock, clock, node
+from tests.ledger.clocked import AHEAD_DAYS, START_MS, SetClock, clock, node
 
 __all__ = ["clock", "node"]
 
@@ -177,10 +177,10 @@ def test_floor_of_one_policy_keeps_events_from_another(node: Node, clock: SetClo
 
 
 def test_clock_set_ahead_removes_nothing(node: Node, clock: SetClock) -> None:
-    """Goal: age is the log's. A clock ten years ahead lets one day pass, until it is confirmed."""
+    """Goal: age is the log's. A clock far ahead lets one day pass, until it is confirmed."""
     record(node)
     keep(node)
-    clock.ms += 3650 * DAY_MS
+    clock.ms += AHEAD_DAYS * DAY_MS
     record(node)
     assert run(node, confirm=True)["p"].events == 0
     draft = Draft(kind=CLOCK_CONFIRMED, op=Op.SYSTEM, target=Resource("clock", "acme"))

@@ -71,6 +71,10 @@ class Partitions:
 
 def end_of(connection: Connection) -> int:
     """Return the position at which the stretches of some table end."""
+    return min(_ends(connection).values())
+
+
+def _ends(connection: Connection) -> dict[str, int]:
     ends = dict.fromkeys(TABLES, 0)
     for table, bound in connection.execute(_ENDS, (list(TABLES),)).fetchall():
         found = _END.search(bound)
@@ -79,7 +83,7 @@ def end_of(connection: Connection) -> int:
         elif _OPEN_END.search(bound):
             # A log of the version before that has come so far goes on in its rest.
             ends[table] = _ENDLESS
-    return min(ends.values())
+    return ends
 
 
 def grow(connection: Connection, end: int) -> int:
@@ -87,9 +91,8 @@ def grow(connection: Connection, end: int) -> int:
     with transaction(connection):
         # One process at a time; what another one has made meanwhile is seen.
         connection.execute(_LOCK)
-        begin = end_of(connection)
-        for start in range(begin, end, STRETCH):
-            for table in TABLES:
+        for table, begin in _ends(connection).items():
+            for start in range(begin, end, STRETCH):
                 _add(connection, table, start)
         return end_of(connection)
 
