@@ -14,6 +14,7 @@ import http.client
 import os
 import re
 import statistics
+import sys
 import tempfile
 import threading
 import time
@@ -132,7 +133,9 @@ def measure(person: Person, name: str, target: str) -> Measured:
         started_s = time.perf_counter()
         status, body = person.get(target, headers)
         times_ms.append((time.perf_counter() - started_s) * 1000)
-    return Measured(name, status, statistics.median(times_ms), _p95(times_ms), len(body))
+    found = Measured(name, status, statistics.median(times_ms), _p95(times_ms), len(body))
+    print(f"{name:40} {found.median_ms:8.1f} {found.p95_ms:8.1f}", file=sys.stderr, flush=True)
+    return found
 
 
 def _p95(values: Sequence[float]) -> float:

@@ -1,6 +1,6 @@
 """Pictures of the console's pages, light and dark: `make screenshots` writes them to a folder.
 
-The few that the documentation shows are kept in `docs/images`.
+All are kept in `docs/images`; the documentation shows a few.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from tallystick.subscriptions.streams.progress import Delivery, StoredPosition, 
 from tests.console.browser import chromium, visiting
 from tests.support.live_server import TENANT, LiveServer, open_server
 
-SIZE = {"width": 1200, "height": 780}
+SIZE = {"width": 1100, "height": 715}
+QUALITY = 70
 
 
 def main() -> None:
@@ -45,12 +46,12 @@ def main() -> None:
         for scheme in ("light", "dark"):
             with visiting(browser, server, viewport=SIZE, color_scheme=scheme) as page:
                 for name, address in pages.items():
-                    page.goto(address, wait_until="networkidle")
+                    page.goto(address, wait_until="networkidle", timeout=90_000)
                     if name == "event":
                         page.get_by_role("button", name="Verify").click()
                         page.locator(".verdict .notice").wait_for()
-                    file = target / f"console-{name}-{scheme}.png"
-                    page.screenshot(path=file, animations="disabled")
+                    file = target / f"console-{name}-{scheme}.jpg"
+                    page.screenshot(path=file, animations="disabled", type="jpeg", quality=QUALITY)
                     print(f"{file} {file.stat().st_size // 1024} KiB")
 
 
