@@ -95,7 +95,7 @@ class Person:
 def pages(person: Person) -> dict[str, str]:
     """Return addresses of pages by name, as the log that is measured has them."""
     _, listed = person.get("/console")
-    event = re.search(rb'href="(/console/events/[^"]+)"', listed)
+    event = re.search(rb'class="told" href="([^"]+)"', listed)
     assert event is not None
     _, shown = person.get(event[1].decode())
     resource = re.search(rb'href="(/console/resource[^"]+)"', shown)
