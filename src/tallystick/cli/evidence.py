@@ -14,6 +14,11 @@ from typing import Any
 import click
 import msgspec
 
+from tallystick.cli.exported_rows import (
+    compare_with_bundle,
+    compare_with_receipt,
+    rows_of_bundle,
+)
 from tallystick.cli.output import progress_bar
 from tallystick.cli.target import Reach
 from tallystick.cli.verify_url import is_url, verify_url
@@ -21,6 +26,7 @@ from tallystick.client.client import Client, Json
 from tallystick.client.remembered_heads import FOLDER_VARIABLE
 from tallystick.errors import TallystickError, VerificationError
 from tallystick.identity.credentials import KEY_PREFIX
+from tallystick.tlog.hashing import leaf_hash
 from tallystick.tlog.note import Verifier
 from tallystick.tlog.receipt import VerifiedReceipt, verify_receipt
 
@@ -75,6 +81,13 @@ def _sha256(path: Path) -> str:
     "--key", help="The log's verifier key (`tallystick keys log`); of a URL, the API key to use."
 )
 @click.option("--pin", metavar="VKEY", help="The verifier key to expect; of a URL, from now on.")
+@click.option(
+    "--with",
+    "bundle",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="BUNDLE",
+    help="Of exported lines: the evidence bundle that proves them.",
+)
 @click.option("--once", is_flag=True, help="Of a URL: check once and end, as cron wants it.")
 @click.option(
     "--every",
@@ -97,6 +110,7 @@ def verify(
     *,
     key: str | None,
     pin: str | None,
+    bundle: Path | None,
     once: bool,
     interval_s: float,
     heads: Path | None,
@@ -139,7 +153,7 @@ def verify(
             content = content[: _RECEIPT_BYTES_MAX + 1]
         _show_receipt(verify_receipt(content, verifier=verifier), as_json)
     else:
-        _verify_lines(lines, verifier, as_json)
+        _verify_lines(lines, verifier, bundle, as_json)
 
 
 def _vkey(key: str | None, pin: str | None) -> str | None:
@@ -163,58 +177,86 @@ def _lines_of(content: bytes) -> list[bytes] | None:
         return None
     with contextlib.suppress(ValueError):
         first = json.loads(lines[0])
-        if isinstance(first, dict) and (len(lines) > 1 or "proof" in first):
+        if isinstance(first, dict) and (len(lines) > 1 or "proof" in first or "revision" in first):
             return lines
     return None
 
 
-def _verify_lines(lines: list[bytes], verifier: Verifier | None, as_json: bool) -> None:
-    """Verify receipts, or exported rows that carry theirs, one a line."""
+def _verify_lines(
+    lines: list[bytes], verifier: Verifier | None, bundle: Path | None, as_json: bool
+) -> None:
+    """Verify receipts, or exported rows that carry theirs or stand in a bundle, one a line."""
+    rows = [_row(number, line) for number, line in enumerate(lines, start=1)]
+    bare = [row for row in rows if "proof" not in row and "inclusion_proof" not in row]
+    told: dict[int, Json] = {}
     keys: set[str] = set()
-    for number, line in enumerate(lines, start=1):
+    if bare and bundle is not None:
+        keys.add(_checked_bundle(bundle, None if verifier is None else str(verifier)).vkey)
+        told = rows_of_bundle(bundle, (row.get("index", -1) for row in bare))
+    unproven: set[str] = set()
+    for number, row in enumerate(rows, start=1):
         try:
-            row = json.loads(line)
-        except ValueError:
-            raise VerificationError(f"line {number} is not JSON") from None
-        receipt = row.get("proof", row) if isinstance(row, dict) else None
-        if not isinstance(receipt, dict):
-            raise VerificationError(f"line {number} has no receipt")
-        try:
-            found = verify_receipt(receipt, verifier=verifier)
+            unproven |= _verify_row(row, verifier, told, keys)
         except VerificationError as error:
-            raise VerificationError(f"line {number}: {error.message}") from error
-        if receipt is not row and not _is_of(row, found):
-            raise VerificationError(f"line {number} contradicts its receipt")
-        keys.add(found.key)
-    told = {"verified": True, "lines": len(lines), "key_pinned": verifier is not None,
-            "keys": sorted(keys)}  # fmt: skip
+            raise VerificationError(f"line {number}: {error.message}", hint=error.hint) from error
+    answer = {"verified": True, "lines": len(lines), "key_pinned": verifier is not None,
+              "keys": sorted(keys), "not_proven": sorted(unproven)}  # fmt: skip
     whose = "the log's, as pinned" if verifier else f"not pinned: {', '.join(sorted(keys))}"
-    _show(told, f"verified: {len(lines):,} lines, each in the log\n  key  {whose}", as_json)
+    text = f"verified: {len(lines):,} lines, each in the log\n  key  {whose}"
+    if unproven:
+        text += f"\n  not proven, as only the server says it: {', '.join(sorted(unproven))}"
+    _show(answer, text, as_json)
 
 
-def _is_of(row: Json, found: VerifiedReceipt) -> bool:
-    """Tell whether a row shows what its receipt proves, a revision of its data apart."""
-    entry, sections = found.entry, found.sections
-    same = row.get("index") == found.index and row.get("id") == entry["id"]
-    same = same and row.get("kind") == entry["kind"]
-    for name in ("actor", "target"):
-        same = same and row.get(name) == sections.get(name)
-    if row.get("revision", found.index) == found.index:
-        same = same and row.get("data", {}) == (sections.get("data") or {})
-        same = same and row.get("previous") == sections.get("previous")
-    return bool(same)
+def _row(number: int, line: bytes) -> Json:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        raise VerificationError(f"line {number} is not JSON") from None
+    if not isinstance(row, dict):
+        raise VerificationError(f"line {number} is not a JSON object")
+    return row
 
 
-def _verify_bundle(path: Path, vkey: str | None, as_json: bool) -> None:
+def _verify_row(
+    row: Json, verifier: Verifier | None, told: dict[int, Json], keys: set[str]
+) -> set[str]:
+    """Verify one line; return its members that nothing proves. Raises: VerificationError."""
+    if "proof" not in row and "inclusion_proof" not in row:
+        known = told.get(row.get("index", -1))
+        if known is None:
+            raise VerificationError(
+                "it has no receipt and is in no bundle",
+                hint="name a bundle that holds the events: tallystick export --bundle FILE, then "
+                "verify --with FILE; or fetch receipts (GET /v1/receipts)",
+            )
+        return compare_with_bundle(row, known)
+    receipt = row.get("proof", row)
+    if not isinstance(receipt, dict):
+        raise VerificationError("its receipt is not a JSON object")
+    found = verify_receipt(receipt, verifier=verifier)
+    keys.add(found.key)
+    if receipt is row:
+        return set()
+    return compare_with_receipt(row, found, leaf_hash(str(receipt["entry"]).encode()))
+
+
+def _checked_bundle(path: Path, vkey: str | None) -> Any:
+    """Return a bundle that holds. Raises: VerificationError."""
     # The script that travels in bundles: one verifier less to be wrong.
     script: Any = import_module("tallystick.evidence.verify")
     try:
         with path.open("rb") as file:
-            found = script.Verification(file, vkey)
+            found: Any = script.Verification(file, vkey)
     except script.Wrong as error:
         raise VerificationError(f"the bundle is invalid: {error}") from None
     except (ValueError, LookupError, TypeError, RecursionError, StopIteration) as error:
         raise VerificationError("the bundle is invalid: it is malformed") from error
+    return found
+
+
+def _verify_bundle(path: Path, vkey: str | None, as_json: bool) -> None:
+    found = _checked_bundle(path, vkey)
     told = {
         "verified": True,
         "key_pinned": vkey is not None,
