@@ -18,6 +18,7 @@ from tallystick.maintenance import fsck
 from tallystick.node.node import Node
 from tallystick.query.expr import Everything
 from tallystick.query.question import Find
+from tests.ledger.canary import CANARY, PHONE, places_holding
 from tests.ledger.clocked import AHEAD_DAYS, START_MS, SetClock, clock, node
 
 __all__ = ["clock", "node"]
@@ -290,3 +291,17 @@ def test_records_that_contradict_their_entries_are_found(node: Node) -> None:
 
     node.ledger.append_all("acme", [Item(entry.prepare(Draft(kind="x", op=Op.SYSTEM)), (write,))])
     assert "days" in (difference(node) or "")
+
+
+def test_nothing_of_what_was_removed_is_left_in_any_file(node: Node, clock: SetClock) -> None:
+    who = Resource("user", "481", CANARY, {"phone": PHONE})
+    index = record(node, actor=who, target=who, data={"to": PHONE}, trails=(CANARY,))
+    id = at(node, index).id
+    node.ledger.revise("acme", id, {"to": [PHONE]}, visible=Everything(), dialect="native")
+    assert shown(node) == [index]
+    assert places_holding(node, [CANARY, PHONE]) != []
+    keep(node, days=0)
+    run(node, confirm=True)
+    assert shown(node) == []
+    assert places_holding(node, [CANARY, PHONE]) == []
+    assert difference(node) is None
