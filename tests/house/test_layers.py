@@ -50,6 +50,28 @@ def _is_at_the_door(name: str, seen: frozenset[str] = frozenset()) -> bool:
     )
 
 
+def test_top_level_is_thirty_boxes_without_a_circle() -> None:
+    """A room or a leaf is a box; an arrow is an import across boxes."""
+    arrows: dict[str, set[str]] = {}
+    for name in modules():
+        box = _box(name.removesuffix(".py"))
+        here = arrows.setdefault(box, set())
+        here |= {_box(i.removeprefix("tallystick.").replace(".", "/")) for i in imports(name)
+                 if i.startswith("tallystick.")} - {box}  # fmt: skip
+    face = arrows.pop("__init__")
+    assert face <= arrows.keys()
+    assert len(arrows) <= 30, sorted(arrows)
+    # Boxes are taken away as long as one has no arrow to another: a circle would be left.
+    while bottom := {box for box, below in arrows.items() if not below & arrows.keys()}:
+        for box in bottom:
+            del arrows[box]
+    assert arrows == {}
+
+
+def _box(path: str) -> str:
+    return path.partition("/")[0]
+
+
 def test_dialects_do_not_import_each_other() -> None:
     dialects = {path.name for path in (PACKAGE / "dialects").glob("*/")}
     found = [

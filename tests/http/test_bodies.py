@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from tallystick import limits
-from tallystick.compression import CODINGS
+from tallystick.http.compression import CODINGS
 from tests.http.native.test_append import log_size
 from tests.support.live_server import TENANT, LiveServer
 

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 from starlette.requests import Request
 from starlette.types import Receive, Scope
 
-from tallystick.compression import Unpacker, coding_of, unpacked
 from tallystick.errors import Malformed, TooLarge
+from tallystick.http.compression import Unpacker, coding_of, unpacked
 
 _FIRST_HEADERS = "tallystick.first_headers"
 

@@ -9,7 +9,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tallystick import json_text
-from tallystick.compression import CODINGS
 from tallystick.dialects.errors import STORE_RETRY_AFTER_S, ErrorAnswer, respond, row_of
 from tallystick.errors import (
     Conflict,
@@ -33,6 +32,7 @@ from tallystick.errors import (
     UnsupportedMediaType,
     UnsupportedOperator,
 )
+from tallystick.http.compression import CODINGS
 
 CONTENT_TYPE = "application/problem+json"
 CHALLENGE = 'Bearer realm="tallystick"'

@@ -27,7 +27,6 @@ from typing import Any, NamedTuple, TypeAlias
 import tantivy
 from tantivy import Order
 
-from tallystick import deadline
 from tallystick.errors import (
     InvalidQuery,
     StoreBusy,
@@ -55,6 +54,7 @@ from tallystick.index.search.queries import (
     to_query,
 )
 from tallystick.index.search.terms import FILLER
+from tallystick.query import deadline
 
 Address: TypeAlias = tantivy.DocAddress
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tallystick.compression import CODINGS, Unpacker, coding_of, unpacked
 from tallystick.errors import Malformed, TooLarge, UnsupportedMediaType
+from tallystick.http.compression import CODINGS, Unpacker, coding_of, unpacked
 
 if sys.version_info >= (3, 14):
     from compression import zstd
