@@ -18,25 +18,7 @@ from tallystick.identity import acts
 from tallystick.identity.access import Scope
 from tallystick.identity.records import ApiKey, User
 from tests.support.live_server import TENANT, LiveServer, open_server
-from tests.support.postgres import fresh_database
 from tests.support.sse import Tail
-
-
-@pytest.fixture(
-    scope="module",
-    params=["sqlite", pytest.param("postgres", marks=pytest.mark.needs("postgres"))],
-)
-def server(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[LiveServer]:
-    """Serve one store of each kind."""
-    with ExitStack() as stack:
-        settings: dict[str, Any] = {}
-        if request.param == "postgres":
-            url = request.getfixturevalue("postgres_url")
-            settings["database"] = stack.enter_context(fresh_database(url))
-        folder = tmp_path_factory.mktemp("live") / "data"
-        yield stack.enter_context(open_server(folder, **settings))
 
 
 @pytest.fixture
