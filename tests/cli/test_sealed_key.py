@@ -27,9 +27,9 @@ def test_folder_with_a_sealed_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert before.strip().rpartition("+")[2] not in key.read_text()
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
     for command in (["tenants", "list"], ["fsck"], ["demo", "--events", "1"]):
-        assert "under a passphrase" in run(*command, *data, code=1).stderr
+        assert "protected by a passphrase" in run(*command, *data, code=1).stderr
     monkeypatch.setenv(VARIABLE, "another passphrase")
-    assert "does not open the signing key" in run("fsck", *data, code=1).stderr
+    assert "wrong passphrase for the signing key" in run("fsck", *data, code=1).stderr
     monkeypatch.setenv(VARIABLE, PASSPHRASE)
     run("demo", "--events", "3", *data)
     assert told("keys", "log", *data) == verifier
@@ -37,7 +37,7 @@ def test_folder_with_a_sealed_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "already" in run("keys", "seal", *data, code=1).stderr
     run("keys", "unseal", *data)
     assert key.read_text() == before
-    assert "under no passphrase" in run("keys", "unseal", *data, code=1).stderr
+    assert "has no passphrase" in run("keys", "unseal", *data, code=1).stderr
 
 
 def test_damaged_sealed_keys_are_refused() -> None:

@@ -88,7 +88,7 @@ def test_pin_beforehand(live: LiveServer, tmp_path: Path) -> None:
 def test_unreachable_server_is_no_alarm(tmp_path: Path) -> None:
     env = {"TALLYSTICK_HEADS": str(tmp_path)}
     refused = run("verify", "http://127.0.0.1:9/log/x", "--once", env=env, code=1)
-    assert "cannot be reached" in refused.stderr
+    assert "cannot reach the server" in refused.stderr
 
 
 def test_it_follows_until_it_is_stopped(live: LiveServer, tmp_path: Path) -> None:

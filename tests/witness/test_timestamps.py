@@ -139,7 +139,7 @@ def test_checkpoints_are_stamped_and_openssl_verifies(authority: Authority, tmp_
         assert live.node.stamper is not None
         live.node.stamper.committed(live.node.store.log_heads())
         until(lambda: live.node.problems)
-        assert "answers 503" in http.get("/readyz").json()["reason"]
+        assert "returned status 503" in http.get("/readyz").json()["reason"]
         with live.http() as admin:  # writing goes on
             assert admin.post("/v1/events", json={"kind": "a"}).status_code == 201
         authority.is_away = False

@@ -102,7 +102,7 @@ def _first_tenant(node: Node) -> str | None:
         return None
     if node.store.log_heads():
         raise StoreBusy(
-            "a copy into this store has not finished", hint="finish that tallystick copy first"
+            "the store is still being copied", hint="finish that tallystick copy first"
         )
     now_ms = node.clock.now_ms()
     tenant, act = acts.create_tenant(
