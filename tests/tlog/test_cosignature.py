@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
+from types import SimpleNamespace
+
 import pytest
+from cryptography.exceptions import UnsupportedAlgorithm
 
 from tallystick.errors import BadSignature, MalformedNote, SettingsError
 from tallystick.tlog import cosignature
@@ -143,3 +148,57 @@ def test_damaged_private_keys_are_refused_without_being_repeated(text: str) -> N
     with pytest.raises(SettingsError) as refused:
         Cosigner.from_private_text(text)
     assert not text or text not in str(refused.value)
+
+
+def test_name_of_a_witness_has_no_spaces() -> None:
+    with pytest.raises(MalformedNote, match="without spaces"):
+        CosignatureVerifier("a b", CosignatureAlgorithm.ED25519, bytes(32))
+
+
+def test_key_whose_id_is_of_another_key_is_refused(cosigner: Cosigner) -> None:
+    name, _, key = str(cosigner.verifier).split("+", 2)
+    with pytest.raises(MalformedNote, match="does not match"):
+        CosignatureVerifier.parse(f"{name}+00000000+{key}")
+    private = cosigner.to_private_text().replace(cosigner.verifier.key_id.hex(), "00000000")
+    with pytest.raises(SettingsError, match="its own id"):
+        Cosigner.from_private_text(private)
+
+
+def test_time_beyond_every_clock_is_refused() -> None:
+    verifier = Cosigner("w/1", CosignatureAlgorithm.ED25519, bytes(32)).verifier
+    with pytest.raises(BadSignature, match="impossible time"):
+        verifier.verify(text_of(note()), b"\xff" * 8 + bytes(64))
+
+
+def test_library_without_ml_dsa_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Refusing:
+        @staticmethod
+        def from_seed_bytes(seed: bytes) -> None:
+            raise UnsupportedAlgorithm("no ML-DSA")
+
+    probe = has_ml_dsa.__wrapped__
+    monkeypatch.setattr(cosignature, "mldsa", None)
+    assert probe() is False
+    monkeypatch.setattr(cosignature, "mldsa", SimpleNamespace(MLDSA44PrivateKey=Refusing))
+    assert probe() is False
+
+
+def test_module_loads_beside_an_older_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is loaded again under another name: the classes of the first stay as they are."""
+    monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.asymmetric.mldsa", None)
+    monkeypatch.delattr("cryptography.hazmat.primitives.asymmetric.mldsa", raising=False)
+    spec = importlib.util.spec_from_file_location("an_older_library", cosignature.__file__)
+    assert spec is not None
+    assert spec.loader is not None
+    loaded = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, loaded)
+    spec.loader.exec_module(loaded)
+    assert loaded.has_ml_dsa() is False
+
+
+@pytest.mark.skipif(not has_ml_dsa(), reason="cryptography has no ML-DSA-44")
+def test_origin_too_long_for_ml_dsa_is_refused() -> None:
+    cosigner = Cosigner("w/1", CosignatureAlgorithm.ML_DSA_44, bytes(32))
+    signer = Signer.generate("o" * 300)
+    with pytest.raises(MalformedNote, match="at most"):
+        cosigner.cosign(text_of(sign_checkpoint(signer, "o" * 300, 1, b"r" * 32)), TIME_S)

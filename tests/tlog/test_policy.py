@@ -8,7 +8,7 @@ from tallystick.errors import BadSignature, MalformedNote
 from tallystick.tlog.checkpoint import sign_checkpoint
 from tallystick.tlog.cosignature import CosignatureAlgorithm, Cosigner
 from tallystick.tlog.note import Signer
-from tallystick.tlog.policy import Policy, parse_witness
+from tallystick.tlog.policy import LINES_MAX, POLICY_BYTES_MAX, Policy, parse_witness
 
 LOG = Signer.generate("log.example/a")
 WITNESSES = {
@@ -119,3 +119,19 @@ def test_witness_line_with_and_without_its_word() -> None:
     line = f"witness X1 {KEY} https://witness.example/"
     assert parse_witness(line) == parse_witness(line.removeprefix("witness "))
     assert parse_witness(line).to_line() == line
+
+
+def test_sizes_of_a_policy_are_bounded() -> None:
+    with pytest.raises(MalformedNote, match="at most"):
+        Policy.parse("#" * (POLICY_BYTES_MAX + 1))
+    lines = (
+        f"witness w{n} {Cosigner(f'w/{n}', CosignatureAlgorithm.ED25519, n.to_bytes(32)).verifier}"
+        for n in range(1, LINES_MAX + 2)
+    )
+    with pytest.raises(MalformedNote, match="names at most"):
+        Policy.parse("\n".join(lines) + "\n")
+
+
+def test_log_line_has_a_key_and_perhaps_a_url() -> None:
+    with pytest.raises(MalformedNote, match="perhaps a URL"):
+        Policy.parse(f"log {LOG.verifier} https://log.example/ more\n")

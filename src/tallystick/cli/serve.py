@@ -101,9 +101,7 @@ def _first_tenant(node: Node) -> str | None:
     if node.identity.tenants():
         return None
     if node.store.log_heads():
-        raise StoreBusy(
-            "the store is still being copied", hint="finish that tallystick copy first"
-        )
+        raise StoreBusy("the store is still being copied", hint="finish that tallystick copy first")
     now_ms = node.clock.now_ms()
     tenant, act = acts.create_tenant(
         DEFAULT_TENANT, server_name=node.settings.server_name, now_ms=now_ms
