@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tallystick import deadline
 from tallystick.errors import QueryTooSlow
 from tallystick.index.followers import SEARCH
 from tallystick.ledger.ledger import Ledger
-from tallystick.query import deadline
 from tests.support.live_server import LiveServer, open_server
 
 MEMBERS = 10_000

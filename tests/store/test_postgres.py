@@ -11,9 +11,9 @@ import psycopg
 import pytest
 
 from tallystick.clock import ManualClock
+from tallystick.deadline import Deadline
 from tallystick.errors import StoreBusy, StoreError, StoreFailed, for_operator
 from tallystick.events.entry import SECTIONS
-from tallystick.query.deadline import Deadline
 from tallystick.store.base import Erasure, LogHead, TenantCommit
 from tallystick.store.postgres.connection import Timeouts, connect
 from tallystick.store.postgres.partitions import STRETCH, Partitions, end_of

@@ -11,12 +11,12 @@ from tallystick.cli.target import Reach, with_reach
 from tallystick.data_folder import SOCKET_FILE
 from tallystick.dialects import DIALECTS
 from tallystick.errors import StoreBusy
+from tallystick.followers.log_lines import configure_logging
 from tallystick.http.app import App
 from tallystick.http.server import listen
 from tallystick.http.server import serve as run_server
 from tallystick.identity import acts
 from tallystick.identity.access import Scope
-from tallystick.log_lines import configure_logging
 from tallystick.node.node import Node, open_node
 
 DEFAULT_TENANT = "default"

@@ -142,9 +142,9 @@ def serve_command(
     runs. Keep DIR: a witness that was set back may vouch for a fork.
     """
     # Imported late: the other commands of witnesses need no web server.
+    from tallystick.followers.log_lines import configure_logging
     from tallystick.http.server import listen
     from tallystick.http.witness_app import serve_witness
-    from tallystick.log_lines import configure_logging
 
     configure_logging("info")
     with contextlib.closing(listen(host, port)) as listener:

@@ -12,13 +12,12 @@ from itertools import islice
 
 import structlog
 
-from tallystick import limits
+from tallystick import deadline, limits
 from tallystick.errors import FollowerBehind
 from tallystick.followers.consistency import indexed_extent
 from tallystick.followers.damage import Health
 from tallystick.followers.generations import Generations
 from tallystick.followers.messages import FollowerOrder, FollowerReport, send
-from tallystick.query import deadline
 
 _HEADS_A_MESSAGE = 500
 _COMMIT_ENTRIES = 256

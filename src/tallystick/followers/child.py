@@ -30,11 +30,11 @@ from tallystick.data_folder import INDEX_FOLDER
 from tallystick.errors import TallystickError, for_operator
 from tallystick.followers.index_work import IndexWork, rebuild
 from tallystick.followers.kind import FollowerKind, TruthKind, configured, load_kind
+from tallystick.followers.log_lines import configure_logging
 from tallystick.followers.loop import Loop
 from tallystick.followers.process import Setup
 from tallystick.followers.registry import load_rules
 from tallystick.followers.services import open_services
-from tallystick.log_lines import configure_logging
 from tallystick.store.opening import open_store
 
 _NICE = 5

@@ -14,9 +14,9 @@ from typing import TypeVar
 
 from starlette.types import Receive
 
+from tallystick.deadline import Deadline
 from tallystick.errors import QueryTooSlow
 from tallystick.http.body import ClientGone
-from tallystick.query.deadline import Deadline
 
 T = TypeVar("T")
 

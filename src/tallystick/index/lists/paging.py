@@ -12,10 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
 
+from tallystick import deadline
 from tallystick.index.lists.block import Block, BlockReach, IndexOrder, Key, Order, reverse
 from tallystick.index.lists.block_query import BlockNode, at_times_of
 from tallystick.index.lists.row_set import RowSet, count_between, highest, is_empty, lowest, size
-from tallystick.query import deadline
 
 _WALKED = 64
 _FRONT = 8

@@ -11,10 +11,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from tallystick import deadline
 from tallystick.index.lists.block import Block
 from tallystick.index.lists.block_query import BlockNode, at_times_of
 from tallystick.index.lists.row_set import RowSet, count_between, highest, is_empty, lowest, size
-from tallystick.query import deadline
 from tallystick.query.aggregate import TimeCount, TimeSeries, TimeSeriesResult
 from tallystick.query.calendar import WIDTHS_MS, Buckets, Interval
 from tallystick.times import DAY_MS

@@ -27,6 +27,7 @@ from typing import Any, NamedTuple, TypeAlias
 import tantivy
 from tantivy import Order
 
+from tallystick import deadline
 from tallystick.errors import (
     InvalidQuery,
     StoreBusy,
@@ -54,7 +55,6 @@ from tallystick.index.search.queries import (
     to_query,
 )
 from tallystick.index.search.terms import FILLER
-from tallystick.query import deadline
 
 Address: TypeAlias = tantivy.DocAddress
 

@@ -14,12 +14,11 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from tallystick import limits
+from tallystick import deadline, limits
 from tallystick.events.dialect_rules import Rules
 from tallystick.events.event import View
 from tallystick.followers.follow import slice_of, tenant_uuid, within_bytes
 from tallystick.index.document import Document, documents_of
-from tallystick.query import deadline
 from tallystick.query.expr import Expr
 from tallystick.query.match import to_predicate
 from tallystick.query.values import Values

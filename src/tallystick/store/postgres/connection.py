@@ -20,8 +20,8 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
 from psycopg.types.numeric import Int8BinaryDumper, Int8Dumper
 
+from tallystick.deadline import interrupted_by
 from tallystick.errors import SettingsError, StoreBusy, StoreFailed
-from tallystick.query.deadline import interrupted_by
 from tallystick.store.postgres import binary_arrays
 
 # It reports the ends of connections that were lost; their users get an error anyway.

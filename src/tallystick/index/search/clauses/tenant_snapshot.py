@@ -12,14 +12,13 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from tallystick import limits
+from tallystick import deadline, limits
 from tallystick.errors import InvalidQuery
 from tallystick.index.search import queries, terms
 from tallystick.index.search.catalogue import NamesReader
 from tallystick.index.search.documents.paths import ROOTS
 from tallystick.index.search.engine import Snapshot
 from tallystick.index.search.queries import Match, Query
-from tallystick.query import deadline
 
 INDEX_BITS = 40
 """Bits of an index within a document's key; the tenant's ordinal stands above them."""
