@@ -109,7 +109,7 @@ def pages(person: Person) -> dict[str, str]:
         "events, a word": "/console?q=authorized",
         "events, two columns": "/console?columns=actor,target",
         "chart": "/console/events/chart",
-        "chart of the last 24 hours of a search": f"/console/events/chart?q={search}&range=24h",
+        "chart of one kind": f"/console/events/chart?q={search}",
         "chart grouped by kind": "/console/events/chart?group=kind",
         "facets": "/console/events/facets",
         "facets of one kind": f"/console/events/facets?q={search}",
