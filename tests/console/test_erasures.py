@@ -33,11 +33,15 @@ def events_in(page: str) -> str:
     return found[1]
 
 
+def test_tenant_without_erasures_says_so(server: LiveServer) -> None:
+    with signed_in(server, server.create_tenant("nobody-erased")) as other:
+        assert "No erasures yet" in other.get(PAGE).text
+
+
 def test_a_person_is_erased_in_two_steps(server: LiveServer) -> None:
     ids = record(server, "p-1")
     server.create_user(TENANT, "p-1", login="ada", name="Ada")
     with signed_in(server) as person:
-        assert "No erasures yet" in person.get(PAGE).text
         act = administering(person)
         form = {"subject": "user:p-1", "reason": "Request of 3 March"}
         planned = act("erasures/plan", **form)

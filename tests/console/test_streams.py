@@ -48,10 +48,14 @@ def secret_in(page: str) -> str:
     return found[1]
 
 
+def test_tenant_without_streams_says_so(server: LiveServer) -> None:
+    with signed_in(server, server.create_tenant("streamless")) as other:
+        assert "No streams yet" in other.get(PAGE).text
+
+
 def test_every_act_on_a_stream_is_carried_out_and_is_an_entry(
     server: LiveServer, person: httpx2.Client, act: Act
 ) -> None:
-    assert "No streams yet" in person.get(PAGE).text
     filters = {"kind": "order.*, user.login", "q": "data.total:>100", "headers": "X-Team: audit\n"}
     made = act("streams/create", name="siem", **HOOK, **filters, start="start")
     assert made.status_code == 200, made.text

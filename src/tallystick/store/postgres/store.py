@@ -104,6 +104,10 @@ class PostgresStore:
         self._partitions = Partitions(url, timeouts)
         self._cleaner = Cleaner(url)
         if writers:
+            # Before the first transaction: one that is open must not wait for a second session,
+            # or a few of them hold all that a pooler has, and wait for each other.
+            with translated():
+                self._partitions.require(0)
             # Of what an earlier process erased, something may still be there.
             self._cleaner.wake()
 
