@@ -75,7 +75,7 @@ def test_a_tenant_may_keep_its_log_to_itself(server: LiveServer) -> None:
     assert told("tenants", "policy", "--log", "private", *reach)["public_log"] is False
     assert httpx2.get(checkpoint).status_code == 401
     said = run("tenants", "policy", "--log", "public", *reach).stdout
-    assert said == "the log of default is public now\n"
+    assert said == "the log of default is public now; reads recorded: off\n"
     assert httpx2.get(checkpoint).status_code == 200
     run("tenants", "policy", *reach, code=2)
 
