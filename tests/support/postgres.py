@@ -110,10 +110,12 @@ def _fresh_schema(postgres_url: str) -> Iterator[str]:
     schema = sql.Identifier(name)
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE SCHEMA {}").format(schema))
-        try:
-            # The schema of an extension stays on the path: Citus may have put its views there.
-            yield with_options(postgres_url, f"-csearch_path={name},public")
-        finally:
+    try:
+        # The schema of an extension stays on the path: Citus may have put its views there.
+        yield with_options(postgres_url, f"-csearch_path={name},public")
+    finally:
+        # Another connection: tests may have ended every one to the database.
+        with psycopg.connect(postgres_url, autocommit=True) as connection:
             connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(schema))
 
 
