@@ -24,6 +24,7 @@ from tallystick.followers.follow import read_slice, tenant_uuid
 from tallystick.followers.registry import load_rules
 from tallystick.index.document import documents_of
 from tallystick.index.open import RULES
+from tallystick.index.search.watched_files import EVERY_S
 from tallystick.index.search.writer import SearchWriter
 from tallystick.store.sqlite.store import open_sqlite
 from tests.support.live_server import TENANT, LiveServer, open_server
@@ -276,6 +277,23 @@ def test_a_ledger_set_back_under_its_index_lists_what_it_has(kept: Kept, tmp_pat
             answers_of(http, expected)
             health = live.node.index.health()
             assert {name: one.set_back for name, one in health.items()} == {"views": 1, "search": 1}
+
+
+@pytest.mark.parametrize("pattern", ["*.fast", "*.idx"])
+def test_a_file_of_the_search_that_is_changed_under_a_running_server_is_noticed(
+    kept: Kept, tmp_path: Path, pattern: str
+) -> None:
+    """The library maps the files: what is changed in them, it would believe at once."""
+    copy = tmp_path / "data"
+    shutil.copytree(kept.folder, copy)
+    with open_server(copy, followers=True, checked=False, tenant=None) as live:
+        live.admin_key = kept.key
+        with live.http() as http:
+            answers_of(http, kept.answers)
+            flip_all(named(pattern)(copy))
+            time.sleep(2 * EVERY_S)
+            answers_of(http, kept.answers)
+            assert "search" in reasons_of(live)
 
 
 def test_a_second_document_of_an_event_is_noticed_in_the_background(

@@ -12,9 +12,11 @@ from typing import NamedTuple
 from tallystick.index.search import engine, terms
 from tallystick.index.search.catalogue import NamesReader
 from tallystick.index.search.clauses.tenant_snapshot import Corpus
+from tallystick.index.search.integrity import read_meta
 from tallystick.index.search.moment import SearchMoment
 from tallystick.index.search.selection import Recall, Selector
 from tallystick.index.search.tail import EMPTY, SearchTail, SearchTails
+from tallystick.index.search.watched_files import WatchedFiles
 from tallystick.index.search.writer import NAMES_FILE, SEGMENTS_FOLDER
 from tallystick.query.aggregate import Aggregate, AggregateResult
 from tallystick.query.expr import Expr
@@ -31,6 +33,7 @@ class _Committed(NamedTuple):
     version: tuple[int, int]
     stamp: int | None
     snapshot: engine.Snapshot
+    files: WatchedFiles
 
 
 class SearchReader:
@@ -54,17 +57,24 @@ class SearchReader:
                     self._committed = self._load()
 
     def moment(self, tenant: str) -> SearchMoment:
-        """Return a tenant's documents as of the commit that is visible."""
-        return self._moment(tenant, self._committed.snapshot, EMPTY)
+        """Return a tenant's documents as of the commit that is visible.
+
+        Raises: SearchDamaged when somebody wrote to its files.
+        """
+        committed = self._committed
+        committed.files.check()
+        return self._moment(tenant, committed.snapshot, EMPTY)
 
     def moment_at(self, tenant: str, size: int) -> SearchMoment | None:
         """Return a tenant's documents once its log has `size` entries.
 
         Shape: None where too many of them are beyond the last commit, or that is under way.
+        Raises: SearchDamaged when somebody wrote to its files.
         """
         for look in range(_LOOKS):
             self.refresh()
             committed = self._committed
+            committed.files.check()
             cursor = self._names.cursor(tenant, committed.stamp)
             if cursor is not None:
                 tail = None if self._tails is None else self._tails.tail(tenant, cursor, size)
@@ -113,8 +123,11 @@ class SearchReader:
         stamp = engine.stamp_of(self._segments)
         engine.reload(self._index)
         snapshot = engine.Snapshot(self._index)
+        meta = read_meta(self._segments)
+        files = (self._segments / name for part in meta.segments for name in part.files())
+        watched = WatchedFiles(files)
         same = engine.stamp_of(self._segments) == stamp
-        return _Committed(version, stamp if same else None, snapshot)
+        return _Committed(version, stamp if same else None, snapshot, watched)
 
     def _moment(self, tenant: str, snapshot: engine.Snapshot, tail: SearchTail) -> SearchMoment:
         ordinal = self._names.tenant(tenant)
