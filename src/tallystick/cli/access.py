@@ -22,7 +22,7 @@ from tallystick.log.sealed_key import PASSPHRASE_VARIABLE, is_sealed, seal, unse
 
 @click.group()
 def tenants() -> None:
-    """Make and list tenants; each has a log of its own."""
+    """Create and list tenants; each has its own log."""
 
 
 @tenants.command("create")
@@ -31,7 +31,7 @@ def tenants() -> None:
 @click.option("--alias", multiple=True, help="Other form of the id: UUID, 24 hex, integer.")
 @with_reach
 def create_tenant(reach: Reach, name: str, tenant_id: str | None, alias: tuple[str, ...]) -> None:
-    """Make the tenant NAME."""
+    """Create the tenant NAME."""
     body: Json = {"id": tenant_id or name, "name": name, "aliases": alias}
     with reach.client() as client:
         made = client.request("POST", TENANTS, body=body)
@@ -41,8 +41,10 @@ def create_tenant(reach: Reach, name: str, tenant_id: str | None, alias: tuple[s
 @tenants.command("succeed")
 @click.argument("old")
 @click.argument("new")
-@click.option("--reason", required=True, help="Why the old log ends; it stands in the new one.")
-@click.option("--lost-key", is_flag=True, help="The signing key is gone: make a new one.")
+@click.option(
+    "--reason", required=True, help="Reason for ending the old log; recorded in the new one."
+)
+@click.option("--lost-key", is_flag=True, help="The signing key is lost: create a new one.")
 @with_reach
 def succeed_tenant(reach: Reach, old: str, new: str, reason: str, lost_key: bool) -> None:
     """End the log of the tenant OLD and continue it in a new log, of the tenant NEW.
@@ -93,7 +95,7 @@ def list_tenants(reach: Reach) -> None:
 )
 @with_reach
 def change_policy(reach: Reach, log: str | None, reads: str | None) -> None:
-    """Say who may read the public form of a tenant's log, and which reads are recorded."""
+    """Set who may read the public form of a tenant's log, and which reads are recorded."""
     if log is None and reads is None:
         raise click.UsageError("give --log, --reads or both")
     body: Json = {"public_log": None if log is None else log == "public", "access_log": reads}
@@ -130,7 +132,7 @@ def confirm_clock(reach: Reach, reason: str) -> None:
 
 @click.group()
 def keys() -> None:
-    """Make, list and revoke API keys; print a log's verifier key."""
+    """Create, list and revoke API keys; print a log's verifier key."""
 
 
 @keys.command("create")
@@ -140,11 +142,11 @@ def keys() -> None:
     multiple=True,
     required=True,
     type=click.Choice(["read", "write", "purge", "admin"]),
-    help="What the key may do; repeatable.",
+    help="Permission of the key; repeatable.",
 )
 @click.option("--label", help="Purpose of the key.")
 @click.option("--service", is_flag=True, help="A service account: needs no user's token.")
-@click.option("--secret", help="Use this secret, which programs already have.")
+@click.option("--secret", help="Use this existing secret instead of a new one.")
 @with_reach
 def create_key(
     reach: Reach,
@@ -153,7 +155,7 @@ def create_key(
     service: bool,
     secret: str | None,
 ) -> None:
-    """Make an API key; its secret is printed once."""
+    """Create an API key; its secret is printed once."""
     body: Json = {"scopes": scopes, "label": label, "service": service, "secret": secret}
     made = reach.ask_tenant("POST", "keys", body=body)
     reach.show(made, lambda: f"{made['key']}\n(key {made['id']}, scope {made['scope']})")
@@ -171,7 +173,7 @@ def list_keys(reach: Reach) -> None:
 @click.argument("key_id")
 @with_reach
 def revoke_key(reach: Reach, key_id: str) -> None:
-    """Make an API key useless, at once and for good."""
+    """Revoke an API key, immediately and permanently."""
     reach.ask_tenant("DELETE", "keys", key_id)
     reach.show({"revoked": key_id}, lambda: f"key {key_id} revoked")
 
@@ -227,7 +229,7 @@ keys.add_command(external_key)
 
 @click.group()
 def users() -> None:
-    """Make, list, change and delete users."""
+    """Create, list, change and delete users."""
 
 
 _LOGIN = click.option("--login", help="Unique on the server.")
@@ -299,7 +301,7 @@ def change_user(
 ) -> None:
     """Change what is known of a user; a new password or --disable ends all their sessions.
 
-    An empty text takes away what there is.
+    Pass an empty string to clear a value.
     """
     given = {"login": login, "name": name, "email": email}
     body: Json = {member: text or None for member, text in given.items() if text is not None}
@@ -319,7 +321,7 @@ def change_user(
 @click.argument("user_id")
 @with_reach
 def delete_user(reach: Reach, user_id: str) -> None:
-    """Delete a user; what the user did stays in the log."""
+    """Delete a user; the user's events stay in the log."""
     reach.ask_tenant("DELETE", "users", user_id)
     reach.show({"deleted": user_id}, lambda: f"user {user_id} deleted")
 

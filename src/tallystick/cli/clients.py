@@ -10,20 +10,20 @@ from tallystick.client.client import Json
 
 @click.group()
 def clients() -> None:
-    """Make, list and delete OAuth clients."""
+    """Create, list and delete OAuth clients."""
 
 
 @clients.command("create")
 @click.argument("name")
-@click.option("--id", "client_id", help="Use this id, which programs already have.")
-@click.option("--secret", help="Use this secret, which programs already have.")
+@click.option("--id", "client_id", help="Use this existing id instead of a new one.")
+@click.option("--secret", help="Use this existing secret instead of a new one.")
 @click.option(
     "--scope",
     "scopes",
     multiple=True,
     default=("read", "write"),
     show_default=True,
-    help="What its tokens may do; repeatable.",
+    help="Permission of its tokens; repeatable.",
 )
 @click.option("--dialect", help="Dialect of the client, such as datatrails.")
 @click.option("--user", help="Id of the user whose roles its tokens have.")
@@ -37,7 +37,7 @@ def create_client(
     dialect: str | None,
     user: str | None,
 ) -> None:
-    """Make the OAuth client NAME; its secret is printed once."""
+    """Create the OAuth client NAME; its secret is printed once."""
     body: Json = {
         "name": name, "id": client_id, "secret": secret, "scopes": scopes, "dialect": dialect,
         "user": user,

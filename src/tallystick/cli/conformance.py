@@ -31,7 +31,7 @@ class Outcome(NamedTuple):
 @click.argument("server", metavar="URL")
 @click.option("--only", multiple=True, help="A dialect, or one transcript such as kvass/seed.")
 @click.option("--set", "given", multiple=True, metavar="NAME=VALUE", help="A variable's value.")
-@click.option("--fresh", is_flag=True, help="Make a tenant for each, with keys and users.")
+@click.option("--fresh", is_flag=True, help="Create a tenant for each, with keys and users.")
 @with_reach
 def run_transcripts(
     reach: Reach, server: str, only: tuple[str, ...], given: tuple[str, ...], fresh: bool

@@ -26,19 +26,17 @@ _SCHEMES = ("postgresql://", "postgres://")
 
 
 @click.command()
-@click.option("--from", "source", required=True, metavar="PLACE", help="What to copy.")
-@click.option(
-    "--to", "target", required=True, metavar="PLACE", help="Where to copy it; must be empty."
-)
+@click.option("--from", "source", required=True, metavar="PLACE", help="Source.")
+@click.option("--to", "target", required=True, metavar="PLACE", help="Destination; must be empty.")
 @click.option(
     "--signing-key",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help="The log.key of the servers, which a database does not hold.",
+    help="The log.key of the servers; a database does not contain it.",
 )
 @click.option(
     "--erasures",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help="A list of erasures (erasures.jsonl): refuse a source that still has what it names.",
+    help="A list of erasures (erasures.jsonl): refuse a source that still has listed content.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def copy(

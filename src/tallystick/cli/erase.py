@@ -36,9 +36,9 @@ _POLL_S = 0.5
     type=click.Choice(SECTIONS),
     help="A section to destroy; without any, those that name the person. May be repeated.",
 )
-@click.option("--from", "start", help="Only what occurred since this RFC 3339 time.")
-@click.option("--to", "end", help="Only what occurred before this RFC 3339 time.")
-@click.option("--dry-run", is_flag=True, help="Report what would be erased, erase nothing.")
+@click.option("--from", "start", help="Only events that occurred at or after this RFC 3339 time.")
+@click.option("--to", "end", help="Only events that occurred before this RFC 3339 time.")
+@click.option("--dry-run", is_flag=True, help="Report what would be erased, without erasing it.")
 @click.option(
     "--certificate",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -58,7 +58,7 @@ def erase(
     certificate: Path | None,
     yes: bool,
 ) -> None:
-    """Destroy what the log holds of a person, whichever API wrote it.
+    """Destroy a person's data in the log, whichever API wrote it.
 
     Events are selected by actor, target, scopes and the named paths; whole sections of them are
     destroyed, and their proofs stay valid. What a legal hold covers waits until it is lifted. What

@@ -96,7 +96,7 @@ def _sha256(path: Path) -> str:
     metavar="SECONDS",
     default=60.0,
     show_default=True,
-    help="Of a URL: how long to wait between two checks.",
+    help="For a URL: time between two checks.",
 )
 @click.option(
     "--heads",

@@ -62,7 +62,11 @@ class _Progress(msgspec.Struct, kw_only=True):
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write an evidence bundle: events with their proofs and two verifiers, as one ZIP.",
 )
-@click.option("--at", type=click.IntRange(0), help="Bundle: as of the log with so many entries.")
+@click.option(
+    "--at",
+    type=click.IntRange(0),
+    help="For a bundle: export the log as of this number of entries.",
+)
 @click.option("--first", type=click.IntRange(0), help="Bundle: account for all entries from here.")
 @click.option("--until", type=click.IntRange(0), help="Bundle: and before this one.")
 @with_reach

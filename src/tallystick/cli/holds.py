@@ -16,11 +16,13 @@ def holds() -> None:
 @holds.command("place")
 @click.argument("hold_id", metavar="ID", required=False)
 @click.option(
-    "--query", required=True, help="What is held, such as target:order:17; '*' is everything."
+    "--query",
+    required=True,
+    help="Query for the events, such as target:order:17; '*' means all.",
 )
 @click.option("--reason", required=True, help="Why: a matter, an order, a letter.")
-@click.option("--from", "start", help="Only what occurred since this RFC 3339 time.")
-@click.option("--to", "end", help="Only what occurred before this RFC 3339 time.")
+@click.option("--from", "start", help="Only events that occurred at or after this RFC 3339 time.")
+@click.option("--to", "end", help="Only events that occurred before this RFC 3339 time.")
 @with_reach
 def place_hold(
     reach: Reach,
@@ -30,7 +32,7 @@ def place_hold(
     start: str | None,
     end: str | None,
 ) -> None:
-    """Place the hold ID: what it covers cannot be revised, retracted, deleted or erased."""
+    """Place the hold ID: covered events cannot be revised, retracted, deleted or erased."""
     body: Json = {"id": hold_id, "query": query, "reason": reason, "from": start, "to": end}
     placed = reach.ask_tenant("POST", "holds", body=body)
     reach.show(placed, lambda: _placed(placed))

@@ -78,7 +78,7 @@ class Tally:
 
 @click.group("import")
 def import_group() -> None:
-    """Bring in records of other systems.
+    """Import records of other systems.
 
     Records keep their own ids, so an import that was interrupted is simply run again. Files may be
     packed with gzip or zstd, or in zip archives. Exits with 1 when something was skipped or left
@@ -114,7 +114,9 @@ def import_github(reach: Reach, paths: tuple[Path, ...], exclude: tuple[str, ...
 
 @import_group.command("cloudfoundry")
 @click.argument("source")
-@click.option("--username", help="User of the deployment; reads what the user sees.")
+@click.option(
+    "--username", help="User of the deployment; the import sees the same events as the user."
+)
 @click.option("--client-id", help="Client of the deployment, instead of a user.")
 @click.option(
     "--secret-stdin", is_flag=True, help="Read the password or secret from standard input."

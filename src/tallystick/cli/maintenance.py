@@ -161,7 +161,7 @@ def backup(reach: Reach, file: Path) -> None:
 @click.option(
     "--accept",
     metavar="NAME",
-    help="Go on from a copy that was restored by other means; NAME names the copy.",
+    help="Accept a copy that was restored by other means; NAME names the copy.",
 )
 @click.option(
     "--erasures",
@@ -229,7 +229,7 @@ def _digest_of(file: IO[bytes]) -> dict[str, object]:
 @click.argument("index", type=click.Choice(["views", "search"]))
 @with_reach
 def rebuild(reach: Reach, index: str) -> None:
-    """Rebuild an index from the log, beside the one that serves, and swap."""
+    """Rebuild an index from the log beside the one in use, then swap the two."""
     with reach.client() as client, progress_bar(reach, "rebuilding", "entries") as progress:
         for done, total in client.rebuild(index):
             progress(done, total)

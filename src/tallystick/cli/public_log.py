@@ -21,7 +21,7 @@ def public_log() -> None:
     type=click.Path(path_type=Path, file_okay=False),
     help="A new folder for the files as they were published.",
 )
-@click.option("--reason", required=True, help="Why; it stands in the log.")
+@click.option("--reason", required=True, help="Reason; recorded in the log.")
 @with_reach
 def remake_public_log(reach: Reach, keep: Path, reason: str) -> None:
     """Publish a log again that is not the one which was published.

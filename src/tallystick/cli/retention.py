@@ -10,7 +10,7 @@ from tallystick.client.client import Json
 
 @click.group()
 def retention() -> None:
-    """Keep policies of how long events are kept, and run them.
+    """Manage and run policies for how long events are kept.
 
     A server runs each policy once a day by itself. Age is measured by the log's own clock; legal
     holds and compliance win.
@@ -23,10 +23,10 @@ _CONFIRM = click.option("--confirm", is_flag=True, help="Do it although it keeps
 @retention.command("set")
 @click.argument("policy_id", metavar="ID", required=False)
 @click.option(
-    "--query", required=True, help="Which events, such as kind:audit.*; '*' is every one."
+    "--query", required=True, help="Query for the events, such as kind:audit.*; '*' means all."
 )
-@click.option("--days", type=int, help="Remove events that are so many days old.")
-@click.option("--floor", type=int, help="Let no policy remove events before so many days.")
+@click.option("--days", type=int, help="Remove events that are this many days old.")
+@click.option("--floor", type=int, help="No policy removes matching events before this many days.")
 @click.option("--reason", help="Why: a law, a contract; it is kept with the policy.")
 @_CONFIRM
 @with_reach
@@ -39,7 +39,7 @@ def set_policy(
     reason: str | None,
     confirm: bool,
 ) -> None:
-    """Make or replace the policy ID (without one: `default`)."""
+    """Create or replace the policy ID (default: `default`)."""
     if days is None and floor is None:
         raise click.UsageError("give --days, --floor or both")
     body: Json = {
@@ -53,7 +53,7 @@ def set_policy(
 @retention.command("list")
 @with_reach
 def list_policies(reach: Reach) -> None:
-    """List policies, with their last run and what they removed."""
+    """List policies, with their last run and the number of removed events."""
     rows = reach.ask_tenant("GET", "retention")["policies"]
     columns = ("id", "query", "days", "floor", "reason", "set_at", "set_by", "run_at", "removed")
     reach.show_table(rows, columns)
@@ -70,13 +70,13 @@ def show_policy(reach: Reach, policy_id: str) -> None:
 
 @retention.command("run")
 @click.argument("policy_id", metavar="ID", required=False)
-@click.option("--dry-run", is_flag=True, help="Report what would be removed, remove nothing.")
+@click.option("--dry-run", is_flag=True, help="Report what would be removed, without removing it.")
 @click.option(
     "--confirm", is_flag=True, help="Remove all that is due, also more than 5 % of the log."
 )
 @with_reach
 def run_policies(reach: Reach, policy_id: str | None, dry_run: bool, confirm: bool) -> None:
-    """Remove what is due by all policies, or by the policy ID."""
+    """Remove the events due under all policies, or under the policy ID."""
     body: Json = {"policy": policy_id, "dry_run": dry_run, "confirm": confirm}
     done = reach.ask_tenant("POST", "retention", "run", body=body)
     reach.show(done, lambda: _ran(done, dry_run))
@@ -88,7 +88,7 @@ def run_policies(reach: Reach, policy_id: str | None, dry_run: bool, confirm: bo
 @_CONFIRM
 @with_reach
 def delete_policy(reach: Reach, policy_id: str, reason: str | None, confirm: bool) -> None:
-    """End the policy ID; what it removed stays removed."""
+    """End the policy ID; events it removed stay removed."""
     params = {"reason": reason, "confirm": "true" if confirm else None}
     reach.ask_tenant("DELETE", "retention", policy_id, params=params)
     reach.show({"deleted": policy_id}, lambda: f"policy {policy_id} deleted")

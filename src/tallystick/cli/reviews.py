@@ -10,13 +10,13 @@ from tallystick.client.client import Json
 
 @click.group()
 def reviews() -> None:
-    """Record that a stretch of the log was reviewed, and report what nobody reviewed."""
+    """Record reviews of ranges of the log, and report ranges without a review."""
 
 
 @reviews.command("add")
 @click.option("--from", "start", type=int, default=0, show_default=True, help="The first entry.")
-@click.option("--to", "stop", type=int, help="The entry behind the last; default: the log's end.")
-@click.option("--remark", required=True, help="What was found.")
+@click.option("--to", "stop", type=int, help="One past the last entry; default: the log's end.")
+@click.option("--remark", required=True, help="Findings of the review.")
 @with_reach
 def add_review(reach: Reach, start: int, stop: int | None, remark: str) -> None:
     """Record a review of the entries from --from up to --to."""
@@ -36,7 +36,7 @@ def list_reviews(reach: Reach) -> None:
 @reviews.command("report")
 @with_reach
 def report(reach: Reach) -> None:
-    """Report the stretches of the log that nobody reviewed."""
+    """Report the ranges of the log without a review."""
     told = reach.ask_tenant("GET", "reviews")
     reach.show({"size": told["size"], "unreviewed": told["unreviewed"]}, lambda: _report(told))
 

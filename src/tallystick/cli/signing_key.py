@@ -42,7 +42,7 @@ _SIGNER = click.option(
     metavar="DAYS",
     default=30.0,
     show_default=True,
-    help="For how long the former key signs, too.",
+    help="Time for which the old key also signs.",
 )
 @_SIGNER
 @with_reach
@@ -126,9 +126,9 @@ def _external(command: str) -> Signer:
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--new", is_flag=True, help="Make FILE with a new key first.")
+@click.option("--new", is_flag=True, help="First create FILE with a new key.")
 @click.option("--from", "source", type=click.Path(path_type=Path, exists=True, dir_okay=False),
-              help="Make FILE with the private key of this log.key first.")  # fmt: skip
+              help="First create FILE with the private key of this log.key.")  # fmt: skip
 def signer(file: Path, new: bool, source: Path | None) -> None:
     """Sign for a server with the key in FILE: the reference of the external-signer protocol.
 

@@ -31,12 +31,14 @@ _FILTERS: tuple[tuple[str, str], ...] = (
 def _with_filters(command: Callable[..., None]) -> Callable[..., None]:
     for name, text in reversed(_FILTERS):
         command = click.option(f"--{name}", f"filter_{name}", multiple=True, help=text)(command)
-    return click.option("--query", "-q", "filter_q", help="Only what this query matches.")(command)
+    return click.option("--query", "-q", "filter_q", help="Only events that match this query.")(
+        command
+    )
 
 
 @streams.command("create")
 @_NAME
-@click.option("--sink", type=click.Choice(SINKS), required=True, help="What the receiver is.")
+@click.option("--sink", type=click.Choice(SINKS), required=True, help="Type of the receiver.")
 @click.option(
     "--to", required=True, help="URL of the receiver, or name of a configured destination."
 )
@@ -45,14 +47,14 @@ def _with_filters(command: Callable[..., None]) -> Callable[..., None]:
     type=click.Choice(MODES),
     default="ordered",
     show_default=True,
-    help="In order and never past what fails, or event by event and never stuck.",
+    help="In log order, stopping at a failure; or event by event, continuing past failures.",
 )
 @click.option("--token", envvar="TALLYSTICK_STREAM_TOKEN", help="Token of a Splunk collector.")
 @click.option("--header", "headers", multiple=True, help="NAME: VALUE, sent with every request.")
 @click.option("--option", "options", multiple=True, help="NAME=VALUE, such as index=audit.")
 @click.option(
     "--from", "start", default="now", show_default=True,
-    help="Where to begin: now, start, a position in the log or an RFC 3339 time.",
+    help="Start: now, start, a position in the log or an RFC 3339 time.",
 )  # fmt: skip
 @_with_filters
 @with_reach
@@ -83,7 +85,7 @@ def create_stream(
 @streams.command("list")
 @with_reach
 def list_streams(reach: Reach) -> None:
-    """List streams, with how far each is behind and what it last failed with."""
+    """List streams, with the lag and the last failure of each."""
     rows = reach.ask_tenant("GET", "streams")["streams"]
     reach.show_table(
         rows, ("name", "sink", "to", "mode", "state", "lag", "delivered_at", "problem", "reason")
@@ -97,7 +99,7 @@ def list_streams(reach: Reach) -> None:
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
 @with_reach
 def show_stream(reach: Reach, name: str, deliveries: bool, dead: bool, limit: int) -> None:
-    """Show the stream NAME, its latest deliveries, or what it gave up on."""
+    """Show the stream NAME, its latest deliveries, or its dead letters."""
     params = {"limit": str(limit)}
     if deliveries:
         rows = reach.ask_tenant("GET", "streams", name, "deliveries", params=params)
@@ -114,10 +116,10 @@ def show_stream(reach: Reach, name: str, deliveries: bool, dead: bool, limit: in
 
 @streams.command("pause")
 @_NAME
-@click.option("--reason", help="Why, for those who look at it later.")
+@click.option("--reason", help="Reason, shown with the stream.")
 @with_reach
 def pause_stream(reach: Reach, name: str, reason: str | None) -> None:
-    """Send nothing more until the stream is resumed; nothing is lost meanwhile."""
+    """Stop sending until the stream is resumed; no events are lost."""
     body = {} if reason is None else {"reason": reason}
     _acted(reach, name, "pause", body, "paused")
 
@@ -126,7 +128,7 @@ def pause_stream(reach: Reach, name: str, reason: str | None) -> None:
 @_NAME
 @with_reach
 def resume_stream(reach: Reach, name: str) -> None:
-    """Go on with a paused or disabled stream where it stopped."""
+    """Resume a paused or disabled stream where it stopped."""
     _acted(reach, name, "resume", {}, "resumed")
 
 
@@ -134,7 +136,7 @@ def resume_stream(reach: Reach, name: str) -> None:
 @_NAME
 @with_reach
 def test_stream(reach: Reach, name: str) -> None:
-    """Send a test message to the receiver and say what it answered."""
+    """Send a test message to the receiver and show its response."""
     outcome = reach.ask_tenant("POST", "streams", name, "test", body={})
     reach.show(outcome, lambda: _tested(outcome))
     if not outcome["delivered"]:
@@ -144,11 +146,11 @@ def test_stream(reach: Reach, name: str) -> None:
 @streams.command("replay")
 @_NAME
 @click.option("--from", "start", help="Position or RFC 3339 time from which to send again.")
-@click.option("--to", "end", help="Position or time before which to end, and go on as before.")
+@click.option("--to", "end", help="Position or time before which to stop and continue as before.")
 @click.option("--dead", is_flag=True, help="Send all dead letters again instead.")
 @with_reach
 def replay_stream(reach: Reach, name: str, start: str | None, end: str | None, dead: bool) -> None:
-    """Send again what was sent before, or what was given up."""
+    """Send a range of events, or the dead letters, again."""
     body: Json = {"dead": dead}
     if start is not None:
         body["from"] = _place(start)
@@ -159,10 +161,12 @@ def replay_stream(reach: Reach, name: str, start: str | None, end: str | None, d
 
 @streams.command("skip")
 @_NAME
-@click.option("--to", "end", help="Position or time to go on at; behind what it is stuck on.")
+@click.option(
+    "--to", "end", help="Position or time to continue from; default: past the failing batch."
+)
 @with_reach
 def skip_stream(reach: Reach, name: str, end: str | None) -> None:
-    """Go on behind what the receiver does not take, or anywhere else in the log."""
+    """Continue past what the receiver rejects, or from any position in the log."""
     _acted(reach, name, "skip", {} if end is None else {"to": _place(end)}, "skipped")
 
 
@@ -170,7 +174,7 @@ def skip_stream(reach: Reach, name: str, end: str | None) -> None:
 @_NAME
 @with_reach
 def rotate_secret(reach: Reach, name: str) -> None:
-    """Sign with a new secret; the one before counts for 24 hours more."""
+    """Create a new secret; the old one also signs for 24 hours."""
     rotated = reach.ask_tenant("POST", "streams", name, "rotate-secret", body={})
     reach.show(rotated, lambda: _created(rotated))
 
@@ -179,7 +183,7 @@ def rotate_secret(reach: Reach, name: str) -> None:
 @_NAME
 @with_reach
 def delete_stream(reach: Reach, name: str) -> None:
-    """Delete the stream NAME; what it sent stays on record."""
+    """Delete the stream NAME; its deliveries stay on record."""
     reach.ask_tenant("DELETE", "streams", name)
     reach.show({"name": name, "deleted": True}, lambda: f"stream {name} deleted")
 

@@ -33,9 +33,9 @@ _CHANGES = {"revise": "revised", "retract": "retracted", "erase": "erased"}
 @click.option("--dialect", multiple=True, help="The API that wrote it; repeatable.")
 @click.option("-q", "query", help="Search query; see `tallystick search --help`.")
 @click.option("--log", "whole_log", is_flag=True, help="Every entry of the log, as recorded.")
-@click.option("--since", help="Begin with what was recorded then: 2h, 30m, 1d, or RFC 3339.")
-@click.option("--cursor", help="Go on behind an id that --json printed.")
-@click.option("--limit", type=click.IntRange(1), help="Stop after so many events.")
+@click.option("--since", help="Begin with events recorded since: 2h, 30m, 1d, or an RFC 3339 time.")
+@click.option("--cursor", help="Continue after an id that --json printed.")
+@click.option("--limit", type=click.IntRange(1), help="Stop after this many events.")
 @click.option("--color/--no-color", default=None, help="Colours; on a terminal by default.")
 @with_reach
 def tail(

@@ -14,7 +14,7 @@ from tallystick.durable import create_file
 from tallystick.errors import SettingsError
 
 _TENANT = click.argument("tenant_id", metavar="TENANT", required=False)
-_REASON = click.option("--reason", required=True, help="Why; it stands in the log.")
+_REASON = click.option("--reason", required=True, help="Reason; recorded in the log.")
 
 
 @click.command("suspend")

@@ -46,7 +46,7 @@ def add_witness(reach: Reach, line: str) -> None:
 @witnesses.command("list")
 @with_reach
 def list_witnesses(reach: Reach) -> None:
-    """List a tenant's witnesses, what each cosigned last, and what went wrong since."""
+    """List a tenant's witnesses, with the last cosigned size and error of each."""
     reach.show_table(reach.ask_tenant("GET", "witnesses")["witnesses"], _COLUMNS)
 
 
@@ -54,7 +54,7 @@ def list_witnesses(reach: Reach) -> None:
 @click.option("--quorum", type=click.IntRange(0), help="How many must cosign.  [default: all]")
 @with_reach
 def show_policy(reach: Reach, quorum: int | None) -> None:
-    """Print the policy by which others may verify a tenant's checkpoints (C2SP tlog-policy)."""
+    """Print the policy with which others verify a tenant's checkpoints (C2SP tlog-policy)."""
     told = reach.ask_tenant("GET", "witnesses")
     text = policy_text(told, quorum)
     reach.show({"policy": text}, lambda: text.removesuffix("\n"))
@@ -90,7 +90,7 @@ _LOGS = click.option(
     help="A log to cosign, by its key or its line of a policy; may be given several times.",
 )
 _NAME = click.option("--name", help="Name of a new witness, such as example.com/witness.")
-_URL = click.option("--url", help="Under which URL logs reach the witness, for the line it prints.")
+_URL = click.option("--url", help="URL by which logs reach the witness, for the printed line.")
 
 
 @click.group()
@@ -111,7 +111,7 @@ def witness() -> None:
 def init(
     folder: Path, name: str | None, logs: tuple[str, ...], url: str | None, ml_dsa: bool | None
 ) -> None:
-    """Make a witness in DIR and print the lines by which logs add it."""
+    """Create a witness in DIR and print the lines with which logs add it."""
     if name is None:
         raise click.UsageError("name the witness with --name")
     init_witness(folder, name, ml_dsa=ml_dsa)
