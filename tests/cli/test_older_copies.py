@@ -69,7 +69,7 @@ def test_new_log_is_begun_beside_what_is_left_only_when_asked(folder: Path) -> N
     assert node.store.log_heads() == []
     node.close()
     refused = program("serve", "--new", "--port", "0", "--data", str(folder), code=1)
-    assert "has a ledger.db already" in refused.stderr
+    assert "already has a ledger.db" in refused.stderr
 
 
 def test_ledger_without_its_key_is_refused_and_gets_none(folder: Path) -> None:

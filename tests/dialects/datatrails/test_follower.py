@@ -214,7 +214,9 @@ def test_followers_at_once_make_nothing_twice(bench: Bench) -> None:
         follower = bench.make_follower(SqlitePublicFiles(bench.node.folder / "datatrails.db"))
         try:
             for _ in range(60):
-                follower.step(TENANT)
+                # Who finds the file busy for too long goes on later, as the loop of followers does.
+                with contextlib.suppress(StoreBusy):
+                    follower.step(TENANT)
         except BaseException as error:
             errors.append(error)
 

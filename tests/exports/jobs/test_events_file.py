@@ -102,5 +102,5 @@ def test_exports_leave_room_to_the_log(
     filled: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(events_file, "EXPORT_FREE_BYTES", 1 << 62)
-    with pytest.raises(StoreFailed, match="nearly full"):
+    with pytest.raises(StoreFailed, match="almost full"):
         written(filled, order("ndjson"), tmp_path / "f")
