@@ -71,14 +71,14 @@ def event(n: int) -> dict[str, object]:
     }
 
 
-def new_key(live: LiveServer) -> tuple[str, Callable[[], None]]:
-    secret = live.create_key(TENANT, (Scope.ADMIN,), service=True)
+def new_key(live: LiveServer, tenant: str = TENANT) -> tuple[str, Callable[[], None]]:
+    secret = live.create_key(tenant, (Scope.ADMIN,), service=True)
     digest = digest_of_secret(secret)
-    [known] = [key for key in live.node.identity.list(ApiKey, TENANT) if key.digest == digest]
+    [known] = [key for key in live.node.identity.list(ApiKey, tenant) if key.digest == digest]
 
     def revoke() -> None:
         now_ms = live.node.clock.now_ms()
-        live.change(ApiKey, TENANT, known.id, lambda key: acts.revoke_key(key, now_ms=now_ms))
+        live.change(ApiKey, tenant, known.id, lambda key: acts.revoke_key(key, now_ms=now_ms))
 
     return secret, revoke
 
@@ -134,7 +134,8 @@ def test_an_answer_is_cut_after_the_revocation(live: LiveServer, name: str) -> N
 
 def test_lines_are_not_stored_once_the_credential_is_revoked(live: LiveServer) -> None:
     """The server waits until the outcomes are taken, and looks again before it stores more."""
-    key, revoke = new_key(live)
+    live.create_tenant("lines")
+    key, revoke = new_key(live, "lines")
     before = size_of(live)
     with begun(live, OUTCOMES, key) as connection:
         time.sleep(1)
@@ -147,6 +148,6 @@ def test_lines_are_not_stored_once_the_credential_is_revoked(live: LiveServer) -
 
 
 def size_of(live: LiveServer) -> int:
-    head = live.node.store.log_head(TENANT)
+    head = live.node.store.log_head("lines")
     assert head is not None
     return head.size

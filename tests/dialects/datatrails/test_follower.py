@@ -17,7 +17,7 @@ from tallystick.dialects.datatrails.publiclog import follower as following
 from tallystick.dialects.datatrails.publiclog.follower import PublicLogFollower
 from tallystick.dialects.datatrails.publiclog.fsck import Checked, check_merklelog
 from tallystick.dialects.datatrails.publiclog.log import open_public_log
-from tallystick.errors import Conflict, StoreCorrupt
+from tallystick.errors import Conflict, StoreBusy, StoreCorrupt
 from tallystick.events.event import Draft, Op
 from tallystick.identity import acts
 from tallystick.log.views import LogReader
