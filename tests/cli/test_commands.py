@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -165,6 +166,20 @@ def test_serve_tells_url_and_key_and_stops_cleanly(tmp_path: Path) -> None:
     assert not (Path(data) / "control.sock").exists()
     assert run("fsck", "--data", data).stdout.startswith("clean")
     assert "no server runs" in run("console-link", "--data", data, code=1).stderr
+
+
+def test_second_interrupt_ends_the_server_without_a_traceback(tmp_path: Path) -> None:
+    """Pressed while the server still waits for a reader of its live tail."""
+    server, said = served("--data", str(tmp_path / "data"))
+    headers = {"Authorization": f"Bearer {said['key']}"}
+    with httpx2.stream("GET", f"{said['url']}/v1/events/stream", headers=headers) as tail:
+        assert tail.status_code == 200
+        server.send_signal(signal.SIGINT)
+        time.sleep(0.05)
+        server.send_signal(signal.SIGINT)
+        _, errors = server.communicate(timeout=30)
+    assert "Traceback" not in errors
+    assert errors.rstrip().endswith("tallystick: stopped")
 
 
 def test_a_tenant_that_no_path_could_name_is_not_made(folder: str) -> None:

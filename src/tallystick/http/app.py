@@ -6,6 +6,7 @@ answer of that API's shape. All routes live on the root of one port.
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import math
 import sys
@@ -349,7 +350,11 @@ class App:
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:
-            message = await receive()
+            try:
+                message = await receive()
+            except asyncio.CancelledError:
+                # A second Ctrl-C: requests are not waited for, and nothing is left to answer.
+                return
             if message["type"] == "lifespan.startup":
                 # What exists now lives as long as the server: keep the collector away from it, and
                 # let the event loop take the interpreter back from other threads quickly.
